@@ -1,0 +1,1 @@
+"""Who asks: commands, tables, JSON, exit codes."""

@@ -1,0 +1,1 @@
+"""How an operator speaks: HTTP over a Unix socket."""

@@ -1,0 +1,70 @@
+"""What an operator asks of the line, and its answer."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from tradebot.model.market import Message
+from tradebot.model.time import Nanos
+
+
+class Verb(StrEnum):
+    """The commands that change what the line does."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    REDUCE_ONLY = "reduce_only"
+    HALT = "halt"
+    CLOSE = "close"
+    CANCEL = "cancel"
+    STOP = "stop"
+
+
+class TradingState(StrEnum):
+    """What may be sent. Paused: no entries. Reduce-only: nothing that adds. Halted: cancels and stops."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    REDUCE_ONLY = "reduce_only"
+    HALTED = "halted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command(Message):
+    """An input from an operator. ``ts_event`` is the line's market time when it came."""
+
+    kind: ClassVar[str] = "command"
+    id: str
+    ts_event: Nanos
+    verb: Verb
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandDone(Message):
+    """The answer to a command; ``error`` says what was wrong, else it is empty."""
+
+    kind: ClassVar[str] = "command_done"
+    id: str
+    ts_event: Nanos
+    detail: str
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChanged(Message):
+    """The trading state changed, and why."""
+
+    kind: ClassVar[str] = "state_changed"
+    ts_event: Nanos
+    state: TradingState
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat(Message):
+    """Passes every stage and changes nothing: the proof that the line makes progress."""
+
+    kind: ClassVar[str] = "heartbeat"
+    ts_event: Nanos

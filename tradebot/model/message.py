@@ -1,0 +1,43 @@
+"""Every message, by its kind. Inputs are the truth; all others are recomputed from them."""
+
+from collections.abc import Mapping
+
+from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged
+from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
+from tradebot.model.order import (
+    CancelOrder,
+    Fill,
+    FillReport,
+    OrderAccepted,
+    OrderCanceled,
+    OrderDone,
+    OrderRejected,
+    SubmitOrders,
+)
+from tradebot.model.position import EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
+
+MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
+INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat)
+VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
+"""Outputs of the simulated venue, inputs from a real one."""
+
+OUTPUTS: tuple[type[Message], ...] = (
+    Gap,
+    Disorder,
+    BarsClosed,
+    Signal,
+    Approved,
+    Refused,
+    StrategyDisabled,
+    SubmitOrders,
+    CancelOrder,
+    Fill,
+    OrderDone,
+    PositionChanged,
+    RoundTrip,
+    EquityMark,
+    StateChanged,
+    CommandDone,
+)
+KINDS: Mapping[str, type[Message]] = {cls.kind: cls for cls in (*INPUTS, *VENUE_REPORTS, *OUTPUTS)}

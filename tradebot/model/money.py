@@ -1,0 +1,59 @@
+"""Money is ``Decimal`` in named units, rounded only here and in ``Instrument``, in a named direction.
+
+Fees, funding and realized P&L are booked at 1e-8, so that a sum does not depend on where a run was cut.
+"""
+
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from typing import NewType
+
+Price = NewType("Price", Decimal)
+Qty = NewType("Qty", Decimal)
+"""A quantity of the base asset; signed where it is a position (short < 0), else > 0."""
+Cash = NewType("Cash", Decimal)
+Ratio = NewType("Ratio", Decimal)
+
+ZERO = Decimal(0)
+ONE = Decimal(1)
+BOOKING_UNIT = Decimal("1e-8")
+BPS = Decimal("0.0001")
+
+
+def book(amount: Decimal) -> Cash:
+    """Return ``amount`` as booked: to 1e-8, half to even."""
+    return Cash(amount.quantize(BOOKING_UNIT, rounding=ROUND_HALF_EVEN))
+
+
+def book_fee(amount: Decimal) -> Cash:
+    """Return the fee ``amount`` as booked: to 1e-8, up (against us; a rebate, < 0, shrinks)."""
+    return Cash(amount.quantize(BOOKING_UNIT, rounding=ROUND_CEILING))
+
+
+def mean_price(notional: Decimal, qty: Decimal) -> Price:
+    """Return the size-weighted price ``notional / qty``, to 1e-8, half to even."""
+    return Price((notional / qty).quantize(BOOKING_UNIT, rounding=ROUND_HALF_EVEN))
+
+
+def from_float(value: float) -> Decimal:
+    """Return the Decimal of the shortest text that reads back to ``value``.
+
+    Raises ``ValueError`` on NaN and infinities.
+
+    >>> from_float(0.1)
+    Decimal('0.1')
+    """
+    number = Decimal(repr(value))
+    if not number.is_finite():
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def plain(number: Decimal) -> str:
+    """Return ``number`` in plain notation, without exponent or trailing zeros.
+
+    >>> plain(Decimal("1E+2")), plain(Decimal("0.50")), plain(Decimal("-0.0"))
+    ('100', '0.5', '0')
+    """
+    text = format(number, "f")
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

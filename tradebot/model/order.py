@@ -1,0 +1,226 @@
+"""Orders and what a venue says about them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from tradebot.model.market import Message
+from tradebot.model.money import Cash, Price, Qty
+from tradebot.model.time import Nanos
+
+
+class OrderSide(StrEnum):
+    """The direction of an order."""
+
+    BUY = "buy"
+    SELL = "sell"
+
+    @property
+    def sign(self) -> int:
+        """1 for a buy, -1 for a sell."""
+        return 1 if self is OrderSide.BUY else -1
+
+    @property
+    def opposite(self) -> "OrderSide":
+        """The other side."""
+        return OrderSide.SELL if self is OrderSide.BUY else OrderSide.BUY
+
+
+class PositionSide(StrEnum):
+    """The direction of a position."""
+
+    LONG = "long"
+    SHORT = "short"
+
+    @property
+    def sign(self) -> int:
+        """1 for long, -1 for short."""
+        return 1 if self is PositionSide.LONG else -1
+
+    @property
+    def entry(self) -> OrderSide:
+        """The side of an order that opens it."""
+        return OrderSide.BUY if self is PositionSide.LONG else OrderSide.SELL
+
+    @property
+    def opposite(self) -> "PositionSide":
+        """The other side."""
+        return PositionSide.SHORT if self is PositionSide.LONG else PositionSide.LONG
+
+
+class OrderType(StrEnum):
+    """How an order meets the market. Take-profit triggers in our favour and rests as a limit."""
+
+    MARKET = "market"
+    LIMIT = "limit"
+    STOP_MARKET = "stop_market"
+    STOP_LIMIT = "stop_limit"
+    TAKE_PROFIT = "take_profit"
+
+
+class OrderRole(StrEnum):
+    """What an order is for."""
+
+    ENTRY = "entry"
+    STOP = "stop"
+    TARGET = "target"
+    EXIT = "exit"
+
+
+class OrderState(StrEnum):
+    """Where an order is in its life; the table is ``pipeline.orders.lifecycle.TRANSITIONS``."""
+
+    PENDING = "pending"
+    SUBMITTED = "submitted"
+    OPEN = "open"
+    PARTIALLY_FILLED = "partially_filled"
+    FILLED = "filled"
+    CANCELED = "canceled"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the venue has nothing of it to work on."""
+        return self in _TERMINAL
+
+
+_TERMINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.FAILED})
+
+
+class Liquidity(StrEnum):
+    """Who was there first."""
+
+    MAKER = "maker"
+    TAKER = "taker"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRequest:
+    """An order as we mean it.
+
+    ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names in ``parent_id`` the entry whose fills arm and size it; ``oco_id`` is
+    shared by exits of which one filled cancels the others. ``reason`` becomes the exit reason.
+    """
+
+    client_order_id: str
+    symbol: str
+    strategy: str
+    signal_id: str
+    role: OrderRole
+    side: OrderSide
+    type: OrderType
+    qty: Qty
+    ts_event: Nanos
+    price: Price | None = None
+    trigger: Price | None = None
+    reduce_only: bool = False
+    parent_id: str | None = None
+    oco_id: str | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SubmitOrders(Message):
+    """The intent: orders that go to the venue as one. A bracket is its entry, then its exits."""
+
+    kind: ClassVar[str] = "submit"
+    ts_event: Nanos
+    orders: tuple[OrderRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOrder(Message):
+    """The intent to cancel one order."""
+
+    kind: ClassVar[str] = "cancel"
+    ts_event: Nanos
+    client_order_id: str
+    symbol: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAccepted(Message):
+    """The venue works the order, or holds it until its entry fills."""
+
+    kind: ClassVar[str] = "accepted"
+    ts_event: Nanos
+    client_order_id: str
+    venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRejected(Message):
+    """The venue said no."""
+
+    kind: ClassVar[str] = "rejected"
+    ts_event: Nanos
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderCanceled(Message):
+    """The venue works the order no more; what filled before stays filled."""
+
+    kind: ClassVar[str] = "canceled"
+    ts_event: Nanos
+    client_order_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillReport(Message):
+    """A venue's word that ``qty`` > 0 of an order traded. ``trade_id`` is the venue's and unique.
+
+    ``client_order_id`` is ``None`` when the venue acted by itself: a liquidation. ``fee`` > 0 is paid.
+    On bars ``ts_event`` is the opening time of the bar of the fill.
+    """
+
+    kind: ClassVar[str] = "fill_report"
+    ts_event: Nanos
+    trade_id: str
+    client_order_id: str | None
+    symbol: str
+    side: OrderSide
+    qty: Qty
+    price: Price
+    fee: Cash
+    liquidity: Liquidity
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fill(Message):
+    """A fill as booked, once for each ``trade_id``: attributed to a strategy, a role and a reason."""
+
+    kind: ClassVar[str] = "fill"
+    ts_event: Nanos
+    trade_id: str
+    client_order_id: str
+    signal_id: str
+    strategy: str
+    symbol: str
+    role: OrderRole
+    side: OrderSide
+    qty: Qty
+    price: Price
+    fee: Cash
+    liquidity: Liquidity
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderDone(Message):
+    """An order reached ``state``, a terminal one, with ``filled_qty`` of it filled."""
+
+    kind: ClassVar[str] = "order_done"
+    ts_event: Nanos
+    client_order_id: str
+    signal_id: str
+    strategy: str
+    symbol: str
+    role: OrderRole
+    state: OrderState
+    filled_qty: Qty
+    reason: str

@@ -1,0 +1,89 @@
+"""What a strategy wants, and what risk answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import ClassVar
+
+from tradebot.model.market import Message
+from tradebot.model.money import ONE, Price, Qty
+from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.time import Nanos
+
+
+class Action(StrEnum):
+    """What a signal asks for."""
+
+    ENTER = "enter"
+    EXIT = "exit"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal(Message):
+    """A wish to enter, or to leave ``fraction`` of a position on ``side``.
+
+    ``close`` is the last price of the symbol when it was made. ``entry_price`` is the limit or trigger of
+    an entry that is not at market. ``reason`` becomes the exit reason of the round trip.
+    """
+
+    kind: ClassVar[str] = "signal"
+    id: str
+    ts_event: Nanos
+    strategy: str
+    symbol: str
+    action: Action
+    side: PositionSide
+    close: Price
+    entry_type: OrderType = OrderType.MARKET
+    entry_price: Price | None = None
+    stop: Price | None = None
+    target: Price | None = None
+    fraction: Decimal = ONE
+    reason: str = "signal"
+    confidence: float | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cut:
+    """A limit that made an order smaller: ``value`` was asked, ``limit`` was given."""
+
+    gate: str
+    limit: Decimal
+    value: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approved(Message):
+    """A signal that may become orders of ``qty`` > 0."""
+
+    kind: ClassVar[str] = "approved"
+    ts_event: Nanos
+    signal: Signal
+    qty: Qty
+    cuts: tuple[Cut, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused(Message):
+    """A signal that ``gate`` stopped; ``limit`` and ``value`` are its numbers where it has any."""
+
+    kind: ClassVar[str] = "refused"
+    ts_event: Nanos
+    signal: Signal
+    gate: str
+    limit: Decimal | None = None
+    value: Decimal | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyDisabled(Message):
+    """A strategy that raised, blocked or spoke nonsense; it is not asked again."""
+
+    kind: ClassVar[str] = "strategy_disabled"
+    ts_event: Nanos
+    strategy: str
+    symbol: str
+    reason: str

@@ -1,0 +1,1 @@
+"""What happens to market events: pure, synchronous stages, in the order of their modules."""

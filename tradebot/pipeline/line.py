@@ -1,0 +1,131 @@
+"""The line: which stage handles which message, and the two ways to run it.
+
+A message goes to its stages in the order of ``ROUTES``. What a stage answers is run to its end, depth
+first, before the next stage sees the message: so fills are booked before the bar that caused them reaches
+the strategies. ``pump`` does this in one call; a ``Turn`` does the same a step at a time, so that tasks
+can hand it on from one to the next. Both visit the same stages in the same order.
+"""
+
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged
+from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
+from tradebot.model.order import (
+    CancelOrder,
+    Fill,
+    FillReport,
+    OrderAccepted,
+    OrderCanceled,
+    OrderDone,
+    OrderRejected,
+    SubmitOrders,
+)
+from tradebot.model.position import EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
+from tradebot.ports import Stage
+
+
+class StageName(StrEnum):
+    """The stages of the line. The venue is the simulated one, or the way out to a real one."""
+
+    BARS = "bars"
+    VENUE = "venue"
+    ORDERS = "orders"
+    RISK = "risk"
+    STRATEGY = "strategy"
+
+
+S = StageName
+ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
+    Bar: (S.BARS,),
+    Trade: (S.VENUE, S.RISK, S.BARS),
+    Quote: (S.VENUE, S.RISK),
+    Command: (S.RISK, S.ORDERS),
+    Heartbeat: tuple(StageName),
+    # The venue matches, risk marks, and only then the strategies are asked.
+    BarsClosed: (S.VENUE, S.RISK, S.STRATEGY),
+    Gap: (),
+    Disorder: (),
+    Signal: (S.RISK,),
+    Approved: (S.ORDERS,),
+    Refused: (),
+    StrategyDisabled: (),
+    SubmitOrders: (S.VENUE,),
+    CancelOrder: (S.VENUE,),
+    OrderAccepted: (S.ORDERS,),
+    OrderRejected: (S.ORDERS,),
+    OrderCanceled: (S.ORDERS,),
+    FillReport: (S.ORDERS,),
+    FundingPaid: (S.RISK,),
+    Fill: (S.RISK,),
+    OrderDone: (S.RISK,),
+    PositionChanged: (S.STRATEGY,),
+    RoundTrip: (),
+    EquityMark: (),
+    StateChanged: (S.ORDERS,),
+    CommandDone: (),
+}
+
+
+class Line:
+    """The stages, joined by ``ROUTES``. ``sinks`` see each output of their type as it comes up."""
+
+    def __init__(
+        self,
+        stages: Mapping[StageName, Stage],
+        sinks: Mapping[type[Message], Callable[[Message], None]] | None = None,
+    ) -> None:
+        self.stages = stages
+        self.sinks = dict(sinks or {})
+        self._handlers = {
+            message_type: tuple(stages[name].handle for name in route) for message_type, route in ROUTES.items()
+        }
+
+    def pump(self, message: Message) -> None:
+        """Run ``message`` and all that follows from it, to the end."""
+        sinks = self.sinks
+        for handle in self._handlers[type(message)]:
+            for output in handle(message):
+                sink = sinks.get(type(output))
+                if sink is not None:
+                    sink(output)
+                self.pump(output)
+
+    def turn(self, message: Message) -> "Turn":
+        """Return the turn of ``message``, not yet begun."""
+        return Turn(self, message)
+
+
+class Turn:
+    """One input on its way through the line: a stack of messages, each with the stage it comes to next."""
+
+    __slots__ = ("_line", "_stack", "message")
+
+    def __init__(self, line: Line, message: Message) -> None:
+        self.message = message
+        self._line = line
+        self._stack: list[tuple[Message, int]] = [(message, 0)]
+
+    def owner(self) -> StageName | None:
+        """Return the stage that comes next, or ``None`` when the turn is over."""
+        stack = self._stack
+        while stack:
+            message, position = stack[-1]
+            route = ROUTES[type(message)]
+            if position == 0 and message is not self.message:
+                sink = self._line.sinks.get(type(message))
+                if sink is not None:
+                    sink(message)
+            if position < len(route):
+                return route[position]
+            stack.pop()
+        return None
+
+    def step(self) -> None:
+        """Let the stage that ``owner`` named handle its message. Call ``owner`` again before the next."""
+        message, position = self._stack.pop()
+        name = ROUTES[type(message)][position]
+        outputs = self._line.stages[name].handle(message)
+        self._stack.append((message, position + 1))
+        self._stack.extend((output, 0) for output in reversed(outputs))

@@ -1,0 +1,1 @@
+"""Approved signals become orders, and fills become known."""

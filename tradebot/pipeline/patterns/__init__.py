@@ -1,0 +1,1 @@
+"""Online detectors over bars: floats in, floats out, bounded state."""

@@ -1,0 +1,1 @@
+"""What may be done, how much of it, and what we then hold."""

@@ -1,0 +1,1 @@
+"""What we say about it: pure functions from records to figures and text."""

@@ -1,0 +1,1 @@
+"""Who runs it: all asyncio is here and in the edges."""
