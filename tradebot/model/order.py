@@ -99,8 +99,9 @@ class Liquidity(StrEnum):
 class OrderRequest:
     """An order as we mean it.
 
-    ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names in ``parent_id`` the entry whose fills arm and size it; ``oco_id`` is
-    shared by exits of which one filled cancels the others. ``reason`` becomes the exit reason.
+    ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names
+    in ``parent_id`` the entry whose fills arm and size it; ``oco_id`` is shared by exits of which one filled
+    cancels the others. ``reason`` becomes the exit reason.
     """
 
     client_order_id: str
