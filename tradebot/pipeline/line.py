@@ -97,26 +97,35 @@ class Line:
         return Turn(self, message)
 
 
+_UNSEEN = -1
+
+
 class Turn:
     """One input on its way through the line: a stack of messages, each with the stage it comes to next."""
 
-    __slots__ = ("_line", "_stack", "message")
+    __slots__ = ("_line", "_stack")
 
     def __init__(self, line: Line, message: Message) -> None:
-        self.message = message
         self._line = line
         self._stack: list[tuple[Message, int]] = [(message, 0)]
+
+    @property
+    def due(self) -> type[Message]:
+        """The type of the message that the owner gets; only while there is an owner."""
+        return type(self._stack[-1][0])
 
     def owner(self) -> StageName | None:
         """Return the stage that comes next, or ``None`` when the turn is over."""
         stack = self._stack
         while stack:
             message, position = stack[-1]
-            route = ROUTES[type(message)]
-            if position == 0 and message is not self.message:
+            if position == _UNSEEN:
+                position = 0
+                stack[-1] = (message, 0)
                 sink = self._line.sinks.get(type(message))
                 if sink is not None:
                     sink(message)
+            route = ROUTES[type(message)]
             if position < len(route):
                 return route[position]
             stack.pop()
@@ -128,4 +137,4 @@ class Turn:
         name = ROUTES[type(message)][position]
         outputs = self._line.stages[name].handle(message)
         self._stack.append((message, position + 1))
-        self._stack.extend((output, 0) for output in reversed(outputs))
+        self._stack.extend((output, _UNSEEN) for output in reversed(outputs))

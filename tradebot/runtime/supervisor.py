@@ -1,0 +1,141 @@
+"""The one place that creates tasks: named, with readiness, restarted with backoff or fatal by policy."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tradebot.model.errors import TimedOut
+from tradebot.model.logevent import LogEvent
+from tradebot.runtime.logs import log
+
+_BACKOFF_FIRST_S = 0.5
+_BACKOFF_MAX_S = 30.0
+_START_DEADLINE_S = 60.0
+
+
+class Policy(StrEnum):
+    """What follows when a task fails."""
+
+    RESTART = "restart"
+    HALT = "halt"
+
+
+class TaskState(StrEnum):
+    """Where a task is in its life."""
+
+    STARTING = "starting"
+    RUNNING = "running"
+    WAITING = "waiting"
+    FINISHED = "finished"
+    FAILED = "failed"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """A task: ``run`` calls its argument when it is ready; ``close`` asks it to end by itself."""
+
+    name: str
+    run: Callable[[Callable[[], None]], Awaitable[None]]
+    policy: Policy
+    close: Callable[[], None] | None = None
+    queue_size: Callable[[], int] = lambda: 0
+    when_full: str = "none"
+
+
+@dataclass(slots=True)
+class SupervisedTask:
+    """A task under supervision, as ``status`` shows it."""
+
+    spec: TaskSpec
+    state: TaskState = TaskState.STARTING
+    restarts: int = 0
+    lag_ms: float = 0.0
+    ready: asyncio.Event = field(default_factory=asyncio.Event)
+    task: asyncio.Task[None] | None = None
+
+
+class Supervisor:
+    """Starts tasks in order, restarts or reports failures, stops in reverse order with two deadlines."""
+
+    def __init__(self) -> None:
+        self.tasks: list[SupervisedTask] = []
+        self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+
+    async def start(self, spec: TaskSpec) -> None:
+        """Start a task and return when it is ready. Raises its error, or ``TimedOut``."""
+        supervised = SupervisedTask(spec)
+        self.tasks.append(supervised)
+        supervised.task = asyncio.create_task(self._supervise(supervised), name=spec.name)
+        ready = asyncio.create_task(supervised.ready.wait())
+        try:
+            done, _ = await asyncio.wait(
+                {ready, supervised.task, self._failure},
+                timeout=_START_DEADLINE_S,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            ready.cancel()
+        if self._failure.done():
+            raise self._failure.result()
+        if not done:
+            raise TimedOut(f"task {spec.name} was not ready within {_START_DEADLINE_S:.0f} s")
+        log(LogEvent.TASK_STARTED, level="debug", task=spec.name)
+
+    async def failure(self) -> BaseException:
+        """Return the first error that no policy mends, when it comes."""
+        return await asyncio.shield(self._failure)
+
+    def fail(self, error: BaseException) -> None:
+        """Report a fatal error found outside any task."""
+        if not self._failure.done():
+            self._failure.set_result(error)
+
+    async def stop(self, *, grace_s: float, hard_s: float) -> None:
+        """Stop all, the last started first: ask, wait until ``grace_s``, cancel, wait until ``hard_s``."""
+        loop = asyncio.get_running_loop()
+        grace, hard = loop.time() + grace_s, loop.time() + grace_s + hard_s
+        for supervised in reversed(self.tasks):
+            task = supervised.task
+            if task is None or task.done():
+                continue
+            if supervised.spec.close is not None:
+                supervised.spec.close()
+                await asyncio.wait({task}, timeout=max(0.0, grace - loop.time()))
+            if not task.done():
+                task.cancel()
+                await asyncio.wait({task}, timeout=max(0.1, hard - loop.time()))
+            supervised.state = TaskState.STOPPED
+            log(LogEvent.TASK_STOPPED, level="debug", task=supervised.spec.name)
+
+    async def _supervise(self, supervised: SupervisedTask) -> None:
+        backoff_s = _BACKOFF_FIRST_S
+        while True:
+            started = asyncio.get_running_loop().time()
+            try:
+                await supervised.spec.run(self._when_ready(supervised))
+            except Exception as error:
+                log(LogEvent.TASK_FAILED, level="error", task=supervised.spec.name, error=repr(error))
+                if supervised.spec.policy is Policy.HALT:
+                    supervised.state = TaskState.FAILED
+                    self.fail(error)
+                    return
+            else:
+                supervised.state = TaskState.FINISHED
+                return
+            if asyncio.get_running_loop().time() - started > _BACKOFF_MAX_S:
+                backoff_s = _BACKOFF_FIRST_S
+            supervised.state = TaskState.WAITING
+            supervised.restarts += 1
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+            log(LogEvent.TASK_RESTARTED, level="warning", task=supervised.spec.name, restarts=supervised.restarts)
+
+    @staticmethod
+    def _when_ready(supervised: SupervisedTask) -> Callable[[], None]:
+        def ready() -> None:
+            supervised.state = TaskState.RUNNING
+            supervised.ready.set()
+
+        return ready

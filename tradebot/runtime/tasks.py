@@ -1,0 +1,97 @@
+"""The four tasks of the line, and the runner that takes one turn after the other through them.
+
+Each task owns some stages and has a bounded inbox of turns. A turn goes to the task that owns its next
+stage; that task steps it as far as its own stages reach and hands it on. Turns never overlap, so the tasks
+visit the stages in exactly the order of ``Line.pump``.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.market import Message
+from tradebot.model.order import CancelOrder, SubmitOrders
+from tradebot.pipeline.line import Line, StageName, Turn
+
+INBOX_TURNS = 64
+# What leaves the process through the venue waits for the commit of its own row.
+_LEAVES: frozenset[type[Message]] = frozenset({SubmitOrders, CancelOrder})
+
+TASKS: Mapping[str, frozenset[StageName]] = {
+    "signal": frozenset({StageName.BARS, StageName.STRATEGY}),
+    "risk": frozenset({StageName.RISK}),
+    "orders": frozenset({StageName.ORDERS, StageName.VENUE}),
+}
+
+
+class StageTask:
+    """One task of the line: an inbox of turns and the stages that it alone runs."""
+
+    def __init__(
+        self,
+        name: str,
+        stages: frozenset[StageName],
+        durable: Callable[[], Awaitable[None]],
+        guard: Callable[[StageName], AbstractContextManager[None]],
+    ) -> None:
+        self.name = name
+        self.inbox: asyncio.Queue[Turn | None] = asyncio.Queue(INBOX_TURNS)
+        self.hand_on: Callable[[Turn], Awaitable[None]] | None = None
+        self._stages = stages
+        self._durable = durable
+        self._guard = guard
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve the inbox until it is closed."""
+        ready()
+        while (turn := await self.inbox.get()) is not None:
+            await self._advance(turn)
+
+    def close(self) -> None:
+        """Let the task end after the turns that wait."""
+        if not self.inbox.full():
+            self.inbox.put_nowait(None)
+
+    async def _advance(self, turn: Turn) -> None:
+        while (owner := turn.owner()) in self._stages:
+            if turn.due in _LEAVES:
+                await self._durable()
+            with self._guard(owner):
+                turn.step()
+        if self.hand_on is None:
+            raise InvariantError(f"task {self.name} has nowhere to hand its turns on to")
+        await self.hand_on(turn)
+
+
+class LineRunner:
+    """Takes messages through the tasks, one turn after the other, in order of arrival."""
+
+    def __init__(
+        self,
+        line: Line,
+        durable: Callable[[], Awaitable[None]],
+        guard: Callable[[StageName], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
+        self._line = line
+        self.tasks: Sequence[StageTask] = tuple(
+            StageTask(name, stages, durable, guard) for name, stages in TASKS.items()
+        )
+        self._owners = {stage: task for task in self.tasks for stage in TASKS[task.name]}
+        self._done: asyncio.Future[None] | None = None
+        self.gate = asyncio.Lock()
+        for task in self.tasks:
+            task.hand_on = self._hand_on
+
+    async def run(self, message: Message) -> None:
+        """Run the turn of ``message`` to its end. The caller holds ``gate``."""
+        self._done = asyncio.get_running_loop().create_future()
+        await self._hand_on(self._line.turn(message))
+        await self._done
+
+    async def _hand_on(self, turn: Turn) -> None:
+        owner = turn.owner()
+        if owner is not None:
+            await self._owners[owner].inbox.put(turn)
+        elif self._done is not None and not self._done.done():
+            self._done.set_result(None)
