@@ -1,0 +1,68 @@
+# The words of this project. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.DEFAULT_GOAL := help
+.PHONY: run stop test check coverage bench soak docs format clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+run: .venv/run ## start the demo daemon, wait for its first round trip, show status and report
+	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/run-demo
+
+stop: ## stop the daemon of the default home
+	@if [ -x $(BIN)/tradebot ]; then scripts/stop-demo; else echo "nothing runs: there is no environment yet"; fi
+
+test: .venv/dev ## run the tests
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: .venv/dev ## format, lint, types, import contracts, docs checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check-docs
+	$(BIN)/python scripts/check-lock
+
+coverage: .venv/dev ## run the tests with coverage: 95 % of all, every branch of orders, risk and journal
+	scripts/coverage
+
+bench: .venv/bench ## measure speed and size, peers beside ours where they can be installed
+	$(BIN)/python -m benchmarks
+
+soak: .venv/dev ## the long searches
+	$(BIN)/python -m pytest -m soak -o addopts="-q --strict-markers --import-mode=importlib" --durations=10
+
+docs: .venv/dev ## write the generated pages of docs/ anew
+	$(BIN)/python scripts/write-docs
+
+format: .venv/dev ## format the code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean: ## remove the environment and all caches; state of daemons stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed; install it and try again" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# Each stamp is an environment that holds at least what its lock file names.
+.venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
+	@test -e .venv/dev || $(PIP) install --require-hashes -r requirements/run.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev: requirements/dev.txt pyproject.toml | .venv/bin/python
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@ .venv/run
+
+.venv/bench: .venv/dev benchmarks/peers.txt
+	@$(PIP) install -r benchmarks/peers.txt || echo "note: some peers cannot be installed here; their rows stay empty"
+	@touch $@
