@@ -1,0 +1,79 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradebot.control.protocol import CODES, MAX_SOCKET_PATH, error_document, error_from, find_socket, socket_path
+from tradebot.model.errors import NotPermitted, TradebotError, Unreadable
+
+
+def every_error(base: type[TradebotError] = TradebotError) -> list[type[TradebotError]]:
+    return [base] + [error for child in base.__subclasses__() for error in every_error(child)]
+
+
+@pytest.mark.parametrize("error", every_error())
+def test_every_error_comes_back_as_its_class_with_its_exit_code(error: type[TradebotError]) -> None:
+    sent = error("what é ever", where="here", mend="so")
+    back = error_from(500, error_document(sent))
+    assert type(back) is error
+    assert (back.what, back.where, back.mend, back.exit_code) == ("what é ever", "here", "so", error.exit_code)
+
+
+def test_an_error_document_has_the_four_keys_of_the_contract() -> None:
+    document = json.loads(error_document(NotPermitted("no")))
+    assert document == {"error": {"code": "not_permitted", "what": "no", "where": "", "mend": ""}}
+
+
+def test_a_subclass_stands_before_its_base_in_the_table() -> None:
+    for index, code in enumerate(CODES):
+        assert not any(issubclass(later.error, code.error) for later in CODES[index + 1 :])
+
+
+@given(st.binary(max_size=200))
+def test_any_other_body_is_unreadable_and_never_a_crash(body: bytes) -> None:
+    assert isinstance(error_from(500, body), Unreadable | TradebotError)
+
+
+def test_the_socket_is_in_the_home(home: Path) -> None:
+    assert socket_path(home, {}) == home / "control.sock"
+
+
+def test_a_runtime_directory_of_systemd_comes_first(home: Path) -> None:
+    assert socket_path(home, {"RUNTIME_DIRECTORY": "/run/tradebot/a:/run/b"}) == Path("/run/tradebot/a/control.sock")
+
+
+def test_a_long_home_gets_a_short_socket_of_its_own(tmp_path: Path, environ: dict[str, str]) -> None:
+    environ = {"XDG_RUNTIME_DIR": environ["XDG_RUNTIME_DIR"]}
+    long = tmp_path / ("h" * 100)
+    path, other = socket_path(long, environ), socket_path(tmp_path / ("i" * 100), environ)
+    assert len(os.fsencode(path)) <= MAX_SOCKET_PATH
+    assert path != other
+    assert path == socket_path(long, environ)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_runtime_directory_that_others_may_write_is_refused(tmp_path: Path, environ: dict[str, str]) -> None:
+    (Path(environ["XDG_RUNTIME_DIR"]) / "tradebot").mkdir()
+    (Path(environ["XDG_RUNTIME_DIR"]) / "tradebot").chmod(0o777)
+    with pytest.raises(NotPermitted, match="not ours alone"):
+        socket_path(tmp_path / ("h" * 100), environ)
+
+
+def test_a_client_follows_the_word_left_in_the_home(home: Path) -> None:
+    (home / "control.path").write_text("/run/tradebot/a/control.sock")
+    assert find_socket(home, {}) == Path("/run/tradebot/a/control.sock")
+
+
+@pytest.mark.parametrize("text", ["", "relative.sock", "/" + "x" * 200, "\0"])
+def test_a_broken_word_in_the_home_is_passed_over(home: Path, text: str) -> None:
+    (home / "control.path").write_text(text)
+    assert find_socket(home, {}) == home / "control.sock"
+
+
+def test_a_symlinked_word_is_not_followed(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "evil").write_text("/run/evil.sock")
+    (home / "control.path").symlink_to(tmp_path / "evil")
+    assert find_socket(home, {}) == home / "control.sock"
