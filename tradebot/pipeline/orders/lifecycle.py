@@ -1,0 +1,114 @@
+"""The life of one order: a fold over the *set* of what the venue said, in any order and however often.
+
+States have a rank, and every event leads to the higher of where the order is and where the event points. So
+a fill before the acknowledgement, a fill after the cancellation and a repeated report are ordinary.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.money import ZERO, Qty
+from tradebot.model.order import OrderRequest, OrderState
+
+
+class OrderEvent(StrEnum):
+    """What can happen to an order. ``FILL_LAST`` is the fill that leaves nothing of it."""
+
+    SUBMIT = "submit"
+    ACCEPT = "accept"
+    FILL = "fill"
+    FILL_LAST = "fill_last"
+    CANCEL = "cancel"
+    REJECT = "reject"
+    FAIL = "fail"
+
+
+E = OrderEvent
+S = OrderState
+_FILLED = {E.FILL_LAST: S.FILLED}
+_CANCELED = _FILLED | {E.CANCEL: S.CANCELED}
+_REFUSED = _CANCELED | {E.REJECT: S.REJECTED}
+_WORKING = _REFUSED | {E.FAIL: S.FAILED}
+_UNFILLED = _WORKING | {E.FILL: S.PARTIALLY_FILLED}
+_UNANSWERED = _UNFILLED | {E.ACCEPT: S.OPEN}
+TRANSITIONS: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = {
+    S.PENDING: _UNANSWERED | {E.SUBMIT: S.SUBMITTED},
+    S.SUBMITTED: _UNANSWERED,
+    S.OPEN: _UNFILLED,
+    S.PARTIALLY_FILLED: _WORKING,
+    S.FAILED: _REFUSED,
+    S.REJECTED: _CANCELED,
+    # A late fill is booked, never refused; only the last one makes the order filled after all.
+    S.CANCELED: _FILLED,
+    S.FILLED: {},
+}
+"""Where each event leads; an event that is not named changes nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """An order and what became of it. ``qty`` is what it is to fill: less than asked when its entry filled less.
+
+    ``fills`` holds the quantity of each trade by the venue's trade id. ``is_canceling``: we asked to cancel it.
+    """
+
+    request: OrderRequest
+    qty: Qty
+    state: OrderState = OrderState.PENDING
+    venue_order_id: str = ""
+    fills: dict[str, Qty] = field(default_factory=dict)
+    reason: str = ""
+    is_canceling: bool = False
+
+    @property
+    def filled_qty(self) -> Qty:
+        """How much of it traded."""
+        return Qty(sum(self.fills.values(), ZERO))
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it was sent and the venue said nothing of it."""
+        return self.state is OrderState.SUBMITTED
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it may still trade, as far as we want it to."""
+        return not self.state.is_terminal and not self.is_canceling
+
+    def on(self, event: OrderEvent, *, reason: str = "", venue_order_id: str = "") -> "Order":
+        """Return the order after ``event``. The reason kept is that of the state it ends in."""
+        state = TRANSITIONS[self.state].get(event, self.state)
+        return replace(
+            self,
+            state=state,
+            reason=reason if state is not self.state else self.reason,
+            venue_order_id=venue_order_id or self.venue_order_id,
+        )
+
+    def with_fill(self, trade_id: str, qty: Decimal) -> "Order":
+        """Return the order after a trade of ``qty``; the same order when it knows ``trade_id``.
+
+        Raises ``InvariantError`` when more filled than was asked for.
+        """
+        if trade_id in self.fills:
+            return self
+        fills = self.fills | {trade_id: Qty(qty)}
+        filled = sum(fills.values(), ZERO)
+        if filled > self.request.qty:
+            raise InvariantError(
+                f"order {self.request.client_order_id} filled {filled} of {self.request.qty}",
+                where=f"trade {trade_id}",
+                mend="trading is halted; compare the venue's fills with the journal",
+            )
+        event = OrderEvent.FILL_LAST if filled >= self.qty else OrderEvent.FILL
+        return replace(self, fills=fills).on(event)
+
+    def resized(self, qty: Decimal) -> "Order":
+        """Return the order when no more than ``qty`` of it can trade: its entry ended partly filled."""
+        smaller = replace(self, qty=Qty(min(qty, self.qty)))
+        if self.fills and self.filled_qty >= smaller.qty:
+            return smaller.on(OrderEvent.FILL_LAST)
+        return smaller

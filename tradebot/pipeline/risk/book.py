@@ -1,0 +1,110 @@
+"""The book: positions, money and what is on its way, as a value.
+
+Equity = cash + sum of ``qty * mark - cost`` over positions; cash = starting cash + realized - fees + funding.
+Cost and quantity carry one sign, so the formula holds for both sides.
+"""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tradebot.model.command import TradingState
+from tradebot.model.money import ZERO, Cash, Price, Qty, Ratio, mean_price
+from tradebot.model.position import EquityMark
+from tradebot.model.time import Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPosition:
+    """A position that is open, with the sums its round trip will be made of.
+
+    ``qty`` != 0, short < 0; ``cost`` is what its open part was bought for, of the same sign. ``entry_*`` and
+    ``exit_*`` sum all fills since it was flat. ``low`` and ``high`` bound the price since the last fill;
+    ``worst_pnl`` <= 0 and ``best_pnl`` >= 0 the open P&L before it. ``closing_id`` is the exit signal at work,
+    for ``closing_qty``; empty where there is none.
+    """
+
+    symbol: str
+    strategy: str
+    qty: Qty
+    cost: Cash
+    entry_ts: Nanos
+    entry_qty: Qty
+    entry_notional: Cash
+    exit_qty: Qty = Qty(ZERO)
+    exit_notional: Cash = Cash(ZERO)
+    realized: Cash = Cash(ZERO)
+    fees: Cash = Cash(ZERO)
+    funding: Cash = Cash(ZERO)
+    low: Price
+    high: Price
+    worst_pnl: Cash = Cash(ZERO)
+    best_pnl: Cash = Cash(ZERO)
+    closing_id: str = ""
+    closing_qty: Qty = Qty(ZERO)
+
+    @property
+    def entry_price(self) -> Price:
+        """The average cost of the open part."""
+        return mean_price(self.cost, self.qty)
+
+    def unrealized(self, mark: Decimal) -> Cash:
+        """Return the open P&L at ``mark``, exact."""
+        return Cash(self.qty * mark - self.cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingEntry:
+    """An approved entry, as far as it has not filled: ``qty`` > 0 at ``price``, the price its limits were checked at."""
+
+    signal_id: str
+    symbol: str
+    strategy: str
+    qty: Qty
+    price: Price
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskState:
+    """All that the risk stage knows.
+
+    ``marks`` holds the last price of each symbol seen. ``entries`` are the working entries by signal id.
+    ``pending_equity`` is the point of the equity curve whose closing time may not be over. ``manual`` counts
+    the signals made for operators, by symbol. ``is_flattening``: every position is being closed, until flat.
+    """
+
+    starting_cash: Cash
+    cash: Cash
+    realized: Cash = Cash(ZERO)
+    fees: Cash = Cash(ZERO)
+    funding: Cash = Cash(ZERO)
+    funding_estimates: int = 0
+    trading_state: TradingState = TradingState.RUNNING
+    state_reason: str = ""
+    is_flattening: bool = False
+    market_ts: Nanos = Nanos(0)
+    marks: dict[str, Price] = field(default_factory=dict)
+    positions: dict[str, OpenPosition] = field(default_factory=dict)
+    entries: dict[str, WorkingEntry] = field(default_factory=dict)
+    pending_equity: EquityMark | None = None
+    peak_equity: Cash
+    max_drawdown: Ratio = Ratio(ZERO)
+    signals: int = 0
+    refused: int = 0
+    manual: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def unrealized(self) -> Cash:
+        """The open P&L of all positions at the last marks, exact."""
+        return Cash(sum((p.unrealized(self.marks[p.symbol]) for p in self.positions.values()), ZERO))
+
+    @property
+    def equity(self) -> Cash:
+        """Cash and open P&L at the last marks, exact."""
+        return Cash(self.cash + self.unrealized)
+
+    @property
+    def drawdown(self) -> Ratio:
+        """How far equity is below its peak now, as a fraction of the peak, >= 0."""
+        if self.peak_equity <= 0:
+            return Ratio(ZERO)
+        return Ratio(max(ZERO, (self.peak_equity - self.equity) / self.peak_equity))
