@@ -1,0 +1,300 @@
+"""The stored form of each type of field, compiled to closures once for each class.
+
+``Codec.encode`` gives what orjson can write and ``Codec.decode`` checks what orjson read, value by value.
+"""
+
+import dataclasses
+import types
+from collections.abc import Callable, Iterable, Mapping
+from decimal import Decimal, InvalidOperation
+from enum import Enum
+from math import isfinite
+from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
+
+from tradebot.model.errors import ConfigError
+
+Encode = Callable[[Any], Any]
+Decode = Callable[[Any], Any]
+_NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
+
+
+class Mismatch(Exception):
+    """A stored value that is not of its type; ``path`` leads to it."""
+
+    def __init__(self, what: str, path: str = "") -> None:
+        super().__init__(what)
+        self.what = what
+        self.path = path
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Codec:
+    """``encode`` is ``None`` where orjson writes the value as it is (a Decimal through its default)."""
+
+    encode: Encode | None
+    decode: Decode
+
+
+def number(value: object) -> Decimal:
+    """Return the Decimal that the text ``value`` writes."""
+    if type(value) is not str:
+        raise Mismatch(f"{value!r} is not a decimal number as text")
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise Mismatch(f"{value!r} is not a decimal number") from None
+
+
+def _exactly(cls: type[object]) -> Decode:
+    def read(value: object) -> object:
+        if type(value) is not cls:
+            raise Mismatch(f"{value!r} is not of type {cls.__name__}")
+        return value
+
+    return read
+
+
+def _float_out(value: float) -> float | str:
+    # JSON has no NaN and no infinity: orjson would write null.
+    return value if isfinite(value) else repr(value)
+
+
+def _float_in(value: object) -> float:
+    if type(value) is float or type(value) is int:
+        return float(value)
+    if type(value) is str and value in _NON_FINITE:
+        return _NON_FINITE[value]
+    raise Mismatch(f"{value!r} is not of type float")
+
+
+_SCALARS: Mapping[object, Codec] = {
+    int: Codec(None, _exactly(int)),
+    str: Codec(None, _exactly(str)),
+    bool: Codec(None, _exactly(bool)),
+    float: Codec(_float_out, _float_in),
+    Decimal: Codec(None, number),
+}
+
+
+def _enum(cls: type[Enum]) -> Codec:
+    members = {member.value: member for member in cls}
+
+    def read(value: object) -> object:
+        try:
+            return members[value]
+        except (KeyError, TypeError):
+            raise Mismatch(f"{value!r} is not one of {', '.join(map(str, members))}") from None
+
+    return Codec(None, read)
+
+
+def _items(value: object) -> list[object]:
+    if type(value) is not list:
+        raise Mismatch(f"{value!r} is not an array")
+    return value
+
+
+def _located(decode_item: Decode, item: object, place: str) -> object:
+    try:
+        return decode_item(item)
+    except Mismatch as error:
+        raise Mismatch(error.what, place + error.path) from None
+
+
+def _sequence(item: Codec, build: Callable[[Iterable[object]], object]) -> Codec:
+    encode_item, decode_item = item.encode, item.decode
+    write = None if encode_item is None else (lambda values: [encode_item(value) for value in values])
+
+    def read(value: object) -> object:
+        return build([_located(decode_item, part, f"[{i}]") for i, part in enumerate(_items(value))])
+
+    return Codec(write, read)
+
+
+def _fixed_tuple(items: tuple[Codec, ...]) -> Codec:
+    encoders = [item.encode or (lambda value: value) for item in items]
+
+    def write(values: tuple[object, ...]) -> list[object]:
+        return [encode_item(value) for encode_item, value in zip(encoders, values, strict=True)]
+
+    def read(value: object) -> tuple[object, ...]:
+        parts = _items(value)
+        if len(parts) != len(items):
+            raise Mismatch(f"{value!r} has {len(parts)} items, not {len(items)}")
+        return tuple(
+            _located(item.decode, part, f"[{i}]") for i, (item, part) in enumerate(zip(items, parts, strict=True))
+        )
+
+    return Codec(write, read)
+
+
+def _int_key(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise Mismatch(f"{text!r} is not a whole number") from None
+
+
+def _key(hint: Any) -> Decode | None:
+    hint = _supertype(hint)
+    if hint is int:
+        return _int_key
+    if hint is str:
+        return str
+    return _enum(hint).decode if isinstance(hint, type) and issubclass(hint, Enum) and issubclass(hint, str) else None
+
+
+def _mapping(key_in: Decode, item: Codec) -> Codec:
+    encode_item = item.encode or (lambda value: value)
+    decode_item = item.decode
+
+    def write(values: Mapping[Any, object]) -> dict[str, object]:
+        return {str(name): encode_item(value) for name, value in values.items()}
+
+    def read(value: object) -> dict[object, object]:
+        if type(value) is not dict:
+            raise Mismatch(f"{value!r} is not an object")
+        return {key_in(name): _located(decode_item, part, f"[{name}]") for name, part in value.items()}
+
+    return Codec(write, read)
+
+
+class Record:
+    """The codec of one dataclass; it exists before its fields are known, so that types may recur."""
+
+    def __init__(self, cls: type[object]) -> None:
+        self.cls = cls
+        self.names: tuple[str, ...] = ()
+        self._decoders: tuple[tuple[str, Decode], ...] = ()
+        self._encoders: tuple[tuple[str, Encode], ...] = ()
+
+    def compile(self) -> None:
+        """Read the types of the fields. Raises ``ConfigError`` on one that cannot be stored."""
+        hints = get_type_hints(self.cls)
+        self.names = tuple(field.name for field in dataclasses.fields(self.cls))  # type: ignore[arg-type]  # checked
+        codecs = {name: _codec_of(hints[name], f"{self.cls.__name__}.{name}") for name in self.names}
+        self._decoders = tuple((name, codec.decode) for name, codec in codecs.items())
+        self._encoders = tuple((name, codec.encode) for name, codec in codecs.items() if codec.encode is not None)
+
+    def encode(self, value: object) -> dict[str, object]:
+        """Return the fields of ``value``. Raises ``TypeError`` when it is of another class."""
+        if type(value) is not self.cls:
+            raise TypeError(f"{value!r} is not a {self.cls.__name__}")
+        tree = {name: getattr(value, name) for name in self.names}
+        for name, encode_field in self._encoders:
+            tree[name] = encode_field(tree[name])
+        return tree
+
+    def decode(self, tree: object) -> object:
+        """Return the value of the fields in ``tree``, which is used up. Raises ``Mismatch``."""
+        if type(tree) is not dict:
+            raise Mismatch(f"{tree!r} is not an object")
+        if len(tree) != len(self.names) or any(name not in tree for name in self.names):
+            raise self._other_fields(tree)
+        name = ""
+        try:
+            for name, decode_field in self._decoders:
+                tree[name] = decode_field(tree[name])
+            return self.cls(**tree)
+        except Mismatch as error:
+            raise Mismatch(error.what, f".{name}{error.path}") from None
+        except (ValueError, TypeError) as error:
+            # The class itself refused the values.
+            raise Mismatch(str(error)) from error
+
+    def _other_fields(self, tree: dict[str, object]) -> Mismatch:
+        missing = [name for name in self.names if name not in tree]
+        unknown = [name for name in tree if name not in self.names]
+        return Mismatch(f"missing fields {missing}, unknown fields {unknown}")
+
+
+_RECORDS: dict[type[object], Record] = {}
+
+
+def record_of(cls: type[object]) -> Record:
+    """Return the codec of the dataclass ``cls``. Raises ``ConfigError`` when it cannot be stored."""
+    record = _RECORDS.get(cls)
+    if record is None:
+        if not dataclasses.is_dataclass(cls):
+            raise ConfigError(f"{cls.__name__} is not a dataclass, so it cannot be stored")
+        record = _RECORDS[cls] = Record(cls)
+        try:
+            record.compile()
+        except BaseException:
+            del _RECORDS[cls]
+            raise
+    return record
+
+
+def _optional(inner: Codec) -> Codec:
+    encode_inner, decode_inner = inner.encode, inner.decode
+    write = None if encode_inner is None else (lambda value: None if value is None else encode_inner(value))
+    return Codec(write, lambda value: None if value is None else decode_inner(value))
+
+
+def _union(members: list[type[Any]]) -> Codec:
+    by_kind = {member.kind: record_of(member) for member in members}
+
+    def write(value: Any) -> dict[str, object]:
+        record = by_kind.get(getattr(value, "kind", None))
+        if record is None:
+            raise TypeError(f"{value!r} is not one of {', '.join(by_kind)}")
+        return {"kind": value.kind, **record.encode(value)}
+
+    def read(value: object) -> object:
+        if type(value) is not dict or value.get("kind") not in by_kind:
+            raise Mismatch(f"{value!r} is not an object of kind {', '.join(by_kind)}")
+        return by_kind[value.pop("kind")].decode(value)
+
+    return Codec(write, read)
+
+
+def _codec_of(hint: Any, where: str) -> Codec:
+    hint = _supertype(hint)
+    scalar = _SCALARS.get(hint)
+    if scalar is not None:
+        return scalar
+    if isinstance(hint, type) and not get_args(hint):
+        if issubclass(hint, Enum):
+            return _enum(hint)
+        if dataclasses.is_dataclass(hint):
+            record = record_of(hint)
+            return Codec(record.encode, record.decode)
+    codec = _generic(get_origin(hint), get_args(hint), where)
+    if codec is None:
+        raise ConfigError(
+            f"a field of type {getattr(hint, '__name__', hint)} cannot be stored",
+            where=where,
+            mend="use int, float, str, bool, Decimal, an enum, a dataclass, or tuple, list, dict and | None of these",
+        )
+    return codec
+
+
+def _generic(origin: Any, arguments: tuple[Any, ...], where: str) -> Codec | None:
+    if origin is Union or origin is types.UnionType:
+        return _union_of(arguments, where)
+    if origin is list:
+        return _sequence(_codec_of(arguments[0], where), list)
+    if origin is tuple and arguments[-1:] == (...,):
+        return _sequence(_codec_of(arguments[0], where), tuple)
+    if origin is tuple:
+        return _fixed_tuple(tuple(_codec_of(argument, where) for argument in arguments))
+    key_in = _key(arguments[0]) if isinstance(origin, type) and issubclass(origin, Mapping) else None
+    return None if key_in is None else _mapping(key_in, _codec_of(arguments[1], where))
+
+
+def _supertype(hint: Any) -> Any:
+    while isinstance(hint, NewType):
+        hint = hint.__supertype__
+    return hint
+
+
+def _union_of(arguments: tuple[Any, ...], where: str) -> Codec | None:
+    members = [argument for argument in arguments if argument is not type(None)]
+    if len(members) == 1:
+        inner = _codec_of(members[0], where)
+    elif all(dataclasses.is_dataclass(member) and getattr(member, "kind", None) for member in members):
+        inner = _union(members)
+    else:
+        return None
+    return _optional(inner) if len(members) < len(arguments) else inner
