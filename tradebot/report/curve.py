@@ -1,0 +1,91 @@
+"""The equity curve in 16 bytes a point: times and money as integers.
+
+A daemon of years has millions of points; as Python objects they would cost more than all the rest of it.
+"""
+
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from decimal import Decimal
+from typing import overload
+
+from tradebot.model.money import Cash
+from tradebot.model.time import Nanos, to_ms
+
+_DIGITS = 8
+_UNIT = 10**_DIGITS
+
+
+class Curve(Sequence[tuple[int, str]]):
+    """Points of (time, equity), oldest first, one for each time.
+
+    As a sequence its items are ``(ts_ms, equity in plain notation)``; ``ts`` and ``units`` hold
+    nanoseconds and multiples of 1e-8, to which equity is rounded half to even.
+    """
+
+    __slots__ = ("ts", "units")
+
+    def __init__(self) -> None:
+        self.ts = array("q")
+        self.units: array[int] | list[int] = array("q")
+
+    def append(self, ts: Nanos, equity: Decimal) -> None:
+        """Add a point; one at the time of the last point replaces it."""
+        self.append_units(ts, round(equity.scaleb(_DIGITS)))
+
+    def append_units(self, ts: int, units: int) -> None:
+        """Add a point that is already in units of 1e-8."""
+        if self.ts and self.ts[-1] == ts:
+            self.ts.pop()
+            self.units.pop()
+        try:
+            self.units.append(units)
+        except OverflowError:
+            # 9.2e10 of money is the end of 64 bits; an account in a small currency goes on in a list.
+            self.units = [*self.units, units]
+        self.ts.append(ts)
+
+    def window(self, since: int | None, until: int | None) -> "Curve":
+        """Return the points in (since, until], after the last point at or before ``since``."""
+        start = 0 if since is None else max(bisect_right(self.ts, since) - 1, 0)
+        end = len(self.ts) if until is None else bisect_right(self.ts, until)
+        part = Curve()
+        part.ts = self.ts[start:end]
+        part.units = self.units[start:end]
+        return part
+
+    def equity(self, index: int) -> Cash:
+        """Return the equity of one point."""
+        return Cash(Decimal(self.units[index]).scaleb(-_DIGITS))
+
+    def equity_at(self, ts: int) -> str | None:
+        """Return the last equity at or before ``ts`` in plain notation; ``None`` before the first."""
+        index = bisect_right(self.ts, ts) - 1
+        return None if index < 0 else _plain(self.units[index])
+
+    def json(self) -> bytes:
+        """Return ``[[ts_ms,"equity"],...]``."""
+        points = (f'[{to_ms(ts)},"{_plain(units)}"]' for ts, units in zip(self.ts, self.units, strict=True))
+        return f"[{','.join(points)}]".encode()
+
+    def __len__(self) -> int:
+        return len(self.ts)
+
+    def __iter__(self) -> Iterator[tuple[int, str]]:
+        for ts, units in zip(self.ts, self.units, strict=True):
+            yield to_ms(ts), _plain(units)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[int, str]: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[tuple[int, str]]: ...
+    def __getitem__(self, index: int | slice) -> tuple[int, str] | list[tuple[int, str]]:
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        return to_ms(self.ts[index]), _plain(self.units[index])
+
+
+def _plain(units: int) -> str:
+    whole, part = divmod(abs(units), _UNIT)
+    sign = "-" if units < 0 else ""
+    return f"{sign}{whole}.{part:08d}".rstrip("0") if part else f"{sign}{whole}"

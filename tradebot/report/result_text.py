@@ -1,0 +1,144 @@
+"""Reports, trades and decisions as text for a terminal, from their JSON."""
+
+from collections.abc import Mapping, Sequence
+
+from tradebot.report.shapes import Json, rows, section
+from tradebot.report.table import cell, columns, moment, money, paint, pairs, signed, table
+
+_RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
+_GROUP_KEYS = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding", "net_pnl")
+_RUN_KEYS = ("bars", "wall_s", "bars_per_s", "orders", "signals", "refused")
+
+
+def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``report`` (or the result of a backtest): the money, the ratios, and the groups asked for."""
+    blocks = [_report_pairs(document, colour)]
+    for key, name in (("by_symbol", "symbol"), ("by_strategy", "strategy")):
+        groups = section(document, key)
+        listed = [{name: group, **section(groups, group)} for group in groups]
+        if listed:
+            blocks.append(_group_table(name, listed, colour))
+    if rows(document, "rows"):
+        blocks.append(_group_table(cell(document.get("by")), rows(document, "rows"), colour))
+    held = rows(document, "open_positions")
+    if held:
+        keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
+        blocks.append("still open\n" + table(keys, [columns(row, keys) for row in held], left=3, colour=colour))
+    run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]
+    if run:
+        blocks.append(pairs(run))
+    return "\n\n".join(blocks)
+
+
+def trades_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+    """Return the rows of ``trades`` as a table."""
+    if not listed:
+        return "no closed round trip yet"
+    keys = ("exit_ts", "symbol", "strategy", "side", "qty", "entry_price", "exit_price", "exit_reason")
+    names = ("closed", "symbol", "strategy", "side", "qty", "entry", "exit", "by", "net")
+    body = [[*columns(row, keys), money(row.get("net_pnl"))] for row in listed]
+    return table(names, body, left=4, colour=colour)
+
+
+def signals_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+    """Return the rows of ``signals`` as a table."""
+    if not listed:
+        return "no signal yet"
+    keys = ("ts", "symbol", "strategy", "action", "side", "outcome", "gate", "close", "stop", "target", "confidence")
+    return table(keys, [columns(row, keys) for row in listed], left=7, colour=colour)
+
+
+def why_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+    """Return the rows of ``why``: a paragraph a decision."""
+    if not listed:
+        return "no decision on that yet"
+    return "\n\n".join(_decision_text(row, colour) for row in listed)
+
+
+def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:
+    entries = [
+        ("from", moment(document.get("since"))),
+        ("to", moment(document.get("until"))),
+        ("equity", f"{money(document.get('starting_equity'))} -> {money(document.get('ending_equity'))}"),
+        ("net P&L", signed(money(document.get("net_pnl")), colour)),
+        ("gross P&L", signed(money(document.get("gross_pnl")), colour)),
+        ("fees", money(document.get("fees"))),
+        ("funding", _funding(document)),
+        ("residual", money(document.get("residual"))),
+        ("trades", cell(document.get("trades"))),
+        ("expectancy", money(document.get("expectancy"))),
+        ("average win", money(document.get("avg_win"))),
+        ("average loss", money(document.get("avg_loss"))),
+        ("max drawdown", _percent(document.get("max_drawdown_pct"))),
+        ("exposure", _percent(document.get("exposure_pct"))),
+        *((key.replace("_", " "), cell(document.get(key))) for key in _RATIOS),
+    ]
+    return pairs(entries)
+
+
+def _funding(document: Mapping[str, Json]) -> str:
+    estimates = document.get("funding_estimates")
+    note = f" ({cell(estimates)} hours at the configured rate)" if estimates else ""
+    return money(document.get("funding")) + note
+
+
+def _percent(value: Json) -> str:
+    return "-" if value is None else f"{cell(value)} %"
+
+
+def _group_table(name: str, listed: Sequence[Mapping[str, Json]], colour: bool) -> str:
+    has_equity = any("equity" in row for row in listed)
+    head = [name, *(key.replace("_", " ") for key in _GROUP_KEYS), *(["equity"] if has_equity else [])]
+    body = []
+    for row in listed:
+        cells = [money(row.get(key)) if isinstance(row.get(key), str) else cell(row.get(key)) for key in _GROUP_KEYS]
+        body.append([cell(row.get(name)), *cells, *([money(row.get("equity"))] if has_equity else [])])
+    return table(head, body, colour=colour)
+
+
+def _decision_text(row: Mapping[str, Json], colour: bool) -> str:
+    outcome = cell(row.get("outcome"))
+    code = {"ordered": "green", "refused": "red"}.get(outcome, "yellow")
+    confidence = row.get("confidence")
+    sure = "no confidence given" if confidence is None else f"confidence {cell(confidence)}"
+    head = (
+        f"{moment(row.get('ts'))}  {cell(row.get('symbol'))}  {cell(row.get('strategy'))} wanted to"
+        f" {cell(row.get('action'))} {cell(row.get('side'))} ({cell(row.get('signal_id'))}, {sure}):"
+        f" {paint(outcome, code, colour)}"
+    )
+    factors = section(row, "factors")
+    lines = [head]
+    if factors:
+        lines.append("  factors: " + ", ".join(f"{cell(name)} {cell(factors[name])}" for name in factors))
+    lines.extend(_gate_lines(row))
+    lines.extend(f"  {_order_text(order)}" for order in rows(row, "orders"))
+    if not rows(row, "orders") and outcome == "waiting":
+        lines.append("  approved; no order went out yet")
+    return "\n".join(lines)
+
+
+def _gate_lines(row: Mapping[str, Json]) -> list[str]:
+    if row.get("outcome") == "refused":
+        detail = f" - {cell(row.get('detail'))}" if row.get("detail") else ""
+        return [f"  stopped by {cell(row.get('gate'))}{_numbers(row)}{detail}"]
+    return [f"  made smaller by {cell(cut.get('gate'))}{_numbers(cut)}" for cut in rows(row, "cuts")]
+
+
+def _numbers(row: Mapping[str, Json]) -> str:
+    limit, value = row.get("limit"), row.get("value")
+    if limit is None and value is None:
+        return ""
+    return f": value {cell(value)}, limit {cell(limit)}"
+
+
+def _order_text(order: Mapping[str, Json]) -> str:
+    at = "".join(f" {name} {cell(order.get(name))}" for name in ("price", "trigger") if order.get(name) is not None)
+    text = (
+        f"{cell(order.get('role'))} {cell(order.get('side'))} {cell(order.get('qty'))}"
+        f" {cell(order.get('type')).replace('_', '-')}{at}: {cell(order.get('state')).replace('_', ' ')}"
+    )
+    if order.get("fill_price") is not None:
+        text += f", {cell(order.get('filled_qty'))} at {cell(order.get('fill_price'))}, fees {cell(order.get('fees'))}"
+    elif order.get("reason"):
+        text += f" ({cell(order.get('reason'))})"
+    return text

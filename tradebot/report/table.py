@@ -1,0 +1,93 @@
+"""Plain text in columns, safe for a terminal: no rich, so that ``status`` answers at once."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from tradebot.report.shapes import Json
+
+_CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+
+
+def cell(value: Json) -> str:
+    """Return a value as text on one line: absent is ``-``, and nothing in it can steer a terminal."""
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if abs(value) < 1 else f"{value:.2f}"
+    text = str(value)
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+def moment(ts_ms: Json) -> str:
+    """Return epoch milliseconds as UTC, to the second."""
+    if not isinstance(ts_ms, int) or isinstance(ts_ms, bool):
+        return "-"
+    try:
+        return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(ts_ms / 1000))
+    except (OverflowError, OSError, ValueError):
+        return str(ts_ms)
+
+
+def duration(seconds: Json) -> str:
+    """Return a length of time in its two largest units."""
+    if not isinstance(seconds, int | float):
+        return "-"
+    left = int(seconds)
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, left = divmod(left, size)
+        if count or parts or unit == "s":
+            parts.append(f"{count}{unit}")
+    return " ".join(parts[:2])
+
+
+def money(value: Json) -> str:
+    """Return an amount with two decimals and thousands apart; small prices keep their digits."""
+    if not isinstance(value, str):
+        return cell(value)
+    try:
+        number = float(value)
+    except ValueError:
+        return cell(value)
+    return f"{number:,.2f}" if number == 0 or abs(number) >= 1 else f"{number:.6g}"
+
+
+def paint(text: str, code: str, colour: bool) -> str:
+    """Return ``text`` in a colour or weight where ``colour`` allows it."""
+    return f"\x1b[{_CODES[code]}m{text}\x1b[0m" if colour else text
+
+
+def signed(text: str, colour: bool) -> str:
+    """Return an amount in green above 0 and in red below it."""
+    if not any(char in "123456789" for char in text):
+        return text
+    return paint(text, "red" if text.lstrip().startswith("-") else "green", colour)
+
+
+def table(head: Sequence[str], body: Iterable[Sequence[str]], *, colour: bool = False, left: int = 1) -> str:
+    """Return rows in aligned columns: the first ``left`` of them to the left, the others to the right."""
+    lines = [list(head), *(list(row) for row in body)]
+    widths = [max(len(row[column]) for row in lines) for column in range(len(head))]
+    texts = []
+    for number, row in enumerate(lines):
+        cells = [
+            text.ljust(width) if column < left else text.rjust(width)
+            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        text = "  ".join(cells).rstrip()
+        texts.append(paint(text, "bold", colour) if number == 0 else text)
+    return "\n".join(texts)
+
+
+def columns(row: Mapping[str, Json], keys: Sequence[str]) -> list[str]:
+    """Return the cells of ``keys``; a key that ends in ``ts`` is a time."""
+    return [moment(row.get(key)) if key.endswith("ts") else cell(row.get(key)) for key in keys]
+
+
+def pairs(entries: Iterable[tuple[str, str]]) -> str:
+    """Return names and values, one a line, the values aligned."""
+    listed = list(entries)
+    width = max((len(name) for name, _ in listed), default=0)
+    return "\n".join(f"{name.ljust(width)}  {value}".rstrip() for name, value in listed)

@@ -1,0 +1,140 @@
+"""The documents of a daemon as text for a terminal. It reads their JSON, so that any process can do it."""
+
+from collections.abc import Mapping, Sequence
+
+from tradebot.report.shapes import Json, rows, section
+from tradebot.report.table import cell, columns, duration, moment, money, paint, pairs, signed, table
+
+_GOOD_STATES = {"running": "green", "starting": "yellow", "paused": "yellow", "reduce_only": "yellow"}
+
+
+def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``status``: one head line, then the blocks that have something to say."""
+    state = cell(document.get("state"))
+    if state == "stopped":
+        return paint("stopped", "red", colour)
+    blocks = [
+        _status_head(document, state, colour),
+        pairs(_status_pairs(document, colour)),
+        _titled("positions", positions_text(document, colour) if rows(document, "positions") else "none", colour),
+        _titled("limits", risk_text(document, colour) if rows(document, "risk") else "none set", colour),
+    ]
+    if rows(document, "tasks"):
+        keys = ("name", "state", "restarts", "queue", "when_full", "lag_ms")
+        body = [columns(row, keys) for row in rows(document, "tasks")]
+        names = ("task", "state", "restarts", "queue", "when full", "lag ms")
+        blocks.append(_titled("tasks", table(names, body, left=2), colour))
+    return "\n\n".join(blocks)
+
+
+def health_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``health``: well or not, and each check with what it saw."""
+    well = document.get("well") is True
+    head = paint("well", "green", colour) if well else paint("not well", "red", colour)
+    body = [
+        f"  {paint('ok  ', 'green', colour) if row.get('ok') is True else paint('FAIL', 'red', colour)}"
+        f"  {cell(row.get('check'))}: {cell(row.get('detail'))}"
+        for row in rows(document, "checks")
+    ]
+    return "\n".join([head, *body])
+
+
+def positions_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``positions`` as a table."""
+    listed = rows(document, "positions")
+    if not listed:
+        return "no open position"
+    names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "protected")
+    keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price")
+    body = [
+        [*columns(row, keys), money(row.get("unrealized_pnl")), cell(row.get("stop_price")), cell(row.get("protected"))]
+        for row in listed
+    ]
+    return table(names, body, left=3, colour=colour)
+
+
+def orders_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+    """Return the rows of ``orders`` as a table."""
+    if not listed:
+        return "no open order"
+    names = ("id", "symbol", "role", "side", "type", "qty", "filled", "price", "trigger", "state")
+    keys = ("id", "symbol", "role", "side", "type", "qty", "filled_qty", "price", "trigger", "state")
+    return table(names, [columns(row, keys) for row in listed], left=5, colour=colour)
+
+
+def balance_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``balance``: the account, one amount a line."""
+    return pairs(_account_pairs(document, colour))
+
+
+def risk_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return ``risk``: each limit, its use and its maximum."""
+    listed = rows(document, "risk")
+    if not listed:
+        return "no limit is set"
+    body = [
+        [cell(row.get("limit")), money(row.get("value")), money(row.get("max")), f"{cell(row.get('pct_used'))} %"]
+        for row in listed
+    ]
+    return table(("limit", "used", "max", "of it"), body, colour=colour)
+
+
+def _titled(title: str, text: str, colour: bool) -> str:
+    indented = "\n".join(f"  {line}" for line in text.splitlines())
+    return f"{paint(title, 'bold', colour)}\n{indented}"
+
+
+def _status_head(document: Mapping[str, Json], state: str, colour: bool) -> str:
+    shown = paint(state.replace("_", "-"), _GOOD_STATES.get(state, "red"), colour)
+    return (
+        f"{cell(document.get('bot'))} is {shown} ({cell(document.get('mode'))}), pid {cell(document.get('pid'))},"
+        f" up {duration(document.get('uptime_s'))}, version {cell(document.get('version'))}"
+    )
+
+
+def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str, str]]:
+    venue, feed, orders = section(document, "venue"), section(document, "feed"), section(document, "orders")
+    protected = section(document, "protected")
+    connected = "connected" if venue.get("connected") is True else paint("not connected", "red", colour)
+    guarded = f"{cell(protected.get('protected'))} of {cell(protected.get('total'))}"
+    if protected.get("protected") != protected.get("total"):
+        guarded = paint(guarded, "red", colour)
+    errors = cell(document.get("errors_last_hour"))
+    return [
+        ("venue", f"{cell(venue.get('kind'))} {cell(venue.get('network'))}, {connected}"),
+        ("feed", f"{cell(feed.get('kind'))}, {cell(feed.get('state'))}, market time {moment(feed.get('last_ts'))}"),
+        *_account_pairs(section(document, "account"), colour),
+        ("orders", f"{cell(orders.get('open'))} open, {cell(orders.get('unknown'))} of unknown outcome"),
+        ("protected", guarded),
+        ("errors", f"{errors if errors == '0' else paint(errors, 'red', colour)} in the last hour"),
+        ("last signal", _last_signal(section(document, "last_signal"))),
+        ("last trade", _last_trade(section(document, "last_trade"), colour)),
+    ]
+
+
+def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str, str]]:
+    return [
+        ("equity", money(account.get("equity"))),
+        ("cash", money(account.get("cash"))),
+        ("realized", signed(money(account.get("realized_pnl")), colour)),
+        ("unrealized", signed(money(account.get("unrealized_pnl")), colour)),
+        ("fees", money(account.get("fees"))),
+        ("funding", money(account.get("funding"))),
+        ("drawdown", f"{cell(account.get('drawdown_pct'))} %"),
+        ("margin used", money(account.get("margin_used"))),
+    ]
+
+
+def _last_signal(signal: Mapping[str, Json]) -> str:
+    if not signal:
+        return "none yet"
+    words = " ".join(cell(signal.get(key)) for key in ("strategy", "symbol", "action", "side", "outcome"))
+    gate = signal.get("gate")
+    return f"{moment(signal.get('ts'))} {words}{f' ({cell(gate)})' if gate else ''}"
+
+
+def _last_trade(trade: Mapping[str, Json], colour: bool) -> str:
+    if not trade:
+        return "none yet"
+    words = " ".join(cell(trade.get(key)) for key in ("strategy", "symbol", "side", "exit_reason"))
+    return f"{moment(trade.get('exit_ts'))} {words} {signed(money(trade.get('net_pnl')), colour)}"

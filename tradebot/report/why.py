@@ -1,0 +1,210 @@
+"""What became of each signal: the gate that stopped it, or its orders and how they ended."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import TypeVar, cast
+
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, mean_price, plain
+from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole, OrderState, SubmitOrders
+from tradebot.model.signal import Approved, Refused, Signal
+from tradebot.model.time import to_ms
+from tradebot.report.shapes import Document
+from tradebot.report.trades import optional
+
+_M = TypeVar("_M", bound=Message)
+
+
+class WhyFold:
+    """Explains the newest ``limit`` decisions on a symbol, or the one with a signal's or order's id.
+
+    Give it the line's outputs in order of ``seq``, from the first; ``about`` ``None`` takes all.
+    """
+
+    def __init__(self, about: str | None = None, limit: int = 50) -> None:
+        self._about = about
+        self._limit = limit
+        self._decisions: OrderedDict[str, _Decision] = OrderedDict()
+        self._handlers: Mapping[type[Message], Callable[[Message], None]] = {
+            Approved: _typed(self._approved),
+            Refused: _typed(self._refused),
+            SubmitOrders: _typed(self._submitted),
+            Fill: _typed(self._filled),
+            OrderDone: _typed(self._done),
+        }
+
+    def add(self, message: Message) -> None:
+        """Take one output; those that explain nothing are passed over."""
+        handler = self._handlers.get(type(message))
+        if handler is not None:
+            handler(message)
+
+    def rows(self) -> list[Document]:
+        """Return one object a decision, newest first, with the keys of ``why``."""
+        return [decision.row() for decision in reversed(self._decisions.values())]
+
+    def signals(self) -> list[Document]:
+        """Return one object a signal, newest first, with the keys of ``signals``."""
+        return [decision.signal_row() for decision in reversed(self._decisions.values())]
+
+    def _approved(self, message: Approved) -> None:
+        self._decide(message.signal, message)
+
+    def _refused(self, message: Refused) -> None:
+        self._decide(message.signal, message)
+
+    def _decide(self, signal: Signal, answer: Approved | Refused) -> None:
+        if not self._is_about(signal):
+            return
+        self._decisions[signal.id] = _Decision(signal, answer)
+        if len(self._decisions) > self._limit:
+            self._decisions.popitem(last=False)
+
+    def _submitted(self, message: SubmitOrders) -> None:
+        for request in message.orders:
+            decision = self._decisions.get(request.signal_id)
+            if decision is not None:
+                decision.orders[request.client_order_id] = _OrderStory(request)
+
+    def _filled(self, fill: Fill) -> None:
+        story = self._story(fill.signal_id, fill.client_order_id)
+        if story is not None:
+            story.filled += fill.qty
+            story.cost += fill.qty * fill.price
+            story.fees += fill.fee
+
+    def _done(self, done: OrderDone) -> None:
+        story = self._story(done.signal_id, done.client_order_id)
+        if story is not None:
+            story.state = done.state
+            story.end = done.reason
+
+    def _story(self, signal_id: str, client_order_id: str) -> "_OrderStory | None":
+        decision = self._decisions.get(signal_id)
+        return None if decision is None else decision.orders.get(client_order_id)
+
+    def _is_about(self, signal: Signal) -> bool:
+        about = self._about
+        return about is None or about in (signal.symbol, signal.id) or about.startswith(f"{signal.id}-")
+
+
+class _OrderStory:
+    """One order of a decision, and how far it came."""
+
+    __slots__ = ("cost", "end", "fees", "filled", "request", "state")
+
+    def __init__(self, request: OrderRequest) -> None:
+        self.request = request
+        self.filled: Decimal = ZERO
+        self.cost: Decimal = ZERO
+        self.fees: Decimal = ZERO
+        self.state: OrderState | None = None
+        self.end = ""
+
+    def word(self) -> str:
+        """Return its state; before the end that is ``working`` or ``partially_filled``."""
+        if self.state is not None:
+            return str(self.state)
+        return str(OrderState.PARTIALLY_FILLED) if self.filled else "working"
+
+    def row(self) -> Document:
+        request = self.request
+        return {
+            "id": request.client_order_id,
+            "role": str(request.role),
+            "side": str(request.side),
+            "type": str(request.type),
+            "qty": plain(request.qty),
+            "price": optional(request.price),
+            "trigger": optional(request.trigger),
+            "state": self.word(),
+            "filled_qty": plain(self.filled),
+            "fill_price": plain(mean_price(self.cost, self.filled)) if self.filled else None,
+            "fees": plain(self.fees),
+            "reason": self.end or request.reason,
+        }
+
+
+class _Decision:
+    """A signal, risk's answer, and the orders that came of it."""
+
+    __slots__ = ("answer", "orders", "signal")
+
+    def __init__(self, signal: Signal, answer: Approved | Refused) -> None:
+        self.signal = signal
+        self.answer = answer
+        self.orders: dict[str, _OrderStory] = {}
+
+    def outcome(self) -> str:
+        """Return ordered, refused, waiting (nothing filled yet) or expired (it ended unfilled)."""
+        if isinstance(self.answer, Refused):
+            return "refused"
+        leading = [story for story in self.orders.values() if story.request.role in (OrderRole.ENTRY, OrderRole.EXIT)]
+        if any(story.filled for story in leading):
+            return "ordered"
+        if leading and all(story.state is not None for story in leading):
+            return "expired"
+        return "waiting"
+
+    def gate(self) -> Document:
+        """Return the gate that stopped the signal or, of those that made it smaller, the tightest."""
+        if isinstance(self.answer, Refused):
+            return _gate(self.answer.gate, self.answer.limit, self.answer.value, self.answer.detail)
+        if not self.answer.cuts:
+            return _gate(None, None, None, "")
+        # Each cut starts from what the one before it gave, so the last one decided the size.
+        cut = self.answer.cuts[-1]
+        return _gate(cut.gate, cut.limit, cut.value, "")
+
+    def row(self) -> Document:
+        signal = self.signal
+        approved = self.answer if isinstance(self.answer, Approved) else None
+        return {
+            "ts": to_ms(self.answer.ts_event),
+            "symbol": signal.symbol,
+            "strategy": signal.strategy,
+            "signal_id": signal.id,
+            "action": str(signal.action),
+            "side": str(signal.side),
+            "confidence": signal.confidence,
+            "outcome": self.outcome(),
+            **self.gate(),
+            "qty": None if approved is None else plain(approved.qty),
+            "cuts": [] if approved is None else [_gate(cut.gate, cut.limit, cut.value) for cut in approved.cuts],
+            "orders": [story.row() for story in self.orders.values()],
+            "factors": dict(signal.factors),
+        }
+
+    def signal_row(self) -> Document:
+        signal = self.signal
+        return {
+            "ts": to_ms(signal.ts_event),
+            "symbol": signal.symbol,
+            "strategy": signal.strategy,
+            "signal_id": signal.id,
+            "action": str(signal.action),
+            "side": str(signal.side),
+            "close": plain(signal.close),
+            "entry_type": str(signal.entry_type),
+            "entry_price": optional(signal.entry_price),
+            "stop": optional(signal.stop),
+            "target": optional(signal.target),
+            "reason": signal.reason,
+            "confidence": signal.confidence,
+            "factors": dict(signal.factors),
+            "outcome": self.outcome(),
+            "gate": self.gate()["gate"],
+        }
+
+
+def _gate(gate: str | None, limit: Decimal | None, value: Decimal | None, detail: str | None = None) -> Document:
+    row: Document = {"gate": gate, "limit": optional(limit), "value": optional(value)}
+    if detail is not None:
+        row["detail"] = detail
+    return row
+
+
+def _typed(handler: Callable[[_M], None]) -> Callable[[Message], None]:
+    # The table's key is the handler's type: add() looks it up by it.
+    return cast("Callable[[Message], None]", handler)
