@@ -1,0 +1,326 @@
+"""Bars and trades of the feed -> all bars that close together. The first stage of the line.
+
+The finest bars of a symbol carry its turns: each closes one, and brings along every coarser bar that
+closes with it - held back from the feed, or built here. A built bar whose last part is missing closes
+with the symbol's next bar; one whose first part was never seen is not emitted.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import gcd
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
+from tradebot.model.money import Price, Qty
+from tradebot.model.time import Nanos, Timeframe, floor_to, timeframe_name
+
+# More coarse bars than this before a fine one are history of another file, not parts of a turn.
+MAX_HELD = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A bar in the making. ``is_whole``: it was seen from its opening on."""
+
+    ts_open: Nanos
+    open: Price
+    high: Price
+    low: Price
+    close: Price
+    volume: Qty
+    is_whole: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesState:
+    """One symbol: the newest close of each given timeframe, the bars held back and in the making."""
+
+    last: dict[int, int]
+    held: tuple[Bar, ...]
+    buckets: dict[int, Bucket]
+    last_trade: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class BarsState:
+    """The state of the stage, by symbol."""
+
+    series: dict[str, SeriesState]
+
+
+class BarsStage:
+    """Make each turn's ``BarsClosed``, and say what is missing or late.
+
+    ``sources`` are the timeframes the feed delivers for a symbol; an empty tuple means trades, of which
+    every wanted timeframe is built. Raises ``ValueError`` where a wanted timeframe cannot be built.
+    """
+
+    STATE = BarsState
+
+    def __init__(
+        self,
+        sources: Mapping[str, tuple[Timeframe, ...]],
+        wanted: Mapping[str, frozenset[Timeframe]],
+    ) -> None:
+        self._series = {
+            symbol: _Series(symbol, timeframes, wanted.get(symbol, frozenset()))
+            for symbol, timeframes in sources.items()
+        }
+        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {Bar: self._bar, Trade: self._trade}
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        """Return the gaps or the disorder found, then the bars that closed."""
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
+
+    def _bar(self, bar: Bar) -> Sequence[Message]:
+        series = self._series.get(bar.symbol)
+        if series is None:
+            raise InvariantError(f"a bar of {bar.symbol}, which the feed did not announce")
+        if series.is_single and bar.ts_event - bar.timeframe == series.last_finest and bar.timeframe == series.finest:
+            series.last_finest = bar.ts_event
+            return (BarsClosed(bar.symbol, bar.ts_event, (bar,)),)
+        return series.take(bar)
+
+    def _trade(self, trade: Trade) -> Sequence[Message]:
+        series = self._series.get(trade.symbol)
+        return () if series is None or not series.is_of_trades else series.take_trade(trade)
+
+    def save(self) -> BarsState:
+        """Return the state."""
+        return BarsState({symbol: series.save() for symbol, series in self._series.items()})
+
+    def load(self, state: BarsState) -> None:
+        """Become what ``save`` saw; symbols it did not know start afresh."""
+        for symbol, series in self._series.items():
+            saved = state.series.get(symbol)
+            if saved is not None:
+                series.load(saved)
+
+
+class _Series:
+    """All timeframes of one symbol."""
+
+    __slots__ = (
+        "_builders",
+        "_held",
+        "_last_coarse",
+        "_last_trade",
+        "_prints",
+        "_symbol",
+        "_wanted",
+        "finest",
+        "is_of_trades",
+        "is_single",
+        "last_finest",
+    )
+
+    def __init__(self, symbol: str, sources: tuple[Timeframe, ...], wanted: frozenset[Timeframe]) -> None:
+        if not sources and not wanted:
+            raise ValueError(f"{symbol} is fed by trades, but no timeframe is wanted of it")
+        self._symbol = symbol
+        self._wanted = wanted
+        self.is_of_trades = not sources
+        # Of trades every length can be made, so also one that divides all that are wanted.
+        self.finest = min(sources) if sources else Timeframe(gcd(*wanted))
+        self._prints = _Builder(symbol, self.finest) if self.is_of_trades else None
+        missing = sorted(wanted.difference(sources, (self.finest,)), reverse=True)
+        for timeframe in missing:
+            _check_divides(symbol, self.finest, timeframe)
+        self._builders = tuple(_Builder(symbol, timeframe) for timeframe in missing)
+        self.is_single = len(sources) == 1 and not missing
+        self.last_finest: int | None = None
+        self._last_coarse: dict[int, int | None] = {
+            timeframe: None for timeframe in sorted(sources) if timeframe != self.finest
+        }
+        self._held: deque[Bar] = deque(maxlen=MAX_HELD)
+        self._last_trade: int | None = None
+
+    def take(self, bar: Bar) -> Sequence[Message]:
+        """Return what follows from a bar of the feed."""
+        timeframe = bar.timeframe
+        if timeframe == self.finest:
+            last = self.last_finest
+        elif timeframe in self._last_coarse:
+            last = self._last_coarse[timeframe]
+        else:
+            name = timeframe_name(timeframe)
+            raise InvariantError(f"a {name} bar of {bar.symbol}, which the feed did not announce")
+        out: list[Message] = []
+        if last is not None:
+            if bar.ts_event <= last:
+                return (Disorder(symbol=bar.symbol, timeframe=timeframe, ts_event=bar.ts_event, ts_last=Nanos(last)),)
+            missing = (bar.ts_event - last) // timeframe - 1
+            if missing > 0:
+                out.append(_gap(bar, last, missing))
+        if timeframe != self.finest:
+            self._last_coarse[timeframe] = bar.ts_event
+            if timeframe in self._wanted:
+                self._held.append(bar)
+            return out
+        self.last_finest = bar.ts_event
+        out.append(self._close(bar))
+        return out
+
+    def _close(self, finest: Bar) -> BarsClosed:
+        closed = [*self._held, finest]
+        self._held.clear()
+        for builder in self._builders:
+            builder.add(finest, closed)
+        if len(closed) > 1:
+            closed.sort(key=_longest_then_oldest_first)
+        return BarsClosed(self._symbol, finest.ts_event, tuple(closed))
+
+    def take_trade(self, trade: Trade) -> Sequence[Message]:
+        """Return what follows from a print: a bar closes with the first trade after it."""
+        prints = self._prints
+        assert prints is not None  # noqa: S101 - the stage asks only series of trades
+        last = self._last_trade
+        if last is not None and trade.ts_event < last:
+            if trade.ts_event < prints.ts_open:
+                late = trade.ts_event
+                return (Disorder(symbol=self._symbol, timeframe=self.finest, ts_event=late, ts_last=Nanos(last)),)
+        else:
+            self._last_trade = trade.ts_event
+        bar = prints.print(trade)
+        return () if bar is None else self.take(bar)
+
+    def save(self) -> SeriesState:
+        last: dict[int, int] = {timeframe: ts for timeframe, ts in self._last_coarse.items() if ts is not None}
+        if self.last_finest is not None:
+            last[self.finest] = self.last_finest
+        builders = self._builders if self._prints is None else (*self._builders, self._prints)
+        buckets: dict[int, Bucket] = {b.timeframe: bucket for b in builders if (bucket := b.save()) is not None}
+        return SeriesState(last, tuple(self._held), buckets, self._last_trade)
+
+    def load(self, state: SeriesState) -> None:
+        self.last_finest = state.last.get(self.finest)
+        for timeframe in self._last_coarse:
+            self._last_coarse[timeframe] = state.last.get(timeframe)
+        self._held = deque(state.held, maxlen=MAX_HELD)
+        for builder in self._builders:
+            builder.load(state.buckets.get(builder.timeframe), self.last_finest is not None)
+        if self._prints is not None:
+            self._prints.load(state.buckets.get(self.finest), state.last_trade is not None)
+        self._last_trade = state.last_trade
+
+
+class _Builder:
+    """Builds the bars of one timeframe from finer bars, or from prints.
+
+    Only the very first bucket can be partial: later ones that miss a part are what the market gave.
+    """
+
+    __slots__ = (
+        "_close",
+        "_has_begun",
+        "_high",
+        "_is_open",
+        "_is_whole",
+        "_low",
+        "_open",
+        "_symbol",
+        "_volume",
+        "timeframe",
+        "ts_end",
+        "ts_open",
+    )
+    _open: Price
+    _high: Price
+    _low: Price
+    _close: Price
+    _volume: Qty
+
+    def __init__(self, symbol: str, timeframe: Timeframe) -> None:
+        self._symbol = symbol
+        self.timeframe = timeframe
+        self.ts_open = self.ts_end = 0
+        self._is_open = False
+        self._is_whole = False
+        self._has_begun = False
+
+    def add(self, part: Bar, closed: list[Bar]) -> None:
+        """Take in a finer bar and append what closed with it, the older first."""
+        if self._is_open and part.ts_event - part.timeframe >= self.ts_end:
+            self._emit(closed)
+        if self._is_open:
+            self._extend(part.high, part.low, part.close, part.volume)
+        else:
+            self._begin(part.ts_open)
+            self._open, self._high, self._low = part.open, part.high, part.low
+            self._close, self._volume = part.close, part.volume
+        if part.ts_event >= self.ts_end:
+            self._emit(closed)
+
+    def print(self, trade: Trade) -> Bar | None:
+        """Take in a print and return the bar before it, when that is closed by it."""
+        price = trade.price
+        closed: list[Bar] = []
+        if self._is_open and trade.ts_event >= self.ts_end:
+            self._emit(closed)
+        if self._is_open:
+            self._extend(price, price, price, trade.qty)
+        else:
+            self._begin(trade.ts_event)
+            self._open = self._high = self._low = self._close = price
+            self._volume = trade.qty
+        return closed[0] if closed else None
+
+    def _begin(self, ts: Nanos) -> None:
+        self.ts_open = floor_to(ts, self.timeframe)
+        self.ts_end = self.ts_open + self.timeframe
+        self._is_whole = self._has_begun or ts == self.ts_open
+        self._has_begun = self._is_open = True
+
+    def _extend(self, high: Price, low: Price, close: Price, volume: Qty) -> None:
+        if high > self._high:
+            self._high = high
+        if low < self._low:
+            self._low = low
+        self._close = close
+        self._volume = Qty(self._volume + volume)
+
+    def _emit(self, closed: list[Bar]) -> None:
+        self._is_open = False
+        if self._is_whole:
+            end = Nanos(self.ts_end)
+            prices = (self._open, self._high, self._low, self._close)
+            closed.append(Bar(self._symbol, self.timeframe, end, *prices, self._volume))
+
+    def save(self) -> Bucket | None:
+        if not self._is_open:
+            return None
+        prices = (self._open, self._high, self._low, self._close)
+        return Bucket(Nanos(self.ts_open), *prices, self._volume, self._is_whole)
+
+    def load(self, bucket: Bucket | None, has_begun: bool) -> None:
+        self._has_begun = has_begun
+        self._is_open = bucket is not None
+        if bucket is None:
+            return
+        self.ts_open = bucket.ts_open
+        self.ts_end = bucket.ts_open + self.timeframe
+        self._open, self._high, self._low = bucket.open, bucket.high, bucket.low
+        self._close, self._volume, self._is_whole = bucket.close, bucket.volume, bucket.is_whole
+
+
+def _longest_then_oldest_first(bar: Bar) -> tuple[int, int]:
+    return -bar.timeframe, bar.ts_event
+
+
+def _gap(bar: Bar, last: int, missing: int) -> Gap:
+    return Gap(symbol=bar.symbol, timeframe=bar.timeframe, ts_from=Nanos(last), ts_to=bar.ts_open, missing=missing)
+
+
+def _check_divides(symbol: str, finest: Timeframe, wanted: Timeframe) -> None:
+    if wanted % finest:
+        given, name = timeframe_name(finest), timeframe_name(wanted)
+        raise ValueError(
+            f"{symbol}: {name} bars cannot be built from {given} bars: {name} is not a multiple of {given}"
+        )
+    # Weeks open on Mondays, other bars count from the epoch, a Thursday: 3d bars do not fill weeks.
+    ts_open = floor_to(0, wanted)
+    if floor_to(ts_open, finest) != ts_open:
+        given, name = timeframe_name(finest), timeframe_name(wanted)
+        raise ValueError(f"{symbol}: {name} bars cannot be built from {given} bars: they do not open together")

@@ -1,0 +1,131 @@
+"""What a strategy is: all that a user's own file needs to import.
+
+A strategy is a class with its parameters as a nested class ``Params`` and a method ``on_bar``. One object
+is made for each symbol. It keeps what it must remember in fields of int, float, str, bool, None, Decimal,
+list, tuple, dict, deque or array, so that it is saved and restored exactly.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any, ClassVar, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tradebot.model.market import Bar
+from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.position import Position
+from tradebot.model.time import Timeframe
+
+__all__ = [
+    "AtrStop",
+    "Bar",
+    "Direction",
+    "Enter",
+    "Exit",
+    "Field",
+    "OrderType",
+    "Params",
+    "Position",
+    "PositionSide",
+    "RTarget",
+    "Strategy",
+    "StrategyBlocked",
+    "StrategySpec",
+]
+
+
+class Params(BaseModel):
+    """The parameters of a strategy: give each a type, a default, a range and a description."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """The wish to open a position.
+
+    Without ``stop`` or ``target`` those of the configuration are used. ``entry_price`` is the limit, or the
+    trigger of a stop entry. ``confidence`` is in percent; ``factors`` say what it is made of.
+    """
+
+    side: PositionSide
+    stop: Decimal | None = None
+    target: Decimal | None = None
+    entry_type: OrderType = OrderType.MARKET
+    entry_price: Decimal | None = None
+    confidence: float | None = None
+    factors: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """The wish to leave ``fraction``, in (0, 1], of the position; ``reason`` goes into the round trip."""
+
+    reason: str = "signal"
+    fraction: Decimal | int = 1
+
+
+class Strategy(Protocol):
+    """Decides at the close of each bar of its symbol and timeframe."""
+
+    Params: ClassVar[type[BaseModel]]
+
+    def __init__(self, params: Any) -> None: ...
+
+    def on_bar(self, bar: Bar, position: Position | None) -> Iterable[Enter | Exit]:
+        """Return what is wished now; an exit together with an entry is a reversal."""
+        ...
+
+
+class StrategyBlocked(BaseException):
+    """Raised into a strategy's call that took too long; no ``Exception``, so that it is not swallowed."""
+
+
+class Direction(StrEnum):
+    """The sides a strategy may enter."""
+
+    LONG = "long"
+    SHORT = "short"
+    BOTH = "both"
+
+    def allows(self, side: PositionSide) -> bool:
+        """Return whether an entry on ``side`` is allowed."""
+        return self is Direction.BOTH or self.value == side.value
+
+
+@dataclass(frozen=True, slots=True)
+class AtrStop:
+    """A stop ``mult`` average true ranges of ``n`` bars away from the entry."""
+
+    n: int = 14
+    mult: Decimal = Decimal(2)
+
+    def __post_init__(self) -> None:
+        if self.n < 1 or not self.mult.is_finite() or self.mult <= 0:
+            raise ValueError(f"an ATR stop needs n >= 1 and mult > 0, not n={self.n}, mult={self.mult}")
+
+
+@dataclass(frozen=True, slots=True)
+class RTarget:
+    """A target ``r`` times as far from the entry as the stop."""
+
+    r: Decimal
+
+    def __post_init__(self) -> None:
+        if not self.r.is_finite() or self.r <= 0:
+            raise ValueError(f"a target needs r > 0, not {self.r}")
+
+
+@dataclass(frozen=True, slots=True)
+class StrategySpec:
+    """A strategy as configured. ``factory`` makes a fresh object; it is called once for each symbol."""
+
+    name: str
+    symbols: tuple[str, ...]
+    timeframe: Timeframe
+    factory: Callable[[], Strategy]
+    direction: Direction = Direction.BOTH
+    stop: AtrStop | None = None
+    target: RTarget | None = None

@@ -1,0 +1,84 @@
+"""The channel of the previous bars: in on a close beyond it, out on a close beyond the shorter one."""
+
+from collections import deque
+from collections.abc import Sequence
+from decimal import Decimal
+
+from pydantic import Field
+
+from tradebot.model.market import Bar
+from tradebot.model.order import PositionSide
+from tradebot.model.position import Position
+from tradebot.pipeline.strategy import base
+from tradebot.pipeline.strategy.base import Enter, Exit
+
+# A window's candidates for its extreme: (bar number, value), the extreme of the whole window first.
+Window = deque[tuple[int, Decimal]]
+
+
+class DonchianBreakout:
+    """Long above the highest high of the previous ``entry`` bars, short below the lowest low.
+
+    A long leaves on a close below the lowest low of the previous ``exit`` bars, a short above the highest
+    high. A bar that leaves one side and breaks out to the other reverses.
+    """
+
+    class Params(base.Params):
+        """The two lengths."""
+
+        entry: int = Field(20, ge=1, le=10_000, description="bars of the channel whose break enters")
+        exit: int = Field(10, ge=1, le=10_000, description="bars of the channel whose break exits")
+
+    def __init__(self, params: Params) -> None:
+        self.entry = params.entry
+        self.exit = params.exit
+        self.seen = 0
+        self.entry_highs: Window = deque()
+        self.entry_lows: Window = deque()
+        self.exit_highs: Window = deque()
+        self.exit_lows: Window = deque()
+
+    def on_bar(self, bar: Bar, position: Position | None) -> Sequence[Enter | Exit]:
+        """Return the exit and the entry of a break."""
+        wishes = self._decide(bar.close, position)
+        seen = self.seen
+        _push_high(self.entry_highs, seen, bar.high, self.entry)
+        _push_low(self.entry_lows, seen, bar.low, self.entry)
+        _push_high(self.exit_highs, seen, bar.high, self.exit)
+        _push_low(self.exit_lows, seen, bar.low, self.exit)
+        self.seen = seen + 1
+        return wishes
+
+    def _decide(self, close: Decimal, position: Position | None) -> Sequence[Enter | Exit]:
+        exits: Sequence[Exit] = ()
+        if position is not None:
+            if not self._is_left(close, position.side):
+                return ()
+            exits = (Exit(),)
+        if self.seen >= self.entry:
+            if close > self.entry_highs[0][1]:
+                return (*exits, Enter(PositionSide.LONG))
+            if close < self.entry_lows[0][1]:
+                return (*exits, Enter(PositionSide.SHORT))
+        return exits
+
+    def _is_left(self, close: Decimal, side: PositionSide) -> bool:
+        if self.seen < self.exit:
+            return False
+        return close < self.exit_lows[0][1] if side is PositionSide.LONG else close > self.exit_highs[0][1]
+
+
+def _push_high(window: Window, number: int, high: Decimal, length: int) -> None:
+    while window and window[-1][1] <= high:
+        window.pop()
+    window.append((number, high))
+    if window[0][0] <= number - length:
+        window.popleft()
+
+
+def _push_low(window: Window, number: int, low: Decimal, length: int) -> None:
+    while window and window[-1][1] >= low:
+        window.pop()
+    window.append((number, low))
+    if window[0][0] <= number - length:
+        window.popleft()

@@ -1,0 +1,308 @@
+"""Asks the strategies: bars in, signals out. A strategy that fails is disabled; the others go on."""
+
+import re
+from array import array
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
+from types import TracebackType
+
+from tradebot.model.errors import ConfigError, StrategyError
+from tradebot.model.instrument import Instrument
+from tradebot.model.market import Bar, BarsClosed, Message
+from tradebot.model.position import Position, PositionChanged
+from tradebot.model.signal import Signal, StrategyDisabled
+from tradebot.model.time import Timeframe
+from tradebot.pipeline.patterns import atr
+from tradebot.pipeline.strategy.base import Strategy, StrategyBlocked, StrategySpec
+from tradebot.pipeline.strategy.state import freeze, thaw
+from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
+
+BLOCKED_AFTER_S = 5
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_MOST_SAID = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskerState:
+    """One strategy on one symbol: the signals and bars so far, and its fields as JSON unless disabled."""
+
+    strategy: str
+    symbol: str
+    signals: int
+    asked: int
+    position: Position | None
+    fields: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtrState:
+    """One average true range, as the arrays of its kernel."""
+
+    symbol: str
+    timeframe: Timeframe
+    n: int
+    values: tuple[float, ...]
+    atr: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StrategyState:
+    """The state of the stage; both mappings give the reason by strategy."""
+
+    askers: tuple[AskerState, ...]
+    atrs: tuple[AtrState, ...]
+    disabled: dict[str, str]
+    force_disable: dict[str, str]
+
+
+@dataclass(slots=True)
+class _Atr:
+    n: int
+    state: "array[float]"
+    out: "array[float]" = field(default_factory=lambda: array("d", (0.0,)))
+    value: float | None = None
+
+    def update(self, bar: Bar) -> None:
+        defined = atr.step(self.state, self.out, 0.0, float(bar.high), float(bar.low), float(bar.close), 0.0)
+        if defined:
+            self.value = self.out[0]
+
+
+@dataclass(slots=True)
+class _Asker:
+    """One strategy on one symbol."""
+
+    spec: StrategySpec
+    symbol: str
+    instrument: Instrument
+    object: Strategy
+    atr: _Atr | None
+    signals: int = 0
+    asked: int = 0
+    position: Position | None = None
+    is_disabled: bool = False
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What a symbol's bars are for: the averages of each timeframe, and who is asked, in file order."""
+
+    atrs: dict[Timeframe, list[_Atr]] = field(default_factory=dict)
+    askers: list[_Asker] = field(default_factory=list)
+
+
+class StrategyStage:
+    """Ask each strategy at the close of its bars, in the order of ``specs``.
+
+    ``disabled`` and ``force_disable`` give reasons by strategy; one in ``force_disable`` is disabled with
+    that reason instead of being asked the next time - so a recovery repeats what a timer did. ``asking``
+    names the strategy whose call is running; with ``calls``, which counts them, a timer can tell that one
+    call goes on, and raise ``StrategyBlocked`` into it. Raises ``ConfigError`` on a strategy that cannot
+    be made or keeps what cannot be saved.
+    """
+
+    STATE = StrategyState
+
+    def __init__(self, specs: Sequence[StrategySpec], instruments: Mapping[str, Instrument]) -> None:
+        self.disabled: dict[str, str] = {}
+        self.force_disable: dict[str, str] = {}
+        self.asking: str | None = None
+        self.calls = 0
+        self._plans: dict[str, _Plan] = {}
+        self._askers: dict[tuple[str, str], _Asker] = {}
+        for spec in specs:
+            for symbol in spec.symbols:
+                self._subscribe(spec, symbol, instruments.get(symbol) or Instrument(symbol=symbol))
+        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+            BarsClosed: self._bars_closed,
+            PositionChanged: self._position_changed,
+        }
+
+    def _subscribe(self, spec: StrategySpec, symbol: str, instrument: Instrument) -> None:
+        if (spec.name, symbol) in self._askers:
+            raise ConfigError(f"two strategies are named {spec.name!r}", mend="give each [[strategy]] its own name")
+        plan = self._plans.setdefault(symbol, _Plan())
+        average: _Atr | None = None
+        if spec.stop is not None:
+            averages = plan.atrs.setdefault(spec.timeframe, [])
+            average = next((known for known in averages if known.n == spec.stop.n), None)
+            if average is None:
+                average = _Atr(spec.stop.n, atr.new_state(spec.stop.n))
+                averages.append(average)
+        asker = _Asker(spec, symbol, instrument, _make(spec), average)
+        plan.askers.append(asker)
+        self._askers[spec.name, symbol] = asker
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        """Return the signals that follow from ``message``."""
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
+
+    def _position_changed(self, changed: PositionChanged) -> Sequence[Message]:
+        asker = self._askers.get((changed.strategy, changed.symbol))
+        if asker is not None:
+            asker.position = changed.position
+        return ()
+
+    def _bars_closed(self, closed: BarsClosed) -> Sequence[Message]:
+        plan = self._plans.get(closed.symbol)
+        if plan is None:
+            return ()
+        bars = closed.bars
+        if plan.atrs:
+            for bar in bars:
+                for average in plan.atrs.get(bar.timeframe, ()):
+                    average.update(bar)
+        out: list[Message] = []
+        for asker in plan.askers:
+            for bar in bars:
+                if bar.timeframe == asker.spec.timeframe and not asker.is_disabled:
+                    self._ask(asker, bar, closed, out)
+        return out
+
+    def _ask(self, asker: _Asker, bar: Bar, closed: BarsClosed, out: list[Message]) -> None:
+        """Ask one strategy about one bar: whatever happens in its code, ends here."""
+        name = asker.spec.name
+        if self.force_disable and name in self.force_disable:
+            self._disable(asker, self.force_disable.pop(name), closed, out)
+            return
+        asker.asked += 1
+        self.calls += 1
+        self.asking = name
+        try:
+            answer = asker.object.on_bar(bar, asker.position)
+            signals = () if answer == () else _signals(answer, asker, closed)
+            self.asking = None
+            # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
+            if asker.asked & (asker.asked - 1) == 0:
+                freeze(asker.object)
+        except Nonsense as error:
+            self._disable(asker, f"nonsense: {error}", closed, out)
+        except StrategyBlocked:
+            self._disable(asker, f"blocked for more than {BLOCKED_AFTER_S} s", closed, out)
+        except StrategyError as error:
+            self._disable(asker, error.what, closed, out)
+        except (Exception, SystemExit) as error:
+            self._disable(asker, _told(error, asker.object), closed, out)
+        else:
+            for signal in signals:
+                asker.signals += 1
+                out.append(replace(signal, id=f"{name}-{asker.symbol}-{asker.signals}"))
+
+    def _disable(self, asker: _Asker, reason: str, closed: BarsClosed, out: list[Message]) -> None:
+        self.asking = None
+        name = asker.spec.name
+        reason = _ADDRESS.sub("", reason)[:_MOST_SAID]
+        self.disabled[name] = reason
+        for other in self._of(name):
+            other.is_disabled = True
+        out.append(
+            StrategyDisabled(ts_event=closed.ts_event, strategy=name, symbol=asker.symbol, reason=reason),
+        )
+
+    def _of(self, strategy: str) -> list[_Asker]:
+        return [asker for (name, _), asker in self._askers.items() if name == strategy]
+
+    def rearm(self, strategy: str) -> None:
+        """Ask a disabled strategy again, with fresh objects; its positions and ids go on."""
+        self.disabled.pop(strategy, None)
+        self.force_disable.pop(strategy, None)
+        for asker in self._of(strategy):
+            asker.object = _make(asker.spec)
+            asker.is_disabled = False
+            asker.asked = 0
+
+    def save(self) -> StrategyState:
+        """Return the state. A strategy whose fields cannot be saved any more is disabled at its next bar."""
+        askers = tuple(self._saved(asker) for asker in self._askers.values())
+        atrs = tuple(
+            AtrState(symbol, timeframe, average.n, tuple(average.state), average.value)
+            for symbol, plan in self._plans.items()
+            for timeframe, averages in plan.atrs.items()
+            for average in averages
+        )
+        return StrategyState(
+            askers=askers, atrs=atrs, disabled=dict(self.disabled), force_disable=dict(self.force_disable)
+        )
+
+    def _saved(self, asker: _Asker) -> AskerState:
+        fields = None
+        if not asker.is_disabled:
+            try:
+                fields = freeze(asker.object)
+            except StrategyError as error:
+                self.force_disable[asker.spec.name] = error.what
+        return AskerState(
+            strategy=asker.spec.name,
+            symbol=asker.symbol,
+            signals=asker.signals,
+            asked=asker.asked,
+            position=asker.position,
+            fields=fields,
+        )
+
+    def load(self, state: StrategyState) -> None:
+        """Become what ``save`` saw; strategies and symbols it did not know start afresh."""
+        self.disabled = dict(state.disabled)
+        self.force_disable = dict(state.force_disable)
+        for saved in state.askers:
+            asker = self._askers.get((saved.strategy, saved.symbol))
+            if asker is None:
+                continue
+            asker.signals, asker.asked, asker.position = saved.signals, saved.asked, saved.position
+            asker.is_disabled = saved.strategy in self.disabled
+            asker.object = _make(asker.spec)
+            if saved.fields is not None:
+                thaw(asker.object, saved.fields)
+        for known in state.atrs:
+            plan = self._plans.get(known.symbol, _Plan())
+            for average in plan.atrs.get(known.timeframe, ()):
+                if average.n == known.n:
+                    average.state = array("d", known.values)
+                    average.value = known.atr
+
+
+def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Signal]:
+    leave, enter = gather(answer)
+    average = None if asker.atr is None else asker.atr.value
+    moment = Moment(closed.ts_event, asker.symbol, closed.bars[-1].close, asker.position, average)
+    signals = (
+        None if leave is None else exit_signal(leave, asker.spec, moment),
+        None if enter is None else entry_signal(enter, asker.spec, asker.instrument, moment),
+    )
+    return [signal for signal in signals if signal is not None]
+
+
+def _make(spec: StrategySpec) -> Strategy:
+    try:
+        strategy = spec.factory()
+        thaw(spec.factory(), freeze(strategy))
+    except StrategyError as error:
+        raise ConfigError(error.what, where=f"strategy {spec.name}", mend=error.mend) from error
+    except Exception as error:
+        raise ConfigError(
+            f"it cannot be made: {_told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
+        ) from error
+    return strategy
+
+
+def _told(error: BaseException, strategy: Strategy | None) -> str:
+    """Say what was raised and where: in the strategy's own file where it passed there."""
+    said = f"raised {type(error).__name__}: {error}" if str(error) else f"raised {type(error).__name__}"
+    places = _places(error.__traceback__)
+    if strategy is not None:
+        own = type(strategy).on_bar.__code__.co_filename
+        places = [place for place in places if place[0] == own] or places
+    if not places:
+        return said
+    file, line = places[-1]
+    return f"{said} at {PurePath(file).name}:{line}"
+
+
+def _places(trace: TracebackType | None) -> list[tuple[str, int]]:
+    places = []
+    while trace is not None:
+        places.append((trace.tb_frame.f_code.co_filename, trace.tb_lineno))
+        trace = trace.tb_next
+    return places

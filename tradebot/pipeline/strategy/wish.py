@@ -1,0 +1,212 @@
+"""From what a strategy answered to its signals: checked, completed and on the tick."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.money import Price, from_float
+from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.position import Position
+from tradebot.model.signal import Action, Signal
+from tradebot.model.time import Nanos
+from tradebot.pipeline.strategy.base import AtrStop, Enter, Exit, StrategySpec
+
+ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
+EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
+# A strategy has nothing to say that takes more than one exit and one entry.
+_MOST_WISHES = 2
+
+
+class Nonsense(Exception):
+    """A wish that means nothing; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What a wish is measured against: the last price, and the ATR where one is asked for and defined."""
+
+    ts_event: Nanos
+    symbol: str
+    close: Price
+    position: Position | None
+    atr: float | None
+
+
+def gather(answer: object) -> tuple[Exit | None, Enter | None]:
+    """Return the exit and the entry among what ``on_bar`` returned. Raises ``Nonsense``."""
+    if answer is None:
+        return None, None
+    if isinstance(answer, Enter | Exit) or not hasattr(answer, "__iter__"):
+        raise Nonsense(f"on_bar returned {type(answer).__name__}, not a list of Enter and Exit")
+    leave: Exit | None = None
+    enter: Enter | None = None
+    for count, wish in enumerate(answer, start=1):
+        if count > _MOST_WISHES or (type(wish) is Exit and leave) or (type(wish) is Enter and enter):
+            raise Nonsense("on_bar returned more than one Exit and one Enter")
+        if type(wish) is Exit:
+            leave = wish
+        elif type(wish) is Enter:
+            enter = wish
+        else:
+            raise Nonsense(f"on_bar returned {type(wish).__name__} in its list, not Enter or Exit")
+    return leave, enter
+
+
+def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None:
+    """Return the signal of ``wish``, without its id; ``None`` when there is nothing to leave."""
+    fraction = Decimal(wish.fraction) if type(wish.fraction) is int else wish.fraction
+    if type(fraction) is not Decimal or not fraction.is_finite() or not 0 < fraction <= 1:
+        raise Nonsense(f"Exit.fraction is {_said(fraction)}, not a Decimal above 0 and at most 1")
+    if wish.reason not in EXIT_REASONS:
+        raise Nonsense(f"Exit.reason is {_said(wish.reason)}, not one of {', '.join(EXIT_REASONS)}")
+    if moment.position is None:
+        return None
+    return Signal(
+        id="",
+        ts_event=moment.ts_event,
+        strategy=spec.name,
+        symbol=moment.symbol,
+        action=Action.EXIT,
+        side=moment.position.side,
+        close=moment.close,
+        fraction=fraction,
+        reason=str(wish.reason),
+    )
+
+
+def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
+    """Return the signal of ``wish``, without its id; ``None`` when it may not enter there or has no stop yet."""
+    side = _side(wish)
+    entry_type, entry_price = _entry(wish, side, instrument)
+    reference = moment.close if entry_price is None else entry_price
+    stop = _given_stop(wish, side, instrument, reference)
+    target = _given_target(wish, side, instrument, reference)
+    confidence = _confidence(wish.confidence)
+    factors = _factors(wish.factors)
+    if not spec.direction.allows(side):
+        return None
+    if stop is None and spec.stop is not None:
+        stop = _atr_stop(spec.stop, side, instrument, reference, moment.atr)
+        if stop is None:
+            return None
+    if target is None and stop is not None:
+        target = _r_target(spec, side, instrument, reference, stop)
+    return Signal(
+        id="",
+        ts_event=moment.ts_event,
+        strategy=spec.name,
+        symbol=moment.symbol,
+        action=Action.ENTER,
+        side=side,
+        close=moment.close,
+        entry_type=entry_type,
+        entry_price=entry_price,
+        stop=stop,
+        target=target,
+        confidence=confidence,
+        factors=factors,
+    )
+
+
+def _given_stop(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> Price | None:
+    given = _given("stop", wish.stop)
+    if given is None:
+        return None
+    stop = instrument.price_against(given, side.entry.opposite)
+    if stop <= 0 or (reference - stop) * side.sign <= 0:
+        raise Nonsense(f"Enter.stop is {given}, which is not on the losing side of {reference} for a {side}")
+    return stop
+
+
+def _given_target(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> Price | None:
+    given = _given("target", wish.target)
+    if given is None:
+        return None
+    target = instrument.price_passive(given, side.entry.opposite)
+    if target <= 0 or (target - reference) * side.sign <= 0:
+        raise Nonsense(f"Enter.target is {given}, which is not on the winning side of {reference} for a {side}")
+    return target
+
+
+def _atr_stop(
+    stop: AtrStop, side: PositionSide, instrument: Instrument, reference: Decimal, atr: float | None
+) -> Price | None:
+    """Return the stop of the configuration; ``None`` while there is no range to measure it by."""
+    if atr is None:
+        return None
+    away = from_float(atr) * stop.mult * side.sign
+    price = instrument.price_against(reference - away, side.entry.opposite)
+    return price if price > 0 and (reference - price) * side.sign > 0 else None
+
+
+def _r_target(
+    spec: StrategySpec, side: PositionSide, instrument: Instrument, reference: Decimal, stop: Decimal
+) -> Price | None:
+    if spec.target is None:
+        return None
+    away = spec.target.r * abs(reference - stop) * side.sign
+    price = instrument.price_passive(reference + away, side.entry.opposite)
+    # A short's target at or below zero is never reached: its stop and exits are all it has.
+    return price if price > 0 else None
+
+
+def _side(wish: Enter) -> PositionSide:
+    try:
+        return PositionSide(wish.side)
+    except ValueError:
+        raise Nonsense(f"Enter.side is {_said(wish.side)}, not PositionSide.LONG or PositionSide.SHORT") from None
+
+
+def _entry(wish: Enter, side: PositionSide, instrument: Instrument) -> tuple[OrderType, Price | None]:
+    if wish.entry_type not in ENTRY_TYPES:
+        raise Nonsense(f"Enter.entry_type is {_said(wish.entry_type)}, not one of {', '.join(ENTRY_TYPES)}")
+    entry_type = OrderType(wish.entry_type)
+    price = _given("entry_price", wish.entry_price)
+    if entry_type is OrderType.MARKET:
+        if price is not None:
+            raise Nonsense("Enter.entry_price is given, but the entry is at market")
+        return entry_type, None
+    if price is None:
+        raise Nonsense(f"Enter.entry_price is missing for a {entry_type} entry")
+    rounded = (instrument.price_passive if entry_type is OrderType.LIMIT else instrument.price_against)(
+        price, side.entry
+    )
+    if rounded <= 0:
+        raise Nonsense(f"Enter.entry_price is {price}, less than a tick")
+    return entry_type, rounded
+
+
+def _given(name: str, price: object) -> Decimal | None:
+    if price is None:
+        return None
+    if type(price) is not Decimal or not price.is_finite() or price <= 0:
+        raise Nonsense(f"Enter.{name} is {_said(price)}, not a Decimal above 0")
+    return price
+
+
+def _confidence(value: object) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value <= 100:  # type: ignore[operator]  # a number by now
+        raise Nonsense(f"Enter.confidence is {_said(value)}, not a number from 0 to 100")
+    return float(value)  # type: ignore[arg-type]  # a number by now
+
+
+def _factors(factors: object) -> Mapping[str, float]:
+    if not isinstance(factors, Mapping):
+        raise Nonsense(f"Enter.factors is {_said(factors)}, not a dict of names and numbers")
+    if not factors:
+        return {}
+    for name, value in factors.items():
+        if type(name) is not str or type(value) not in (int, float) or not math.isfinite(value):
+            raise Nonsense(f"Enter.factors has {_said(name)}: {_said(value)}, not a name and a finite number")
+    return {name: float(value) for name, value in factors.items()}
+
+
+def _said(value: object) -> str:
+    """Name a value in a way that is the same in every run: objects by their type only."""
+    if value is None or type(value) in (int, float, bool, str, Decimal):
+        return repr(value)[:80]
+    return f"a {type(value).__name__}"
