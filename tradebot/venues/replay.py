@@ -1,0 +1,113 @@
+"""Recorded bars as a market: one or many series, interleaved as the turns of the line want them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heapify, heappop, heapreplace
+from typing import Protocol
+
+from tradebot.model.errors import ConfigError
+from tradebot.model.market import Bar
+from tradebot.model.time import Timeframe, timeframe_name
+
+
+class BarSource(Protocol):
+    """The bars of one symbol and timeframe, oldest first, that can be read again."""
+
+    @property
+    def symbol(self) -> str:
+        """Whose bars they are."""
+        ...
+
+    @property
+    def timeframe(self) -> Timeframe:
+        """How long they are."""
+        ...
+
+    def skip(self, count: int) -> Iterator[Bar]:
+        """Give the bars after the first ``count``."""
+        ...
+
+    def digest(self) -> str:
+        """Return a text that changes with the content."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayState:
+    """How many bars of each series, such as ``BTC:5m``, have been given out."""
+
+    delivered: Mapping[str, int]
+
+
+class Replay:
+    """Bars by closing time, then symbol (byte order), then longest timeframe first.
+
+    The order of ``sources`` does not matter. ``load`` starts a new iteration; an iterator taken before is void.
+    Raises ``ConfigError`` when two sources have the same symbol and timeframe, or when there is none.
+    """
+
+    STATE = ReplayState
+
+    def __init__(self, sources: Sequence[BarSource]) -> None:
+        # Code points sort as their UTF-8 bytes do.
+        self._sources = sorted(sources, key=lambda source: (source.symbol, -source.timeframe))
+        self._names = [f"{source.symbol}:{timeframe_name(source.timeframe)}" for source in self._sources]
+        if not self._sources:
+            raise ConfigError("a replay without data", mend="list files in [feed] data, or give --data")
+        for name, following in zip(self._names, self._names[1:], strict=False):
+            if name == following:
+                raise ConfigError(f"{name} has two data files", mend="name one file for each symbol and timeframe")
+        self._counts = [0] * len(self._sources)
+        self._bars = self._start()
+
+    def __iter__(self) -> Iterator[Bar]:
+        # Not self: a for loop then runs the generator itself, without a call of __next__ for each bar.
+        return self._bars
+
+    def __next__(self) -> Bar:
+        return next(self._bars)
+
+    def describe(self) -> str:
+        """Return each series with the digest of its data."""
+        return ";".join(f"{name}={source.digest()}" for name, source in zip(self._names, self._sources, strict=True))
+
+    def save(self) -> ReplayState:
+        """Return the cursor."""
+        return ReplayState(dict(zip(self._names, self._counts, strict=True)))
+
+    def load(self, state: ReplayState) -> None:
+        """Go on after what was given out. Raises ``ConfigError`` when the cursor is of other series."""
+        if set(state.delivered) != set(self._names):
+            raise ConfigError(
+                f"the replay stood in {', '.join(sorted(state.delivered))}, the data now are {', '.join(self._names)}",
+                mend="restore [feed] data, or begin anew with `tradebot state reset`",
+            )
+        self._counts = [state.delivered[name] for name in self._names]
+        self._bars = self._start()
+
+    def _start(self) -> Iterator[Bar]:
+        return self._single() if len(self._sources) == 1 else self._merged()
+
+    def _single(self) -> Iterator[Bar]:
+        counts = self._counts
+        for bar in self._sources[0].skip(counts[0]):
+            counts[0] += 1
+            yield bar
+
+    def _merged(self) -> Iterator[Bar]:
+        counts = self._counts
+        readers = [source.skip(count) for source, count in zip(self._sources, counts, strict=True)]
+        series = len(readers)
+        # One integer holds the closing time and the rank of the series; no two are equal, so bars are never compared.
+        heads = [(bar.ts_event * series + rank, bar) for rank, bars in enumerate(readers) if (bar := next(bars, None))]
+        heapify(heads)
+        while heads:
+            key, bar = heads[0]
+            rank = key % series
+            counts[rank] += 1
+            yield bar
+            following = next(readers[rank], None)
+            if following is None:
+                heappop(heads)
+            else:
+                heapreplace(heads, (following.ts_event * series + rank, following))
