@@ -1,0 +1,69 @@
+"""The commands a script calls often: they import neither typer nor rich, nor anything else that is slow."""
+
+import json
+
+from tradebot.cli.context import Context
+from tradebot.control import client
+from tradebot.model.errors import NotRunning, TimedOut, Unreadable
+
+STOP_TIMEOUT_S = 30.0
+
+
+def status(context: Context) -> int:
+    """Print what the daemon does; exit 3 when it is stopped."""
+    if context.given.flag("watch"):
+        from tradebot.cli.watch import watch
+
+        return watch(context)
+    try:
+        body = client.read(context.socket, "status")
+    except NotRunning:
+        context.write('{"state":"stopped"}' if context.is_json else f"stopped  (home {context.home})")
+        return NotRunning.exit_code
+    if context.is_json:
+        context.write_bytes(body)
+        return 0
+    from tradebot.report.text import status_text
+
+    context.write(status_text(json.loads(body), context.is_colour))
+    return 0
+
+
+def health(context: Context) -> int:
+    """Print the checks; exit 1 when one of them fails."""
+    body = client.read(context.socket, "health")
+    document = json.loads(body)
+    if context.is_json:
+        context.write_bytes(body)
+    else:
+        from tradebot.report.text import health_text
+
+        context.write(health_text(document, context.is_colour))
+    return 0 if document.get("well") is True else 1
+
+
+def stop(context: Context) -> int:
+    """End the daemon and wait until its process is gone."""
+    timeout = context.given.number("timeout", STOP_TIMEOUT_S)
+    stop_daemon(context, timeout, flatten=context.given.flag("flatten"))
+    context.write('{"state":"stopped"}' if context.is_json else "stopped")
+    return 0
+
+
+def stop_daemon(context: Context, timeout: float, *, flatten: bool) -> None:
+    """Ask the daemon to end and return when it has. Raises ``NotRunning`` and ``TimedOut``."""
+    from tradebot.control.ending import Ending
+
+    path = context.socket
+    peer = client.find_peer(path)
+    if peer is None:
+        raise NotRunning("no daemon runs here", where=str(context.home), mend="there is nothing to stop")
+    with Ending(path, peer) as ending:
+        try:
+            client.act(path, "stop", {"flatten": "true"} if flatten else {}, max(timeout, 1.0))
+        except Unreadable:
+            # It ended before its answer was out; whether it did is what we wait for.
+            pass
+        if not ending.wait(timeout):
+            mend = f"wait longer with --timeout, or as the last means: kill {peer.pid}"
+            raise TimedOut(f"the daemon did not end within {timeout:g} s", where=str(context.home), mend=mend)

@@ -1,0 +1,212 @@
+"""Every command and option, once. The parser, the help, shell completion and the reference page are made of this.
+
+Standard library only and cheap to import: ``tradebot status`` reads it too.
+"""
+
+from typing import NamedTuple
+
+FLAG, TEXT, INT, FLOAT, PATH = "flag", "text", "int", "float", "path"
+
+SET_UP, DAEMON, TRADING, RESULTS, RESEARCH, UPKEEP = "set-up", "daemon", "trading", "results", "research", "upkeep"
+GROUPS = (SET_UP, DAEMON, TRADING, RESULTS, RESEARCH, UPKEEP)
+
+
+class Option(NamedTuple):
+    """An option: ``--name``, or with ``short`` ``-x`` as well. ``at_least`` bounds a number."""
+
+    name: str
+    help: str
+    kind: str = FLAG
+    metavar: str = ""
+    short: str = ""
+    is_repeatable: bool = False
+    choices: tuple[str, ...] = ()
+    at_least: float | None = None
+
+    @property
+    def key(self) -> str:
+        """The name under which its value is found."""
+        return self.name.removeprefix("--").replace("-", "_")
+
+
+class Argument(NamedTuple):
+    """A positional argument, a text."""
+
+    name: str
+    help: str
+    is_required: bool = True
+
+    @property
+    def key(self) -> str:
+        """The name under which its value is found."""
+        return self.name.partition("|")[0].lower()
+
+
+class Command(NamedTuple):
+    """A command of one or two words; ``run`` is ``module:function`` below ``tradebot.cli``."""
+
+    name: str
+    group: str
+    help: str
+    run: str
+    options: tuple[Option, ...] = ()
+    arguments: tuple[Argument, ...] = ()
+
+
+GLOBALS: tuple[Option, ...] = (
+    Option("--home", "state directory; else $TRADEBOT_HOME, $STATE_DIRECTORY, $XDG_STATE_HOME/tradebot", PATH, "DIR"),
+    Option("--config", "configuration file; may be repeated, later ones win", PATH, "FILE", is_repeatable=True),
+    Option("--profile", "a configuration shipped with tradebot, such as demo", TEXT, "NAME"),
+    Option("--json", "print JSON for scripts"),
+    Option("--debug", "show the traceback of an error"),
+    Option("--version", "print the version"),
+    Option("--help", "say what there is, or what a command takes", short="-h"),
+)
+
+_FLATTEN = Option("--flatten", "also close all positions, and wait until the venue says flat")
+_SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
+_UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
+_HTML = Option("--html", "write a page with curve and tables", PATH, "FILE")
+_TIMEOUT = Option("--timeout", "seconds to wait for its end (30)", FLOAT, "S", at_least=0)
+_LIVE = Option("--live", 'trade real money; the configuration must say mode = "live" too')
+_LAST = Option("--last", "at most this many, the newest (50)", INT, "N", "-n", at_least=1)
+_LEVELS = ("debug", "info", "warning", "error")
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        "init",
+        SET_UP,
+        "write a commented configuration for this home; asks at most 3 questions",
+        "commands_setup:init",
+        (
+            Option("--paper", "simulated money on the built-in market (default)"),
+            Option("--devnet", "the local exchange"),
+            Option("--hyperliquid", "the real exchange"),
+            Option("--yes", "take every default, ask nothing", short="-y"),
+        ),
+    ),
+    Command("doctor", SET_UP, "check this machine, the home and the configuration", "commands_setup:doctor"),
+    Command("config check", SET_UP, "say whether the configuration can be used", "commands_setup:config_check"),
+    Command("config show", SET_UP, "print the configuration as it takes effect", "commands_setup:config_show"),
+    Command("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
+    Command(
+        "new-strategy",
+        SET_UP,
+        "write a running strategy to begin your own with",
+        "commands_setup:new_strategy",
+        arguments=(Argument("FILE", "the Python file to write; never overwritten"),),
+    ),
+    Command(
+        "start",
+        DAEMON,
+        "start the daemon and return when it runs",
+        "commands_daemon:start",
+        (Option("--foreground", "stay in this terminal and log to it"), _LIVE),
+    ),
+    Command("stop", DAEMON, "end the daemon; resting stops stay at the venue", "quick:stop", (_FLATTEN, _TIMEOUT)),
+    Command("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
+    Command("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
+    Command(
+        "status",
+        DAEMON,
+        "say what the daemon does",
+        "quick:status",
+        (Option("--watch", "keep it on the screen, fresh every second", short="-w"),),
+    ),
+    Command("ps", DAEMON, "list the daemons of all homes", "commands_daemon:ps"),
+    Command("health", DAEMON, "exit 0 when the daemon is well, 1 when not", "quick:health"),
+    Command(
+        "logs",
+        DAEMON,
+        "print the log, newest last",
+        "commands_daemon:logs",
+        (
+            Option("--follow", "go on with new lines as they come", short="-f"),
+            Option("--last", "at most this many lines (50)", INT, "N", "-n", at_least=0),
+            Option("--level", "only this level and above", TEXT, "LEVEL", choices=_LEVELS),
+            Option("--event", "only events of this name", TEXT, "NAME"),
+        ),
+    ),
+    Command("pause", TRADING, "no new entries; exits and stops live on", "commands_trading:pause"),
+    Command(
+        "resume",
+        TRADING,
+        "trade again after pause, reduce-only or halt",
+        "commands_trading:resume",
+        (Option("--reason", "a note for the journal", TEXT, "TEXT"),),
+    ),
+    Command("reduce-only", TRADING, "nothing that adds to a position", "commands_trading:reduce_only"),
+    Command("halt", TRADING, "nothing but cancels and stops", "commands_trading:halt", (_FLATTEN,)),
+    Command(
+        "close",
+        TRADING,
+        "close a position at market",
+        "commands_trading:close",
+        (Option("--fraction", "only this part of it, above 0 up to 1", TEXT, "F"),),
+        (Argument("SYMBOL", "whose position"),),
+    ),
+    Command(
+        "cancel",
+        TRADING,
+        "cancel an order, or all but the protecting stops",
+        "commands_trading:cancel",
+        (Option("--all", "all of them"),),
+        (Argument("ID", "the client order id", is_required=False),),
+    ),
+    Command("orders", TRADING, "list the open orders", "commands_trading:orders"),
+    Command("positions", TRADING, "list the open positions", "commands_trading:positions"),
+    Command("balance", TRADING, "show the account", "commands_trading:balance"),
+    Command("signals", TRADING, "list signals and what became of them, newest first", "commands_trading:signals", (_LAST,)),
+    Command(
+        "why",
+        TRADING,
+        "explain decisions: signal, gate and numbers, or the orders, newest first",
+        "commands_trading:why",
+        (_LAST,),
+        (Argument("SYMBOL|ID", "a symbol, or the id of a signal or order"),),
+    ),
+    Command("risk", TRADING, "show every limit and how much of it is used", "commands_trading:risk"),
+    Command(
+        "report",
+        RESULTS,
+        "say what was earned and how",
+        "commands_results:report",
+        (
+            _SINCE,
+            _UNTIL,
+            Option("--by", "split", TEXT, "WHAT", choices=("day", "week", "month", "symbol", "strategy")),
+            _HTML,
+            Option("--csv", "write trades.csv, equity.csv and report.csv there", PATH, "DIR"),
+        ),
+    ),
+    Command("trades", RESULTS, "list the finished round trips, newest last", "commands_results:trades", (_SINCE, _UNTIL)),
+    Command(
+        "backtest",
+        RESEARCH,
+        "run the configuration over its bars as fast as possible",
+        "commands_backtest:backtest",
+        (
+            Option("--data", "bars in place of the configured", TEXT, "SYMBOL:TF=FILE", is_repeatable=True),
+            Option("--bars", "how many bars of a generated market", INT, "N", at_least=1),
+            Option("--trades", "write the round trips as JSON lines", PATH, "FILE"),
+            Option("--repair", "mend broken data files in passing, and say how"),
+            _HTML,
+        ),
+    ),
+    Command("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),
+    Command("state backup", UPKEEP, "write a verified copy of the journal", "commands_state:backup"),
+    Command(
+        "state restore",
+        UPKEEP,
+        "put a backup in place; the present state is kept aside",
+        "commands_state:restore",
+        arguments=(Argument("FILE", "the backup"),),
+    ),
+    Command(
+        "state reset",
+        UPKEEP,
+        "begin a fresh paper account; the old state is kept aside",
+        "commands_state:reset",
+        (Option("--yes", "do not ask", short="-y"),),
+    ),
+)
