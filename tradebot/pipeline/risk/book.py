@@ -12,6 +12,11 @@ from tradebot.model.money import ZERO, Cash, Price, Qty, Ratio, mean_price
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 
+NO_CASH = Cash(ZERO)
+NO_QTY = Qty(ZERO)
+_NO_RATIO = Ratio(ZERO)
+_NEVER = Nanos(0)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPosition:
@@ -30,17 +35,17 @@ class OpenPosition:
     entry_ts: Nanos
     entry_qty: Qty
     entry_notional: Cash
-    exit_qty: Qty = Qty(ZERO)
-    exit_notional: Cash = Cash(ZERO)
-    realized: Cash = Cash(ZERO)
-    fees: Cash = Cash(ZERO)
-    funding: Cash = Cash(ZERO)
+    exit_qty: Qty = NO_QTY
+    exit_notional: Cash = NO_CASH
+    realized: Cash = NO_CASH
+    fees: Cash = NO_CASH
+    funding: Cash = NO_CASH
     low: Price
     high: Price
-    worst_pnl: Cash = Cash(ZERO)
-    best_pnl: Cash = Cash(ZERO)
+    worst_pnl: Cash = NO_CASH
+    best_pnl: Cash = NO_CASH
     closing_id: str = ""
-    closing_qty: Qty = Qty(ZERO)
+    closing_qty: Qty = NO_QTY
 
     @property
     def entry_price(self) -> Price:
@@ -54,7 +59,7 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkingEntry:
-    """An approved entry, as far as it has not filled: ``qty`` > 0 at ``price``, the price its limits were checked at."""
+    """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked."""
 
     signal_id: str
     symbol: str
@@ -74,20 +79,20 @@ class RiskState:
 
     starting_cash: Cash
     cash: Cash
-    realized: Cash = Cash(ZERO)
-    fees: Cash = Cash(ZERO)
-    funding: Cash = Cash(ZERO)
+    realized: Cash = NO_CASH
+    fees: Cash = NO_CASH
+    funding: Cash = NO_CASH
     funding_estimates: int = 0
     trading_state: TradingState = TradingState.RUNNING
     state_reason: str = ""
     is_flattening: bool = False
-    market_ts: Nanos = Nanos(0)
+    market_ts: Nanos = _NEVER
     marks: dict[str, Price] = field(default_factory=dict)
     positions: dict[str, OpenPosition] = field(default_factory=dict)
     entries: dict[str, WorkingEntry] = field(default_factory=dict)
     pending_equity: EquityMark | None = None
     peak_equity: Cash
-    max_drawdown: Ratio = Ratio(ZERO)
+    max_drawdown: Ratio = _NO_RATIO
     signals: int = 0
     refused: int = 0
     manual: dict[str, int] = field(default_factory=dict)

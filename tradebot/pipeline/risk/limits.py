@@ -26,7 +26,7 @@ class SizeRule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Upper bounds, each ``None`` where there is none. A limit cuts an order; it refuses only what it cuts to nothing."""
+    """Upper bounds, each ``None`` where there is none. A limit cuts an order and refuses only one cut to nothing."""
 
     max_order_notional: Cash | None = None
     max_position_notional: Cash | None = None

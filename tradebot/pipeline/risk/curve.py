@@ -1,0 +1,79 @@
+"""The equity curve: one point for each closing time, as it was after the last bar of that time."""
+
+from tradebot.model.market import BarsClosed
+from tradebot.model.money import Cash, Ratio, book
+from tradebot.model.position import EquityMark
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.ledger import Ledger
+
+
+class EquityCurve:
+    """Gives each point when a later bar shows that its time is over.
+
+    Fills and funding of that later bar come before it. So the point is settled before anything but a bar
+    changes the ledger, and unsettled when the next bar is still one of its time.
+    """
+
+    __slots__ = ("_settled", "_trough", "_ts", "ledger", "max_drawdown", "peak")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self.peak = ledger.starting_cash
+        self.max_drawdown = Ratio(ledger.starting_cash - ledger.starting_cash)
+        self._trough = self.peak
+        self._ts: Nanos | None = None
+        self._settled: EquityMark | None = None
+
+    def load(self, state: RiskState) -> None:
+        """Take over what ``state`` says of the curve."""
+        self.peak = state.peak_equity
+        self._trough = self.peak
+        self.max_drawdown = state.max_drawdown
+        self._settled = state.pending_equity
+        self._ts = None if self._settled is None else self._settled.ts_event
+
+    def advance(self, closed: BarsClosed) -> EquityMark | None:
+        """Return the point that ``closed`` completes, if it does; call before its prices are marked."""
+        ts = self._ts
+        if ts is None:
+            self._ts = closed.ts_event
+            return EquityMark(ts_event=closed.bars[-1].ts_open, equity=self.ledger.starting_cash, is_exposed=False)
+        if closed.ts_event <= ts:
+            self._settled = None
+            return None
+        point = self._settled or self._point(ts)
+        self._settled = None
+        self._ts = closed.ts_event
+        self._watch(point.equity)
+        return point
+
+    def settle(self) -> None:
+        """Fix the point of the last closing time: what comes now belongs to a later one."""
+        if self._settled is None and self._ts is not None:
+            self._settled = self._point(self._ts)
+
+    def pending(self) -> EquityMark | None:
+        """Return the point whose time may not be over, as it is now."""
+        return self._settled if self._settled is not None or self._ts is None else self._point(self._ts)
+
+    def drawdown(self) -> Ratio:
+        """Return the deepest fall from a peak so far, as a fraction of that peak."""
+        if self._trough < self.peak and self.peak > 0:
+            self.max_drawdown = Ratio(max(self.max_drawdown, (self.peak - self._trough) / self.peak))
+            self._trough = self.peak
+        return self.max_drawdown
+
+    def _point(self, ts: Nanos) -> EquityMark:
+        ledger = self.ledger
+        if not ledger.trips:
+            return EquityMark(ts_event=ts, equity=ledger.cash, is_exposed=False)
+        return EquityMark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)
+
+    def _watch(self, equity: Cash) -> None:
+        # A division at every bar would cost more than all the rest: only the trough below each peak counts.
+        if equity < self._trough:
+            self._trough = equity
+        elif equity > self.peak:
+            self.drawdown()
+            self.peak = self._trough = equity

@@ -1,0 +1,183 @@
+"""The desk: whether a signal may become an order now, and of what size."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tradebot.model.command import TradingState
+from tradebot.model.instrument import Instrument
+from tradebot.model.money import ONE, ZERO, Cash, Qty
+from tradebot.model.order import Fill, OrderDone, OrderRole
+from tradebot.model.signal import Action, Approved, Refused, Signal
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.book import NO_QTY, RiskState, WorkingEntry
+from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
+from tradebot.pipeline.risk.trip import Trip
+
+MANUAL = "manual"
+
+
+class Desk:
+    """Decides on signals by the trading state, the positions, the entries at work and the limits."""
+
+    __slots__ = (
+        "entries",
+        "instruments",
+        "is_flattening",
+        "ledger",
+        "manual",
+        "refused",
+        "signals",
+        "sizing",
+        "state_reason",
+        "trading_state",
+    )
+
+    def __init__(self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing) -> None:
+        self.instruments = instruments
+        self.ledger = ledger
+        self.sizing = sizing
+        self.trading_state = TradingState.RUNNING
+        self.state_reason = ""
+        self.is_flattening = False
+        self.entries: dict[str, WorkingEntry] = {}
+        self.manual: dict[str, int] = {}
+        self.signals = 0
+        self.refused = 0
+
+    def load(self, state: RiskState) -> None:
+        """Take over what ``state`` says of decisions."""
+        self.trading_state = state.trading_state
+        self.state_reason = state.state_reason
+        self.is_flattening = state.is_flattening
+        self.entries = dict(state.entries)
+        self.manual = dict(state.manual)
+        self.signals = state.signals
+        self.refused = state.refused
+
+    def decide(self, signal: Signal) -> Approved | Refused:
+        """Return ``signal`` approved with its size, or refused with the gate that stopped it."""
+        self.signals += 1
+        decided = self._enter(signal) if signal.action is Action.ENTER else self._exit(signal)
+        if isinstance(decided, Sized):
+            return Approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
+        self.refused += 1
+        return Refused(
+            ts_event=signal.ts_event,
+            signal=signal,
+            gate=decided.gate,
+            limit=decided.limit,
+            value=decided.value,
+            detail=decided.detail,
+        )
+
+    def close(self, trip: Trip, ts: Nanos, fraction: Decimal = ONE) -> Approved | Stopped:
+        """Return the exit that an operator asked for, as approved; the trading state has no say in it."""
+        number = self.manual.get(trip.symbol, 0) + 1
+        signal = Signal(
+            id=f"{MANUAL}-{trip.symbol}-{number}",
+            ts_event=ts,
+            strategy=trip.strategy,
+            symbol=trip.symbol,
+            action=Action.EXIT,
+            side=trip.side,
+            close=self.ledger.marks[trip.symbol],
+            fraction=fraction,
+            reason=MANUAL,
+        )
+        decided = self._close(trip, signal)
+        if isinstance(decided, Stopped):
+            return decided
+        self.manual[trip.symbol] = number
+        return Approved(ts_event=ts, signal=signal, qty=decided.qty)
+
+    def exposure(self) -> Cash:
+        """Return the notional of what is open and of the entries at work."""
+        return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
+
+    def on_fill(self, fill: Fill) -> None:
+        """Take what filled of an entry off those at work; call before the fill is booked."""
+        entry = self.entries.get(fill.signal_id)
+        if entry is None or fill.role is not OrderRole.ENTRY:
+            return
+        left = entry.qty - fill.qty
+        if left > 0:
+            self.entries[fill.signal_id] = _working(entry, left)
+        else:
+            del self.entries[fill.signal_id]
+
+    def on_done(self, done: OrderDone) -> None:
+        """Free what an order at work held: the room of an entry, or the position an exit was closing."""
+        if done.role is OrderRole.ENTRY:
+            self.entries.pop(done.signal_id, None)
+        elif done.role is OrderRole.EXIT:
+            trip = self.ledger.trips.get(done.symbol)
+            if trip is not None and trip.closing_id == done.signal_id:
+                trip.closing_id, trip.closing_qty = "", NO_QTY
+
+    def _instrument(self, symbol: str) -> Instrument:
+        return self.instruments.get(symbol) or Instrument(symbol=symbol)
+
+    def _enter(self, signal: Signal) -> Sized | Stopped:
+        stopped = self._may_add() or self._is_free(signal)
+        if stopped is not None:
+            return stopped
+        sized = self.sizing.size(signal, self._instrument(signal.symbol), self.ledger.equity(), self.exposure())
+        if isinstance(sized, Sized):
+            self.entries[signal.id] = WorkingEntry(
+                signal_id=signal.id,
+                symbol=signal.symbol,
+                strategy=signal.strategy,
+                qty=sized.qty,
+                price=checked_price(signal),
+            )
+        return sized
+
+    def _may_add(self) -> Stopped | None:
+        if self.trading_state is not TradingState.RUNNING:
+            return Stopped(self.trading_state.value, detail=self.state_reason)
+        if self.is_flattening:
+            return Stopped("flattening", detail="every position is being closed")
+        return None
+
+    def _is_free(self, signal: Signal) -> Stopped | None:
+        trip = self.ledger.trips.get(signal.symbol)
+        working = next((e for e in self.entries.values() if e.symbol == signal.symbol), None)
+        for owner in (trip, working):
+            if owner is not None and owner.strategy != signal.strategy:
+                return Stopped("symbol_taken", detail=f"{signal.symbol} belongs to {owner.strategy}")
+        if working is not None:
+            return Stopped("already_open", detail=f"the entry of {working.signal_id} is at work")
+        if trip is not None and not trip.is_closing:
+            return Stopped("already_open", value=trip.qty, detail=f"a {trip.side} position is open")
+        return None
+
+    def _exit(self, signal: Signal) -> Sized | Stopped:
+        if self.trading_state is TradingState.HALTED:
+            return Stopped(TradingState.HALTED.value, detail=self.state_reason)
+        trip = self.ledger.trips.get(signal.symbol)
+        if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
+            return Stopped("no_position", detail=f"{signal.strategy} has no {signal.side} position in {signal.symbol}")
+        return self._close(trip, signal)
+
+    def _close(self, trip: Trip, signal: Signal) -> Sized | Stopped:
+        if trip.closing_id:
+            return Stopped(
+                "already_closing", value=trip.closing_qty, detail=f"the exit of {trip.closing_id} is at work"
+            )
+        instrument = self._instrument(trip.symbol)
+        held = abs(trip.qty)
+        qty = held if signal.fraction >= 1 else instrument.qty_down(held * max(ZERO, signal.fraction))
+        # Every order but one that closes all of a position must be large enough, and so must what it leaves.
+        if qty < held and instrument.below_minimum(Qty(held - qty), signal.close):
+            qty = held
+        elif qty < held and instrument.below_minimum(Qty(qty), signal.close):
+            return Stopped("below_minimum", max(instrument.lot, instrument.min_notional / signal.close), qty)
+        trip.closing_id, trip.closing_qty = signal.id, Qty(qty)
+        return Sized(Qty(qty))
+
+
+def _working(entry: WorkingEntry, qty: Decimal) -> WorkingEntry:
+    return WorkingEntry(
+        signal_id=entry.signal_id, symbol=entry.symbol, strategy=entry.strategy, qty=Qty(qty), price=entry.price
+    )

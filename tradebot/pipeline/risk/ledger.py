@@ -1,0 +1,101 @@
+"""The ledger: cash, positions and marks. Fills, funding and bars write it; nothing else does."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Cash, Price, book
+from tradebot.model.order import Fill
+from tradebot.model.position import FundingPaid, PositionChanged
+from tradebot.pipeline.risk.book import NO_CASH, RiskState
+from tradebot.pipeline.risk.trip import Trip
+
+
+class Ledger:
+    """Money and positions. A fill past flat closes one trip and opens the next; each fee goes to its part."""
+
+    __slots__ = ("cash", "fees", "funding", "funding_estimates", "marks", "realized", "starting_cash", "trips")
+
+    def __init__(self, starting_cash: Cash) -> None:
+        self.starting_cash = starting_cash
+        self.cash = starting_cash
+        self.realized: Cash = NO_CASH
+        self.fees: Cash = NO_CASH
+        self.funding: Cash = NO_CASH
+        self.funding_estimates = 0
+        self.marks: dict[str, Price] = {}
+        self.trips: dict[str, Trip] = {}
+
+    def load(self, state: RiskState) -> None:
+        """Take over what ``state`` says of money and positions."""
+        self.starting_cash = state.starting_cash
+        self.cash = state.cash
+        self.realized = state.realized
+        self.fees = state.fees
+        self.funding = state.funding
+        self.funding_estimates = state.funding_estimates
+        self.marks = dict(state.marks)
+        self.trips = {symbol: Trip.thaw(saved) for symbol, saved in state.positions.items()}
+
+    def equity(self) -> Cash:
+        """Return cash and open P&L at the last marks, exact."""
+        total: Decimal = self.cash
+        for symbol, trip in self.trips.items():
+            total += trip.qty * self.marks[symbol] - trip.cost
+        return Cash(total)
+
+    def exposure(self) -> Cash:
+        """Return the notional of all positions at the last marks, but of those an exit at work closes."""
+        trips = self.trips.values()
+        return Cash(sum((abs(t.qty) * self.marks[t.symbol] for t in trips if not t.is_closing), ZERO))
+
+    def fill(self, fill: Fill) -> Sequence[Message]:
+        """Book ``fill`` and return what became of the position: a round trip when it ended one."""
+        # A position must have a mark even when it opens before the first bar of its symbol closed.
+        self.marks.setdefault(fill.symbol, fill.price)
+        self.fees = Cash(self.fees + fill.fee)
+        self.cash = Cash(self.cash - fill.fee)
+        signed_qty = fill.qty * fill.side.sign
+        trip = self.trips.get(fill.symbol)
+        if trip is None:
+            return (self._open(fill, signed_qty, fill.fee),)
+        if (trip.qty > 0) is (signed_qty > 0):
+            trip.add(signed_qty, fill.price, fill.fee)
+            return (_changed(fill, trip),)
+        return self._reduce(trip, fill, signed_qty)
+
+    def fund(self, paid: FundingPaid) -> None:
+        """Book ``paid``, to the position of its symbol where there still is one."""
+        self.funding = Cash(self.funding + paid.amount)
+        self.cash = Cash(self.cash + paid.amount)
+        self.funding_estimates += paid.is_estimate
+        trip = self.trips.get(paid.symbol)
+        if trip is not None:
+            trip.funding = Cash(trip.funding + paid.amount)
+
+    def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal) -> PositionChanged:
+        trip = self.trips[fill.symbol] = Trip(fill.symbol, fill.strategy, fill.ts_event, fill.price)
+        trip.add(signed_qty, fill.price, fee)
+        return _changed(fill, trip)
+
+    def _reduce(self, trip: Trip, fill: Fill, signed_qty: Decimal) -> Sequence[Message]:
+        closed = signed_qty if abs(signed_qty) <= abs(trip.qty) else -trip.qty
+        fee = fill.fee if closed == signed_qty else book(fill.fee * closed / signed_qty)
+        realized = trip.reduce(closed, fill.price, fee)
+        self.realized = Cash(self.realized + realized)
+        self.cash = Cash(self.cash + realized)
+        if trip.qty:
+            return (_changed(fill, trip),)
+        del self.trips[trip.symbol]
+        ended = (trip.round_trip(fill), _flat(fill, trip))
+        if closed == signed_qty:
+            return ended
+        return (*ended, self._open(fill, signed_qty - closed, fill.fee - fee))
+
+
+def _changed(fill: Fill, trip: Trip) -> PositionChanged:
+    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
+
+
+def _flat(fill: Fill, trip: Trip) -> PositionChanged:
+    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)

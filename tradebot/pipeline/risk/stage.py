@@ -1,0 +1,162 @@
+"""The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+
+from tradebot.model.command import Command, Heartbeat
+from tradebot.model.instrument import Instrument
+from tradebot.model.market import BarsClosed, Message, Quote, Trade
+from tradebot.model.money import ZERO, Cash, Price
+from tradebot.model.order import Fill, OrderDone
+from tradebot.model.position import FundingPaid
+from tradebot.model.signal import Signal
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.commands import Operator
+from tradebot.pipeline.risk.curve import EquityCurve
+from tradebot.pipeline.risk.desk import Desk
+from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
+from tradebot.pipeline.risk.sizing import Sizing
+
+
+class RiskStage:
+    """Portfolio and risk in one: no race between checking a limit and booking what it was checked for."""
+
+    STATE = RiskState
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        starting_cash: Cash,
+        size: SizeRule,
+        limits: Limits,
+        require_stop: bool = False,
+    ) -> None:
+        self.limits = limits
+        self._ledger = Ledger(starting_cash)
+        self._curve = EquityCurve(self._ledger)
+        self._desk = Desk(instruments, self._ledger, Sizing(size, limits, require_stop))
+        self._operator = Operator(self._desk)
+        self._market_ts = Nanos(0)
+        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+            BarsClosed: self._on_bars,
+            Trade: self._on_trade,
+            Quote: self._on_quote,
+            Signal: self._on_signal,
+            Fill: self._on_fill,
+            FundingPaid: self._on_funding,
+            OrderDone: self._on_done,
+            Command: self._operator.on_command,
+            Heartbeat: _nothing,
+        }
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        """Return what follows from ``message``."""
+        return self._handlers[type(message)](message)
+
+    def save(self) -> RiskState:
+        """Return the book and all that decisions depend on."""
+        ledger, desk = self._ledger, self._desk
+        return RiskState(
+            starting_cash=ledger.starting_cash,
+            cash=ledger.cash,
+            realized=ledger.realized,
+            fees=ledger.fees,
+            funding=ledger.funding,
+            funding_estimates=ledger.funding_estimates,
+            trading_state=desk.trading_state,
+            state_reason=desk.state_reason,
+            is_flattening=desk.is_flattening,
+            market_ts=self._market_ts,
+            marks=dict(ledger.marks),
+            positions={symbol: trip.freeze() for symbol, trip in ledger.trips.items()},
+            entries=dict(desk.entries),
+            pending_equity=self._curve.pending(),
+            max_drawdown=self._curve.drawdown(),
+            peak_equity=self._curve.peak,
+            signals=desk.signals,
+            refused=desk.refused,
+            manual=dict(desk.manual),
+        )
+
+    def load(self, state: RiskState) -> None:
+        """Become what ``save`` saw."""
+        self._ledger.load(state)
+        self._curve.load(state)
+        self._desk.load(state)
+        self._market_ts = state.market_ts
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether no position is open and no entry is at work."""
+        return not self._ledger.trips and not self._desk.entries
+
+    def limits_view(self) -> tuple[LimitUse, ...]:
+        """Return how much of each configured limit is used now."""
+        ledger, desk, limits = self._ledger, self._desk, self.limits
+        exposure, equity = desk.exposure(), ledger.equity()
+        order = max((entry.qty * entry.price for entry in desk.entries.values()), default=ZERO)
+        position = max((abs(t.qty) * ledger.marks[t.symbol] for t in ledger.trips.values()), default=ZERO)
+        leverage = round(exposure / equity, 8) if equity > 0 else ZERO
+        uses = (
+            ("max_order_notional", order, limits.max_order_notional),
+            ("max_position_notional", position, limits.max_position_notional),
+            ("max_exposure_notional", exposure, limits.max_exposure_notional),
+            ("max_leverage", leverage, limits.max_leverage),
+        )
+        return tuple(_use(name, value, limit) for name, value, limit in uses if limit is not None)
+
+    def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
+        point = self._curve.advance(closed)
+        if closed.ts_event > self._market_ts:
+            self._market_ts = closed.ts_event
+        symbol, bar, ledger = closed.symbol, closed.bars[-1], self._ledger
+        ledger.marks[symbol] = bar.close
+        trip = ledger.trips.get(symbol)
+        if trip is not None:
+            if bar.low < trip.low:
+                trip.low = bar.low
+            if bar.high > trip.high:
+                trip.high = bar.high
+        if self._desk.is_flattening:
+            exits = self._operator.flatten_next(symbol, closed.ts_event)
+            return exits if point is None else (point, *exits)
+        return () if point is None else (point,)
+
+    def _on_trade(self, trade: Trade) -> Sequence[Message]:
+        self._curve.settle()
+        self._ledger.marks[trade.symbol] = trade.price
+        return ()
+
+    def _on_quote(self, quote: Quote) -> Sequence[Message]:
+        self._curve.settle()
+        self._ledger.marks[quote.symbol] = Price((quote.bid + quote.ask) / 2)
+        return ()
+
+    def _on_signal(self, signal: Signal) -> Sequence[Message]:
+        return (self._desk.decide(signal),)
+
+    def _on_fill(self, fill: Fill) -> Sequence[Message]:
+        self._curve.settle()
+        self._desk.on_fill(fill)
+        return self._ledger.fill(fill)
+
+    def _on_funding(self, paid: FundingPaid) -> Sequence[Message]:
+        self._curve.settle()
+        self._ledger.fund(paid)
+        return ()
+
+    def _on_done(self, done: OrderDone) -> Sequence[Message]:
+        self._desk.on_done(done)
+        return ()
+
+
+def _nothing(message: Message) -> Sequence[Message]:
+    del message
+    return ()
+
+
+def _use(limit: str, value: Decimal, most: Decimal) -> LimitUse:
+    pct_used = round(value / most * 100, 4) if most > 0 else ZERO
+    return LimitUse(limit=limit, value=value, max=most, pct_used=pct_used)

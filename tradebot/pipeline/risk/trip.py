@@ -1,0 +1,144 @@
+"""One position from flat to flat: average cost, and what its round trip will say."""
+
+from decimal import Decimal
+
+from tradebot.model.money import Cash, Price, Qty, book, mean_price
+from tradebot.model.order import Fill, PositionSide
+from tradebot.model.position import Position, RoundTrip
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, OpenPosition
+
+
+class Trip:
+    """A position as the ledger works on it; ``OpenPosition`` is its frozen form and says what the fields mean.
+
+    Extremes are kept as prices and turned into money only at a fill: between two fills quantity and cost do
+    not change, so the worst and best P&L of that stretch are those at its lowest and highest price.
+    """
+
+    __slots__ = (
+        "best_pnl",
+        "closing_id",
+        "closing_qty",
+        "cost",
+        "entry_notional",
+        "entry_qty",
+        "entry_ts",
+        "exit_notional",
+        "exit_qty",
+        "fees",
+        "funding",
+        "high",
+        "low",
+        "qty",
+        "realized",
+        "strategy",
+        "symbol",
+        "worst_pnl",
+    )
+
+    def __init__(self, symbol: str, strategy: str, entry_ts: Nanos, price: Price) -> None:
+        self.symbol = symbol
+        self.strategy = strategy
+        self.entry_ts = entry_ts
+        self.qty: Qty = NO_QTY
+        self.cost: Cash = NO_CASH
+        self.entry_qty: Qty = NO_QTY
+        self.entry_notional: Cash = NO_CASH
+        self.exit_qty: Qty = NO_QTY
+        self.exit_notional: Cash = NO_CASH
+        self.realized: Cash = NO_CASH
+        self.fees: Cash = NO_CASH
+        self.funding: Cash = NO_CASH
+        self.low = price
+        self.high = price
+        self.worst_pnl: Cash = NO_CASH
+        self.best_pnl: Cash = NO_CASH
+        self.closing_id = ""
+        self.closing_qty: Qty = NO_QTY
+
+    @property
+    def side(self) -> PositionSide:
+        """Long or short."""
+        return PositionSide.LONG if self.qty > 0 else PositionSide.SHORT
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether an exit at work closes all of it."""
+        return self.closing_id != "" and self.closing_qty >= abs(self.qty)
+
+    def position(self) -> Position:
+        """Return it as others see it."""
+        return Position(
+            symbol=self.symbol,
+            strategy=self.strategy,
+            qty=self.qty,
+            entry_price=mean_price(self.cost, self.qty),
+            entry_ts=self.entry_ts,
+        )
+
+    def add(self, signed_qty: Decimal, price: Price, fee: Decimal) -> None:
+        """Open or enlarge it by ``signed_qty`` of its own sign."""
+        self._settle(price)
+        amount = signed_qty * price
+        self.qty = Qty(self.qty + signed_qty)
+        self.cost = Cash(self.cost + amount)
+        self.entry_qty = Qty(self.entry_qty + abs(signed_qty))
+        self.entry_notional = Cash(self.entry_notional + abs(amount))
+        self.fees = Cash(self.fees + fee)
+
+    def reduce(self, signed_qty: Decimal, price: Price, fee: Decimal) -> Cash:
+        """Shrink it by ``signed_qty`` of the other sign, at most to flat, and return what that realized, booked."""
+        self._settle(price)
+        left = self.qty + signed_qty
+        # The cost that stays is booked, so that the last exit realizes exactly what the others left.
+        kept = book(self.cost * left / self.qty) if left else NO_CASH
+        realized = book(kept - self.cost - signed_qty * price)
+        self.qty = Qty(left)
+        self.cost = kept
+        self.exit_qty = Qty(self.exit_qty + abs(signed_qty))
+        self.exit_notional = Cash(self.exit_notional + abs(signed_qty * price))
+        self.realized = Cash(self.realized + realized)
+        self.fees = Cash(self.fees + fee)
+        return realized
+
+    def round_trip(self, fill: Fill) -> RoundTrip:
+        """Return the round trip that ``fill`` ended; the position must be flat."""
+        return RoundTrip(
+            symbol=self.symbol,
+            strategy=self.strategy,
+            # What closed it was on the other side.
+            side=PositionSide.SHORT if fill.side.sign > 0 else PositionSide.LONG,
+            qty=self.entry_qty,
+            entry_ts=self.entry_ts,
+            entry_price=mean_price(self.entry_notional, self.entry_qty),
+            exit_ts=fill.ts_event,
+            exit_price=mean_price(self.exit_notional, self.exit_qty),
+            exit_reason=fill.reason,
+            gross_pnl=self.realized,
+            fees=self.fees,
+            funding=self.funding,
+            net_pnl=Cash(self.realized - self.fees + self.funding),
+            mae=book(-self.worst_pnl),
+            mfe=book(self.best_pnl),
+        )
+
+    def freeze(self) -> OpenPosition:
+        """Return it as a value."""
+        return OpenPosition(**{name: getattr(self, name) for name in self.__slots__})
+
+    @classmethod
+    def thaw(cls, saved: OpenPosition) -> "Trip":
+        """Return the trip that ``freeze`` saw."""
+        trip = cls(saved.symbol, saved.strategy, saved.entry_ts, saved.low)
+        for name in cls.__slots__:
+            setattr(trip, name, getattr(saved, name))
+        return trip
+
+    def _settle(self, price: Price) -> None:
+        low, high = min(self.low, price), max(self.high, price)
+        base = self.realized - self.cost
+        at_low, at_high = base + self.qty * low, base + self.qty * high
+        self.worst_pnl = Cash(min(self.worst_pnl, at_low, at_high))
+        self.best_pnl = Cash(max(self.best_pnl, at_low, at_high))
+        self.low = self.high = price
