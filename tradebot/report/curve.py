@@ -31,13 +31,10 @@ class Curve(Sequence[tuple[int, str]]):
 
     def append(self, ts: Nanos, equity: Decimal) -> None:
         """Add a point; one at the time of the last point replaces it."""
-        self.append_units(ts, round(equity.scaleb(_DIGITS)))
-
-    def append_units(self, ts: int, units: int) -> None:
-        """Add a point that is already in units of 1e-8."""
         if self.ts and self.ts[-1] == ts:
             self.ts.pop()
             self.units.pop()
+        units = round(equity.scaleb(_DIGITS))
         try:
             self.units.append(units)
         except OverflowError:
@@ -45,14 +42,12 @@ class Curve(Sequence[tuple[int, str]]):
             self.units = [*self.units, units]
         self.ts.append(ts)
 
-    def window(self, since: int | None, until: int | None) -> "Curve":
-        """Return the points in (since, until], after the last point at or before ``since``."""
-        start = 0 if since is None else max(bisect_right(self.ts, since) - 1, 0)
-        end = len(self.ts) if until is None else bisect_right(self.ts, until)
-        part = Curve()
-        part.ts = self.ts[start:end]
-        part.units = self.units[start:end]
-        return part
+    def extended(self, ts: Nanos, equity: Decimal) -> "Curve":
+        """Return a copy with one more point."""
+        longer = Curve()
+        longer.ts, longer.units = self.ts[:], self.units[:]
+        longer.append(ts, equity)
+        return longer
 
     def equity(self, index: int) -> Cash:
         """Return the equity of one point."""

@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, mean_price, plain
@@ -21,6 +21,8 @@ class WhyFold:
 
     Give it the line's outputs in order of ``seq``, from the first; ``about`` ``None`` takes all.
     """
+
+    KINDS: ClassVar[tuple[str, ...]] = (Approved.kind, Refused.kind, SubmitOrders.kind, Fill.kind, OrderDone.kind)
 
     def __init__(self, about: str | None = None, limit: int = 50) -> None:
         self._about = about
@@ -198,8 +200,15 @@ class _Decision:
         }
 
 
+def number(gate: str | None, value: Decimal | None) -> str | float | None:
+    """Return a number of a gate as JSON: leverage is a number, all others are money, prices or quantities."""
+    if value is None:
+        return None
+    return float(value) if gate == "max_leverage" else plain(value)
+
+
 def _gate(gate: str | None, limit: Decimal | None, value: Decimal | None, detail: str | None = None) -> Document:
-    row: Document = {"gate": gate, "limit": optional(limit), "value": optional(value)}
+    row: Document = {"gate": gate, "limit": number(gate, limit), "value": number(gate, value)}
     if detail is not None:
         row["detail"] = detail
     return row

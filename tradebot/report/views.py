@@ -1,0 +1,288 @@
+"""What a running daemon says about itself: the read handlers that socket, status and dashboard share."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradebot.model.money import Cash, book, plain
+from tradebot.model.order import PositionSide
+from tradebot.model.position import RoundTrip
+from tradebot.model.signal import Approved, Refused
+from tradebot.model.time import Nanos, to_ms
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.orders.state import OrdersState, Protection
+from tradebot.pipeline.risk.book import OpenPosition, RiskState
+from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.report.shapes import Document, Json
+from tradebot.report.trades import optional, trade_row
+from tradebot.report.why import number
+
+_WELL_STATES = frozenset({"running", "paused", "reduce_only"})
+_WELL_TASKS = frozenset({"running", "finished"})
+_STALE_S = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFacts:
+    """The venue as the daemon sees it. ``budget``: requests left; ``None`` where nothing counts them."""
+
+    kind: str
+    network: str
+    connected: bool
+    last_message_age_s: float | None
+    budget: int | None
+    margin_used: Cash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedFacts:
+    """The feed, and the market time it has come to."""
+
+    kind: str
+    state: str
+    last_ts: Nanos | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """One supervised task: how full its queue is, and what happens when it is full."""
+
+    name: str
+    state: str
+    restarts: int
+    queue: int
+    when_full: str
+    lag_ms: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeFacts:
+    """What only the daemon knows.
+
+    ``state`` is one of ``status``. ``stops_expected`` names the strategies whose positions must carry a stop.
+    ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal.
+    """
+
+    bot: str
+    state: str
+    mode: str
+    pid: int
+    uptime_s: float
+    version: str
+    config_hash: str
+    venue: VenueFacts
+    feed: FeedFacts
+    tasks: Sequence[TaskFacts]
+    errors_last_hour: int
+    journal_error: str = ""
+    progress_age_s: float | None = None
+    stops_expected: frozenset[str] = frozenset()
+    last_signal: Approved | Refused | None = None
+    last_trade: RoundTrip | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookFacts:
+    """What the line knows, taken between two turns."""
+
+    risk: RiskState
+    orders: OrdersState
+    protection: Mapping[str, Protection]
+    limits: Sequence[LimitUse]
+
+
+def status(facts: RuntimeFacts, books: BookFacts) -> Document:
+    """Return the document of ``status``."""
+    return {
+        "bot": facts.bot,
+        "state": facts.state,
+        "mode": facts.mode,
+        "pid": facts.pid,
+        "uptime_s": facts.uptime_s,
+        "version": facts.version,
+        "config_hash": facts.config_hash,
+        "venue": {
+            "kind": facts.venue.kind,
+            "network": facts.venue.network,
+            "connected": facts.venue.connected,
+            "last_message_age_s": facts.venue.last_message_age_s,
+            "budget": facts.venue.budget,
+        },
+        "feed": {
+            "kind": facts.feed.kind,
+            "state": facts.feed.state,
+            "last_ts": None if facts.feed.last_ts is None else to_ms(facts.feed.last_ts),
+        },
+        "account": balance(facts, books),
+        **positions(books),
+        "orders": {"open": books.orders.open, "unknown": books.orders.unknown},
+        "tasks": [_task(task) for task in facts.tasks],
+        "risk": _limits(books.limits),
+        "errors_last_hour": facts.errors_last_hour,
+        "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
+        "last_trade": None if facts.last_trade is None else trade_row(facts.last_trade),
+    }
+
+
+def health(facts: RuntimeFacts, books: BookFacts) -> Document:
+    """Return the document of ``health``: ``well`` when every one of ``checks`` is ok."""
+    checks = [
+        _check("state", facts.state in _WELL_STATES, facts.state),
+        _check("journal", not facts.journal_error, facts.journal_error or "written"),
+        _check("venue", facts.venue.connected, "connected" if facts.venue.connected else "not connected"),
+        _check("feed", facts.feed.state != "failed", facts.feed.state),
+        _progress_check(facts),
+        *(_check(f"task {task.name}", task.state in _WELL_TASKS, task.state) for task in facts.tasks),
+        _protection_check(facts, books),
+    ]
+    return {"well": all(check["ok"] is True for check in checks), "state": facts.state, "checks": checks}
+
+
+def balance(facts: RuntimeFacts, books: BookFacts) -> Document:
+    """Return the document of ``balance``, which is also the account of ``status``."""
+    risk = books.risk
+    return {
+        "equity": plain(book(risk.equity)),
+        "cash": plain(risk.cash),
+        "realized_pnl": plain(risk.realized),
+        "unrealized_pnl": plain(book(risk.unrealized)),
+        "fees": plain(risk.fees),
+        "funding": plain(risk.funding),
+        "drawdown_pct": float(risk.drawdown * 100),
+        "margin_used": plain(book(facts.venue.margin_used)),
+    }
+
+
+def positions(books: BookFacts) -> Document:
+    """Return the document of ``positions``: each one, and how many of them rest on a stop for their full size."""
+    listed = [_position(books, position) for _, position in sorted(books.risk.positions.items())]
+    covered = sum(row["protected"] is True for row in listed)
+    return {"positions": listed, "protected": {"protected": covered, "total": len(listed)}}
+
+
+def orders(books: BookFacts) -> list[Document]:
+    """Return one object an order the venue may work on, oldest first."""
+    return [_order(order) for order in books.orders.orders.values() if not order.state.is_terminal]
+
+
+def risk(books: BookFacts) -> Document:
+    """Return the document of ``risk``: what may be sent and why, each limit, and what is spoken for."""
+    state = books.risk
+    return {
+        "state": str(state.trading_state),
+        "reason": state.state_reason,
+        "risk": _limits(books.limits),
+        "equity": plain(book(state.equity)),
+        "peak_equity": plain(book(state.peak_equity)),
+        "drawdown_pct": float(state.drawdown * 100),
+        "max_drawdown_pct": float(state.max_drawdown * 100),
+        "signals": state.signals,
+        "refused": state.refused,
+        "waiting_entries": [
+            {
+                "signal_id": entry.signal_id,
+                "symbol": entry.symbol,
+                "strategy": entry.strategy,
+                "qty": plain(entry.qty),
+                "price": plain(entry.price),
+            }
+            for entry in state.entries.values()
+        ],
+    }
+
+
+def _position(books: BookFacts, position: OpenPosition) -> Document:
+    mark = books.risk.marks.get(position.symbol)
+    protection = books.protection.get(position.symbol)
+    return {
+        "symbol": position.symbol,
+        "strategy": position.strategy,
+        "side": str(PositionSide.LONG if position.qty > 0 else PositionSide.SHORT),
+        "qty": plain(abs(position.qty)),
+        "entry_ts": to_ms(position.entry_ts),
+        "entry_price": plain(position.entry_price),
+        "mark_price": optional(mark),
+        "unrealized_pnl": None if mark is None else plain(book(position.unrealized(mark))),
+        "stop_price": None if protection is None else optional(protection.stop_price),
+        "protected": protection is not None and protection.is_full,
+    }
+
+
+def _order(order: Order) -> Document:
+    request = order.request
+    return {
+        "id": request.client_order_id,
+        "symbol": request.symbol,
+        "strategy": request.strategy,
+        "role": str(request.role),
+        "side": str(request.side),
+        "type": str(request.type),
+        "qty": plain(order.qty),
+        "filled_qty": plain(order.filled_qty),
+        "price": optional(request.price),
+        "trigger": optional(request.trigger),
+        "reduce_only": request.reduce_only,
+        "state": str(order.state),
+        "ts": to_ms(request.ts_event),
+        "venue_order_id": order.venue_order_id or None,
+        "signal_id": request.signal_id,
+    }
+
+
+def _task(task: TaskFacts) -> Document:
+    return {
+        "name": task.name,
+        "state": task.state,
+        "restarts": task.restarts,
+        "queue": task.queue,
+        "when_full": task.when_full,
+        "lag_ms": task.lag_ms,
+    }
+
+
+def _limits(limits: Iterable[LimitUse]) -> list[Json]:
+    return [
+        {
+            "limit": use.limit,
+            "value": number(use.limit, use.value),
+            "max": number(use.limit, use.max),
+            "pct_used": float(use.pct_used),
+        }
+        for use in limits
+    ]
+
+
+def _last_signal(answer: Approved | Refused) -> Document:
+    signal = answer.signal
+    return {
+        "ts": to_ms(signal.ts_event),
+        "symbol": signal.symbol,
+        "strategy": signal.strategy,
+        "signal_id": signal.id,
+        "action": str(signal.action),
+        "side": str(signal.side),
+        "outcome": "refused" if isinstance(answer, Refused) else "approved",
+        "gate": answer.gate if isinstance(answer, Refused) else None,
+    }
+
+
+def _check(name: str, ok: bool, detail: str) -> Document:
+    return {"check": name, "ok": ok, "detail": detail}
+
+
+def _progress_check(facts: RuntimeFacts) -> Document:
+    age = facts.progress_age_s
+    if age is None:
+        return _check("progress", True, "no heartbeat was due yet")
+    return _check("progress", age <= _STALE_S, f"a heartbeat passed the line {age:.1f} s ago")
+
+
+def _protection_check(facts: RuntimeFacts, books: BookFacts) -> Document:
+    due = [held for held in books.risk.positions.values() if held.strategy in facts.stops_expected]
+    naked = [held.symbol for held in due if not _is_covered(books, held.symbol)]
+    detail = f"without a stop: {', '.join(sorted(naked))}" if naked else f"{len(due)} of {len(due)} that need a stop"
+    return _check("protected", not naked, detail)
+
+
+def _is_covered(books: BookFacts, symbol: str) -> bool:
+    protection = books.protection.get(symbol)
+    return protection is not None and protection.is_full
