@@ -1,0 +1,217 @@
+"""The configuration: where it comes from, how its layers make one whole, and what is remembered of that.
+
+Profile, then files in order, then the environment, then options. This is the one place that reads the
+environment for settings.
+"""
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from tradebot.model.errors import ConfigError
+from tradebot.runtime.settings_errors import BadSettings, Found, Problem, did_you_mean, found_in
+from tradebot.runtime.settings_layers import (
+    Layer,
+    dotted,
+    environ_layer,
+    file_layer,
+    lay_over,
+    options_layer,
+    origin_of,
+)
+from tradebot.runtime.settings_model import SYMBOL_PATTERN, Settings, canonical
+from tradebot.runtime.settings_toml import KeyPath, to_toml
+
+CONFIG_VARIABLE = "TRADEBOT_CONFIG"
+HOME_FILE = "tradebot.toml"
+DEFAULT_PROFILE = "demo"
+_PACKAGE = Path(__file__).resolve().parent.parent
+# In the wheel beside the code, in a checkout beside the package.
+_PROFILE_FOLDERS = (_PACKAGE / "config", _PACKAGE.parent / "config")
+_NOT_BUILT = {
+    ("feed", "kind"): ("hyperliquid", "ccxt"),
+    ("venue", "kind"): ("hyperliquid", "ccxt"),
+    ("bot", "mode"): ("live",),
+}
+_STAND_IN: Mapping[str, Mapping[str, object]] = {"feed": {"kind": "generated"}, "venue": {"kind": "simulated"}}
+_LATER_SECTIONS = ("dashboard", "alerts")
+_SYMBOL = re.compile(SYMBOL_PATTERN)
+_BUILT_INSTEAD = {"feed": "generated or replay", "venue": "simulated", "bot": "paper"}
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """What an operator says about the configuration; a daemon loads it again with them on a reload.
+
+    ``overrides`` maps dotted keys, such as ``feed.data``, to values; paths in them are relative to the
+    working directory.
+    """
+
+    config_files: tuple[Path, ...] = ()
+    profile: str | None = None
+    overrides: Mapping[str, object] = field(default_factory=dict)
+
+    def load(self, home: Path, environ: Mapping[str, str] | None = None) -> "Loaded":
+        """Return the configuration. Raises ``ConfigError``."""
+        return load_settings(
+            home=home,
+            config_files=self.config_files,
+            profile=self.profile,
+            environ=environ,
+            overrides=self.overrides,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration, where each key of it came from, and what the operator should know about that."""
+
+    settings: Settings
+    config_hash: str
+    files: tuple[Path, ...]
+    notes: tuple[str, ...]
+    origins: Mapping[KeyPath, str]
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each key that was set stands, by its dotted path; keys that are missing have their default."""
+        return {dotted(path): origin for path, origin in self.origins.items()}
+
+    def where(self, *path: str | int) -> str:
+        """Return where a key, or the nearest table around it, stands; empty for a default."""
+        return origin_of(path, self.origins)
+
+
+def load_settings(
+    *,
+    home: Path,
+    config_files: Sequence[Path] = (),
+    profile: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    overrides: Mapping[str, object] | None = None,
+) -> Loaded:
+    """Return the configuration from all its layers. Raises ``ConfigError`` with all that is wrong.
+
+    Without ``config_files`` it is the file that ``$TRADEBOT_CONFIG`` names, else ``tradebot.toml`` in the
+    home, else the profile ``demo``. ``environ`` is that of the process unless given.
+    """
+    environ = os.environ if environ is None else environ
+    files, notes = _files(home, config_files, profile, environ)
+    layer = Layer({})
+    for path in files:
+        layer = lay_over(layer, file_layer(path))
+    layer = lay_over(layer, environ_layer(environ, Path.cwd()))
+    layer = lay_over(layer, options_layer(overrides or {}, Path.cwd()))
+    settings = _validated(layer)
+    return Loaded(settings, config_hash(settings), tuple(files), tuple(notes), layer.origins)
+
+
+def config_hash(settings: Settings) -> str:
+    """Return a digest of the effective settings: 32 hex digits, the same however they were written."""
+    text = json.dumps(canonical(settings), sort_keys=True, separators=(",", ":"))
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def effective_toml(settings: Settings) -> str:
+    """Return the settings with all defaults as TOML that loads to the same settings."""
+    tree = settings.model_dump()
+    for strategy in tree["strategy"]:
+        for key in ("stop", "target"):
+            strategy[key] = "none" if strategy[key] is None else strategy[key]
+    return to_toml(tree)
+
+
+def profile_path(name: str) -> Path:
+    """Return the file of a shipped profile. Raises ``ConfigError`` when there is none of that name."""
+    known = {path.stem: path for folder in reversed(_PROFILE_FOLDERS) for path in sorted(folder.glob("*.toml"))}
+    if name not in known:
+        raise ConfigError(f"no profile {name!r}", where="--profile", mend=did_you_mean(name, known))
+    return known[name]
+
+
+def _files(
+    home: Path, config_files: Sequence[Path], profile: str | None, environ: Mapping[str, str]
+) -> tuple[list[Path], list[str]]:
+    base = [] if profile is None else [profile_path(profile)]
+    named = environ.get(CONFIG_VARIABLE, "")
+    if config_files:
+        return [*base, *config_files], []
+    if named:
+        return [*base, Path(named)], [f"configuration {named} (${CONFIG_VARIABLE})"]
+    if (home / HOME_FILE).exists():
+        return [*base, home / HOME_FILE], [f"configuration {home / HOME_FILE}"]
+    if base:
+        return base, []
+    return [profile_path(DEFAULT_PROFILE)], [
+        f"no configuration: profile {DEFAULT_PROFILE} (a simulated exchange, no real money); "
+        "`tradebot init` writes one of your own"
+    ]
+
+
+def _validated(layer: Layer) -> Settings:
+    tree = _with_defaults(layer.tree)
+    tree, problems = _without_unbuilt(tree, layer)
+    try:
+        settings = Settings.model_validate(tree)
+    except ValidationError as error:
+        problems += [_problem(found, layer) for found in found_in(error, Settings, tree)]
+        raise BadSettings(problems) from None
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _problem(found: Found, layer: Layer) -> Problem:
+    return Problem(dotted(found.path), found.what, origin_of(found.path, layer.origins), found.mend)
+
+
+def _without_unbuilt(tree: dict[str, object], layer: Layer) -> tuple[dict[str, object], list[Problem]]:
+    """Return ``tree`` without what is not built yet, so that the rest can be checked, and those problems."""
+    problems = []
+    for (section, key), later in _NOT_BUILT.items():
+        table = tree.get(section)
+        value = table.get(key) if isinstance(table, Mapping) else None
+        if not isinstance(table, Mapping) or value not in later:
+            continue
+        where = origin_of((section, key), layer.origins)
+        mend = f"use {_BUILT_INSTEAD[section]}"
+        problems.append(Problem(f"{section}.{key}", f'"{value}" is not built yet', where, mend))
+        # The other keys of a kind that is not built cannot be judged; those of [bot] can.
+        tree = {**tree, section: {**table, key: "paper"} if section == "bot" else _STAND_IN[section]}
+    for section in _LATER_SECTIONS:
+        if section in tree:
+            where = origin_of((section,), layer.origins)
+            problems.append(Problem(section, "is not built yet", where, f"remove the section [{section}]"))
+    return {key: value for key, value in tree.items() if key not in _LATER_SECTIONS}, problems
+
+
+def _with_defaults(tree: Mapping[str, object]) -> dict[str, object]:
+    """Return ``tree`` with the name and symbols of each strategy, where they follow from other keys."""
+    result = dict(tree)
+    bot, strategies = tree.get("bot"), tree.get("strategy")
+    symbols = bot.get("symbols") if isinstance(bot, Mapping) else None
+    if isinstance(strategies, list):
+        result["strategy"] = [_strategy_with_defaults(item, symbols) for item in strategies]
+    return result
+
+
+def _strategy_with_defaults(item: object, symbols: object) -> object:
+    if not isinstance(item, Mapping):
+        return item
+    defaults: dict[str, object] = {}
+    kind = item.get("kind")
+    if isinstance(kind, str):
+        defaults["name"] = kind.rpartition(":")[2]
+    # Wrong symbols are told once, where they stand.
+    defaults["symbols"] = symbols if _are_symbols(symbols) else ["X"]
+    return {**defaults, **item}
+
+
+def _are_symbols(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) and _SYMBOL.fullmatch(item) for item in value)

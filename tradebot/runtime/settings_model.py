@@ -1,0 +1,372 @@
+"""The configuration as pydantic models: each key with its type, range, unit and default.
+
+Numbers that become money are ``Decimal``, read from their text. The models know one key at a time; what
+must fit together is checked in ``settings_check``.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from tradebot.model.money import plain
+from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe, timeframe_name
+
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$"
+SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,31}$"
+
+
+class Series(NamedTuple):
+    """One file of bars, as ``SYMBOL:TIMEFRAME=FILE`` names it."""
+
+    symbol: str
+    timeframe: Timeframe
+    path: Path
+
+
+class FundingFile(NamedTuple):
+    """One file of funding rates, as ``SYMBOL=FILE`` names it."""
+
+    symbol: str
+    path: Path
+
+
+def parse_series(text: str) -> Series:
+    """Return what ``SYMBOL:TIMEFRAME=FILE`` names. Raises ``ValueError``."""
+    head, equals, path = text.partition("=")
+    symbol, colon, timeframe = head.rpartition(":")
+    if not (equals and colon and symbol and path):
+        raise ValueError(f"{text!r} is not SYMBOL:TIMEFRAME=FILE, such as BTC:5m=btc.csv.gz")
+    return Series(symbol, parse_timeframe(timeframe), Path(path))
+
+
+def parse_funding(text: str) -> FundingFile:
+    """Return what ``SYMBOL=FILE`` names. Raises ``ValueError``."""
+    symbol, equals, path = text.partition("=")
+    if not (equals and symbol and path):
+        raise ValueError(f"{text!r} is not SYMBOL=FILE, such as BTC=btc_funding.csv.gz")
+    return FundingFile(symbol, Path(path))
+
+
+def _timeframe(text: str) -> str:
+    return timeframe_name(parse_timeframe(text))
+
+
+def _series(text: str) -> str:
+    parse_series(text)
+    return text
+
+
+def _funding(text: str) -> str:
+    parse_funding(text)
+    return text
+
+
+def _speed(value: object) -> object:
+    if value == "max":
+        return value
+    try:
+        factor = float(str(value))
+    except ValueError:
+        factor = 0.0
+    if isinstance(value, bool) or not 0 < factor <= 1e9:
+        raise ValueError('must be "max" or market seconds per real second, above 0 and up to 1e9')
+    return factor
+
+
+def _start(value: object) -> str:
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError("must be a time such as 2025-01-01T00:00:00Z") from error
+    if not isinstance(value, datetime):
+        raise ValueError("must be a time such as 2025-01-01T00:00:00Z")
+    value = value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+    if not datetime(1980, 1, 1, tzinfo=UTC) <= value < datetime(2200, 1, 1, tzinfo=UTC):
+        raise ValueError("must be between 1980 and 2200")
+    return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _none_or_table(value: object) -> object:
+    if value == "none":
+        return None
+    if not isinstance(value, Mapping | BaseModel):
+        raise ValueError('must be "none" or a table with its kind')
+    return value
+
+
+def _no_truth(value: object) -> object:
+    # pydantic would read true as 1.
+    if isinstance(value, bool):
+        raise ValueError("must be a number, not true or false")
+    return value
+
+
+def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
+    twice = sorted({value for value in values if values.count(value) > 1})
+    if twice:
+        raise ValueError(f"{', '.join(twice)} stands there twice")
+    return values
+
+
+Int = Annotated[int, BeforeValidator(_no_truth)]
+Number = Annotated[float, BeforeValidator(_no_truth)]
+Exact = Annotated[Decimal, BeforeValidator(_no_truth)]
+TimeframeText = Annotated[str, AfterValidator(_timeframe)]
+SeriesText = Annotated[str, AfterValidator(_series)]
+FundingText = Annotated[str, AfterValidator(_funding)]
+Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
+Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(_unique)]
+Speed = Annotated[Any, BeforeValidator(_speed)]
+Start = Annotated[str, BeforeValidator(_start)]
+
+
+class Section(BaseModel):
+    """A table of the configuration: frozen, and no key that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class BotSettings(Section):
+    """Who trades what."""
+
+    name: str = Field(
+        default="tradebot", pattern=NAME_PATTERN, description="The bot's name in status, reports and logs."
+    )
+    mode: Literal["paper", "live"] = Field(
+        default="paper", description="Simulated money, or real money (not built yet)."
+    )
+    symbols: Symbols = Field(description="The symbols that are traded.")
+
+
+class FeedSettings(Section):
+    """What every feed has."""
+
+    speed: Speed = Field(default="max", description='"max", or market seconds per real second (0 < speed <= 1e9).')
+    at_end: Literal["stay", "stop"] = Field(
+        default="stay", description="At the end of the data: stay up, or end with exit 0."
+    )
+
+    @property
+    def speed_factor(self) -> float | None:
+        """Market seconds per real second; ``None`` as fast as possible."""
+        return None if self.speed == "max" else float(self.speed)
+
+
+class GeneratedFeedSettings(FeedSettings):
+    """A seeded market that needs no data and no network."""
+
+    kind: Literal["generated"] = Field(description="Names this feed.")
+    seed: Int = Field(default=1, ge=0, lt=2**63, description="The same seed gives the same market.")
+    timeframe: TimeframeText = Field(default="1m", description="The length of its bars.")
+    start: Start = Field(default="2025-01-01T00:00:00Z", description="The opening time of the first bar, UTC.")
+    bars: Int | None = Field(
+        default=None, ge=1, le=10**9, description="Bars for each symbol; without it the market never ends."
+    )
+
+    @property
+    def start_ts(self) -> Nanos:
+        """The opening time of the first bar."""
+        return Nanos(int(datetime.fromisoformat(self.start).timestamp()) * 1000 * NANOS_PER_MS)
+
+
+class ReplayFeedSettings(FeedSettings):
+    """Bars from files, interleaved by time."""
+
+    kind: Literal["replay"] = Field(description="Names this feed.")
+    data: tuple[SeriesText, ...] = Field(min_length=1, description='Bar files, each "SYMBOL:TIMEFRAME=FILE".')
+
+    @property
+    def series(self) -> tuple[Series, ...]:
+        """The files, in the order of the configuration."""
+        return tuple(parse_series(text) for text in self.data)
+
+
+class SimulatedVenueSettings(Section):
+    """The simulated exchange and its costs."""
+
+    kind: Literal["simulated"] = Field(default="simulated", description="Names this venue.")
+    starting_cash: Exact = Field(
+        default=Decimal(10000), gt=0, le=Decimal("1e12"), description="Cash of a fresh account."
+    )
+    taker_bps: Exact = Field(
+        default=Decimal("4.5"), ge=-10, le=1000, description="Taker fee, basis points of notional."
+    )
+    maker_bps: Exact = Field(
+        default=Decimal("1.5"), ge=-10, le=1000, description="Maker fee, basis points of notional."
+    )
+    slippage_bps: Exact = Field(
+        default=Decimal("1.0"), ge=0, le=1000, description="Taker fills worsen by it, basis points."
+    )
+    latency_ms: Int = Field(default=0, ge=0, le=3_600_000, description="From decision to exchange, milliseconds.")
+    leverage: Int = Field(default=5, ge=1, le=1000, description="The highest leverage the account uses.")
+    maintenance: Exact = Field(
+        default=Decimal("0.5"),
+        gt=0,
+        le=1,
+        description="Maintenance margin, as a fraction of the initial one at max leverage.",
+    )
+    funding: tuple[FundingText, ...] = Field(default=(), description='Funding files, each "SYMBOL=FILE" (ts_ms,rate).')
+    funding_rate: Exact = Field(
+        default=Decimal("0.0000125"),
+        ge=Decimal("-0.1"),
+        le=Decimal("0.1"),
+        description="Rate of an hour no file knows.",
+    )
+
+    @property
+    def funding_files(self) -> tuple[FundingFile, ...]:
+        """The funding files, in the order of the configuration."""
+        return tuple(parse_funding(text) for text in self.funding)
+
+
+class AtrStopSettings(Section):
+    """A stop some average true ranges away."""
+
+    kind: Literal["atr"] = Field(description="Names this stop.")
+    n: Int = Field(default=14, ge=1, le=10_000, description="Bars of the average true range.")
+    mult: Exact = Field(default=Decimal("2.0"), gt=0, le=1000, description="Distance, in average true ranges.")
+
+
+class RTargetSettings(Section):
+    """A target some multiples of the stop's distance away."""
+
+    kind: Literal["r"] = Field(description="Names this target.")
+    r: Exact = Field(default=Decimal("2.0"), gt=0, le=1000, description="Distance, in distances of the stop.")
+
+
+class StrategySettings(Section):
+    """One strategy; keys that are not listed here are its own parameters."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, validate_default=True)
+
+    kind: str = Field(min_length=1, max_length=4096, description='A built-in name, or "path/to/file.py:Class".')
+    name: str = Field(pattern=NAME_PATTERN, description="Unique; default: the kind, or the class of a file.")
+    symbols: Symbols = Field(description="What it trades; default: bot.symbols.")
+    timeframe: TimeframeText | None = Field(default=None, description="Bars it sees; default: the feed's finest.")
+    direction: Literal["long", "short", "both"] = Field(default="both", description="The sides it may enter.")
+    stop: Annotated[AtrStopSettings | None, BeforeValidator(_none_or_table)] = Field(
+        default=AtrStopSettings(kind="atr"), description='Protective stop, or "none" (paper only).'
+    )
+    target: Annotated[RTargetSettings | None, BeforeValidator(_none_or_table)] = Field(
+        default=None, description='Profit target, or "none".'
+    )
+
+    @property
+    def parameters(self) -> Mapping[str, object]:
+        """The strategy's own keys."""
+        return dict(self.model_extra or {})
+
+
+class QtySize(Section):
+    """A fixed quantity."""
+
+    kind: Literal["qty"] = Field(description="Names this size.")
+    qty: Exact = Field(gt=0, le=Decimal("1e15"), description="Quantity of each entry, in the base asset.")
+
+
+class NotionalSize(Section):
+    """A fixed amount of money."""
+
+    kind: Literal["notional"] = Field(description="Names this size.")
+    notional: Exact = Field(gt=0, le=Decimal("1e15"), description="Value of each entry, in cash.")
+
+
+class EquityFractionSize(Section):
+    """A fraction of the equity."""
+
+    kind: Literal["equity_fraction"] = Field(description="Names this size.")
+    fraction: Exact = Field(gt=0, le=50, description="Value of each entry, as a fraction of equity.")
+
+
+class RiskFractionSize(Section):
+    """A quantity that loses a fraction of the equity at the stop."""
+
+    kind: Literal["risk_fraction"] = Field(description="Names this size.")
+    fraction: Exact = Field(gt=0, le=1, description="Lost if the stop fills, as a fraction of equity.")
+
+
+Size = Annotated[QtySize | NotionalSize | EquityFractionSize | RiskFractionSize, Field(discriminator="kind")]
+Money = Annotated[Exact, Field(gt=0, le=Decimal("1e15"))]
+
+
+class RiskSettings(Section):
+    """How much is entered, and the limits that cut it."""
+
+    size: Size = Field(
+        default=RiskFractionSize(kind="risk_fraction", fraction=Decimal("0.01")),
+        description="How an entry is sized.",
+    )
+    max_order_notional: Money | None = Field(default=None, description="Highest value of one entry, in cash.")
+    max_position_notional: Money | None = Field(default=None, description="Highest value of one position, in cash.")
+    max_exposure_notional: Money | None = Field(default=None, description="Highest value of all positions, in cash.")
+    max_leverage: Exact | None = Field(
+        default=None, gt=0, le=1000, description="Highest exposure, in multiples of equity."
+    )
+
+
+class InstrumentSettings(Section):
+    """The trading rules of one symbol; a venue that knows its instruments overrules them."""
+
+    symbol: Symbol = Field(description="The symbol they are for.")
+    tick: Exact = Field(default=Decimal("1e-8"), gt=0, le=Decimal("1e9"), description="Step of prices.")
+    lot: Exact = Field(default=Decimal("1e-8"), gt=0, le=Decimal("1e9"), description="Step of quantities.")
+    min_notional: Exact = Field(
+        default=Decimal(0), ge=0, le=Decimal("1e12"), description="Least value of an order, in cash."
+    )
+    max_leverage: Int = Field(default=50, ge=1, le=1000, description="Leverage the venue allows.")
+
+
+class ControlSettings(Section):
+    """The control socket. It has nothing to set: its path follows from the home."""
+
+
+class LogSettings(Section):
+    """What is logged, and how much of it is kept."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least level that is logged."
+    )
+    rotate_mb: Int = Field(default=10, ge=1, le=1024, description="Size at which the log file is rotated, MB.")
+    keep: Int = Field(default=10, ge=1, le=100, description="Rotated log files that are kept.")
+
+
+class StoreSettings(Section):
+    """The journal, its snapshots and the disk under them."""
+
+    min_free_mb: Int = Field(default=512, ge=1, le=1_048_576, description="Free disk below which trading halts, MB.")
+    reserve_mb: Int = Field(default=16, ge=1, le=1024, description="Disk kept aside for a clean end, MB.")
+    keep_market_days: Int = Field(default=7, ge=1, le=36_500, description="Days after which market rows are pruned.")
+    snapshot_turns: Int = Field(default=5000, ge=1, le=5000, description="Turns between snapshots, at most.")
+    snapshot_s: Number = Field(default=5.0, gt=0, le=5, description="Seconds between snapshots, at most.")
+
+
+class Settings(Section):
+    """The whole configuration."""
+
+    bot: BotSettings
+    feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings, Field(discriminator="kind")]
+    venue: SimulatedVenueSettings = SimulatedVenueSettings()
+    strategy: tuple[StrategySettings, ...] = Field(min_length=1, max_length=100)
+    risk: RiskSettings = RiskSettings()
+    instrument: tuple[InstrumentSettings, ...] = ()
+    control: ControlSettings = ControlSettings()
+    log: LogSettings = LogSettings()
+    store: StoreSettings = StoreSettings()
+
+
+def canonical(value: object) -> object:
+    """Return ``value`` as plain JSON: Decimals as plain text, absent keys left out."""
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if isinstance(value, Decimal):
+        return plain(value)
+    if isinstance(value, Mapping):
+        return {str(key): canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [canonical(item) for item in value]
+    return value
