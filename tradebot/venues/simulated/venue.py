@@ -1,0 +1,245 @@
+"""The simulated venue: a stage of the line, and usable by itself through submit, cancel and the prices."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
+from tradebot.model.money import ZERO, Cash, Price, Qty
+from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
+from tradebot.model.time import Nanos
+from tradebot.venues.simulated.account import Account, HoldingState, VenueAccount
+from tradebot.venues.simulated.admission import bracket_refusals, refusal
+from tradebot.venues.simulated.book import Book
+from tradebot.venues.simulated.costs import Costs, MatchOn
+from tradebot.venues.simulated.funding import FundingRates
+from tradebot.venues.simulated.matching import Resting, RestingState
+
+REMEMBERED_IDS = 1_000
+"""How many client order ids are kept to refuse a second order of the same id; those of working orders always."""
+_NO_FUNDING: Mapping[str, FundingRates] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BookState:
+    """One symbol at the venue."""
+
+    ts_open: int
+    ts: int
+    mark: Price | None
+    orders: tuple[RestingState, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueState:
+    """The venue, exactly. ``held`` is in the order in which positions were opened, ``ids`` oldest first."""
+
+    now: int
+    cash: Cash
+    last_order: int
+    last_trade: int
+    books: dict[str, BookState]
+    held: dict[str, HoldingState]
+    ids: tuple[str, ...]
+
+
+class SimulatedVenue:
+    """Matches orders against bars, quotes or prints, and keeps one cross-margined account.
+
+    A symbol is known by its instrument or by its first price; without an instrument it gets the defaults.
+    ``funding`` has the known rates by symbol. A symbol without rates pays ``costs.funding_rate``, reported as
+    an estimate, and nothing when that is 0.
+    """
+
+    STATE = VenueState
+
+    def __init__(
+        self,
+        instruments: Mapping[str, Instrument],
+        costs: Costs,
+        starting_cash: Cash,
+        funding: Mapping[str, FundingRates] = _NO_FUNDING,
+        match_on: MatchOn = MatchOn.BAR,
+    ) -> None:
+        self._instruments = instruments
+        self._costs = costs
+        self._funding = funding
+        self._now = Nanos(0)
+        self._last_order = 0
+        self._account = Account(starting_cash)
+        self._books: dict[str, Book] = {}
+        # A dict for its order: the oldest ids are forgotten first.
+        self._ids: dict[str, None] = {}
+        matched: dict[MatchOn, tuple[type[Message], Callable[..., Sequence[Message]]]] = {
+            MatchOn.BAR: (BarsClosed, self._on_bars_closed),
+            MatchOn.QUOTE: (Quote, self.on_quote),
+            MatchOn.TRADE: (Trade, self.on_trade),
+        }
+        market_type, on_market = matched[match_on]
+        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+            market_type: on_market,
+            SubmitOrders: self._on_submit,
+            CancelOrder: self._on_cancel,
+        }
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        """Return the venue's reports on ``message``; market messages it does not match on give none."""
+        handler = self._handlers.get(type(message))
+        return () if handler is None else handler(message)
+
+    def on_bar(self, bar: Bar) -> Sequence[Message]:
+        """Match a closed bar."""
+        book = self._books.get(bar.symbol)
+        if book is None:
+            book = self._open_book(bar.symbol)
+        if bar.ts_event > self._now:
+            self._now = bar.ts_event
+        return book.on_bar(bar)
+
+    def on_quote(self, quote: Quote) -> Sequence[Message]:
+        """Match the best bid and ask."""
+        return self._book_at(quote.symbol, quote.ts_event).on_quote(quote)
+
+    def on_trade(self, trade: Trade) -> Sequence[Message]:
+        """Match a print."""
+        return self._book_at(trade.symbol, trade.ts_event).on_trade(trade)
+
+    def submit(self, orders: Sequence[OrderRequest], ts: Nanos) -> Sequence[Message]:
+        """Take or refuse orders decided at ``ts``; they can trade from ``ts`` + latency on."""
+        # Nothing can be decided before what the venue has shown already.
+        now = max(ts, self._now)
+        refused: dict[str, str] = {}
+        seen: set[str] = set()
+        for request in orders:
+            reason = self._refusal(request, seen)
+            seen.add(request.client_order_id)
+            if reason:
+                refused[request.client_order_id] = reason
+        refused = bracket_refusals(orders, refused) if refused else refused
+        reports: list[Message] = []
+        for request in orders:
+            client_order_id = request.client_order_id
+            if client_order_id in refused:
+                reason = refused[client_order_id]
+                reports.append(OrderRejected(ts_event=now, client_order_id=client_order_id, reason=reason))
+            else:
+                reports.append(self._rest(request, now))
+        return reports
+
+    def cancel(self, symbol: str, client_order_id: str, ts: Nanos, reason: str = "canceled") -> Sequence[Message]:
+        """Cancel an order from ``ts`` + latency on; of an order that is not working there is nothing to say."""
+        book = self._books.get(symbol)
+        order = None if book is None else book.find(client_order_id)
+        if book is None or order is None:
+            return ()
+        now = max(ts, self._now)
+        return book.cancel(order, now + self._costs.latency, reason, now)
+
+    def account(self) -> VenueAccount:
+        """Return the account at the last prices."""
+        return self._account.view()
+
+    def position(self, symbol: str) -> Qty:
+        """Return what is held of ``symbol``, short < 0."""
+        book = self._books.get(symbol)
+        return Qty(ZERO) if book is None else book.holding.qty
+
+    def orders(self) -> Sequence[RestingState]:
+        """Return the working orders, by symbol, then in the order of placement."""
+        return [order.save() for book in self._books.values() for order in book.orders]
+
+    def save(self) -> VenueState:
+        """Return the state."""
+        return VenueState(
+            now=self._now,
+            cash=self._account.cash,
+            last_order=self._last_order,
+            last_trade=self._account.last_trade,
+            books={
+                symbol: BookState(
+                    ts_open=book.ts_open,
+                    ts=book.ts,
+                    mark=book.holding.mark,
+                    orders=tuple(order.save() for order in book.orders),
+                )
+                for symbol, book in self._books.items()
+            },
+            held={
+                symbol: HoldingState(qty=holding.qty, cost=holding.cost)
+                for symbol, holding in self._account.held.items()
+            },
+            ids=tuple(self._ids),
+        )
+
+    def load(self, state: VenueState) -> None:
+        """Become what ``save`` saw."""
+        self._now = Nanos(state.now)
+        self._last_order = state.last_order
+        self._account.last_trade = state.last_trade
+        self._account.cash = state.cash
+        self._account.held.clear()
+        self._ids = dict.fromkeys(state.ids)
+        self._books.clear()
+        for symbol, saved in state.books.items():
+            book = self._open_book(symbol)
+            book.ts_open = saved.ts_open
+            book.ts = saved.ts
+            book.holding.mark = saved.mark
+            for order in saved.orders:
+                book.add(Resting.restore(order))
+        for symbol, held in state.held.items():
+            book = self._books[symbol]
+            book.holding.become(held.qty, held.cost)
+            book.is_idle = False
+            self._account.held[symbol] = book.holding
+
+    def _on_bars_closed(self, message: BarsClosed) -> Sequence[Message]:
+        return self.on_bar(message.bars[-1])
+
+    def _on_submit(self, message: SubmitOrders) -> Sequence[Message]:
+        return self.submit(message.orders, message.ts_event)
+
+    def _on_cancel(self, message: CancelOrder) -> Sequence[Message]:
+        return self.cancel(message.symbol, message.client_order_id, message.ts_event, message.reason)
+
+    def _open_book(self, symbol: str) -> Book:
+        instrument = self._instruments.get(symbol) or Instrument(symbol=symbol)
+        book = Book(instrument, self._costs, self._account, self._funding.get(symbol))
+        self._books[symbol] = book
+        return book
+
+    def _book_at(self, symbol: str, ts: Nanos) -> Book:
+        if ts > self._now:
+            self._now = ts
+        book = self._books.get(symbol)
+        return self._open_book(symbol) if book is None else book
+
+    def _refusal(self, request: OrderRequest, seen: set[str]) -> str:
+        symbol, client_order_id = request.symbol, request.client_order_id
+        book = self._books.get(symbol)
+        if book is None:
+            if symbol not in self._instruments:
+                return f"symbol: {symbol} is unknown"
+            book = self._open_book(symbol)
+        if client_order_id in seen or self._is_known(client_order_id):
+            return f"client_order_id: {client_order_id} is taken"
+        has_parent = request.parent_id in seen or (
+            request.parent_id is not None and book.find(request.parent_id) is not None
+        )
+        return refusal(request, book.instrument, book.holding.mark, book.holding.qty, has_parent)
+
+    def _is_known(self, client_order_id: str) -> bool:
+        return client_order_id in self._ids or any(book.find(client_order_id) for book in self._books.values())
+
+    def _rest(self, request: OrderRequest, now: Nanos) -> OrderAccepted:
+        book = self._books[request.symbol]
+        parent = None if request.parent_id is None else book.find(request.parent_id)
+        armed = request.qty if parent is None else min(request.qty, parent.filled)
+        self._last_order += 1
+        venue_order_id = f"o{self._last_order}"
+        book.add(Resting(request, venue_order_id, now + self._costs.latency, armed=armed))
+        self._ids[request.client_order_id] = None
+        if len(self._ids) > REMEMBERED_IDS:
+            del self._ids[next(iter(self._ids))]
+        return OrderAccepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
