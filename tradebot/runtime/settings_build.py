@@ -1,0 +1,63 @@
+"""From settings to what the stages and the simulated venue are made of."""
+
+from collections.abc import Mapping
+from typing import assert_never
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.money import Cash
+from tradebot.model.time import NANOS_PER_MS, Nanos
+from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.runtime.settings_model import (
+    EquityFractionSize,
+    NotionalSize,
+    QtySize,
+    RiskFractionSize,
+    RiskSettings,
+    Settings,
+    SimulatedVenueSettings,
+)
+from tradebot.venues.simulated.costs import Costs
+
+
+def build_instruments(settings: Settings) -> Mapping[str, Instrument]:
+    """Return the instrument of every symbol of the bot: as configured, else with the defaults."""
+    configured = {item.symbol: Instrument(**dict(item)) for item in settings.instrument}
+    return {symbol: configured.get(symbol, Instrument(symbol=symbol)) for symbol in settings.bot.symbols}
+
+
+def build_size(risk: RiskSettings) -> SizeRule:
+    """Return the rule by which entries are sized."""
+    match risk.size:
+        case QtySize(qty=value):
+            return SizeRule(SizeKind.QTY, value)
+        case NotionalSize(notional=value):
+            return SizeRule(SizeKind.NOTIONAL, value)
+        case EquityFractionSize(fraction=value):
+            return SizeRule(SizeKind.EQUITY_FRACTION, value)
+        case RiskFractionSize(fraction=value):
+            return SizeRule(SizeKind.RISK_FRACTION, value)
+        case _:
+            assert_never(risk.size)
+
+
+def build_limits(risk: RiskSettings) -> Limits:
+    """Return the limits of the risk stage."""
+    return Limits(
+        max_order_notional=None if risk.max_order_notional is None else Cash(risk.max_order_notional),
+        max_position_notional=None if risk.max_position_notional is None else Cash(risk.max_position_notional),
+        max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),
+        max_leverage=risk.max_leverage,
+    )
+
+
+def build_costs(venue: SimulatedVenueSettings) -> Costs:
+    """Return what trading costs on the simulated venue."""
+    return Costs(
+        taker_bps=venue.taker_bps,
+        maker_bps=venue.maker_bps,
+        slippage_bps=venue.slippage_bps,
+        latency=Nanos(venue.latency_ms * NANOS_PER_MS),
+        leverage=venue.leverage,
+        maintenance=venue.maintenance,
+        funding_rate=venue.funding_rate,
+    )

@@ -1,0 +1,247 @@
+"""What must fit together in a configuration: symbols and data, names, timeframes, strategies, safety rules."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from pydantic import BaseModel, ValidationError
+
+from tradebot.model.errors import ConfigError
+from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
+from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
+from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_errors import BadSettings, Problem, did_you_mean, found_in
+from tradebot.runtime.settings_layers import dotted
+from tradebot.runtime.settings_model import (
+    GeneratedFeedSettings,
+    ReplayFeedSettings,
+    RiskFractionSize,
+    Settings,
+    SimulatedVenueSettings,
+    StrategySettings,
+)
+
+_COMMON_KEYS = frozenset(StrategySettings.model_fields)
+_MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
+
+
+@dataclass(frozen=True, slots=True)
+class _Checked:
+    """A strategy of the configuration with its class and parameters, when both are sound."""
+
+    settings: StrategySettings
+    cls: type[Strategy]
+    params: BaseModel
+
+
+def check_settings(loaded: Loaded, *, is_live: bool = False) -> None:
+    """Check all that one key alone cannot tell. Raises ``BadSettings`` with everything that is wrong.
+
+    ``is_live`` is whether the operator said ``--live``. Bar files are only looked for, not read.
+    """
+    problems = find_problems(loaded, is_live=is_live)
+    if problems:
+        raise BadSettings(problems)
+
+
+def build_specs(loaded: Loaded) -> tuple[StrategySpec, ...]:
+    """Return the strategies of a checked configuration, in its order. Raises ``BadSettings``."""
+    problems: list[Problem] = []
+    specs = [_spec(loaded.settings, item) for item in _strategies(loaded, problems) if item is not None]
+    if problems:
+        raise BadSettings(problems)
+    return tuple(specs)
+
+
+def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
+    """Return everything that does not fit together."""
+    problems: list[Problem] = []
+    for check in (_symbol_problems, _file_problems, _name_problems, _timeframe_problems, _instrument_problems):
+        problems.extend(check(loaded))
+    problems.extend(_safety_problems(loaded, is_live=is_live))
+    for _ in _strategies(loaded, problems):
+        pass
+    return problems
+
+
+def feed_timeframes(settings: Settings) -> Mapping[str, tuple[Timeframe, ...]]:
+    """Return the timeframes that the feed delivers for each symbol, shortest first."""
+    feed = settings.feed
+    if isinstance(feed, GeneratedFeedSettings):
+        return dict.fromkeys(settings.bot.symbols, (parse_timeframe(feed.timeframe),))
+    found: dict[str, set[Timeframe]] = {}
+    for series in feed.series:
+        found.setdefault(series.symbol, set()).add(series.timeframe)
+    return {symbol: tuple(sorted(found[symbol])) for symbol in sorted(found)}
+
+
+def strategy_timeframe(settings: Settings, strategy: StrategySettings) -> Timeframe | None:
+    """Return the timeframe of a strategy: its own, else the finest that all its symbols have; ``None`` without."""
+    if strategy.timeframe is not None:
+        return parse_timeframe(strategy.timeframe)
+    available = feed_timeframes(settings)
+    given = sorted({timeframe for symbol in strategy.symbols for timeframe in available.get(symbol, ())})
+    fitting = (t for t in given if all(_is_buildable(t, available.get(symbol, ())) for symbol in strategy.symbols))
+    return next(fitting, None)
+
+
+def _is_buildable(timeframe: int, given: tuple[Timeframe, ...]) -> bool:
+    return any(timeframe % part == 0 for part in given)
+
+
+def _problem(loaded: Loaded, path: tuple[str | int, ...], what: str, mend: str) -> Problem:
+    return Problem(dotted(path), what, loaded.where(*path), mend)
+
+
+def _symbol_problems(loaded: Loaded) -> Iterator[Problem]:
+    settings = loaded.settings
+    delivered = feed_timeframes(settings)
+    for symbol in settings.bot.symbols:
+        if symbol not in delivered:
+            what = f"{symbol} has no data"
+            yield _problem(loaded, ("bot", "symbols"), what, f'add "{symbol}:TIMEFRAME=FILE" to feed.data')
+    for index, strategy in enumerate(settings.strategy):
+        for symbol in strategy.symbols:
+            if symbol not in settings.bot.symbols:
+                path = ("strategy", index, "symbols")
+                mend = did_you_mean(symbol, settings.bot.symbols)
+                yield _problem(loaded, path, f"{symbol} is not in bot.symbols", mend)
+
+
+def _file_problems(loaded: Loaded) -> Iterator[Problem]:
+    feed, venue = loaded.settings.feed, loaded.settings.venue
+    if isinstance(feed, ReplayFeedSettings):
+        seen = set()
+        for index, series in enumerate(feed.series):
+            path = ("feed", "data", index)
+            if (series.symbol, series.timeframe) in seen:
+                what = f"{series.symbol}:{timeframe_name(series.timeframe)} is given twice"
+                yield _problem(loaded, path, what, "keep one file for each symbol and timeframe")
+            seen.add((series.symbol, series.timeframe))
+            yield from _missing_file(loaded, path, series.path)
+    yield from _funding_problems(loaded, venue)
+
+
+def _funding_problems(loaded: Loaded, venue: SimulatedVenueSettings) -> Iterator[Problem]:
+    symbols = loaded.settings.bot.symbols
+    files = venue.funding_files
+    for index, file in enumerate(files):
+        path = ("venue", "funding", index)
+        if file.symbol not in symbols:
+            yield _problem(loaded, path, f"{file.symbol} is not in bot.symbols", did_you_mean(file.symbol, symbols))
+        if any(other.symbol == file.symbol for other in files[:index]):
+            yield _problem(loaded, path, f"{file.symbol} is given twice", "keep one file for each symbol")
+        yield from _missing_file(loaded, path, file.path)
+
+
+def _missing_file(loaded: Loaded, path: tuple[str | int, ...], file: Path) -> Iterator[Problem]:
+    if not file.is_file():
+        what = "is not a regular file" if file.exists() else "no such file"
+    elif not os.access(file, os.R_OK):
+        what = "cannot be read: permission denied"
+    else:
+        return
+    yield _problem(loaded, path, f"{file}: {what}", "correct the path; it is relative to the file that names it")
+
+
+def _name_problems(loaded: Loaded) -> Iterator[Problem]:
+    strategies = loaded.settings.strategy
+    names = [strategy.name for strategy in strategies]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            path = ("strategy", index, "name")
+            yield _problem(loaded, path, f'a second strategy is named "{name}"', "give each strategy a name of its own")
+
+
+def _timeframe_problems(loaded: Loaded) -> Iterator[Problem]:
+    settings = loaded.settings
+    available = feed_timeframes(settings)
+    for index, strategy in enumerate(settings.strategy):
+        path = ("strategy", index, "timeframe")
+        timeframe = strategy_timeframe(settings, strategy)
+        symbols = [symbol for symbol in strategy.symbols if symbol in available]
+        if timeframe is None:
+            if symbols:
+                what = f"no timeframe fits all of {', '.join(symbols)}"
+                yield _problem(loaded, path, what, "name a timeframe, or split the strategy")
+            continue
+        for symbol in symbols:
+            if not _is_buildable(timeframe, available[symbol]):
+                given = ", ".join(timeframe_name(part) for part in available[symbol])
+                what = f"bars of {timeframe_name(timeframe)} cannot be built for {symbol} from {given}"
+                yield _problem(loaded, path, what, "use a multiple of a timeframe that the feed delivers")
+
+
+def _instrument_problems(loaded: Loaded) -> Iterator[Problem]:
+    instruments = loaded.settings.instrument
+    symbols = [instrument.symbol for instrument in instruments]
+    for index, symbol in enumerate(symbols):
+        if symbol in symbols[:index]:
+            path = ("instrument", index, "symbol")
+            yield _problem(loaded, path, f"a second instrument is for {symbol}", "keep one for each symbol")
+
+
+def _safety_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
+    settings = loaded.settings
+    is_live_mode = settings.bot.mode == "live"
+    if is_live != is_live_mode:
+        what = 'live trading needs both mode = "live" and --live; only one was given'
+        yield _problem(loaded, ("bot", "mode"), what, "give both, or neither")
+    for index, strategy in enumerate(settings.strategy):
+        if strategy.stop is not None:
+            continue
+        path = ("strategy", index, "stop")
+        if isinstance(settings.risk.size, RiskFractionSize):
+            what = '"none" does not go with risk_fraction, which sizes by the distance of the stop'
+            yield _problem(loaded, path, what, "set a stop, or another risk.size")
+        if is_live_mode:
+            yield _problem(loaded, path, '"none" is for paper and backtest only', "set a stop")
+    for key in _MONEY_LIMITS:
+        if is_live_mode and getattr(settings.risk, key) is None:
+            yield _problem(loaded, ("risk", key), "live trading needs it set", f"set risk.{key}")
+
+
+def _strategies(loaded: Loaded, problems: list[Problem]) -> Iterator[_Checked | None]:
+    for index, strategy in enumerate(loaded.settings.strategy):
+        yield _checked(loaded, index, strategy, problems)
+
+
+def _checked(loaded: Loaded, index: int, strategy: StrategySettings, problems: list[Problem]) -> _Checked | None:
+    # Loading a class runs the user's file; nothing else here needs it.
+    from tradebot.pipeline.strategy.registry import load_strategy
+
+    try:
+        cls = load_strategy(strategy.kind, Path.cwd())
+        params = cls.Params.model_validate(dict(strategy.parameters))
+    except ConfigError as error:
+        where = loaded.where("strategy", index, "kind")
+        what = f"{error.where}: {error.what}" if error.where and error.where != where else error.what
+        problems.append(Problem(f"strategy.{index}.kind", what, where, error.mend))
+        return None
+    except ValidationError as error:
+        for found in found_in(error, cls.Params, dict(strategy.parameters)):
+            path = ("strategy", index, *found.path)
+            mend = found.mend
+            if found.what == "unknown key" and len(found.path) == 1:
+                mend = did_you_mean(found.path[0], _COMMON_KEYS | set(cls.Params.model_fields))
+            problems.append(_problem(loaded, path, found.what, mend))
+        return None
+    return _Checked(strategy, cls, params)
+
+
+def _spec(settings: Settings, checked: _Checked) -> StrategySpec:
+    strategy = checked.settings
+    timeframe = strategy_timeframe(settings, strategy)
+    if timeframe is None:
+        raise ConfigError(f"strategy {strategy.name} has no timeframe", mend="run `tradebot config check`")
+    return StrategySpec(
+        name=strategy.name,
+        symbols=strategy.symbols,
+        timeframe=timeframe,
+        factory=partial(checked.cls, checked.params),
+        direction=Direction(strategy.direction),
+        stop=None if strategy.stop is None else AtrStop(strategy.stop.n, strategy.stop.mult),
+        target=None if strategy.target is None else RTarget(strategy.target.r),
+    )

@@ -1,0 +1,61 @@
+"""What a reload may change while the daemon runs, and what needs a restart."""
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import NamedTuple
+
+from tradebot.runtime.settings_model import Settings
+
+_FREE = frozenset(
+    {
+        "log.level",
+        "log.rotate_mb",
+        "log.keep",
+        "store.min_free_mb",
+        "store.keep_market_days",
+        "store.snapshot_turns",
+        "store.snapshot_s",
+    }
+)
+_LIMITS = frozenset(
+    {"risk.max_order_notional", "risk.max_position_notional", "risk.max_exposure_notional", "risk.max_leverage"}
+)
+
+
+class ReloadDiff(NamedTuple):
+    """Dotted keys that changed: those that apply at once, and the others with the reason."""
+
+    applicable: tuple[str, ...]
+    refused: Mapping[str, str]
+
+
+def reload_diff(old: Settings, new: Settings, *, is_halted: bool = False) -> ReloadDiff:
+    """Return what differs. Limits may be tightened at any time, and loosened only while trading is halted."""
+    before, after = _flat(old.model_dump(), ""), _flat(new.model_dump(), "")
+    applicable: list[str] = []
+    refused: dict[str, str] = {}
+    for key in sorted(before.keys() | after.keys()):
+        if before.get(key) == after.get(key):
+            continue
+        if key in _FREE or (key in _LIMITS and (is_halted or _is_tighter(before.get(key), after.get(key)))):
+            applicable.append(key)
+        else:
+            refused[key] = "limits are loosened only while halted" if key in _LIMITS else "needs a restart"
+    return ReloadDiff(tuple(applicable), refused)
+
+
+def _is_tighter(before: object, after: object) -> bool:
+    if not isinstance(after, Decimal):
+        return False
+    return not isinstance(before, Decimal) or after < before
+
+
+def _flat(value: object, key: str) -> dict[str, object]:
+    if isinstance(value, list | tuple):
+        value = dict(enumerate(value))
+    if not isinstance(value, Mapping):
+        return {key: value}
+    flat: dict[str, object] = {}
+    for name, item in value.items():
+        flat.update(_flat(item, f"{key}.{name}" if key else str(name)))
+    return flat
