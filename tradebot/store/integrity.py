@@ -159,25 +159,40 @@ def salvage(path: Path, reason: str) -> Salvage:
     with closing(connect(fresh)) as target:
         kept = _copy_what_holds(path, target)
         tip = tip_at(target, 2**62)
-    fresh.replace(path.with_name(path.name + ".salvaged"))
+    fresh.replace(salvaged_path(path))
     quarantine = finish_salvage(path)
     return Salvage(reason, quarantine or path.parent, kept, tip.seq)
 
 
-def finish_salvage(path: Path) -> Path | None:
-    """Move a salvaged journal into its place, also when a kill came between; return the quarantine folder."""
-    salvaged = path.with_name(path.name + ".salvaged")
+def salvaged_path(path: Path) -> Path:
+    """Return where a journal waits, whole, to take the place of the one at ``path``."""
+    return path.with_name(path.name + ".salvaged")
+
+
+def finish_salvage(path: Path, folder: Path | None = None) -> Path | None:
+    """Put a waiting journal into its place, also when a kill came between, and the old one into ``folder``.
+
+    Returns the folder, by default a new quarantine; ``None`` when no journal waits.
+    """
+    salvaged = salvaged_path(path)
     if not salvaged.exists():
         return None
-    quarantine = next_folder(path.parent / "backups", "quarantine")
-    # The log goes first: left behind, it would be taken for the log of the new file.
-    for old in (wal_path(path), path):
-        if old.exists():
-            old.replace(quarantine / old.name)
-    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    folder = folder or next_folder(path.parent / "backups", "quarantine")
+    move_database(path, folder)
     salvaged.replace(path)
     sync_folder(path.parent)
-    return quarantine
+    return folder
+
+
+def move_database(path: Path, folder: Path) -> None:
+    """Move the database at ``path`` to ``folder``."""
+    # The log goes first: left behind, it would be taken for the log of the next file.
+    for old in (wal_path(path), path):
+        if old.exists():
+            old.replace(folder / old.name)
+    path.with_name(path.name + "-shm").unlink(missing_ok=True)
+    sync_folder(folder)
+    sync_folder(path.parent)
 
 
 def next_folder(parent: Path, name: str) -> Path:
