@@ -31,7 +31,6 @@ __all__ = [
     "PositionSide",
     "RTarget",
     "Strategy",
-    "StrategyBlocked",
     "StrategySpec",
 ]
 
@@ -77,10 +76,6 @@ class Strategy(Protocol):
     def on_bar(self, bar: Bar, position: Position | None) -> Iterable[Enter | Exit]:
         """Return what is wished now; an exit together with an entry is a reversal."""
         ...
-
-
-class StrategyBlocked(BaseException):
-    """Raised into a strategy's call that took too long; no ``Exception``, so that it is not swallowed."""
 
 
 class Direction(StrEnum):

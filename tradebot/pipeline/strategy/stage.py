@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import PurePath
 from types import TracebackType
 
@@ -14,13 +14,17 @@ from tradebot.model.position import Position, PositionChanged
 from tradebot.model.signal import Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.patterns import atr
-from tradebot.pipeline.strategy.base import Strategy, StrategyBlocked, StrategySpec
+from tradebot.pipeline.strategy.base import Strategy, StrategySpec
 from tradebot.pipeline.strategy.state import freeze, thaw
 from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
 
 BLOCKED_AFTER_S = 5
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_SAID = 300
+
+
+class StrategyBlocked(BaseException):
+    """Raised into a strategy's call that took too long; no ``Exception``, so that it is not swallowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,12 +52,12 @@ class AtrState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyState:
-    """The state of the stage; both mappings give the reason by strategy."""
+    """The state of the stage; both mappings give a reason by strategy, ``unfit`` of those to be disabled next."""
 
     askers: tuple[AskerState, ...]
     atrs: tuple[AtrState, ...]
     disabled: dict[str, str]
-    force_disable: dict[str, str]
+    unfit: dict[str, str]
 
 
 @dataclass(slots=True)
@@ -107,6 +111,7 @@ class StrategyStage:
     def __init__(self, specs: Sequence[StrategySpec], instruments: Mapping[str, Instrument]) -> None:
         self.disabled: dict[str, str] = {}
         self.force_disable: dict[str, str] = {}
+        self._unfit: dict[str, str] = {}
         self.asking: str | None = None
         self.calls = 0
         self._plans: dict[str, _Plan] = {}
@@ -164,9 +169,11 @@ class StrategyStage:
     def _ask(self, asker: _Asker, bar: Bar, closed: BarsClosed, out: list[Message]) -> None:
         """Ask one strategy about one bar: whatever happens in its code, ends here."""
         name = asker.spec.name
-        if self.force_disable and name in self.force_disable:
-            self._disable(asker, self.force_disable.pop(name), closed, out)
-            return
+        if self.force_disable or self._unfit:
+            reason = self.force_disable.get(name) or self._unfit.get(name)
+            if reason is not None:
+                self._disable(asker, reason, closed, out)
+                return
         asker.asked += 1
         self.calls += 1
         self.asking = name
@@ -186,15 +193,16 @@ class StrategyStage:
         except (Exception, SystemExit) as error:
             self._disable(asker, _told(error, asker.object), closed, out)
         else:
-            for signal in signals:
-                asker.signals += 1
-                out.append(replace(signal, id=f"{name}-{asker.symbol}-{asker.signals}"))
+            asker.signals += len(signals)
+            out.extend(signals)
 
     def _disable(self, asker: _Asker, reason: str, closed: BarsClosed, out: list[Message]) -> None:
         self.asking = None
         name = asker.spec.name
         reason = _ADDRESS.sub("", reason)[:_MOST_SAID]
         self.disabled[name] = reason
+        self.force_disable.pop(name, None)
+        self._unfit.pop(name, None)
         for other in self._of(name):
             other.is_disabled = True
         out.append(
@@ -207,7 +215,7 @@ class StrategyStage:
     def rearm(self, strategy: str) -> None:
         """Ask a disabled strategy again, with fresh objects; its positions and ids go on."""
         self.disabled.pop(strategy, None)
-        self.force_disable.pop(strategy, None)
+        self._unfit.pop(strategy, None)
         for asker in self._of(strategy):
             asker.object = _make(asker.spec)
             asker.is_disabled = False
@@ -222,9 +230,7 @@ class StrategyStage:
             for timeframe, averages in plan.atrs.items()
             for average in averages
         )
-        return StrategyState(
-            askers=askers, atrs=atrs, disabled=dict(self.disabled), force_disable=dict(self.force_disable)
-        )
+        return StrategyState(askers=askers, atrs=atrs, disabled=dict(self.disabled), unfit=dict(self._unfit))
 
     def _saved(self, asker: _Asker) -> AskerState:
         fields = None
@@ -232,7 +238,7 @@ class StrategyStage:
             try:
                 fields = freeze(asker.object)
             except StrategyError as error:
-                self.force_disable[asker.spec.name] = error.what
+                self._unfit[asker.spec.name] = error.what
         return AskerState(
             strategy=asker.spec.name,
             symbol=asker.symbol,
@@ -245,7 +251,7 @@ class StrategyStage:
     def load(self, state: StrategyState) -> None:
         """Become what ``save`` saw; strategies and symbols it did not know start afresh."""
         self.disabled = dict(state.disabled)
-        self.force_disable = dict(state.force_disable)
+        self._unfit = dict(state.unfit)
         for saved in state.askers:
             asker = self._askers.get((saved.strategy, saved.symbol))
             if asker is None:
@@ -266,12 +272,14 @@ class StrategyStage:
 def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Signal]:
     leave, enter = gather(answer)
     average = None if asker.atr is None else asker.atr.value
-    moment = Moment(closed.ts_event, asker.symbol, closed.bars[-1].close, asker.position, average)
-    signals = (
-        None if leave is None else exit_signal(leave, asker.spec, moment),
-        None if enter is None else entry_signal(enter, asker.spec, asker.instrument, moment),
-    )
-    return [signal for signal in signals if signal is not None]
+    moment = Moment(closed.ts_event, asker.symbol, closed.bars[-1].close, asker.position, average, asker.signals + 1)
+    signals = []
+    if leave is not None and (exit_ := exit_signal(leave, asker.spec, moment)) is not None:
+        signals.append(exit_)
+        moment.number += 1
+    if enter is not None and (entry := entry_signal(enter, asker.spec, asker.instrument, moment)) is not None:
+        signals.append(entry)
+    return signals
 
 
 def _make(spec: StrategySpec) -> Strategy:
@@ -280,7 +288,7 @@ def _make(spec: StrategySpec) -> Strategy:
         thaw(spec.factory(), freeze(strategy))
     except StrategyError as error:
         raise ConfigError(error.what, where=f"strategy {spec.name}", mend=error.mend) from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(
             f"it cannot be made: {_told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
         ) from error

@@ -1,7 +1,7 @@
 """From what a strategy answered to its signals: checked, completed and on the tick."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -23,22 +23,26 @@ class Nonsense(Exception):
     """A wish that means nothing; the text says why."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Moment:
-    """What a wish is measured against: the last price, and the ATR where one is asked for and defined."""
+    """What a wish is measured against; ``atr`` is None unless one is asked for and defined.
+
+    ``number`` is that of the strategy's next signal in this symbol.
+    """
 
     ts_event: Nanos
     symbol: str
     close: Price
     position: Position | None
     atr: float | None
+    number: int
 
 
 def gather(answer: object) -> tuple[Exit | None, Enter | None]:
     """Return the exit and the entry among what ``on_bar`` returned. Raises ``Nonsense``."""
     if answer is None:
         return None, None
-    if isinstance(answer, Enter | Exit) or not hasattr(answer, "__iter__"):
+    if not isinstance(answer, Iterable):
         raise Nonsense(f"on_bar returned {type(answer).__name__}, not a list of Enter and Exit")
     leave: Exit | None = None
     enter: Enter | None = None
@@ -55,7 +59,7 @@ def gather(answer: object) -> tuple[Exit | None, Enter | None]:
 
 
 def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None:
-    """Return the signal of ``wish``, without its id; ``None`` when there is nothing to leave."""
+    """Return the signal of ``wish``; ``None`` when there is nothing to leave."""
     fraction = Decimal(wish.fraction) if type(wish.fraction) is int else wish.fraction
     if type(fraction) is not Decimal or not fraction.is_finite() or not 0 < fraction <= 1:
         raise Nonsense(f"Exit.fraction is {_said(fraction)}, not a Decimal above 0 and at most 1")
@@ -64,7 +68,7 @@ def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None
     if moment.position is None:
         return None
     return Signal(
-        id="",
+        id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
         symbol=moment.symbol,
@@ -77,7 +81,7 @@ def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None
 
 
 def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
-    """Return the signal of ``wish``, without its id; ``None`` when it may not enter there or has no stop yet."""
+    """Return the signal of ``wish``; ``None`` when it may not enter there or has no stop yet."""
     side = _side(wish)
     entry_type, entry_price = _entry(wish, side, instrument)
     reference = moment.close if entry_price is None else entry_price
@@ -94,7 +98,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     if target is None and stop is not None:
         target = _r_target(spec, side, instrument, reference, stop)
     return Signal(
-        id="",
+        id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
         symbol=moment.symbol,
