@@ -17,11 +17,13 @@ from tradebot.model.order import Fill
 from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
+from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.pipeline.risk.trip import Trip
 from tradebot.report.curve import Curve
-from tradebot.report.holdings import Holdings
 from tradebot.report.metrics import curve_metrics
 from tradebot.report.shapes import Document, Json
 from tradebot.report.tally import By, Tally, period, period_name
+from tradebot.report.trades import optional
 
 _M = TypeVar("_M", bound=Message)
 UNOWNED = "unowned"
@@ -39,7 +41,8 @@ class ReportFold:
         self._by = by
         self._curve = Curve()
         self._exposed = 0
-        self._holdings = Holdings()
+        # The very ledger of the risk stage, so that money and positions cannot differ from its own.
+        self._ledger = Ledger(Cash(ZERO))
         self._estimates = 0
         self._approved = self._refused = 0
         self._total = Tally()
@@ -123,22 +126,20 @@ class ReportFold:
     def _on_fill(self, fill: Fill) -> None:
         if self._until is not None and fill.ts_event >= self._until:
             return
-        realized = self._holdings.fill(fill)
-        self._book(fill.symbol, fill.strategy, fill.ts_event, gross=realized, fees=fill.fee)
+        before = self._ledger.realized
+        self._ledger.fill(fill)
+        gross = self._ledger.realized - before
+        self._book(fill.symbol, fill.strategy, fill.ts_event, gross=gross, fees=fill.fee)
 
     def _on_funding(self, funding: FundingPaid) -> None:
         if not self._has(funding.ts_event):
             return
-        owner = self._holdings.owner(funding.symbol) or UNOWNED
+        held = self._ledger.trips.get(funding.symbol)
+        owner = UNOWNED if held is None else held.strategy
         self._estimates += funding.is_estimate
         self._book(funding.symbol, owner, funding.ts_event, funding=funding.amount)
 
     def _on_trip(self, trip: RoundTrip) -> None:
-        if self._until is not None and trip.exit_ts >= self._until:
-            return
-        correction = self._holdings.correction(trip)
-        if correction:
-            self._book(trip.symbol, trip.strategy, trip.exit_ts, gross=correction)
         if self._has(trip.exit_ts):
             for tally in self._tallies(trip.symbol, trip.strategy, trip.exit_ts):
                 tally.trip(trip)
@@ -182,16 +183,16 @@ class ReportFold:
         }
 
     def _open_positions(self, marks: Mapping[str, Price]) -> list[Json]:
-        return [holding.row(symbol, marks.get(symbol)) for symbol, holding in sorted(self._holdings.open.items())]
+        return [_open_position(trip, marks.get(symbol)) for symbol, trip in sorted(self._ledger.trips.items())]
 
     def _rows(self, by: By, curve: Curve) -> list[Json]:
         if by.is_period:
             return [
-                {by: period_name(by, start), **self._periods.get(start, Tally()).row(), "equity": curve.equity_at(end)}
+                {by.value: period_name(by, start), **self._periods.get(start, Tally()).row(), "equity": curve.equity_at(end)}
                 for start, end in self._spans(by, curve)
             ]
         tallies = self._symbols if by is By.SYMBOL else self._strategies
-        return [{by: name, **tallies[name].row()} for name in sorted(tallies)]
+        return [{by.value: name, **tallies[name].row()} for name in sorted(tallies)]
 
     def _spans(self, by: By, curve: Curve) -> list[tuple[int, int]]:
         spans = {start: period(by, start) for start in self._periods}
@@ -202,6 +203,22 @@ class ReportFold:
             spans[start] = start, end
             position = bisect_right(curve.ts, end, position)
         return [spans[start] for start in sorted(spans)]
+
+
+def _open_position(trip: Trip, mark: Price | None) -> Document:
+    held = trip.freeze()
+    return {
+        "symbol": held.symbol,
+        "strategy": held.strategy,
+        "side": str(trip.side),
+        "qty": plain(abs(held.qty)),
+        "entry_ts": to_ms(held.entry_ts),
+        "entry_price": plain(held.entry_price),
+        "mark_price": optional(mark),
+        # Without a mark the open P&L is unknown, not zero.
+        "unrealized_pnl": None if mark is None else plain(book(held.unrealized(mark))),
+        "realized_pnl": plain(held.realized),
+    }
 
 
 def _group(tallies: Mapping[str, Tally]) -> Document:

@@ -1,0 +1,216 @@
+"""The report's sums: what a window holds, how groups add up, and what has no value."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Cash, Price, Qty, book_fee
+from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide
+from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.time import DAY, HOUR, Nanos
+from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.report.document import document
+from tradebot.report.fold import ReportFold
+from tradebot.report.tally import By
+
+START = 1_767_225_600_000_000_000  # 2026-01-01
+CASH = Cash(Decimal(10_000))
+OWNERS = {"BTC": "cross", "ETH": "breakout", "SOL": "cross"}
+MONEY = ("gross_pnl", "fees", "funding", "net_pnl")
+
+
+def fill(hour: int, symbol: str = "BTC", qty: str = "1", price: str = "100", fee: str = "0.045") -> Fill:
+    return Fill(
+        ts_event=Nanos(START + hour * HOUR),
+        trade_id=f"t{hour}{symbol}",
+        client_order_id=f"o{hour}",
+        signal_id=f"s{hour}",
+        strategy=OWNERS[symbol],
+        symbol=symbol,
+        role=OrderRole.ENTRY,
+        side=OrderSide.BUY if Decimal(qty) > 0 else OrderSide.SELL,
+        qty=Qty(abs(Decimal(qty))),
+        price=Price(Decimal(price)),
+        fee=Cash(Decimal(fee)),
+        liquidity=Liquidity.TAKER,
+        reason="signal",
+    )
+
+
+def funding(hour: int, amount: str, symbol: str = "BTC", is_estimate: bool = False) -> FundingPaid:
+    ts = Nanos(START + hour * HOUR)
+    rate = Decimal("0.0000125")
+    return FundingPaid(ts_event=ts, symbol=symbol, rate=rate, amount=Cash(Decimal(amount)), is_estimate=is_estimate)
+
+
+def mark(hour: int, equity: str, is_exposed: bool = False) -> EquityMark:
+    return EquityMark(ts_event=Nanos(START + hour * HOUR), equity=Cash(Decimal(equity)), is_exposed=is_exposed)
+
+
+def report(story: Sequence[Message], since: int | None = None, until: int | None = None, **more: Any) -> dict[str, Any]:
+    fold = ReportFold(
+        None if since is None else Nanos(START + since * HOUR),
+        None if until is None else Nanos(START + until * HOUR),
+        by=more.pop("by", None),
+    )
+    for message in story:
+        fold.add(message)
+    parsed: dict[str, Any] = orjson.loads(document(fold.result(**more)))
+    return parsed
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> list[Message]:
+    """A coherent run: an hour a step, each with funding, fills and the curve's point at its close."""
+    ledger = Ledger(CASH)
+    story: list[Message] = [mark(0, str(CASH))]
+    for hour in range(draw(st.integers(1, 60))):
+        for symbol in OWNERS:
+            if symbol in ledger.trips and draw(st.booleans()):
+                paid = funding(hour, f"{draw(st.integers(-500, 500)) / 100}", symbol)
+                ledger.fund(paid)
+                story.append(paid)
+        if draw(st.booleans()):
+            symbol = draw(st.sampled_from(sorted(OWNERS)))
+            price = f"{draw(st.integers(9_000, 11_000)) / 100}"
+            qty = draw(st.integers(-4, 4).filter(bool))
+            fee = str(book_fee(abs(qty) * Decimal(price) * Decimal("0.00045")))
+            filled = fill(hour, symbol, str(qty), price, fee)
+            story.append(filled)
+            story.extend(each for each in ledger.fill(filled) if isinstance(each, RoundTrip))
+            ledger.marks[symbol] = Price(Decimal(price))
+        story.append(mark(hour + 1, str(ledger.equity()), is_exposed=bool(ledger.trips)))
+    return story
+
+
+def total(rows: Any, key: str) -> Decimal:
+    return sum((Decimal(row[key]) for row in rows), ZERO)
+
+
+@given(stories())
+def test_net_is_gross_less_fees_plus_funding_in_every_group(story: list[Message]) -> None:
+    found = report(story)
+    for row in [found, *found["by_symbol"].values(), *found["by_strategy"].values()]:
+        gross, fees, paid, net = (Decimal(row[key]) for key in MONEY)
+        assert net == gross - fees + paid
+
+
+@given(stories(), st.sampled_from(["by_symbol", "by_strategy"]))
+def test_groups_add_up_to_the_whole(story: list[Message], group: str) -> None:
+    found = report(story)
+    for key in ("trades", *MONEY):
+        assert total(found[group].values(), key) == Decimal(found[key])
+
+
+@given(stories(), st.integers(-1, 62), st.sampled_from([By.DAY, By.WEEK, By.MONTH]))
+def test_windows_that_meet_share_nothing_and_miss_nothing(story: list[Message], cut: int, by: By) -> None:
+    whole, before, after = report(story, by=by), report(story, until=cut), report(story, since=cut)
+    for key in ("trades", *MONEY):
+        assert Decimal(before[key]) + Decimal(after[key]) == Decimal(whole[key])
+        assert total(whole["rows"], key) == Decimal(whole[key])
+    if before["equity_curve"]:
+        assert after["starting_equity"] == before["ending_equity"]
+        assert before["equity_curve"] + after["equity_curve"][1:] == whole["equity_curve"]
+
+
+@given(stories())
+def test_equity_moves_by_what_was_booked_and_what_is_open(story: list[Message]) -> None:
+    marks = {message.symbol: message.price for message in story if isinstance(message, Fill)}
+    found = report(story, marks=marks)
+    unrealized = total(found["open_positions"], "unrealized_pnl")
+    moved = Decimal(found["ending_equity"]) - Decimal(found["starting_equity"])
+    assert abs(moved - Decimal(found["net_pnl"]) - unrealized) <= Decimal("1e-7")
+
+
+@given(stories())
+def test_the_pending_point_is_the_same_as_one_that_came(story: list[Message]) -> None:
+    last = story[-1]
+    assert isinstance(last, EquityMark)
+    assert report(story[:-1], pending=last) == report(story)
+    assert report(story, pending=last) | {"exposure_pct": None} == report(story) | {"exposure_pct": None}
+
+
+def test_a_report_has_every_key_a_script_may_rely_on() -> None:
+    keys = (
+        "since until starting_equity ending_equity net_pnl gross_pnl fees funding residual trades win_rate"
+        " profit_factor expectancy avg_win avg_loss max_drawdown_pct sharpe sortino calmar var95 cvar95 kelly"
+        " exposure_pct open_positions by_symbol by_strategy equity_curve"
+    ).split()
+    assert set(keys) <= set(report([]))
+
+
+def test_a_run_of_nothing_is_null_where_there_is_no_value() -> None:
+    found = report([])
+    assert found["starting_equity"] is found["since"] is found["win_rate"] is found["exposure_pct"] is None
+    assert (found["trades"], found["net_pnl"], found["equity_curve"]) == (0, "0", [])
+
+
+def test_a_small_run_reads_as_it_happened() -> None:
+    story: list[Message] = [mark(0, "10000"), fill(0, qty="2"), mark(1, "9999.955", True)]
+    ledger = Ledger(CASH)
+    for message in [story[1], fill(2, qty="-2", price="101")]:
+        assert isinstance(message, Fill)
+        ended = [each for each in ledger.fill(message) if isinstance(each, RoundTrip)]
+    story += [funding(2, "-0.01", is_estimate=True), fill(2, qty="-2", price="101"), *ended, mark(3, "10001.9")]
+    found = report(story, venue_equity=Cash(Decimal("10001.90")))
+    assert found["equity_curve"] == [
+        [START // 10**6, "10000"],
+        [(START + HOUR) // 10**6, "9999.955"],
+        [(START + 3 * HOUR) // 10**6, "10001.9"],
+    ]
+    assert [found[key] for key in MONEY] == ["2", "0.09", "-0.01", "1.9"]
+    assert (found["residual"], found["trades"], found["win_rate"], found["profit_factor"]) == ("0", 1, 1.0, None)
+    assert (found["expectancy"], found["avg_win"], found["avg_loss"]) == ("1.91", "1.91", None)
+    assert (found["exposure_pct"], found["funding_estimates"]) == (50.0, 1)
+    assert found["since"] == START // 10**6
+    assert found["by_symbol"].keys() == {"BTC"}
+
+
+def test_funding_goes_to_the_strategy_that_holds_the_symbol() -> None:
+    found = report([fill(0, "ETH"), funding(1, "3", "ETH")])
+    assert found["by_strategy"]["breakout"]["funding"] == "3"
+
+
+def test_an_open_position_without_a_price_has_no_open_profit() -> None:
+    held = report([fill(0, qty="-2")])["open_positions"]
+    assert held[0]["unrealized_pnl"] is held[0]["mark_price"] is None
+    assert (held[0]["side"], held[0]["qty"], held[0]["entry_price"]) == ("short", "2", "100")
+    assert report([fill(0)], until=5, marks={"BTC": Price(Decimal(1))})["open_positions"][0]["mark_price"] is None
+
+
+def test_a_position_opened_before_the_window_realizes_in_it() -> None:
+    story = [mark(0, "10000"), fill(0), mark(1, "10000", True), fill(30, qty="-1", price="110"), mark(31, "10010")]
+    found = report(story, since=24)
+    assert (found["gross_pnl"], found["fees"], found["open_positions"]) == ("10", "0.045", [])
+
+
+def test_periods_are_named_and_carry_the_equity_at_their_end() -> None:
+    story = [mark(0, "10000"), mark(24, "10010"), mark(30, "10020"), fill(50), mark(24 * 40, "9000")]
+    days = report(story, by=By.DAY)["rows"]
+    assert [row["day"] for row in days] == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-02-09"]
+    assert [row["equity"] for row in days] == ["10010", "10020", "10020", "9000"]
+    assert [row["week"] for row in report(story, by=By.WEEK)["rows"]] == ["2026-W01", "2026-W07"]
+    assert [row["month"] for row in report(story, by=By.MONTH)["rows"]] == ["2026-01", "2026-02"]
+    assert [row["symbol"] for row in report(story, by=By.SYMBOL)["rows"]] == ["BTC"]
+
+
+@pytest.mark.parametrize("equity", ["123456789012345.12345678", "-5.5", "0.00000001", "1E+12"])
+def test_a_curve_takes_any_amount_of_money(equity: str) -> None:
+    found = report([mark(0, "1"), mark(1, equity), mark(2, "3")])
+    assert Decimal(found["equity_curve"][1][1]) == Decimal(equity)
+    assert "E" not in found["equity_curve"][1][1]
+
+
+def test_a_million_points_take_16_bytes_each() -> None:
+    fold = ReportFold()
+    sink = fold.sinks()[EquityMark]
+    for number in range(1000):
+        sink(EquityMark(ts_event=Nanos(START + number * DAY), equity=CASH, is_exposed=False))
+    curve = fold.result()["equity_curve"]
+    assert sum(column.itemsize * len(column) for column in (curve.ts, curve.units)) == 16_000  # type: ignore[union-attr]
