@@ -137,11 +137,35 @@ def test_the_pending_point_is_the_same_as_one_that_came(story: list[Message]) ->
 
 
 def test_a_report_has_every_key_a_script_may_rely_on() -> None:
-    keys = (
-        "since until starting_equity ending_equity net_pnl gross_pnl fees funding residual trades win_rate"
-        " profit_factor expectancy avg_win avg_loss max_drawdown_pct sharpe sortino calmar var95 cvar95 kelly"
-        " exposure_pct open_positions by_symbol by_strategy equity_curve"
-    ).split()
+    keys = [
+        "since",
+        "until",
+        "starting_equity",
+        "ending_equity",
+        "net_pnl",
+        "gross_pnl",
+        "fees",
+        "funding",
+        "residual",
+        "trades",
+        "win_rate",
+        "profit_factor",
+        "expectancy",
+        "avg_win",
+        "avg_loss",
+        "max_drawdown_pct",
+        "sharpe",
+        "sortino",
+        "calmar",
+        "var95",
+        "cvar95",
+        "kelly",
+        "exposure_pct",
+        "open_positions",
+        "by_symbol",
+        "by_strategy",
+        "equity_curve",
+    ]
     assert set(keys) <= set(report([]))
 
 
