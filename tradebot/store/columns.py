@@ -8,8 +8,9 @@ import gzip
 import zlib
 from collections.abc import Iterator, Sequence
 from decimal import Decimal, InvalidOperation
+from io import BufferedReader
 from pathlib import Path
-from typing import IO, NamedTuple, NoReturn, cast
+from typing import NamedTuple, NoReturn
 
 from tradebot.model.errors import DataError
 
@@ -20,6 +21,8 @@ _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
 _QUOTED_CHARS = 40
+
+_ByteReader = BufferedReader | gzip.GzipFile
 
 
 class Batch(NamedTuple):
@@ -192,15 +195,16 @@ def _magic(path: Path) -> bytes:
         raise DataError(f"cannot be read: {error.strerror}", where=str(path), mend="check the path") from error
 
 
-def _open(path: Path) -> IO[bytes]:
+def _open(path: Path) -> _ByteReader:
     if _magic(path).startswith(_GZIP_MAGIC):
-        return cast("IO[bytes]", gzip.open(path, "rb"))
+        return gzip.open(path, "rb")
     return path.open("rb")
 
 
-def _read(path: Path, file: IO[bytes], line: int) -> bytes:
+def _read(path: Path, file: _ByteReader, line: int) -> bytes:
     try:
-        return file.read(CHUNK_BYTES)
+        # Unlike read, read1 gives what comes before damage in a gzip file.
+        return file.read1(CHUNK_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"the gzip file is cut off or damaged here: {error}",
@@ -211,14 +215,17 @@ def _read(path: Path, file: IO[bytes], line: int) -> bytes:
         raise DataError(f"cannot be read: {error.strerror}", where=f"{path}:{line}") from error
 
 
-def _after_header(path: Path, file: IO[bytes], header: Sequence[str]) -> bytes:
-    data = _read(path, file, 1)
+def _after_header(path: Path, file: _ByteReader, header: Sequence[str]) -> bytes:
+    data = chunk = _read(path, file, 1)
+    while chunk and b"\n" not in data and len(data) < CHUNK_BYTES:
+        chunk = _read(path, file, 1)
+        data += chunk
     first, _, rest = data.partition(b"\n")
     check_header(path, first.removeprefix(_BOM).decode("utf-8", "replace"), header)
     return rest
 
 
-def _line_blocks(path: Path, file: IO[bytes], line: int, tail: bytes) -> Iterator[bytes]:
+def _line_blocks(path: Path, file: _ByteReader, line: int, tail: bytes) -> Iterator[bytes]:
     while True:
         end = tail.rfind(b"\n") + 1
         if end:

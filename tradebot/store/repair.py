@@ -38,6 +38,7 @@ class _Actions:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lines: list[str] = []
+        self._first: list[str] = []
         self._more: Counter[str] = Counter()
 
     def add(self, line: int, what: str, kind: str) -> None:
@@ -46,9 +47,12 @@ class _Actions:
         else:
             self._more[kind] += 1
 
-    def all(self, first: list[str]) -> tuple[str, ...]:
+    def say(self, what: str) -> None:
+        self._first.append(f"{self._path}: {what}")
+
+    def all(self) -> tuple[str, ...]:
         more = [f"{self._path}: left out {count} more: {kind}" for kind, count in sorted(self._more.items())]
-        return (*first, *self._lines, *more)
+        return (*self._first, *self._lines, *more)
 
 
 def repair(path: Path, timeframe: Timeframe, target: Path | None = None) -> Repair:
@@ -62,6 +66,8 @@ def repair(path: Path, timeframe: Timeframe, target: Path | None = None) -> Repa
     actions = _Actions(path)
     rows = _readable(path, timeframe, actions)
     disordered = sum(after.ts < before.ts for before, after in pairwise(rows))
+    if disordered:
+        actions.say(f"sorted: {disordered} lines were earlier than the one above")
     rows.sort(key=lambda row: row.ts)
     kept: list[_Row] = []
     for row in rows:
@@ -75,8 +81,7 @@ def repair(path: Path, timeframe: Timeframe, target: Path | None = None) -> Repa
     if not kept:
         raise DataError("no line of it can be used", where=str(path), mend="fetch the data again")
     _write(target, kept)
-    first = [f"{path}: sorted: {disordered} lines were earlier than the one above"] if disordered else []
-    return Repair(target, len(kept), actions.all(first))
+    return Repair(target, len(kept), actions.all())
 
 
 def _readable(path: Path, timeframe: Timeframe, actions: _Actions) -> list[_Row]:
@@ -104,6 +109,7 @@ def _lines(path: Path, actions: _Actions) -> Iterator[tuple[int, str]]:
     lines = raw_lines(path)
     line, first = next(lines, (1, ""))
     if _is_row(first):
+        actions.say("added the missing header")
         yield line, first
     else:
         check_header(path, first, BAR_COLUMNS)

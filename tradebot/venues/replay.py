@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from heapq import heapify, heappop, heapreplace
+from heapq import heappop, heappush
+from itertools import islice
 from typing import Protocol
 
 from tradebot.model.errors import ConfigError
@@ -97,17 +98,26 @@ class Replay:
     def _merged(self) -> Iterator[Bar]:
         counts = self._counts
         readers = [source.skip(count) for source, count in zip(self._sources, counts, strict=True)]
-        series = len(readers)
-        # One integer holds the closing time and the rank of the series; no two are equal, so bars are never compared.
-        heads = [(bar.ts_event * series + rank, bar) for rank, bars in enumerate(readers) if (bar := next(bars, None))]
-        heapify(heads)
-        while heads:
-            key, bar = heads[0]
-            rank = key % series
-            counts[rank] += 1
-            yield bar
-            following = next(readers[rank], None)
-            if following is None:
-                heappop(heads)
-            else:
-                heapreplace(heads, (following.ts_event * series + rank, following))
+        heads: dict[int, Bar] = {}
+        # Which series close at a time. Most of them do so together, so that the heap of times is seldom touched.
+        due: dict[int, list[int]] = {}
+        times: list[int] = []
+        for rank, bars in enumerate(readers):
+            for bar in islice(bars, 1):
+                heads[rank] = bar
+                due.setdefault(bar.ts_event, []).append(rank)
+        times.extend(sorted(due))
+        while times:
+            for rank in sorted(due.pop(heappop(times))):
+                counts[rank] += 1
+                yield heads[rank]
+                following = next(readers[rank], None)
+                if following is None:
+                    continue
+                heads[rank] = following
+                together = due.get(following.ts_event)
+                if together is None:
+                    due[following.ts_event] = [rank]
+                    heappush(times, following.ts_event)
+                else:
+                    together.append(rank)
