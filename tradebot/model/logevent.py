@@ -44,3 +44,4 @@ class LogEvent(StrEnum):
     SNAPSHOT_REJECTED = "snapshot.rejected"
     DISK_LOW = "disk.low"
     CONTROL_REFUSED = "control.refused"
+    LIBRARY_WARNED = "library.warned"

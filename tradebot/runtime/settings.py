@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
@@ -27,6 +28,9 @@ from tradebot.runtime.settings_layers import (
 )
 from tradebot.runtime.settings_model import SYMBOL_PATTERN, Settings, canonical
 from tradebot.runtime.settings_toml import KeyPath, to_toml
+
+if TYPE_CHECKING:
+    from tradebot.pipeline.strategy.base import StrategySpec
 
 CONFIG_VARIABLE = "TRADEBOT_CONFIG"
 HOME_FILE = "tradebot.toml"
@@ -110,6 +114,21 @@ def load_settings(
     layer = lay_over(layer, options_layer(overrides or {}, Path.cwd()))
     settings = _validated(layer)
     return Loaded(settings, config_hash(settings), tuple(files), tuple(notes), layer.origins)
+
+
+def check_settings(loaded: Loaded, *, is_live: bool = False) -> None:
+    """Check what must fit together. Raises ``ConfigError`` with all that is wrong; see ``settings_check``."""
+    from tradebot.runtime import settings_check
+
+    settings_check.check_settings(loaded, is_live=is_live)
+
+
+def build_specs(loaded: Loaded) -> "tuple[StrategySpec, ...]":
+    """Return the strategies, in the order of the configuration. Raises ``ConfigError``."""
+    # The classes of the strategies are only imported by who runs them.
+    from tradebot.runtime import settings_check
+
+    return settings_check.build_specs(loaded)
 
 
 def config_hash(settings: Settings) -> str:

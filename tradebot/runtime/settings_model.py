@@ -92,7 +92,7 @@ def _start(value: object) -> str:
 
 
 def _none_or_table(value: object) -> object:
-    if value == "none":
+    if value is None or value == "none":
         return None
     if not isinstance(value, Mapping | BaseModel):
         raise ValueError('must be "none" or a table with its kind')
@@ -360,13 +360,15 @@ class Settings(Section):
 
 
 def canonical(value: object) -> object:
-    """Return ``value`` as plain JSON: Decimals as plain text, absent keys left out."""
+    """Return ``value`` as plain JSON for a digest: numbers as plain text, so that 2, 2.0 and "2" are the same."""
     if isinstance(value, BaseModel):
         value = value.model_dump()
-    if isinstance(value, Decimal):
-        return plain(value)
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
-    return value
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, float):
+        value = Decimal(repr(value))
+    return plain(value) if isinstance(value, Decimal) else str(value)

@@ -1,0 +1,297 @@
+"""Logging: a constant event and fields, as JSON lines in the home and as readable lines on a terminal.
+
+One line is one JSON object without control characters. Logging never raises into the caller: what cannot
+be written is counted. Before ``configure`` nothing is written.
+"""
+
+import json
+import logging
+import os
+import re
+import stat
+import sys
+from collections import deque
+from collections.abc import Mapping
+from decimal import Decimal
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Protocol
+
+from loguru import logger
+
+from tradebot.model.logevent import LogEvent
+from tradebot.model.money import plain
+from tradebot.model.time import Nanos, to_ms
+from tradebot.ports import Clock
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.logtail import LEVELS, LOG_FILE, ROTATED_DIGITS, read_log
+
+if TYPE_CHECKING:
+    from loguru import Message
+
+__all__ = [
+    "LEVELS",
+    "configure",
+    "errors_since",
+    "failures",
+    "log",
+    "log_file",
+    "read_log",
+    "redact",
+    "register_secret",
+]
+
+_HEX_KEY = re.compile(r"0x[0-9a-fA-F]{64}(?![0-9a-fA-F])")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST_TEXT = 4000
+_REMEMBERED_ERRORS = 10_000
+_COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
+_PLAIN = "\x1b[0m"
+
+
+class LogSettings(Protocol):
+    """The part of the settings that logging needs."""
+
+    @property
+    def level(self) -> str:
+        """The least level that is logged."""
+        ...
+
+    @property
+    def rotate_mb(self) -> int:
+        """Size at which the file is rotated."""
+        ...
+
+    @property
+    def keep(self) -> int:
+        """Rotated files that are kept."""
+        ...
+
+
+class _Logging:
+    """What logging knows between calls; there is one for the process."""
+
+    def __init__(self) -> None:
+        self.least = len(LEVELS)
+        self.failures = 0
+        self.secrets: list[str] = []
+        self.errors: deque[Nanos] = deque(maxlen=_REMEMBERED_ERRORS)
+        self.clock: Clock = SystemClock()
+
+
+_state = _Logging()
+_RANK = {level: rank for rank, level in enumerate(LEVELS)}
+
+
+def log(event: LogEvent, level: str = "info", **fields: object) -> None:
+    """Log ``event`` with its fields. Never raises."""
+    rank = _RANK[level]
+    if level == "error":
+        _state.errors.append(_state.clock.now())
+    if rank < _state.least:
+        return
+    try:
+        # The message has no braces and the fields are bound, so nothing in them is ever formatted.
+        logger.bind(level=level, ts=to_ms(_state.clock.now()), fields=fields).log(level.upper(), str(event))
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
+        _state.failures += 1
+
+
+def configure(
+    home: Path,
+    settings: LogSettings,
+    environ: Mapping[str, str],
+    clock: Clock | None = None,
+    *,
+    stdout: IO[str] | None = None,
+    stderr: IO[str] | None = None,
+) -> None:
+    """Write from now on to ``<home>/logs``, and to the terminal, journald or pipe that there is; again on a reload."""
+    _state.clock = clock or SystemClock()
+    _state.least = _RANK[settings.level]
+    logger.remove()
+    file = _RotatingFile(log_file(home), settings.rotate_mb * 1_000_000, settings.keep)
+    logger.add(_Sink(file.write), level="DEBUG", format="{message}", catch=False)
+    _add_console(environ, stdout or sys.stdout, stderr or sys.stderr)
+    _capture_libraries()
+
+
+def log_file(home: Path) -> Path:
+    """Return the file of JSON lines; older ones have ``.1``, ``.2`` behind the name."""
+    return home / LOG_FILE
+
+
+def failures() -> int:
+    """Return how many lines could not be written since the process began."""
+    return _state.failures
+
+
+def errors_since(ts: Nanos) -> int:
+    """Return how many errors were logged at or after ``ts``, of the newest 10,000."""
+    return sum(stamp >= ts for stamp in _state.errors)
+
+
+def register_secret(secret: str) -> None:
+    """Replace ``secret`` by *** in every line from now on. Raises ``ValueError`` below 8 characters."""
+    if len(secret) < 8:
+        raise ValueError("a secret of fewer than 8 characters would blank ordinary text")
+    _state.secrets.append(secret)
+
+
+def redact(text: str) -> str:
+    """Return ``text`` without known secrets and without anything that looks like a private key."""
+    for secret in _state.secrets:
+        text = text.replace(secret, "***")
+    return _HEX_KEY.sub("***", text)
+
+
+def _json_line(ts: int, level: str, event: str, fields: Mapping[str, object]) -> str:
+    document: dict[str, object] = {"ts": ts, "level": level, "event": event}
+    document.update((name, _json_value(value)) for name, value in fields.items() if name not in document)
+    return json.dumps(document, ensure_ascii=True)
+
+
+def _json_value(value: object) -> object:
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if value == value and abs(value) != float("inf") else str(value)
+    if isinstance(value, Decimal):
+        return plain(value) if value.is_finite() else str(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    text = redact(str(value))
+    text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _human_line(ts: int, level: str, event: str, fields: Mapping[str, object], *, is_coloured: bool) -> str:
+    seconds, ms = divmod(ts, 1000)
+    minutes, second = divmod(seconds, 60)
+    clock = f"{minutes // 60 % 24:02}:{minutes % 60:02}:{second:02}.{ms:03}"
+    name = f"{_COLOURS[level]}{level:7}{_PLAIN}" if is_coloured else f"{level:7}"
+    return " ".join([clock, name, event, *(f"{key}={_json_value(value)}" for key, value in fields.items())])
+
+
+class _RotatingFile:
+    """Appends lines to a file of its owner alone, and moves it aside at a size."""
+
+    def __init__(self, path: Path, size: int, keep: int) -> None:
+        self._path = path
+        self._size = size
+        self._keep = keep
+        self._descriptor = -1
+        self._written = 0
+
+    def write(self, ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
+        """Append one line."""
+        line = (_json_line(ts, level, event, fields) + "\n").encode("ascii")
+        if self._descriptor < 0:
+            self._open()
+        if self._written and self._written + len(line) > self._size:
+            self._rotate()
+        # A line that a full disk cut short would spoil the next one.
+        written = os.write(self._descriptor, line)
+        if written < len(line):
+            os.ftruncate(self._descriptor, self._written)
+            raise OSError("short write")
+        self._written += written
+
+    def stop(self) -> None:
+        """Close the file."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _open(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+        descriptor = os.open(self._path, flags, 0o600)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OSError("the log is not a regular file")
+        self._descriptor, self._written = descriptor, status.st_size
+
+    def _rotate(self) -> None:
+        self.stop()
+        for number in range(self._keep, 0, -1):
+            source = self._path if number == 1 else self._numbered(number - 1)
+            if source.exists():
+                source.replace(self._numbered(number))
+        for path in self._path.parent.glob(self._path.name + ".*"):
+            number_text = path.name.removeprefix(self._path.name + ".")
+            if ROTATED_DIGITS.fullmatch(number_text) and int(number_text) > self._keep:
+                path.unlink()
+        self._open()
+
+    def _numbered(self, number: int) -> Path:
+        return self._path.with_name(f"{self._path.name}.{number}")
+
+
+class _Writer(Protocol):
+    def __call__(self, ts: int, level: str, event: str, fields: Mapping[str, object], /) -> None: ...
+
+
+class _Sink:
+    """Hands loguru's messages to a writer, and counts those that it could not write."""
+
+    def __init__(self, writer: _Writer) -> None:
+        self._writer = writer
+
+    def __call__(self, message: "Message") -> None:
+        extra = message.record["extra"]
+        try:
+            self._writer(extra["ts"], extra["level"], message.record["message"], extra["fields"])
+        except (OSError, ValueError, KeyError):
+            _state.failures += 1
+
+
+def _add_console(environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:
+    """Add what suits the output: a terminal is read by people, journald and pipes by programs, a file by nobody."""
+    is_systemd = "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ
+    if not is_systemd and stderr.isatty():
+        is_coloured = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
+
+        def human(ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
+            stderr.write(_human_line(ts, level, event, fields, is_coloured=is_coloured) + "\n")
+            stderr.flush()
+
+        logger.add(_Sink(human), level="DEBUG", format="{message}", catch=False)
+    elif is_systemd or _is_pipe(stdout):
+
+        def program(ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
+            stdout.write(_json_line(ts, level, event, fields) + "\n")
+            stdout.flush()
+
+        logger.add(_Sink(program), level="DEBUG", format="{message}", catch=False)
+
+
+def _is_pipe(stream: IO[str]) -> bool:
+    try:
+        mode = os.fstat(stream.fileno()).st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+
+
+class _LibraryHandler(logging.Handler):
+    """Brings the warnings of libraries into the same log."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        level = "error" if record.levelno >= logging.ERROR else "warning"
+        try:
+            text = record.getMessage()
+        except (TypeError, ValueError):
+            text = str(record.msg)
+        fields: dict[str, object] = {"library": record.name, "text": text}
+        if record.exc_info is not None and record.exc_info[1] is not None:
+            fields["error"] = repr(record.exc_info[1])
+        log(LogEvent.LIBRARY_WARNED, level, **fields)
+
+
+def _capture_libraries() -> None:
+    root = logging.getLogger()
+    if not any(isinstance(handler, _LibraryHandler) for handler in root.handlers):
+        root.addHandler(_LibraryHandler(logging.WARNING))
