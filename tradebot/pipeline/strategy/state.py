@@ -63,20 +63,22 @@ class _Writer:
             return value
         if kind is float:
             if not math.isfinite(value):
-                self._refuse(path, f"the value {value!r}", "keep None where there is no number")
+                self._refuse(path, f"with the value {value!r}", "keep None where there is no number")
             return value
         if kind is Decimal:
             if not value.is_finite():
-                self._refuse(path, f"the value {value}", "keep None where there is no number")
+                self._refuse(path, f"with the value {value}", "keep None where there is no number")
             return {"decimal": str(value)}
         write = _CONTAINERS.get(kind)
         if write is None:
-            self._refuse(path, f"type {kind.__name__}", _MEND)
+            self._refuse(path, f"of type {kind.__name__}", _MEND)
         # Empty tuples are one object to Python wherever they come up; they cannot change, so it is no matter.
         if kind is not tuple and self._seen.setdefault(id(value), path) != path:
-            self._refuse(path, f"the same {kind.__name__} as field {self._seen[id(value)]!r}", "keep it in one field")
+            self._refuse(
+                path, f"that is the same {kind.__name__} as field {self._seen[id(value)]!r}", "keep it in one field"
+            )
         if depth > _DEPTH:
-            self._refuse(path, f"containers nested more than {_DEPTH} deep", "keep it flat")
+            self._refuse(path, f"nested more than {_DEPTH} deep", "keep it flat")
         return write(self, value, path, depth + 1)
 
     def _list(self, value: list[Any], path: str, depth: int) -> Any:
@@ -91,7 +93,7 @@ class _Writer:
 
     def _array(self, value: "array[Any]", path: str, depth: int) -> Any:
         if value.typecode not in "dq":
-            self._refuse(path, f"an array of type {value.typecode!r}", "use array('d') or array('q')")
+            self._refuse(path, f"that is an array of type {value.typecode!r}", "use array('d') or array('q')")
         return {
             "array": [self.write(item, f"{path}[{i}]", depth) for i, item in enumerate(value)],
             "of": value.typecode,
@@ -101,12 +103,12 @@ class _Writer:
         pairs = []
         for key, item in value.items():
             if type(key) not in (str, int):
-                self._refuse(path, f"a dict key of type {type(key).__name__}", "use str or int as keys")
+                self._refuse(path, f"with a dict key of type {type(key).__name__}", "use str or int as keys")
             pairs.append([key, self.write(item, f"{path}[{key!r}]", depth)])
         return {"dict": pairs}
 
     def _refuse(self, path: str, what: str, mend: str) -> NoReturn:
-        raise StrategyError(f"strategy {self._owner} keeps in field {path!r} {what}, which cannot be saved", mend=mend)
+        raise StrategyError(f"strategy {self._owner} keeps field '{path}' {what}, which cannot be saved", mend=mend)
 
 
 _CONTAINERS: dict[type, Callable[[_Writer, Any, str, int], Any]] = {
@@ -123,7 +125,7 @@ def _read(value: Any) -> Any:
         return [_read(item) for item in value]
     if not isinstance(value, dict):
         return value
-    match next(iter(value)):
+    match next(iter(value), None):
         case "decimal":
             return Decimal(value["decimal"])
         case "tuple":
