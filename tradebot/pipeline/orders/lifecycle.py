@@ -81,11 +81,14 @@ class Order:
     def on(self, event: OrderEvent, *, reason: str = "", venue_order_id: str = "") -> "Order":
         """Return the order after ``event``. The reason kept is that of the state it ends in."""
         state = TRANSITIONS[self.state].get(event, self.state)
-        return replace(
-            self,
+        return Order(
+            request=self.request,
+            qty=self.qty,
             state=state,
-            reason=reason if state is not self.state else self.reason,
             venue_order_id=venue_order_id or self.venue_order_id,
+            fills=self.fills,
+            reason=reason if state is not self.state else self.reason,
+            is_canceling=self.is_canceling,
         )
 
     def with_fill(self, trade_id: str, qty: Decimal) -> "Order":

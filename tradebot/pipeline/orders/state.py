@@ -10,8 +10,8 @@ from tradebot.pipeline.orders.lifecycle import Order
 class Held:
     """What our fills leave open in a symbol: ``qty`` != 0, short < 0, opened by the entry of ``signal_id``.
 
-    ``generation`` numbers its exits, 1 for those that came with the entry; ``repairs`` counts the stops that
-    were lost and placed anew.
+    ``generation`` numbers its exits, 1 for those that came with the entry. ``repairs`` counts what was done about
+    a stop that was lost: 1 when it was placed anew, 2 when the position was closed instead.
     """
 
     symbol: str

@@ -91,11 +91,11 @@ class Trip:
         """Shrink it by ``signed_qty`` of the other sign, at most to flat, and return what that realized, booked."""
         self._settle(price)
         left = self.qty + signed_qty
-        # The cost that stays is booked, so that the last exit realizes exactly what the others left.
-        kept = book(self.cost * left / self.qty) if left else NO_CASH
-        realized = book(kept - self.cost - signed_qty * price)
+        # The part of the cost that goes is booked, so that the last exit realizes exactly what the others left.
+        part = book(self.cost - self.cost * left / self.qty) if left else self.cost
+        realized = book(-signed_qty * price - part)
         self.qty = Qty(left)
-        self.cost = kept
+        self.cost = Cash(self.cost - part)
         self.exit_qty = Qty(self.exit_qty + abs(signed_qty))
         self.exit_notional = Cash(self.exit_notional + abs(signed_qty * price))
         self.realized = Cash(self.realized + realized)

@@ -1,0 +1,123 @@
+"""The orders that decisions become: an entry with its exits, an exit at market, exits placed anew.
+
+Ids are the signal's id and what the order is for; exits placed anew carry their generation: ``-stop2``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from decimal import Decimal
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.money import Price, Qty
+from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
+from tradebot.model.signal import Approved
+from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.orders.state import Held
+
+UNPROTECTED = "unprotected"
+
+
+def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
+    """Return the entry, then its stop and its target where the signal has them; prices on the tick."""
+    signal, side = approved.signal, approved.signal.side.entry
+    is_stop = signal.entry_type is OrderType.STOP_MARKET
+    price = signal.entry_price
+    entry = OrderRequest(
+        client_order_id=f"{signal.id}-entry",
+        symbol=signal.symbol,
+        strategy=signal.strategy,
+        signal_id=signal.id,
+        role=OrderRole.ENTRY,
+        side=side,
+        type=signal.entry_type,
+        qty=approved.qty,
+        ts_event=approved.ts_event,
+        price=None if price is None or is_stop else instrument.price_passive(price, side),
+        trigger=None if price is None or not is_stop else instrument.price_against(price, side),
+        reason="entry",
+    )
+    orders = [entry]
+    if signal.stop is not None:
+        trigger = instrument.price_against(signal.stop, side.opposite)
+        orders.append(_child(entry, OrderRole.STOP, OrderType.STOP_MARKET, None, trigger))
+    if signal.target is not None:
+        target = instrument.price_passive(signal.target, side.opposite)
+        orders.append(_child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, target, target))
+    return tuple(orders)
+
+
+def market_exit(approved: Approved) -> OrderRequest:
+    """Return the order that carries out an approved exit."""
+    signal = approved.signal
+    return OrderRequest(
+        client_order_id=f"{signal.id}-exit",
+        symbol=signal.symbol,
+        strategy=signal.strategy,
+        signal_id=signal.id,
+        role=OrderRole.EXIT,
+        side=signal.side.entry.opposite,
+        type=OrderType.MARKET,
+        qty=approved.qty,
+        ts_event=approved.ts_event,
+        reduce_only=True,
+        reason=signal.reason,
+    )
+
+
+def exits_anew(held: Held, olds: Iterable[Order], ts: Nanos) -> tuple[OrderRequest, ...]:
+    """Return orders like ``olds`` for all of ``held``, in its generation. Its entry needs to arm them no more."""
+    return tuple(
+        replace(
+            old.request,
+            client_order_id=f"{held.signal_id}-{old.request.role}{held.generation}",
+            qty=Qty(abs(held.qty)),
+            ts_event=ts,
+            parent_id=None,
+        )
+        for old in olds
+    )
+
+
+def flatten(held: Held, ts: Nanos) -> OrderRequest:
+    """Return the order that closes a position whose stop cannot be kept at the venue."""
+    return OrderRequest(
+        client_order_id=f"{held.signal_id}-exit{held.generation}",
+        symbol=held.symbol,
+        strategy=held.strategy,
+        signal_id=held.signal_id,
+        role=OrderRole.EXIT,
+        side=closing_side(held.qty),
+        type=OrderType.MARKET,
+        qty=Qty(abs(held.qty)),
+        ts_event=ts,
+        reduce_only=True,
+        reason=UNPROTECTED,
+    )
+
+
+def closing_side(qty: Decimal) -> OrderSide:
+    """Return the side of an order that shrinks a position of ``qty``."""
+    return OrderSide.SELL if qty > 0 else OrderSide.BUY
+
+
+def _child(
+    entry: OrderRequest, role: OrderRole, order_type: OrderType, price: Price | None, trigger: Price
+) -> OrderRequest:
+    return OrderRequest(
+        client_order_id=f"{entry.signal_id}-{role}",
+        symbol=entry.symbol,
+        strategy=entry.strategy,
+        signal_id=entry.signal_id,
+        role=role,
+        side=entry.side.opposite,
+        type=order_type,
+        qty=entry.qty,
+        ts_event=entry.ts_event,
+        price=price,
+        trigger=trigger,
+        reduce_only=True,
+        parent_id=entry.client_order_id,
+        oco_id=entry.signal_id,
+        reason=role.value,
+    )

@@ -1,0 +1,130 @@
+"""The register of orders and of what their fills leave open. Bounded: what matters no more is dropped."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Qty
+from tradebot.model.order import CancelOrder, Fill, OrderRequest, OrderRole, OrderState
+from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.orders.state import Held, OrdersState
+
+LATE_ORDERS = 100
+"""How many orders that matter no more are kept for fills that come late."""
+LATE_TRADES = 10_000
+"""How many trade ids are kept of orders that are gone."""
+
+
+class Register:
+    """Orders by id, open positions by symbol and the trades seen; ``OrdersState`` says what the fields mean."""
+
+    __slots__ = ("_done", "_seen", "_submitted", "held", "orders")
+
+    def __init__(self) -> None:
+        self.orders: dict[str, Order] = {}
+        self.held: dict[str, Held] = {}
+        self._done: dict[str, Order] = {}
+        # A dict for its order: the oldest ids are forgotten first.
+        self._seen: dict[str, None] = {}
+        self._submitted = 0
+
+    def save(self) -> OrdersState:
+        """Return it as a value."""
+        return OrdersState(
+            orders=dict(self.orders),
+            done=dict(self._done),
+            held=dict(self.held),
+            seen=tuple(self._seen),
+            submitted=self._submitted,
+        )
+
+    def load(self, state: OrdersState) -> None:
+        """Become what ``save`` saw."""
+        self.orders = dict(state.orders)
+        self._done = dict(state.done)
+        self.held = dict(state.held)
+        self._seen = dict.fromkeys(state.seen)
+        self._submitted = state.submitted
+
+    def submit(self, requests: Iterable[OrderRequest]) -> None:
+        """Enter orders that are on their way to the venue. Raises ``InvariantError`` on an id that was used."""
+        for request in requests:
+            name = request.client_order_id
+            if name in self.orders or name in self._done:
+                raise InvariantError(f"order {name} is submitted a second time", where="orders", mend="report this bug")
+            self.orders[name] = Order(request=request, qty=request.qty, state=OrderState.SUBMITTED)
+            self._submitted += 1
+
+    def keep(self, order: Order) -> None:
+        """Replace an order by what it has become."""
+        self.orders[order.request.client_order_id] = order
+
+    def cancel(self, orders: Iterable[Order], ts: Nanos, reason: str) -> list[Message]:
+        """Return what asks the venue to cancel ``orders``, and remember that it was asked."""
+        outputs: list[Message] = []
+        for order in orders:
+            self.keep(replace(order, is_canceling=True))
+            request = order.request
+            outputs.append(
+                CancelOrder(ts_event=ts, client_order_id=request.client_order_id, symbol=request.symbol, reason=reason)
+            )
+        return outputs
+
+    def of(self, symbol: str) -> list[Order]:
+        """Return the orders of ``symbol``, in the order they were made."""
+        return [order for order in self.orders.values() if order.request.symbol == symbol]
+
+    def waiting_entries(self) -> list[Order]:
+        """Return the entries that may still trade."""
+        return [o for o in self.orders.values() if o.request.role is OrderRole.ENTRY and o.is_waiting]
+
+    def has_seen(self, trade_id: str) -> bool:
+        """Return whether a trade of no order, or of one that is gone, was booked before."""
+        return trade_id in self._seen
+
+    def see(self, trade_ids: Iterable[str]) -> None:
+        """Remember trades that no order remembers."""
+        for trade_id in trade_ids:
+            self._seen[trade_id] = None
+        while len(self._seen) > LATE_TRADES:
+            del self._seen[next(iter(self._seen))]
+
+    def find(self, client_order_id: str | None) -> Order | None:
+        """Return the order that a fill is of. One that was dropped comes back, with its kin: it matters again."""
+        if client_order_id is None:
+            return None
+        dropped = self._done.get(client_order_id)
+        if dropped is None:
+            return self.orders.get(client_order_id)
+        signal_id = dropped.request.signal_id
+        for name in [name for name, order in self._done.items() if order.request.signal_id == signal_id]:
+            self.orders[name] = self._done.pop(name)
+        return dropped
+
+    def hold(self, fill: Fill) -> Held | None:
+        """Add ``fill`` to what is open in its symbol and return what is open now."""
+        held = self.held.get(fill.symbol)
+        before = held.qty if held is not None else ZERO
+        after = before + fill.qty * fill.side.sign
+        if not after:
+            self.held.pop(fill.symbol, None)
+            return None
+        if held is None or before * after < 0:
+            held = Held(symbol=fill.symbol, strategy=fill.strategy, signal_id=fill.signal_id, qty=Qty(after))
+        else:
+            held = replace(held, qty=Qty(after))
+        self.held[fill.symbol] = held
+        return held
+
+    def drop_finished(self, symbol: str) -> None:
+        """Drop the orders of a symbol that is flat, but those at work and the exits of an entry at work."""
+        orders = self.of(symbol)
+        alive = {order.request.signal_id for order in orders if not order.state.is_terminal}
+        for order in orders:
+            if order.request.signal_id not in alive:
+                name = order.request.client_order_id
+                self._done[name] = self.orders.pop(name)
+        while len(self._done) > LATE_ORDERS:
+            self.see(self._done.pop(next(iter(self._done))).fills)
