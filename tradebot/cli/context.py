@@ -55,12 +55,12 @@ def find_home(given: str | None, environ: Mapping[str, str]) -> Path:
     if given is not None:
         if not given:
             raise UsageError("--home is empty", mend="name a directory")
-        return Path(os.path.abspath(given))  # noqa: PTH100  # keeps symlinks, unlike resolve()
+        return Path(os.path.abspath(given))  # keeps symlinks, unlike resolve()
     for name in ("TRADEBOT_HOME", "STATE_DIRECTORY"):
         path = environ.get(name, "")
         if path:
-            return Path(os.path.abspath(path if name == "TRADEBOT_HOME" else path.partition(":")[0]))  # noqa: PTH100
+            return Path(os.path.abspath(path if name == "TRADEBOT_HOME" else path.partition(":")[0]))
     state = environ.get("XDG_STATE_HOME", "")
     if state.startswith("/"):
         return Path(state) / "tradebot"
-    return Path(os.path.expanduser("~")) / ".local/state/tradebot"  # noqa: PTH111
+    return Path(os.path.expanduser("~")) / ".local/state/tradebot"

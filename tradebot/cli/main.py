@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from types import TracebackType
@@ -36,6 +35,8 @@ def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
         sys.stdout.flush()
     except TradebotError as error:
         if "--debug" in words:
+            import traceback
+
             traceback.print_exc()
         sys.stderr.write(error_text(error))
         return error.exit_code
@@ -85,6 +86,8 @@ def _hand_to_typer(words: Sequence[str]) -> int:
 
 
 def _say_internal_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    import traceback
+
     # Nothing may follow this: the exit code of a hook is always 1.
     last = traceback.extract_tb(trace)[-1:]
     where = f"{last[0].filename}:{last[0].lineno}" if last else ""

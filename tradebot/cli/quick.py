@@ -1,6 +1,7 @@
 """The commands a script calls often: they import neither typer nor rich, nor anything else that is slow."""
 
 import json
+from contextlib import suppress
 
 from tradebot.cli.context import Context
 from tradebot.control import client
@@ -59,11 +60,9 @@ def stop_daemon(context: Context, timeout: float, *, flatten: bool) -> None:
     if peer is None:
         raise NotRunning("no daemon runs here", where=str(context.home), mend="there is nothing to stop")
     with Ending(path, peer) as ending:
-        try:
+        # It may end before its answer is out; whether it did is what we wait for.
+        with suppress(Unreadable):
             client.act(path, "stop", {"flatten": "true"} if flatten else {}, max(timeout, 1.0))
-        except Unreadable:
-            # It ended before its answer was out; whether it did is what we wait for.
-            pass
         if not ending.wait(timeout):
             mend = f"wait longer with --timeout, or as the last means: kill {peer.pid}"
             raise TimedOut(f"the daemon did not end within {timeout:g} s", where=str(context.home), mend=mend)

@@ -156,7 +156,9 @@ COMMANDS: tuple[Command, ...] = (
     Command("orders", TRADING, "list the open orders", "commands_trading:orders"),
     Command("positions", TRADING, "list the open positions", "commands_trading:positions"),
     Command("balance", TRADING, "show the account", "commands_trading:balance"),
-    Command("signals", TRADING, "list signals and what became of them, newest first", "commands_trading:signals", (_LAST,)),
+    Command(
+        "signals", TRADING, "list signals and what became of them, newest first", "commands_trading:signals", (_LAST,)
+    ),
     Command(
         "why",
         TRADING,
@@ -179,7 +181,9 @@ COMMANDS: tuple[Command, ...] = (
             Option("--csv", "write trades.csv, equity.csv and report.csv there", PATH, "DIR"),
         ),
     ),
-    Command("trades", RESULTS, "list the finished round trips, newest last", "commands_results:trades", (_SINCE, _UNTIL)),
+    Command(
+        "trades", RESULTS, "list the finished round trips, newest last", "commands_results:trades", (_SINCE, _UNTIL)
+    ),
     Command(
         "backtest",
         RESEARCH,
@@ -207,6 +211,5 @@ COMMANDS: tuple[Command, ...] = (
         UPKEEP,
         "begin a fresh paper account; the old state is kept aside",
         "commands_state:reset",
-        (Option("--yes", "do not ask", short="-y"),),
     ),
 )

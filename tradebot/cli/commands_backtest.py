@@ -1,0 +1,64 @@
+"""The configuration over its bars, as fast as possible."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tradebot.cli.commands_results import write_lines, write_page
+from tradebot.cli.context import Context
+from tradebot.cli.options import load
+from tradebot.report.document import document
+from tradebot.report.trades import trade_line
+
+Progress = Callable[[int, int], None]
+
+
+def backtest(context: Context) -> int:
+    """Run a backtest and print its report; nothing is written under the home."""
+    from tradebot.runtime.backtest import run_backtest
+
+    given = context.given
+    loaded = load(context)
+    bars = given.whole("bars", 0)
+    with _progress_bar() as progress:
+        result = run_backtest(
+            loaded,
+            data=given.texts("data"),
+            bars=bars if bars else None,
+            repair=given.flag("repair"),
+            progress=progress,
+        )
+    body = document(result.document)
+    lines = [trade_line(trip).decode() for trip in result.trades]
+    trades, page = given.text("trades"), given.text("html")
+    if trades is not None:
+        write_lines(Path(trades), lines)
+        context.note(f"wrote {trades}")
+    if page is not None:
+        write_page(Path(page), json.loads(body), [json.loads(line) for line in lines])
+        context.note(f"wrote {page}")
+    if context.is_json:
+        context.write_bytes(body)
+        return 0
+    from tradebot.report.result_text import report_text
+
+    context.write(report_text(json.loads(body), context.is_colour))
+    return 0
+
+
+@contextmanager
+def _progress_bar() -> Iterator[Progress | None]:
+    """Give what draws a bar on a terminal, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("bars", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)

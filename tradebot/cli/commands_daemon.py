@@ -1,0 +1,118 @@
+"""Commands about the daemon as a process."""
+
+import json
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tradebot.cli.commands_trading import act
+from tradebot.cli.context import Context
+from tradebot.cli.quick import STOP_TIMEOUT_S, stop_daemon
+from tradebot.cli.spawn import await_running, option_words, read_status, spawn, words_of
+from tradebot.control import client
+from tradebot.model.errors import LockHeld, NotRunning
+
+
+def start(context: Context) -> int:
+    """Start the daemon; in the background return when it runs."""
+    from tradebot.cli.options import load, load_options
+    from tradebot.runtime.settings_check import check_settings
+
+    is_live = context.given.flag("live")
+    _refuse_running(context)
+    check_settings(load(context), is_live=is_live)
+    if context.given.flag("foreground"):
+        from tradebot.runtime.daemon import run_daemon
+
+        return run_daemon(context.home, load_options(context), is_live)
+    return _start_behind(context, option_words(context.given, Path.cwd()), is_live)
+
+
+def restart(context: Context) -> int:
+    """Stop the daemon if it runs, and start it as it was started, or as the options of this command say."""
+    words = option_words(context.given, Path.cwd())
+    is_live = False
+    peer = client.find_peer(context.socket)
+    if peer is not None:
+        before = words_of(peer.pid)
+        words = words or [word for word in before if word != "--live"]
+        is_live = "--live" in before
+        # It may end by itself between the two; all the better.
+        with suppress(NotRunning):
+            stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), flatten=False)
+    return _start_behind(context, words, is_live)
+
+
+def reload(context: Context) -> int:
+    """Let the daemon read its configuration again."""
+    return act(context, "reload")
+
+
+def ps(context: Context) -> int:
+    """List the daemons of all homes."""
+    from tradebot.control.registry import find_running
+
+    listed: list[dict[str, object]] = []
+    for running in find_running(context.environ):
+        status = read_status(running.home, context.environ, timeout=1.0) or {"state": "silent"}
+        keys = ("bot", "state", "mode", "uptime_s")
+        listed.append({"home": str(running.home), "pid": running.pid, **{key: status.get(key) for key in keys}})
+    if context.is_json:
+        context.write(json.dumps(listed))
+    elif not listed:
+        context.write("no daemon runs")
+    else:
+        from tradebot.cli.tables import show_table
+
+        show_table(context, ("bot", "state", "mode", "pid", "uptime_s", "home"), listed)
+    return 0
+
+
+def logs(context: Context) -> int:
+    """Print the log of this home, whether or not the daemon runs."""
+    from tradebot.runtime.logs import log_file
+    from tradebot.runtime.logtail import read_log
+
+    given = context.given
+    lines = read_log(
+        log_file(context.home),
+        n=given.whole("last", 50),
+        level=given.text("level") or "debug",
+        event=given.text("event"),
+        follow=given.flag("follow"),
+    )
+    for line in lines:
+        context.write(json.dumps(line, ensure_ascii=False) if context.is_json else _log_text(line))
+        sys.stdout.flush()
+    return 0
+
+
+def _start_behind(context: Context, words: list[str], is_live: bool) -> int:
+    from tradebot.store.lock import prepare_home
+
+    prepare_home(context.home)
+    child = spawn(context.home, [*words, *(["--live"] if is_live else [])])
+    status = await_running(child, context.home, context.environ)
+    if context.is_json:
+        context.write(json.dumps({"state": status.get("state"), "pid": child.pid, "home": str(context.home)}))
+    else:
+        context.write(f"{status.get('state')}: pid {child.pid}, home {context.home}")
+    return 0
+
+
+def _refuse_running(context: Context) -> None:
+    peer = client.find_peer(context.socket)
+    if peer is not None:
+        mend = "tradebot status shows it, tradebot stop ends it"
+        raise LockHeld(f"the daemon already runs: pid {peer.pid}", where=str(context.home), mend=mend)
+
+
+def _log_text(line: Mapping[str, object]) -> str:
+    from tradebot.report.table import moment
+
+    ts = line.get("ts")
+    head = f"{moment(ts if isinstance(ts, int) else None)}  {line.get('level', ''):<8}{line.get('event', '')}"
+    rest = (f"{name}={value}" for name, value in line.items() if name not in {"ts", "level", "event"})
+    # What a strategy or a venue said may hold control characters; a terminal must not obey them.
+    return "".join(char if char.isprintable() else "?" for char in "  ".join([head, *rest]))

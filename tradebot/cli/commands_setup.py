@@ -1,0 +1,86 @@
+"""Commands before there is a daemon: write, check and show a configuration; know the strategies."""
+
+import json
+import os
+from pathlib import Path
+
+from tradebot.cli.context import Context
+from tradebot.cli.options import load
+from tradebot.model.errors import UsageError
+
+
+def config_check(context: Context) -> int:
+    """Say whether the configuration can be used, its data and strategies included."""
+    from tradebot.runtime.settings_check import check_settings
+
+    loaded = load(context)
+    check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
+    files = [str(path) for path in loaded.files]
+    if context.is_json:
+        context.write(json.dumps({"ok": True, "config_hash": loaded.config_hash, "files": files}))
+    else:
+        context.write(f"good: {', '.join(files)}  (hash {loaded.config_hash})")
+    return 0
+
+
+def config_show(context: Context) -> int:
+    """Print the configuration as it takes effect, as TOML or JSON."""
+    from tradebot.runtime.settings import effective_toml
+
+    loaded = load(context)
+    context.write(loaded.settings.model_dump_json() if context.is_json else effective_toml(loaded.settings))
+    return 0
+
+
+def strategies(context: Context) -> int:
+    """List the strategies with their parameters."""
+    from tradebot.pipeline.strategy.registry import BUILT_IN, parameters_table
+
+    keys = ("name", "type", "default", "range", "description")
+    listed = [
+        {
+            "kind": kind,
+            "description": (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else "",
+            "parameters": [{key: getattr(row, key) for key in keys} for row in parameters_table(cls)],
+        }
+        for kind, cls in BUILT_IN.items()
+    ]
+    if context.is_json:
+        context.write(json.dumps(listed))
+        return 0
+    from tradebot.cli.tables import show_table
+
+    for strategy in listed:
+        parameters = strategy["parameters"]
+        title = f"{strategy['kind']}: {strategy['description']}"
+        show_table(context, keys, parameters if isinstance(parameters, list) else [], title=title)
+    context.write("your own: tradebot new-strategy FILE")
+    return 0
+
+
+def new_strategy(context: Context) -> int:
+    """Write the template of a strategy; never over a file that is there."""
+    from tradebot.pipeline.strategy.template import template
+
+    name = context.given.text("file") or ""
+    path = Path(name)
+    if path.suffix != ".py":
+        raise UsageError("a strategy is a Python file", where=name, mend="end its name in .py")
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+    except FileExistsError:
+        raise UsageError(
+            "the file is there already; it was left as it is", where=name, mend="use another name"
+        ) from None
+    except OSError as error:
+        raise UsageError(f"cannot write: {error.strerror}", where=name, mend="use another folder") from error
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        out.write(template(path.name, _class_name(path.stem)))
+    context.write(json.dumps({"path": str(path.absolute())}) if context.is_json else f"wrote {path}")
+    return 0
+
+
+def _class_name(stem: str) -> str:
+    words = "".join(char if char.isascii() and char.isalnum() else " " for char in stem).split()
+    name = "".join(word[0].upper() + word[1:] for word in words)
+    return name if name.isidentifier() else "MyStrategy"

@@ -1,0 +1,91 @@
+"""Looking after the state on disk."""
+
+import asyncio
+import json
+from pathlib import Path
+
+from tradebot.cli.context import Context
+from tradebot.control import client
+from tradebot.model.errors import LockHeld, NotRunning, StorageFailed, UsageError
+from tradebot.runtime.clock import SystemClock
+from tradebot.store import upkeep
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.lock import HomeLock
+
+_BACKUP_TIMEOUT_S = 600.0
+
+
+def verify(context: Context) -> int:
+    """Check the journal, the snapshots and the newest backup, wholly."""
+    _need_journal(context)
+    with _locked(context):
+        found = upkeep.verify(context.home)
+    problems = list(found.problems)
+    if context.is_json:
+        counts = {"rows": found.rows, "last_seq": found.last_seq}
+        counts |= {"snapshots": found.snapshots, "backups": found.backups}
+        context.write(json.dumps({"ok": not problems, **counts, "problems": problems}))
+    elif not problems:
+        context.write(f"sound: {found.rows} rows, {found.snapshots} snapshots, {found.backups} backups")
+    if problems:
+        mend = "tradebot state restore FILE puts a backup in place; tradebot start mends what it can"
+        raise StorageFailed("; ".join(problems), where=str(context.home), mend=mend)
+    return 0
+
+
+def backup(context: Context) -> int:
+    """Write a verified copy of the journal, through the daemon when it runs."""
+    try:
+        document = json.loads(client.act(context.socket, "backup", timeout=_BACKUP_TIMEOUT_S))
+        path = str(document.get("path", ""))
+    except NotRunning:
+        _need_journal(context)
+        with _locked(context):
+            path = str(asyncio.run(_backup_stopped(context.home)))
+    context.write(json.dumps({"path": path}) if context.is_json else f"wrote {path}")
+    return 0
+
+
+def restore(context: Context) -> int:
+    """Put a backup in place of the journal; what was there is kept."""
+    file = Path(context.given.text("file") or "").absolute()
+    if not file.is_file():
+        raise UsageError("there is no such file", where=str(file), mend=f"look into {context.home / upkeep.BACKUPS}")
+    with _locked(context):
+        kept = upkeep.restore(context.home, file)
+    return _tell_kept(context, "restored", kept)
+
+
+def reset(context: Context) -> int:
+    """Begin afresh: the journal and the snapshots are put aside."""
+    _need_journal(context)
+    with _locked(context):
+        kept = upkeep.reset(context.home)
+    return _tell_kept(context, "reset", kept)
+
+
+def _tell_kept(context: Context, done: str, kept: Path) -> int:
+    context.write(json.dumps({"done": done, "kept": str(kept)}) if context.is_json else f"{done}; kept in {kept}")
+    return 0
+
+
+def _locked(context: Context) -> HomeLock:
+    peer = client.find_peer(context.socket)
+    if peer is not None:
+        mend = "stop it first: tradebot stop"
+        raise LockHeld(f"the daemon runs: pid {peer.pid}", where=str(context.home), mend=mend)
+    return HomeLock(context.home)
+
+
+def _need_journal(context: Context) -> None:
+    path = context.home / upkeep.JOURNAL_NAME
+    if not path.exists():
+        raise UsageError("there is no state here", where=str(context.home), mend="is --home right?")
+
+
+async def _backup_stopped(home: Path) -> Path:
+    journal = await SqliteJournal.open(home / upkeep.JOURNAL_NAME, SystemClock())
+    try:
+        return await upkeep.backup(journal)
+    finally:
+        await journal.close()

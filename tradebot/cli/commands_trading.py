@@ -1,0 +1,136 @@
+"""Commands that ask the running daemon for something, and those that show what it holds."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+
+from tradebot.cli.context import Context
+from tradebot.control import client
+from tradebot.model.errors import NotRunning, UsageError
+from tradebot.report.shapes import Json
+
+FLATTEN_TIMEOUT_S = 300.0
+DEFAULT_LAST = 50
+_ACT_TIMEOUT_S = 30.0
+
+Rows = Sequence[Mapping[str, Json]]
+
+
+def pause(context: Context) -> int:
+    """No new entries."""
+    return act(context, "pause")
+
+
+def resume(context: Context) -> int:
+    """Trade again."""
+    reason = context.given.text("reason")
+    return act(context, "resume", {} if reason is None else {"reason": reason})
+
+
+def reduce_only(context: Context) -> int:
+    """Nothing that adds to a position."""
+    return act(context, "reduce-only")
+
+
+def halt(context: Context) -> int:
+    """Nothing but cancels and stops; with ``--flatten`` also close."""
+    if context.given.flag("flatten"):
+        return act(context, "halt", {"flatten": "true"}, FLATTEN_TIMEOUT_S)
+    return act(context, "halt")
+
+
+def close(context: Context) -> int:
+    """Close a position or a part of it."""
+    arguments = {key: context.given.text(key) for key in ("symbol", "fraction")}
+    return act(context, "close", {key: value for key, value in arguments.items() if value is not None})
+
+
+def cancel(context: Context) -> int:
+    """Cancel one order or all."""
+    order_id, is_all = context.given.text("id"), context.given.flag("all")
+    if (order_id is None) is not is_all:
+        raise UsageError("name one order, or say --all", where="tradebot cancel", mend="tradebot orders lists them")
+    return act(context, "cancel", {"all": "true"} if order_id is None else {"id": order_id})
+
+
+def act(
+    context: Context, verb: str, arguments: Mapping[str, str] | None = None, timeout: float = _ACT_TIMEOUT_S
+) -> int:
+    """Send ``verb`` and print what the daemon answers."""
+    body = client.act(context.socket, verb, arguments, timeout)
+    if context.is_json:
+        context.write_bytes(body)
+        return 0
+    document = json.loads(body)
+    detail = document.get("detail") if isinstance(document, dict) else None
+    context.write(str(detail or f"{verb}: done"))
+    return 0
+
+
+def orders(context: Context) -> int:
+    """List the open orders."""
+    from tradebot.report.text import orders_text
+
+    return _show_lines(context, client.read(context.socket, "orders"), orders_text)
+
+
+def positions(context: Context) -> int:
+    """List the open positions."""
+    from tradebot.report.text import positions_text
+
+    return _show_document(context, "positions", positions_text)
+
+
+def balance(context: Context) -> int:
+    """Show the account."""
+    from tradebot.report.text import balance_text
+
+    return _show_document(context, "balance", balance_text)
+
+
+def risk(context: Context) -> int:
+    """Show the limits."""
+    from tradebot.report.text import risk_text
+
+    return _show_document(context, "risk", risk_text)
+
+
+def signals(context: Context) -> int:
+    """List signals, newest first; from the journal when no daemon runs."""
+    from tradebot.report.result_text import signals_text
+
+    return _show_lines(context, _read_decisions(context, "signals", {}), signals_text)
+
+
+def why(context: Context) -> int:
+    """Explain decisions, newest first; from the journal when no daemon runs."""
+    from tradebot.report.result_text import why_text
+
+    about = context.given.text("symbol") or ""
+    return _show_lines(context, _read_decisions(context, "why", {"of": about}), why_text)
+
+
+def _read_decisions(context: Context, view: str, query: dict[str, str]) -> bytes:
+    query["limit"] = str(context.given.whole("last", DEFAULT_LAST))
+    try:
+        return client.read(context.socket, view, query)
+    except NotRunning:
+        from tradebot.cli.stored import read_stored
+
+        return read_stored(context.home, view, query)
+
+
+def _show_document(context: Context, view: str, render: Callable[[Mapping[str, Json], bool], str]) -> int:
+    body = client.read(context.socket, view)
+    if context.is_json:
+        context.write_bytes(body)
+    else:
+        context.write(render(json.loads(body), context.is_colour))
+    return 0
+
+
+def _show_lines(context: Context, body: bytes, render: Callable[[Rows, bool], str]) -> int:
+    if context.is_json:
+        context.write_bytes(body)
+    else:
+        context.write(render([json.loads(line) for line in body.splitlines()], context.is_colour))
+    return 0

@@ -1,0 +1,123 @@
+"""Bringing a daemon up in the background, and learning how one that runs was started."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tradebot.cli.parse import Given, parse
+from tradebot.control import client
+from tradebot.control.protocol import find_socket
+from tradebot.model.errors import NotRunning, StorageFailed, TimedOut, TradebotError, Unreadable, UsageError
+
+START_TIMEOUT_S = 60.0
+ERROR_FILE = "daemon.err"
+_POLL_S = 0.05
+_LAST_LINES = 20
+
+
+class ChildFailed(TradebotError):
+    """The daemon ended while it came up; its own words and exit code are passed on."""
+
+    def __init__(self, exit_code: int, words: str, where: Path) -> None:
+        super().__init__(words or f"the daemon ended at once with exit code {exit_code}", where=str(where))
+        self.exit_code = exit_code  # type: ignore[misc]  # that of the child, not of a class
+
+
+def spawn(home: Path, words: Sequence[str]) -> "subprocess.Popen[bytes]":
+    """Start ``python -m tradebot`` with ``words``, detached from this terminal."""
+    command = [sys.executable, "-m", "tradebot", "--home", os.fspath(home), *words, "start", "--foreground"]
+    folder = home / "logs"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+        errors = os.open(folder / ERROR_FILE, flags, 0o600)
+    except OSError as error:
+        raise StorageFailed(f"cannot write the log: {error.strerror}", where=str(folder)) from error
+    try:
+        return subprocess.Popen(  # noqa: S603  # our own interpreter and words
+            command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, umask=0o077
+        )
+    finally:
+        os.close(errors)
+
+
+def await_running(
+    child: "subprocess.Popen[bytes]", home: Path, environ: Mapping[str, str], timeout: float = START_TIMEOUT_S
+) -> dict[str, object]:
+    """Return the ``status`` of the daemon once it has come up.
+
+    Raises ``ChildFailed`` when it ended, ``TimedOut`` after ``timeout`` seconds; it is left to go on then.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        status = read_status(home, environ)
+        if status is not None and status.get("state") != "starting":
+            return status
+        code = child.poll()
+        if code is not None:
+            raise ChildFailed(code if code > 0 else 1, last_words(home), home)
+        if time.monotonic() >= deadline:
+            mend = "it is left to go on; look at: tradebot status, tradebot logs"
+            raise TimedOut(f"the daemon did not come up within {timeout:g} s", where=str(home), mend=mend)
+        time.sleep(_POLL_S)
+
+
+def read_status(home: Path, environ: Mapping[str, str], timeout: float = 5.0) -> dict[str, object] | None:
+    """Return the ``status`` of the daemon of ``home``, or ``None`` when none answers."""
+    try:
+        document = json.loads(client.read(find_socket(home, environ), "status", timeout=timeout))
+    except (NotRunning, TimedOut, Unreadable):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def last_words(home: Path) -> str:
+    """Return the last lines the daemon of ``home`` wrote to its terminal, without our own error prefix."""
+    try:
+        text = (home / "logs" / ERROR_FILE).read_text(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.strip().splitlines()[-_LAST_LINES:]).removeprefix("error: ")
+
+
+def words_of(pid: int) -> list[str]:
+    """Return the global options and ``--live`` with which daemon ``pid`` was started, its paths absolute.
+
+    Raises ``UsageError`` when a service manager runs it: that one must restart it.
+    """
+    process = Path("/proc") / str(pid)
+    try:
+        arguments = (process / "cmdline").read_bytes().split(b"\0")
+        environment = (process / "environ").read_bytes().split(b"\0")
+        folder = Path(os.readlink(process / "cwd"))
+    except OSError:
+        return []
+    if any(entry.startswith(b"NOTIFY_SOCKET=") for entry in environment):
+        raise UsageError("systemd runs this daemon", where=f"pid {pid}", mend="restart it with systemctl restart")
+    given = _parse_arguments([os.fsdecode(argument) for argument in arguments])
+    return [] if given is None else option_words(given, folder)
+
+
+def option_words(given: Given, folder: Path) -> list[str]:
+    """Return the words that give the same configuration again, from any directory."""
+    words: list[str] = []
+    for name in given.texts("config"):
+        words += ["--config", os.fspath(folder / name)]
+    profile = given.text("profile")
+    words += [] if profile is None else ["--profile", profile]
+    return words
+
+
+def _parse_arguments(arguments: list[str]) -> Given | None:
+    # "python -m tradebot ..." or ".../bin/python .../bin/tradebot ...": ours begin after that name.
+    for position, argument in enumerate(arguments):
+        if Path(argument).name in {"tradebot", "__main__.py"}:
+            try:
+                return parse([word for word in arguments[position + 1 :] if word])
+            except UsageError:
+                return None
+    return None

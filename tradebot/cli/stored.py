@@ -1,0 +1,55 @@
+"""What the journal of a stopped daemon tells, through the same readings a running one uses.
+
+The lock is held meanwhile, so that no daemon starts on a file somebody reads.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import orjson
+
+from tradebot.model.errors import NotRunning
+from tradebot.model.position import EquityMark
+from tradebot.model.time import Nanos
+from tradebot.pipeline.line import StageName
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.runtime.reading import Standing, reading
+from tradebot.runtime.recording import INPUT_KINDS
+from tradebot.store.codec import decode, decode_message
+from tradebot.store.lock import HomeLock
+from tradebot.store.rows import JournalReader, Query
+from tradebot.store.snapshot import peek_snapshots
+from tradebot.store.upkeep import JOURNAL_NAME
+
+
+def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:
+    """Return ``view`` (report, trades, why or signals) as the daemon would.
+
+    Raises ``NotRunning`` when nothing was ever recorded, ``LockHeld`` when a daemon is coming up.
+    """
+    path = home / JOURNAL_NAME
+    if not path.exists():
+        raise NotRunning(
+            "no daemon runs here, and none ever did", where=str(home), mend="start it with: tradebot start"
+        )
+    with HomeLock(home), JournalReader(path) as journal:
+        standing = _standing(home, journal)
+        under_way = reading(view, query, standing.now)
+        for row in journal.rows(Query(kinds=under_way.kinds)):
+            under_way.add(decode_message(row.kind, row.payload))
+    return under_way.finish(standing)
+
+
+def _standing(home: Path, journal: JournalReader) -> Standing:
+    """Return what the newest snapshot adds to the journal, when nothing happened after it."""
+    last = next(iter(journal.rows(Query(newest_first=True, limit=1))), None)
+    snapshots = peek_snapshots(home, 0 if last is None else last.seq).valid
+    if snapshots:
+        later = Query(after_seq=snapshots[0].seq, kinds=INPUT_KINDS, limit=1)
+        if next(iter(journal.rows(later)), None) is None:
+            risk = decode(RiskState, orjson.dumps(orjson.loads(snapshots[0].body)[StageName.RISK.value]))
+            return Standing(
+                now=Nanos(risk.market_ts), pending=risk.pending_equity, marks=risk.marks, venue_equity=risk.equity
+            )
+    newest = next(iter(journal.rows(Query(kinds=(EquityMark.kind,), newest_first=True, limit=1))), None)
+    return Standing(now=Nanos(0) if newest is None else newest.ts_event)
