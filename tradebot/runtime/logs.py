@@ -99,7 +99,7 @@ def log(event: LogEvent, level: str = "info", **fields: object) -> None:
 def configure(
     home: Path,
     settings: LogSettings,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     *,
     stdout: IO[str] | None = None,
@@ -111,7 +111,7 @@ def configure(
     logger.remove()
     file = _RotatingFile(log_file(home), settings.rotate_mb * 1_000_000, settings.keep)
     logger.add(_Sink(file.write), level="DEBUG", format="{message}", catch=False)
-    _add_console(environ, stdout or sys.stdout, stderr or sys.stderr)
+    _add_console(os.environ if environ is None else environ, stdout or sys.stdout, stderr or sys.stderr)
     _capture_libraries()
 
 
