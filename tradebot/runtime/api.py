@@ -1,0 +1,138 @@
+"""What the control socket gets: reads from the live stages and the journal, commands as turns of the line."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Protocol
+
+from tradebot.control.protocol import Peer
+from tradebot.model.command import CommandDone, Verb
+from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
+from tradebot.model.logevent import LogEvent
+from tradebot.report import views
+from tradebot.report.document import document
+from tradebot.report.shapes import Json
+from tradebot.report.views import BookFacts, RuntimeFacts
+from tradebot.runtime.logs import log, read_log
+from tradebot.runtime.reading import Standing, reading
+from tradebot.store.codec import decode_message
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
+
+_READ_ROWS = 500
+_LOG_LINES = 50
+_VERBS = {
+    "pause": Verb.PAUSE,
+    "resume": Verb.RESUME,
+    "reduce-only": Verb.REDUCE_ONLY,
+    "halt": Verb.HALT,
+    "close": Verb.CLOSE,
+    "cancel": Verb.CANCEL,
+}
+
+
+class Daemon(Protocol):
+    """What the API asks of the daemon. ``books`` is ``None`` until recovery is done."""
+
+    home: Path
+    journal: SqliteJournal
+
+    def facts(self) -> RuntimeFacts: ...
+
+    def books(self) -> BookFacts | None: ...
+
+    def standing(self) -> Standing: ...
+
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone: ...
+
+    def halt_at_boot(self) -> None: ...
+
+    async def stop(self, *, flatten: bool) -> None: ...
+
+    async def reload(self) -> Mapping[str, Json]: ...
+
+    async def backup(self) -> Mapping[str, Json]: ...
+
+
+class DaemonApi:
+    """Answers reads at any time, and acts once recovery is done; before that only ``halt`` is heard."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        self._daemon = daemon
+        self._live: Mapping[str, Callable[[RuntimeFacts, BookFacts], Json]] = {
+            "status": views.status,
+            "health": views.health,
+            "positions": lambda _, books: views.positions(books),
+            "orders": lambda _, books: list[Json](views.orders(books)),
+            "balance": views.balance,
+            "risk": lambda _, books: views.risk(books),
+        }
+        self._acts: Mapping[str, Callable[[Mapping[str, str]], Awaitable[Mapping[str, Json]]]] = {
+            "stop": self._stop,
+            "reload": lambda _: daemon.reload(),
+            "backup": lambda _: daemon.backup(),
+        }
+
+    async def read(self, view: str, query: Mapping[str, str]) -> bytes | AsyncIterator[bytes]:
+        """Return the document of a view, or its lines."""
+        if view == "logs":
+            return await self._logs(query)
+        facts, books = self._daemon.facts(), self._daemon.books()
+        if books is None:
+            if view in ("status", "health"):
+                return document(views.starting(facts))
+            raise _not_yet()
+        if view in self._live:
+            return document(self._live[view](facts, books))
+        return await self._read_journal(view, query)
+
+    async def act(self, verb: str, arguments: Mapping[str, str], peer: Peer) -> bytes:
+        """Carry out a verb and return its answer once it is durable."""
+        log(LogEvent.COMMAND_RECEIVED, verb=verb, arguments=dict(arguments), uid=peer.uid, pid=peer.pid)
+        if self._daemon.books() is None:
+            if verb == "halt":
+                self._daemon.halt_at_boot()
+                return document({"state": "starting", "detail": "halts as soon as recovery is done"})
+            if verb != "stop":
+                raise _not_yet()
+        act = self._acts.get(verb)
+        answer = await (self._command(verb, arguments) if act is None else act(arguments))
+        log(LogEvent.COMMAND_ANSWERED, verb=verb, detail=str(answer.get("detail", "")))
+        return document(dict(answer))
+
+    async def _command(self, verb: str, arguments: Mapping[str, str]) -> Mapping[str, Json]:
+        if verb not in _VERBS:
+            raise UsageError(f"no such verb: {verb}")
+        done = await self._daemon.command(_VERBS[verb], arguments)
+        if done.error:
+            what, _, mend = done.error.partition("; mend: ")
+            raise RefusedByRule(what, where=verb, mend=mend)
+        return {"id": done.id, "state": self._daemon.facts().state, "detail": done.detail}
+
+    async def _stop(self, arguments: Mapping[str, str]) -> Mapping[str, Json]:
+        await self._daemon.stop(flatten=arguments.get("flatten") == "true")
+        return {"state": "stopping", "detail": "waiting entries are cancelled; resting stops stay at the venue"}
+
+    async def _read_journal(self, view: str, query: Mapping[str, str]) -> bytes:
+        standing = self._daemon.standing()
+        under_way = reading(view, query, standing.now)
+        newest = self._daemon.journal.last_seq
+        await self._daemon.journal.committed(newest)
+        rows = Query(kinds=under_way.kinds, before_seq=newest + 1, limit=_READ_ROWS)
+        async for row in self._daemon.journal.scan(rows):
+            under_way.add(decode_message(row.kind, row.payload))
+        return await asyncio.to_thread(under_way.finish, standing)
+
+    async def _logs(self, query: Mapping[str, str]) -> bytes:
+        count = query.get("n", str(_LOG_LINES))
+        if not count.isdigit():
+            raise UsageError(f"n {count!r} is not a whole number")
+        lines = await asyncio.to_thread(
+            lambda: list(read_log(self._daemon.home, int(count), query.get("level"), query.get("event")))
+        )
+        return "".join(f"{text}\n" for text in lines).encode()
+
+
+def _not_yet() -> Unavailable:
+    return Unavailable("the daemon recovers; only status and halt are heard", mend="ask again in a moment")
+

@@ -1,0 +1,137 @@
+"""A backtest: the line pumped over its bars without an event loop, nothing journaled, nothing written."""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tradebot.model.errors import UsageError
+from tradebot.model.market import Message
+from tradebot.model.position import RoundTrip
+from tradebot.ports import Clock
+from tradebot.report.fold import ReportFold
+from tradebot.report.shapes import Document
+from tradebot.report.trades import by_exit
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, parse_series
+from tradebot.runtime.wiring import wire
+from tradebot.pipeline.line import Line
+from tradebot.store.candles import BarFile
+from tradebot.store.repair import repair as repair_file
+
+_PROGRESS_BARS = 20_000
+
+Progress = Callable[[int, int], None]
+"""Called with the bars done and the bars in all; 0 where nobody knows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BacktestResult:
+    """What a backtest found: the report with its extra keys, the round trips by exit, what was repaired."""
+
+    document: Document
+    trades: Sequence[RoundTrip]
+    repairs: Sequence[str]
+
+
+def run_backtest(
+    loaded: Loaded,
+    *,
+    data: Sequence[str] = (),
+    bars: int | None = None,
+    repair: bool = False,
+    progress: Progress | None = None,
+    clock: Clock | None = None,
+) -> BacktestResult:
+    """Run the configuration over its bars, or over ``data`` (``SYMBOL:TIMEFRAME=FILE``) instead.
+
+    ``bars`` is how many of a generated market, for each symbol. ``repair`` mends bad files in passing, in a
+    temporary folder. Raises ``ConfigError``, ``DataError`` and ``UsageError``.
+    """
+    clock = clock or SystemClock()
+    with tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
+        repairs: list[str] = []
+        settings = _with_feed(loaded.settings, data, bars)
+        if repair:
+            settings = _repaired(settings, Path(folder), repairs)
+        return _run(replace(loaded, settings=settings), progress, clock, repairs)
+
+
+def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Sequence[str]) -> BacktestResult:
+    started_at = clock.monotonic()
+    wired = wire(loaded)
+    report = ReportFold()
+    trips: list[RoundTrip] = []
+    sinks: dict[type[Message], Callable[[Message], None]] = dict(report.sinks())
+    add_to_report = sinks[RoundTrip]
+
+    def finished(message: Message) -> None:
+        add_to_report(message)
+        if isinstance(message, RoundTrip):
+            trips.append(message)
+
+    sinks[RoundTrip] = finished
+    line = Line(wired.stages, sinks)
+    total = _bars_in_all(loaded.settings) if progress is not None else 0
+    count = 0
+    pump = line.pump
+    for message in wired.feed:
+        pump(message)
+        count += 1
+        if progress is not None and count % _PROGRESS_BARS == 0:
+            progress(count, total)
+    if progress is not None:
+        progress(count, count)
+    risk = wired.risk.save()
+    document = report.result(risk.pending_equity, risk.marks, wired.venue.account().equity)
+    document |= report.run_counts(count, clock.monotonic() - started_at)
+    return BacktestResult(document=document, trades=by_exit(trips), repairs=repairs)
+
+
+def _with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Settings:
+    feed = settings.feed
+    if data:
+        for spec in data:
+            _check_spec(spec)
+        specs = tuple(_absolute(spec) for spec in data)
+        return settings.model_copy(update={"feed": ReplayFeedSettings(kind="replay", data=specs)})
+    if isinstance(feed, GeneratedFeedSettings):
+        if bars is None and feed.bars is None:
+            raise UsageError("a generated market never ends", where="[feed]", mend="say how long: --bars 20000")
+        return settings.model_copy(update={"feed": feed.model_copy(update={"bars": bars or feed.bars})})
+    if bars is not None:
+        raise UsageError("--bars is for a generated market; this one has files", where="[feed]", mend="leave it out")
+    return settings
+
+
+def _check_spec(spec: str) -> None:
+    try:
+        parse_series(spec)
+    except ValueError as error:
+        raise UsageError(str(error), where="--data", mend="write it as BTC:5m=btc.csv.gz") from error
+
+
+def _absolute(spec: str) -> str:
+    name, _, path = spec.partition("=")
+    return f"{name}={Path(path).absolute()}"
+
+
+def _repaired(settings: Settings, folder: Path, repairs: list[str]) -> Settings:
+    feed = settings.feed
+    if isinstance(feed, GeneratedFeedSettings):
+        return settings
+    specs = []
+    for number, one in enumerate(feed.series):
+        mended = repair_file(one.path, one.timeframe, folder / f"{number}.csv")
+        repairs.extend(mended.actions)
+        name = feed.data[number].partition("=")[0]
+        specs.append(f"{name}={mended.path}" if mended.actions else feed.data[number])
+    return settings.model_copy(update={"feed": feed.model_copy(update={"data": tuple(specs)})})
+
+
+def _bars_in_all(settings: Settings) -> int:
+    feed = settings.feed
+    if isinstance(feed, GeneratedFeedSettings):
+        return (feed.bars or 0) * len(settings.bot.symbols)
+    return sum(BarFile(one.path, one.symbol, one.timeframe).count() for one in feed.series)

@@ -1,0 +1,178 @@
+"""From a home directory to a session that stands where the last one fell."""
+
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+
+import orjson
+
+from tradebot.model.errors import ConfigError, InvariantError
+from tradebot.model.logevent import LogEvent
+from tradebot.model.time import Nanos
+from tradebot.pipeline.line import Line
+from tradebot.runtime.logs import log
+from tradebot.runtime.recording import Recorder
+from tradebot.runtime.recovery import FAILED_TURN, TurnFailed, replay_tail
+from tradebot.runtime.session import Session
+from tradebot.runtime.settings import Loaded, config_hash, effective_toml
+from tradebot.runtime.settings_model import Settings
+from tradebot.runtime.wiring import Wired, wire
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
+from tradebot.store.snapshot import Snapshot, load_snapshots
+
+CONFIG = "config"
+BOOT = "boot"
+# Each try leaves out one more turn that fails.
+_MAX_TRIES = 8
+_RESET = "put it back as it was, or start afresh with: tradebot state reset"
+
+
+@dataclass(slots=True, kw_only=True)
+class Booted:
+    """A recovered line, ready for its tasks. ``is_failed``: an internal error ended the last run."""
+
+    wired: Wired
+    session: Session
+    recorder: Recorder
+    turns: int = 0
+    is_failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Reign:
+    """A configuration and the rows it was in force for, both ends exclusive."""
+
+    loaded: Loaded
+    after_seq: int
+    before_seq: int
+
+
+async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Callable[[], None]) -> Booted:
+    """Recover the session of ``home``; the configuration takes over once the old ones have run their rows.
+
+    Raises ``ConfigError`` when the feed changed, ``InvariantError`` when the past does not repeat,
+    ``StorageFailed``.
+    """
+    is_failed = await _failed_since_boot(journal)
+    for _ in range(_MAX_TRIES):
+        progress()
+        try:
+            booted = await _recover(home, loaded, journal)
+        except TurnFailed as error:
+            log(LogEvent.TASK_FAILED, level="error", task="recovery", error=str(error))
+            is_failed = True
+            await journal.committed(journal.append(FAILED_TURN, Nanos(0), str(error.seq).encode()))
+        else:
+            booted.is_failed = is_failed
+            return booted
+    raise InvariantError(
+        f"{_MAX_TRIES} inputs make the line fail, one after the other",
+        where=str(home),
+        mend="look at the last log lines, then start afresh with: tradebot state reset",
+    )
+
+
+def record_config(loaded: Loaded, session: Session, journal: SqliteJournal) -> int:
+    """Record the configuration that is in force from here on, and return its row."""
+    document = {
+        "hash": loaded.config_hash,
+        "settings": effective_toml(loaded.settings),
+        "feed": session.feed.describe(),
+    }
+    return journal.append(CONFIG, session.market_time, orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
+
+
+async def _recover(home: Path, loaded: Loaded, journal: SqliteJournal) -> Booted:
+    snapshot = _newest_snapshot(home, journal)
+    reigns = await _reigns(journal, 0 if snapshot is None else snapshot.seq)
+    if not reigns:
+        booted = _fresh(wire(loaded), journal)
+        record_config(loaded, booted.session, journal)
+        return booted
+    booted = await _run_reigns(reigns, snapshot, journal)
+    if reigns[-1].loaded.config_hash != loaded.config_hash:
+        booted = _take_over(booted, loaded, journal)
+        record_config(loaded, booted.session, journal)
+    log(
+        LogEvent.DAEMON_RECOVERED,
+        snapshot_seq=0 if snapshot is None else snapshot.seq,
+        turns=booted.turns,
+        config_hash=loaded.config_hash,
+    )
+    return booted
+
+
+async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journal: SqliteJournal) -> Booted:
+    booted = _fresh(wire(reigns[0].loaded), journal)
+    await _refuse_changed_data(booted, journal)
+    if snapshot is not None:
+        booted.session.load(snapshot.body)
+    for number, reign in enumerate(reigns):
+        if number:
+            booted = _take_over(booted, reign.loaded, journal)
+        recovered = await replay_tail(
+            booted.session,
+            booted.recorder,
+            booted.wired.strategy,
+            journal,
+            reign.after_seq,
+            reign.before_seq,
+        )
+        booted.turns += recovered.turns
+    return booted
+
+
+async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:
+    rows = [row async for row in journal.scan(Query(kinds=[CONFIG]))]
+    if not rows:
+        return []
+    first = max((number for number, row in enumerate(rows) if row.seq <= anchor), default=0)
+    in_force = rows[first:]
+    ends = [row.seq for row in in_force[1:]] + [journal.last_seq + 1]
+    starts = [anchor] + [row.seq for row in in_force[1:]]
+    return [
+        _Reign(_restored(row.payload), start, end) for row, start, end in zip(in_force, starts, ends, strict=True)
+    ]
+
+
+def _restored(payload: bytes) -> Loaded:
+    settings = Settings.model_validate(tomllib.loads(orjson.loads(payload)["settings"], parse_float=Decimal))
+    return Loaded(settings, config_hash(settings), (), (), {})
+
+
+def _take_over(past: Booted, loaded: Loaded, journal: SqliteJournal) -> Booted:
+    wired = wire(loaded)
+    if wired.feed.describe() != past.session.feed.describe():
+        raise ConfigError("the new configuration has another feed than the journal", where="[feed]", mend=_RESET)
+    booted = _fresh(wired, journal)
+    booted.session.load(past.session.save())
+    booted.turns = past.turns
+    return booted
+
+
+async def _refuse_changed_data(booted: Booted, journal: SqliteJournal) -> None:
+    rows = await journal.rows(Query(kinds=[CONFIG], newest_first=True, limit=1))
+    description = booted.session.feed.describe()
+    if orjson.loads(rows[0].payload)["feed"] != description:
+        raise ConfigError("the market data is not what it was", where=description[:400], mend=_RESET)
+
+
+def _fresh(wired: Wired, journal: SqliteJournal) -> Booted:
+    recorder = Recorder(journal.append)
+    session = Session(Line(wired.stages, recorder.sinks()), wired.feed)
+    return Booted(wired=wired, session=session, recorder=recorder)
+
+
+def _newest_snapshot(home: Path, journal: SqliteJournal) -> Snapshot | None:
+    found = load_snapshots(home, journal.last_seq)
+    for rejected in found.rejected:
+        log(LogEvent.SNAPSHOT_REJECTED, level="warning", file=rejected.path.name, reason=rejected.reason)
+    return found.valid[0] if found.valid else None
+
+
+async def _failed_since_boot(journal: SqliteJournal) -> bool:
+    rows = await journal.rows(Query(kinds=[BOOT, FAILED_TURN], newest_first=True, limit=1))
+    return bool(rows) and rows[0].kind == FAILED_TURN

@@ -1,0 +1,130 @@
+"""What happened lately, kept for ``status`` and told to the log."""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from tradebot.model.command import StateChanged
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Disorder, Gap, Message
+from tradebot.model.money import plain
+from tradebot.model.order import CancelOrder, Fill, OrderRejected, SubmitOrders
+from tradebot.model.position import RoundTrip
+from tradebot.model.signal import Approved, Refused, StrategyDisabled
+from tradebot.model.time import to_ms
+from tradebot.runtime.logs import log
+
+_ERRORS_KEPT = 10_000
+_HOUR_S = 3600.0
+
+
+class RecentFacts:
+    """Listens to recorded outputs: the last signal and trade for ``status``, a log line for each fact."""
+
+    def __init__(self) -> None:
+        self.last_signal: Approved | Refused | None = None
+        self.last_trade: RoundTrip | None = None
+        self._tellers: Mapping[type[Message], Callable[..., None]] = {
+            Gap: _gap,
+            Disorder: _disorder,
+            Approved: self._approved,
+            Refused: self._refused,
+            StrategyDisabled: _disabled,
+            SubmitOrders: _submitted,
+            CancelOrder: _canceled,
+            OrderRejected: _rejected,
+            Fill: _filled,
+            RoundTrip: self._closed,
+            StateChanged: _state,
+        }
+
+    def hear(self, message: Message) -> None:
+        """Take note of one recorded output."""
+        tell = self._tellers.get(type(message))
+        if tell is not None:
+            tell(message)
+
+    def _approved(self, message: Approved) -> None:
+        self.last_signal = message
+        signal = message.signal
+        log(LogEvent.SIGNAL_APPROVED, signal_id=signal.id, action=signal.action, side=signal.side, qty=message.qty)
+
+    def _refused(self, message: Refused) -> None:
+        self.last_signal = message
+        log(
+            LogEvent.SIGNAL_REFUSED,
+            signal_id=message.signal.id,
+            gate=message.gate,
+            limit=message.limit,
+            value=message.value,
+        )
+
+    def _closed(self, trip: RoundTrip) -> None:
+        self.last_trade = trip
+        log(
+            LogEvent.POSITION_CLOSED,
+            symbol=trip.symbol,
+            strategy=trip.strategy,
+            side=trip.side,
+            net_pnl=plain(trip.net_pnl),
+            reason=trip.exit_reason,
+        )
+
+
+class ErrorCount:
+    """Errors of the last hour, by a monotonic clock."""
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._monotonic = monotonic
+        self._times: deque[float] = deque(maxlen=_ERRORS_KEPT)
+
+    def add(self) -> None:
+        """Count one."""
+        self._times.append(self._monotonic())
+
+    def last_hour(self) -> int:
+        """Return how many came in the last hour."""
+        since = self._monotonic() - _HOUR_S
+        while self._times and self._times[0] < since:
+            self._times.popleft()
+        return len(self._times)
+
+
+def _gap(gap: Gap) -> None:
+    log(LogEvent.GAP_FOUND, level="warning", symbol=gap.symbol, missing=gap.missing, since=to_ms(gap.ts_from))
+
+
+def _disorder(disorder: Disorder) -> None:
+    log(LogEvent.DISORDER_FOUND, level="warning", symbol=disorder.symbol, ts=to_ms(disorder.ts_event))
+
+
+def _disabled(disabled: StrategyDisabled) -> None:
+    log(LogEvent.STRATEGY_DISABLED, level="error", strategy=disabled.strategy, reason=disabled.reason)
+
+
+def _submitted(submitted: SubmitOrders) -> None:
+    for order in submitted.orders:
+        log(
+            LogEvent.ORDERS_SUBMITTED,
+            client_order_id=order.client_order_id,
+            side=order.side,
+            type=order.type,
+            qty=order.qty,
+            price=order.price,
+            trigger=order.trigger,
+        )
+
+
+def _canceled(cancel: CancelOrder) -> None:
+    log(LogEvent.ORDER_CANCELED, client_order_id=cancel.client_order_id, reason=cancel.reason)
+
+
+def _rejected(rejected: OrderRejected) -> None:
+    log(LogEvent.ORDER_REJECTED, level="warning", client_order_id=rejected.client_order_id, reason=rejected.reason)
+
+
+def _filled(fill: Fill) -> None:
+    log(LogEvent.ORDER_FILLED, client_order_id=fill.client_order_id, qty=fill.qty, price=fill.price, fee=fill.fee)
+
+
+def _state(changed: StateChanged) -> None:
+    log(LogEvent.STATE_CHANGED, level="warning", state=changed.state, reason=changed.reason)

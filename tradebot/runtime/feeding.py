@@ -1,0 +1,75 @@
+"""The feed task: takes market messages from the source at its pace and runs one turn for each."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from enum import StrEnum
+
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Message
+from tradebot.model.time import Nanos
+from tradebot.ports import Clock
+from tradebot.runtime.logs import log
+from tradebot.runtime.recording import ts_of
+from tradebot.runtime.session import Session
+from tradebot.runtime.tasks import LineRunner
+from tradebot.venues.pacing import Pace
+
+
+class FeedState(StrEnum):
+    """What the feed does."""
+
+    WAITING = "waiting"
+    STREAMING = "streaming"
+    FINISHED = "finished"
+
+
+class Feeder:
+    """Drives the line from a resumable source; ``pace`` is ``None`` for as fast as possible."""
+
+    def __init__(
+        self,
+        session: Session,
+        runner: LineRunner,
+        turn: Callable[[Message], Awaitable[None]],
+        room: Callable[[], Awaitable[None]],
+        pace: Pace | None,
+        clock: Clock,
+    ) -> None:
+        self._session, self._runner, self._turn, self._room = session, runner, turn, room
+        self._pace, self._clock = pace, clock
+        self.state = FeedState.WAITING
+        self.last_message_at: float | None = None
+        self.finished = asyncio.Event()
+
+    @property
+    def last_ts(self) -> Nanos:
+        """The newest market time, 0 before the first message."""
+        return self._session.market_time
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Feed until the data ends."""
+        ready()
+        self.state = FeedState.STREAMING
+        log(LogEvent.FEED_STARTED, source=self._session.feed.describe()[:200])
+        while await (self._next() if self._pace is None else self._next_paced(self._pace)):
+            self.last_message_at = self._clock.monotonic()
+        self.state = FeedState.FINISHED
+        log(LogEvent.FEED_FINISHED, turns=self._session.turns)
+        self.finished.set()
+
+    async def _next(self) -> bool:
+        await self._room()
+        async with self._runner.gate:
+            message = self._session.take()
+            if message is not None:
+                await self._turn(message)
+        return message is not None
+
+    async def _next_paced(self, pace: Pace) -> bool:
+        message = self._session.peek()
+        if message is None:
+            return False
+        wait_s = pace.wait_s(ts_of(message), self._clock.monotonic())
+        if wait_s > 0:
+            await asyncio.sleep(wait_s)
+        return await self._next()

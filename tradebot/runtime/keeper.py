@@ -1,0 +1,57 @@
+"""Takes snapshots between turns, behind the commit of the rows they stand on."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from tradebot.model.logevent import LogEvent
+from tradebot.runtime.logs import log
+from tradebot.runtime.session import Session
+from tradebot.runtime.tasks import LineRunner
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.snapshot import write_snapshot
+
+
+class Keeper:
+    """Writes a snapshot every ``period_s``, and whenever ``turns`` turns have passed since the last."""
+
+    def __init__(
+        self,
+        home: Path,
+        session: Session,
+        runner: LineRunner,
+        journal: SqliteJournal,
+        config_hash: str,
+        *,
+        turns: int,
+        period_s: float,
+    ) -> None:
+        self._home, self._session, self._runner, self._journal = home, session, runner, journal
+        self._config_hash, self._turns, self._period_s = config_hash, turns, period_s
+        self._due = asyncio.Event()
+        self._turns_kept = -1
+
+    def turned(self) -> None:
+        """Hear of a finished turn."""
+        if self._session.turns - self._turns_kept >= self._turns:
+            self._due.set()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Keep until cancelled."""
+        ready()
+        while True:
+            try:
+                await asyncio.wait_for(self._due.wait(), self._period_s)
+            except TimeoutError:
+                pass
+            self._due.clear()
+            if self._session.turns != self._turns_kept:
+                await self.keep()
+
+    async def keep(self) -> None:
+        """Write a snapshot of now. Raises ``StorageFailed``."""
+        async with self._runner.gate:
+            body, anchor, self._turns_kept = self._session.save(), self._journal.last_seq, self._session.turns
+        await self._journal.committed(anchor)
+        await asyncio.to_thread(write_snapshot, self._home, anchor, self._config_hash, body)
+        log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=anchor, bytes=len(body))

@@ -1,0 +1,69 @@
+"""What watches the daemon: the heartbeat that feeds the watchdog, and the lag of the event loop."""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+
+from tradebot.model.command import Heartbeat
+from tradebot.model.logevent import LogEvent
+from tradebot.runtime.logs import log
+from tradebot.runtime.notify import Notifier
+from tradebot.runtime.session import Session
+from tradebot.runtime.tasks import LineRunner
+
+_BEAT_S = 1.0
+_LAG_PERIOD_S = 0.1
+_LAG_LIMIT_S = 0.25
+_LAG_WINDOW = 600
+
+
+class Heart:
+    """Sends a heartbeat through every stage and the journal; only when it came through is systemd told."""
+
+    def __init__(
+        self,
+        session: Session,
+        runner: LineRunner,
+        flush: Callable[[], Awaitable[None]],
+        notifier: Notifier,
+        status_line: Callable[[], str],
+    ) -> None:
+        self._session, self._runner, self._flush = session, runner, flush
+        self._notifier, self._status_line = notifier, status_line
+        watchdog_s = notifier.watchdog_s
+        self._period_s = _BEAT_S if watchdog_s is None else min(_BEAT_S, watchdog_s / 3)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Beat until cancelled."""
+        ready()
+        while True:
+            async with self._runner.gate:
+                await self._runner.run(Heartbeat(ts_event=self._session.market_time))
+            await self._flush()
+            self._notifier.watchdog()
+            self._notifier.status(self._status_line())
+            await asyncio.sleep(self._period_s)
+
+
+class LagProbe:
+    """Measures how late the event loop wakes a sleeper; ``worst_s`` is of the last minute."""
+
+    def __init__(self) -> None:
+        self._lags: deque[float] = deque(maxlen=_LAG_WINDOW)
+
+    @property
+    def worst_s(self) -> float:
+        """The longest delay of the last minute, in seconds."""
+        return max(self._lags, default=0.0)
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Measure until cancelled."""
+        ready()
+        loop = asyncio.get_running_loop()
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_LAG_PERIOD_S)
+            lag_s = max(0.0, loop.time() - before - _LAG_PERIOD_S)
+            self._lags.append(lag_s)
+            if lag_s > _LAG_LIMIT_S:
+                log(LogEvent.LOOP_LAGGED, level="warning", lag_ms=round(lag_s * 1e3))

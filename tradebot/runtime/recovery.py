@@ -1,0 +1,150 @@
+"""Boot is recovery: the newest snapshot, then every input after it once more through the line.
+
+What the line says the second time must be what the journal holds of the first time; a turn whose outputs
+were cut off by the end is completed. An input that made the line fail is left out, and the bot boots halted.
+"""
+
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+
+from tradebot.model.errors import ConfigError, InvariantError, StorageFailed
+from tradebot.model.market import Message
+from tradebot.model.signal import StrategyDisabled
+from tradebot.model.time import Nanos
+from tradebot.pipeline.strategy.stage import StrategyStage
+from tradebot.runtime.recording import INPUT_KINDS, RECORDED_KINDS, Recorder
+from tradebot.runtime.session import Session
+from tradebot.store.codec import decode_message
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
+from tradebot.store.schema import Row
+
+FAILED_TURN = "failed_turn"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovered:
+    """What a boot found: the turns run again, and those left out because they had failed."""
+
+    snapshot_seq: int
+    turns: int
+    left_out: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _JournaledTurn:
+    """An input row and the output rows that follow it."""
+
+    row: Row
+    outputs: list[Row] = field(default_factory=list)
+
+
+class TurnFailed(InvariantError):
+    """Running input ``seq`` again raised; it must be left out."""
+
+    def __init__(self, seq: int, error: Exception) -> None:
+        super().__init__(f"input {seq} makes the line fail: {error!r}", where="journal.db")
+        self.seq = seq
+
+
+async def replay_tail(
+    session: Session,
+    recorder: Recorder,
+    strategies: StrategyStage,
+    journal: SqliteJournal,
+    after_seq: int,
+    before_seq: int,
+) -> Recovered:
+    """Run all inputs between two rows and compare what they cause with the rows that followed them.
+
+    Raises ``InvariantError`` where they differ, ``ConfigError`` where the feed gives other data than it
+    gave then, and ``TurnFailed`` where an input raises.
+    """
+    left_out = await _left_out(journal)
+    produced: deque[tuple[str, Nanos, bytes]] = deque()
+    turns = 0
+
+    def collect(kind: str, ts_event: Nanos, payload: bytes) -> int:
+        produced.append((kind, ts_event, payload))
+        return 0
+
+    append, recorder.append = recorder.append, collect
+    try:
+        async for turn in _turns(journal, after_seq, before_seq):
+            if produced:
+                raise _difference(turn.row.seq, produced[0], "nothing")
+            message = decode_message(turn.row.kind, turn.row.payload)
+            _advance_feed(session, message, turn.row.seq)
+            session.note(message)
+            turns += 1
+            if turn.row.seq in left_out:
+                continue
+            strategies.force_disable = _blocked(turn.outputs)
+            _run_again(session, message, turn.row.seq)
+            _compare(turn.outputs, produced)
+    finally:
+        recorder.append = append
+        strategies.force_disable = {}
+    for kind, ts_event, payload in produced:
+        journal.append(kind, ts_event, payload)
+    return Recovered(snapshot_seq=after_seq, turns=turns, left_out=tuple(sorted(left_out)))
+
+
+def _run_again(session: Session, message: Message, seq: int) -> None:
+    try:
+        session.line.pump(message)
+    except StorageFailed:
+        raise
+    except Exception as error:
+        raise TurnFailed(seq, error) from error
+
+
+def _advance_feed(session: Session, message: Message, seq: int) -> None:
+    if message.kind == "command":
+        return
+    again = session.take()
+    if again != message:
+        raise ConfigError(
+            f"the feed now gives {again} where it gave {message}",
+            where=f"journal row {seq}",
+            mend="put the data back as it was, or start afresh with: tradebot state reset",
+        )
+
+
+def _compare(outputs: Iterable[Row], produced: deque[tuple[str, Nanos, bytes]]) -> None:
+    for row in outputs:
+        again = produced.popleft() if produced else ("nothing", Nanos(0), b"")
+        if again != (row.kind, row.ts_event, row.payload):
+            raise _difference(row.seq, again, f"{row.kind} {row.payload.decode()}")
+
+
+def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: str) -> InvariantError:
+    return InvariantError(
+        f"run again, the line says {again[0]} {again[2].decode()} where it said {recorded}",
+        where=f"journal row {seq}",
+        mend="use the version and strategy files that wrote the journal, or start afresh with: tradebot state reset",
+    )
+
+
+def _blocked(outputs: Iterable[Row]) -> dict[str, str]:
+    # Only the wall clock knew that these strategies did not come back; the journal remembers it.
+    messages = (decode_message(row.kind, row.payload) for row in outputs if row.kind == StrategyDisabled.kind)
+    return {m.strategy: m.reason for m in messages if isinstance(m, StrategyDisabled)}
+
+
+async def _left_out(journal: SqliteJournal) -> frozenset[int]:
+    return frozenset([int(row.payload) async for row in journal.scan(Query(kinds=[FAILED_TURN]))])
+
+
+async def _turns(journal: SqliteJournal, after_seq: int, before_seq: int) -> AsyncIterator[_JournaledTurn]:
+    current: _JournaledTurn | None = None
+    async for row in journal.scan(Query(after_seq=after_seq, before_seq=before_seq)):
+        if row.kind in INPUT_KINDS:
+            if current is not None:
+                yield current
+            current = _JournaledTurn(row)
+        elif current is not None and row.kind in RECORDED_KINDS:
+            current.outputs.append(row)
+    if current is not None:
+        yield current
