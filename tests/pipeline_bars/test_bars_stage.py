@@ -16,7 +16,8 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import DAY, NANOS_PER_MS, WEEK, Nanos, Timeframe, floor_to, parse_timeframe
-from tradebot.pipeline.bars import MAX_HELD, BarsStage
+from tradebot.pipeline.bars import MAX_HELD, BarsStage, BarsState
+from tradebot.store.codec import decode, encode
 
 M1, M5, M15, H1 = (parse_timeframe(name) for name in ("1m", "5m", "15m", "1h"))
 START = 1_700_006_400 * 1_000_000_000  # a whole hour
@@ -258,7 +259,7 @@ def test_a_restored_stage_goes_on_as_if_never_stopped(bars, data):
     whole = stage(M5, M15, H1, sources=(M5, M15))
     first, second = (stage(M5, M15, H1, sources=(M5, M15)) for _ in range(2))
     begun = run(first, mixed[:cut])
-    second.load(first.save())
+    second.load(decode(BarsState, encode(first.save())))
     assert begun + run(second, mixed[cut:]) == run(whole, mixed)
     assert second.save() == whole.save()
 
@@ -269,7 +270,7 @@ def test_a_restored_stage_of_trades_goes_on_as_if_never_stopped(prints, data):
     cut = data.draw(st.integers(0, len(trades)))
     whole, first, second = (stage(M1, M5, sources=()) for _ in range(3))
     begun = run(first, trades[:cut])
-    second.load(first.save())
+    second.load(decode(BarsState, encode(first.save())))
     assert begun + run(second, trades[cut:]) == run(whole, trades)
 
 

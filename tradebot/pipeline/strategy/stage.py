@@ -180,10 +180,10 @@ class StrategyStage:
         try:
             answer = asker.object.on_bar(bar, asker.position)
             signals = () if answer == () else _signals(answer, asker, closed)
-            self.asking = None
             # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
             if asker.asked & (asker.asked - 1) == 0:
                 freeze(asker.object)
+            self.asking = None
         except Nonsense as error:
             self._disable(asker, f"nonsense: {error}", closed, out)
         except StrategyBlocked:
