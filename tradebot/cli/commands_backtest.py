@@ -30,6 +30,8 @@ def backtest(context: Context) -> int:
             repair=given.flag("repair"),
             progress=progress,
         )
+    for action in result.repairs:
+        context.note(f"repaired: {action}")
     body = document(result.document)
     lines = [trade_line(trip).decode() for trip in result.trades]
     trades, page = given.text("trades"), given.text("html")

@@ -2,11 +2,56 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 from tradebot.cli.context import Context
-from tradebot.cli.options import load
+from tradebot.cli.options import load, load_options
 from tradebot.model.errors import UsageError
+
+
+def init(context: Context) -> int:
+    """Write a configuration, asking what a person at a terminal may want to choose."""
+    from tradebot.runtime.init import QUESTIONS, Kind, init_text, write_init
+    from tradebot.runtime.settings import HOME_FILE
+
+    kinds = [kind for kind in Kind if context.given.flag(kind.value)]
+    if len(kinds) > 1:
+        raise UsageError(f"--{kinds[0].value} and --{kinds[1].value} exclude each other", where="tradebot init")
+    files = context.given.texts("config")
+    path = Path(files[-1]).absolute() if files else context.home / HOME_FILE
+    if path.exists():
+        write_init(path, "")
+    kind = kinds[0] if kinds else Kind.PAPER
+    answers: dict[str, str] = {}
+    text = init_text(kind, answers)
+    if sys.stdin.isatty() and not context.given.flag("yes"):
+        for question in QUESTIONS:
+            answers[question.key] = input(f"{question.text} [{question.default}]: ").strip()
+        text = init_text(kind, answers)
+    write_init(path, text)
+    context.write(json.dumps({"path": str(path)}) if context.is_json else f"wrote {path}\nnext: tradebot start")
+    return 0
+
+
+def doctor(context: Context) -> int:
+    """Check the machine, the home and the configuration; exit 1 when something must be mended."""
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.runtime.doctor import doctor_document, doctor_exit_code, run_doctor
+
+    options = load_options(context)
+    findings = run_doctor(
+        context.home, lambda: options.load(context.home, context.environ), context.environ, SystemClock()
+    )
+    if context.is_json:
+        context.write(json.dumps(doctor_document(findings)))
+    else:
+        from tradebot.cli.tables import show_table
+
+        keys = ("check", "result", "what", "mend")
+        rows = [dict(zip(keys, (row.check, row.grade.value, row.what, row.mend), strict=True)) for row in findings]
+        show_table(context, keys, rows)
+    return doctor_exit_code(findings)
 
 
 def config_check(context: Context) -> int:
@@ -52,8 +97,8 @@ def strategies(context: Context) -> int:
 
     for strategy in listed:
         parameters = strategy["parameters"]
-        title = f"{strategy['kind']}: {strategy['description']}"
-        show_table(context, keys, parameters if isinstance(parameters, list) else [], title=title)
+        context.write(f"{strategy['kind']}: {strategy['description']}")
+        show_table(context, keys, parameters if isinstance(parameters, list) else [])
     context.write("your own: tradebot new-strategy FILE")
     return 0
 

@@ -141,7 +141,7 @@ class _Parser:
             if self._arguments:
                 self._values[argument.key] = self._arguments.pop(0)
             elif argument.is_required and not is_help:
-                raise UsageError(f"{argument.name} is missing", where=self._where(), mend=argument.help)
+                raise UsageError(f"{argument.name} is missing", where=self._where(), mend=f"name {argument.help}")
         if self._arguments and not is_help:
             raise UsageError(f"one argument too many: {self._arguments[0]}", where=self._where())
 

@@ -1,4 +1,4 @@
-"""The reference page of the commands, made of the table: ``python -m tradebot.cli.reference > docs/reference/cli.md``."""
+"""The reference page of the commands, made of the table; ``python -m tradebot.cli.reference`` prints it."""
 
 import sys
 
@@ -82,10 +82,11 @@ def _row(option: Option) -> str:
 
 
 def _exit_rows() -> str:
-    meanings: dict[int, list[str]] = {0: ["done; `health`: well"], 1: ["`health`: not well"]}
+    meanings: dict[int, list[str]] = {0: ["done; `health`: well"], 1: ["any other error; `health`: not well"]}
     for error in _tree(TradebotError):
         meaning = (error.__doc__ or "").strip().splitlines()[0].rstrip(".")
-        meanings.setdefault(error.exit_code, []).append(meaning)
+        if error.exit_code != TradebotError.exit_code:
+            meanings.setdefault(error.exit_code, []).append(meaning)
     meanings[130] = ["interrupted from the keyboard"]
     meanings[141] = ["the reader of the output went away"]
     return "".join(f"| {code} | {'; '.join(words)} |\n" for code, words in sorted(meanings.items()))

@@ -52,4 +52,4 @@ def _standing(home: Path, journal: JournalReader) -> Standing:
                 now=Nanos(risk.market_ts), pending=risk.pending_equity, marks=risk.marks, venue_equity=risk.equity
             )
     newest = next(iter(journal.rows(Query(kinds=(EquityMark.kind,), newest_first=True, limit=1))), None)
-    return Standing(now=Nanos(0) if newest is None else newest.ts_event)
+    return Standing(now=Nanos(0) if newest is None else Nanos(newest.ts_event))

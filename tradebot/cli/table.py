@@ -94,7 +94,7 @@ COMMANDS: tuple[Command, ...] = (
         SET_UP,
         "write a running strategy to begin your own with",
         "commands_setup:new_strategy",
-        arguments=(Argument("FILE", "the Python file to write; never overwritten"),),
+        arguments=(Argument("FILE", "the Python file to write; one that is there is left alone"),),
     ),
     Command(
         "start",
@@ -143,7 +143,7 @@ COMMANDS: tuple[Command, ...] = (
         "close a position at market",
         "commands_trading:close",
         (Option("--fraction", "only this part of it, above 0 up to 1", TEXT, "F"),),
-        (Argument("SYMBOL", "whose position"),),
+        (Argument("SYMBOL", "the symbol whose position it is"),),
     ),
     Command(
         "cancel",
@@ -165,7 +165,7 @@ COMMANDS: tuple[Command, ...] = (
         "explain decisions: signal, gate and numbers, or the orders, newest first",
         "commands_trading:why",
         (_LAST,),
-        (Argument("SYMBOL|ID", "a symbol, or the id of a signal or order"),),
+        (Argument("SYMBOL|ID", "a symbol, or the id of a signal or an order"),),
     ),
     Command("risk", TRADING, "show every limit and how much of it is used", "commands_trading:risk"),
     Command(

@@ -1,5 +1,6 @@
 """Tables for a person, by rich; colour only on a terminal."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 from rich import box
@@ -13,15 +14,14 @@ _WIDE = 200
 _STYLES = {"ok": "green", "running": "green", "warn": "yellow", "paused": "yellow", "fail": "bold red", "halted": "red"}
 
 
-def show_table(
-    context: Context, keys: Sequence[str], rows: Sequence[Mapping[str, object]], *, title: str | None = None
-) -> None:
+def show_table(context: Context, keys: Sequence[str], rows: Sequence[Mapping[str, object]]) -> None:
     """Print ``rows`` with a column for each of ``keys``."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, header_style="bold")
     for key in keys:
         table.add_column(key.replace("_", " "), overflow="fold")
     for row in rows:
         table.add_row(*(_cell(row.get(key)) for key in keys))
+    sys.stdout.flush()
     console_for(context).print(table)
 
 
