@@ -188,7 +188,11 @@ class ReportFold:
     def _rows(self, by: By, curve: Curve) -> list[Json]:
         if by.is_period:
             return [
-                {by.value: period_name(by, start), **self._periods.get(start, Tally()).row(), "equity": curve.equity_at(end)}
+                {
+                    by.value: period_name(by, start),
+                    **self._periods.get(start, Tally()).row(),
+                    "equity": curve.equity_at(end),
+                }
                 for start, end in self._spans(by, curve)
             ]
         tallies = self._symbols if by is By.SYMBOL else self._strategies

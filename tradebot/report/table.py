@@ -51,7 +51,9 @@ def money(value: Json) -> str:
         number = float(value)
     except ValueError:
         return cell(value)
-    return f"{number:,.2f}" if number == 0 or abs(number) >= 1 else f"{number:.6g}"
+    if number == 0 or abs(number) >= 1:
+        return f"{number:,.2f}"
+    return f"{number:.8f}".rstrip("0")
 
 
 def paint(text: str, code: str, colour: bool) -> str:

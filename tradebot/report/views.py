@@ -1,9 +1,9 @@
 """What a running daemon says about itself: the read handlers that socket, status and dashboard share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tradebot.model.money import Cash, book, plain
+from tradebot.model.money import Cash, Price, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused
@@ -86,12 +86,12 @@ class BookFacts:
 
     risk: RiskState
     orders: OrdersState
-    protection: Mapping[str, Protection]
+    protection: Sequence[Protection]
     limits: Sequence[LimitUse]
 
 
-def status(facts: RuntimeFacts, books: BookFacts) -> Document:
-    """Return the document of ``status``."""
+def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
+    """Return the document of ``status``. Before the books are recovered its account is null and its lists empty."""
     return {
         "bot": facts.bot,
         "state": facts.state,
@@ -112,18 +112,18 @@ def status(facts: RuntimeFacts, books: BookFacts) -> Document:
             "state": facts.feed.state,
             "last_ts": None if facts.feed.last_ts is None else to_ms(facts.feed.last_ts),
         },
-        "account": balance(facts, books),
+        "account": None if books is None else balance(facts, books),
         **positions(books),
-        "orders": {"open": books.orders.open, "unknown": books.orders.unknown},
+        "orders": _order_counts(books),
         "tasks": [_task(task) for task in facts.tasks],
-        "risk": _limits(books.limits),
+        "risk": [] if books is None else _limits(books.limits),
         "errors_last_hour": facts.errors_last_hour,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
         "last_trade": None if facts.last_trade is None else trade_row(facts.last_trade),
     }
 
 
-def health(facts: RuntimeFacts, books: BookFacts) -> Document:
+def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     """Return the document of ``health``: ``well`` when every one of ``checks`` is ok."""
     checks = [
         _check("state", facts.state in _WELL_STATES, facts.state),
@@ -152,9 +152,15 @@ def balance(facts: RuntimeFacts, books: BookFacts) -> Document:
     }
 
 
-def positions(books: BookFacts) -> Document:
+def positions(books: BookFacts | None) -> Document:
     """Return the document of ``positions``: each one, and how many of them rest on a stop for their full size."""
-    listed = [_position(books, position) for _, position in sorted(books.risk.positions.items())]
+    if books is None:
+        return {"positions": [], "protected": {"protected": 0, "total": 0}}
+    stops = {each.symbol: each for each in books.protection}
+    listed = [
+        _position(position, books.risk.marks.get(symbol), stops.get(symbol))
+        for symbol, position in sorted(books.risk.positions.items())
+    ]
     covered = sum(row["protected"] is True for row in listed)
     return {"positions": listed, "protected": {"protected": covered, "total": len(listed)}}
 
@@ -190,9 +196,7 @@ def risk(books: BookFacts) -> Document:
     }
 
 
-def _position(books: BookFacts, position: OpenPosition) -> Document:
-    mark = books.risk.marks.get(position.symbol)
-    protection = books.protection.get(position.symbol)
+def _position(position: OpenPosition, mark: Price | None, stop: Protection | None) -> Document:
     return {
         "symbol": position.symbol,
         "strategy": position.strategy,
@@ -202,8 +206,8 @@ def _position(books: BookFacts, position: OpenPosition) -> Document:
         "entry_price": plain(position.entry_price),
         "mark_price": optional(mark),
         "unrealized_pnl": None if mark is None else plain(book(position.unrealized(mark))),
-        "stop_price": None if protection is None else optional(protection.stop_price),
-        "protected": protection is not None and protection.is_full,
+        "stop_price": None if stop is None else optional(stop.stop_price),
+        "protected": stop is not None and stop.is_full,
     }
 
 
@@ -226,6 +230,12 @@ def _order(order: Order) -> Document:
         "venue_order_id": order.venue_order_id or None,
         "signal_id": request.signal_id,
     }
+
+
+def _order_counts(books: BookFacts | None) -> Document:
+    if books is None:
+        return {"open": 0, "unknown": 0}
+    return {"open": books.orders.open, "unknown": books.orders.unknown}
 
 
 def _task(task: TaskFacts) -> Document:
@@ -276,13 +286,10 @@ def _progress_check(facts: RuntimeFacts) -> Document:
     return _check("progress", age <= _STALE_S, f"a heartbeat passed the line {age:.1f} s ago")
 
 
-def _protection_check(facts: RuntimeFacts, books: BookFacts) -> Document:
-    due = [held for held in books.risk.positions.values() if held.strategy in facts.stops_expected]
-    naked = [held.symbol for held in due if not _is_covered(books, held.symbol)]
-    detail = f"without a stop: {', '.join(sorted(naked))}" if naked else f"{len(due)} of {len(due)} that need a stop"
-    return _check("protected", not naked, detail)
-
-
-def _is_covered(books: BookFacts, symbol: str) -> bool:
-    protection = books.protection.get(symbol)
-    return protection is not None and protection.is_full
+def _protection_check(facts: RuntimeFacts, books: BookFacts | None) -> Document:
+    if books is None:
+        return _check("protected", False, "not known before the books are recovered")
+    covered = {each.symbol for each in books.protection if each.is_full}
+    due = [held.symbol for held in books.risk.positions.values() if held.strategy in facts.stops_expected]
+    naked = sorted(set(due) - covered)
+    return _check("protected", not naked, f"without a stop: {', '.join(naked)}" if naked else f"all {len(due)} due")

@@ -1,0 +1,199 @@
+"""What a daemon says about itself: the keys scripts rely on, and the text people read."""
+
+import subprocess
+import sys
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+import orjson
+import pytest
+
+from tradebot.model.money import Cash, Price, Qty
+from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderState, OrderType
+from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.orders.state import OrdersState, Protection
+from tradebot.pipeline.risk.book import OpenPosition, RiskState
+from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.report import text, views
+from tradebot.report.document import document
+
+TS = Nanos(1_767_225_600_000_000_000)
+FACTS = views.RuntimeFacts(
+    bot="demo",
+    state="running",
+    mode="paper",
+    pid=4711,
+    uptime_s=3725.5,
+    version="0.1.0",
+    config_hash="abc",
+    venue=views.VenueFacts(
+        kind="simulated", network="paper", connected=True, last_message_age_s=0.5, budget=None,
+        margin_used=Cash(Decimal("40.000")),
+    ),
+    feed=views.FeedFacts(kind="generated", state="running", last_ts=TS),
+    tasks=(views.TaskFacts(name="feed", state="running", restarts=0, queue=3, when_full="waits", lag_ms=0.25),),
+    errors_last_hour=0,
+    stops_expected=frozenset({"cross"}),
+)  # fmt: skip
+
+
+def position(qty: str = "-2") -> OpenPosition:
+    return OpenPosition(
+        symbol="BTC",
+        strategy="cross",
+        qty=Qty(Decimal(qty)),
+        cost=Cash(Decimal(qty) * 100),
+        entry_ts=TS,
+        entry_qty=Qty(abs(Decimal(qty))),
+        entry_notional=Cash(Decimal(200)),
+        low=Price(Decimal(99)),
+        high=Price(Decimal(101)),
+    )
+
+
+def stop_order(state: OrderState = OrderState.OPEN) -> Order:
+    request = OrderRequest(
+        client_order_id="cross-BTC-1-stop", symbol="BTC", strategy="cross", signal_id="cross-BTC-1",
+        role=OrderRole.STOP, side=OrderSide.BUY, type=OrderType.STOP_MARKET, qty=Qty(Decimal(2)), ts_event=TS,
+        trigger=Price(Decimal("102.50")), reduce_only=True,
+    )  # fmt: skip
+    return Order(request=request, qty=Qty(Decimal(2)), state=state)
+
+
+def books(covered: str = "2") -> views.BookFacts:
+    orders = [stop_order(), stop_order(OrderState.CANCELED), stop_order(OrderState.SUBMITTED)]
+    return views.BookFacts(
+        risk=RiskState(
+            starting_cash=Cash(Decimal(10_000)),
+            cash=Cash(Decimal("9999.910")),
+            fees=Cash(Decimal("0.09")),
+            marks={"BTC": Price(Decimal("99.50"))},
+            positions={"BTC": position()},
+            peak_equity=Cash(Decimal("10000.91")),
+        ),
+        orders=OrdersState(orders={str(number): order for number, order in enumerate(orders)}),
+        protection=(
+            Protection(
+                symbol="BTC", qty=Qty(Decimal(2)), stop_price=Price(Decimal("102.5")), covered_qty=Qty(Decimal(covered))
+            ),
+        ),
+        limits=(
+            LimitUse(limit="max_order_notional", value=Decimal(0), max=Decimal("5000.0"), pct_used=Decimal(0)),
+            LimitUse(limit="max_leverage", value=Decimal("0.0199"), max=Decimal(3), pct_used=Decimal("0.6633")),
+        ),
+    )
+
+
+def read(value: Any) -> Any:
+    return orjson.loads(document(value))
+
+
+def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
+    found = read(views.status(FACTS, books()))
+    assert set(found) == set(
+        """bot state mode pid uptime_s version config_hash venue feed account positions protected orders tasks
+        risk errors_last_hour last_signal last_trade""".split()  # noqa: SIM905
+    )
+    assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget"}
+    assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}
+    assert found["account"] == {
+        "equity": "10000.91",
+        "cash": "9999.91",
+        "realized_pnl": "0",
+        "unrealized_pnl": "1",
+        "fees": "0.09",
+        "funding": "0",
+        "drawdown_pct": 0.0,
+        "margin_used": "40",
+    }
+    (held,) = found["positions"]
+    assert {
+        "symbol": "BTC", "strategy": "cross", "side": "short", "qty": "2", "entry_price": "100", "mark_price": "99.5",
+        "unrealized_pnl": "1", "stop_price": "102.5", "protected": True,
+    }.items() <= held.items()  # fmt: skip
+    assert found["protected"] == {"protected": 1, "total": 1}
+    assert found["orders"] == {"open": 2, "unknown": 1}
+    assert set(found["tasks"][0]) == {"name", "state", "restarts", "queue", "when_full", "lag_ms"}
+    assert found["risk"] == [
+        {"limit": "max_order_notional", "value": "0", "max": "5000", "pct_used": 0.0},
+        {"limit": "max_leverage", "value": 0.0199, "max": 3.0, "pct_used": 0.6633},
+    ]
+
+
+def test_the_other_views_are_parts_of_status() -> None:
+    whole = read(views.status(FACTS, books()))
+    assert read(views.balance(FACTS, books())) == whole["account"]
+    assert read(views.positions(books())) == {key: whole[key] for key in ("positions", "protected")}
+    assert read(views.risk(books()))["risk"] == whole["risk"]
+
+
+def test_orders_lists_those_that_still_work() -> None:
+    found = read(views.orders(books()))
+    assert [row["state"] for row in found] == ["open", "submitted"]
+    assert (found[0]["trigger"], found[0]["price"], found[0]["side"]) == ("102.5", None, "buy")
+
+
+@pytest.mark.parametrize(
+    ("facts", "check"),
+    [
+        (replace(FACTS, state="halted"), "state"),
+        (replace(FACTS, journal_error="disk full"), "journal"),
+        (replace(FACTS, progress_age_s=90.0), "progress"),
+        (replace(FACTS, venue=replace(FACTS.venue, connected=False)), "venue"),
+        (replace(FACTS, feed=replace(FACTS.feed, state="failed")), "feed"),
+        (replace(FACTS, tasks=(replace(FACTS.tasks[0], state="waiting"),)), "task feed"),
+    ],
+)
+def test_health_names_what_is_not_well(facts: views.RuntimeFacts, check: str) -> None:
+    assert read(views.health(FACTS, books()))["well"] is True
+    found = read(views.health(facts, books()))
+    assert found["well"] is False
+    assert [row["check"] for row in found["checks"] if not row["ok"]] == [check]
+    assert f"FAIL  {check}" in text.health_text(found)
+
+
+def test_a_position_that_needs_a_stop_and_has_none_is_not_well() -> None:
+    naked = books(covered="1.5")
+    assert read(views.health(FACTS, naked))["well"] is False
+    assert read(views.health(replace(FACTS, stops_expected=frozenset()), naked))["well"] is True
+    assert read(views.status(FACTS, naked))["protected"] == {"protected": 0, "total": 1}
+
+
+def test_before_recovery_nothing_is_invented() -> None:
+    starting = replace(FACTS, state="starting")
+    found = read(views.status(starting, None))
+    assert found.keys() == read(views.status(FACTS, books())).keys()
+    assert (found["account"], found["positions"], found["risk"]) == (None, [], [])
+    assert "equity       -" in text.status_text(found)
+    assert read(views.health(starting, None))["well"] is False
+
+
+def test_status_reads_as_a_page() -> None:
+    page = text.status_text(read(views.status(FACTS, books())))
+    assert page.startswith("demo is running (paper), pid 4711, up 1h 2m, version 0.1.0\n")
+    assert "equity       10,000.91" in page
+    assert "last trade   none yet" in page
+    assert "BTC     cross     short" in page
+    assert "max_leverage" in page
+    assert "\x1b" not in page
+    assert "\x1b[32mrunning\x1b[0m" in text.status_text(read(views.status(FACTS, books())), colour=True)
+    assert text.status_text({"state": "stopped"}) == "stopped"
+
+
+def test_every_text_stands_a_document_that_lacks_everything() -> None:
+    for render in (text.status_text, text.health_text, text.positions_text, text.balance_text, text.risk_text):
+        assert isinstance(render({}), str)
+    assert text.orders_text([]) == "no open order"
+    assert "stop_market" in text.orders_text(read(views.orders(books())))
+
+
+def test_text_of_a_daemon_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; before = set(sys.modules); import tradebot.report.text;"
+        "print(sorted({name.partition('.')[0] for name in set(sys.modules) - before}"
+        " & {'orjson', 'rich', 'typer', 'pydantic', 'decimal', 'dataclasses', 'asyncio', 'inspect', 'datetime'}))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert found.stdout.strip() == "[]"
