@@ -61,6 +61,15 @@ class _Connection(aiosqlite.Connection):
         result: T = await call()
         return result
 
+    async def connect(self) -> None:
+        """Open the file. When that raises, the thread has ended."""
+        try:
+            await self
+        except BaseException:
+            # A thread that reports to a loop already closed would print a traceback.
+            await asyncio.to_thread(self._thread.join)
+            raise
+
 
 class SqliteJournal:
     """Implements ``ports.Journal``. Use ``open``; the caller holds the home's lock."""
@@ -100,7 +109,7 @@ class SqliteJournal:
 
         try:
             connection = _Connection(connector, iter_chunk_size=64)
-            await connection
+            await connection.connect()
         except (sqlite3.Error, OSError, Damaged) as error:
             raise storage_failed(error, path) from error
         return cls(path, clock, connection, *found[0])
@@ -142,6 +151,8 @@ class SqliteJournal:
         """Return at once while few rows are queued, else when the writer has caught up. Raises ``StorageFailed``."""
         while self._last_seq - self._durable > ROOM_ROWS:
             await self.committed(self._durable + 1)
+        if self.failed is not None:
+            raise self.failed
 
     async def rows(self, query: Query) -> list[Row]:
         """Return the durable rows of ``query``, in its order. Raises ``StorageFailed``."""
