@@ -238,3 +238,11 @@ def test_a_million_points_take_16_bytes_each() -> None:
         sink(EquityMark(ts_event=Nanos(START + number * DAY), equity=CASH, is_exposed=False))
     curve = fold.result()["equity_curve"]
     assert sum(column.itemsize * len(column) for column in (curve.ts, curve.units)) == 16_000  # type: ignore[union-attr]
+
+
+def test_a_long_curve_is_written_whole() -> None:
+    fold = ReportFold()
+    for number in range(20_000):
+        fold.add(mark(number, f"{number}.5"))
+    points = orjson.loads(document(fold.result()))["equity_curve"]
+    assert [equity for _, equity in points] == [f"{number}.5" for number in range(20_000)]

@@ -14,6 +14,8 @@ from tradebot.model.time import Nanos, to_ms
 
 _DIGITS = 8
 _UNIT = 10**_DIGITS
+_UNITS_OF_ONE = Decimal(_UNIT)
+_BLOCK = 8192
 
 
 class Curve(Sequence[tuple[int, str]]):
@@ -34,7 +36,7 @@ class Curve(Sequence[tuple[int, str]]):
         if self.ts and self.ts[-1] == ts:
             self.ts.pop()
             self.units.pop()
-        units = round(equity.scaleb(_DIGITS))
+        units = round(equity * _UNITS_OF_ONE)
         try:
             self.units.append(units)
         except OverflowError:
@@ -60,8 +62,14 @@ class Curve(Sequence[tuple[int, str]]):
 
     def json(self) -> bytes:
         """Return ``[[ts_ms,"equity"],...]``."""
-        points = (f'[{to_ms(ts)},"{_plain(units)}"]' for ts, units in zip(self.ts, self.units, strict=True))
-        return f"[{','.join(points)}]".encode()
+        # In blocks: a million points at once would be 100 MB of small strings.
+        text = bytearray(b"[")
+        for first in range(0, len(self), _BLOCK):
+            block = zip(self.ts[first : first + _BLOCK], self.units[first : first + _BLOCK], strict=True)
+            text += b"," if first else b""
+            text += ",".join(f'[{to_ms(ts)},"{_plain(units)}"]' for ts, units in block).encode()
+        text += b"]"
+        return bytes(text)
 
     def __len__(self) -> int:
         return len(self.ts)
