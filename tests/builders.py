@@ -45,6 +45,10 @@ def minute(number: int) -> Nanos:
     return Nanos(number * MINUTE)
 
 
+FIRST = minute(1)
+ONE_HOUR = minute(60)
+
+
 def instrument(
     symbol: str = "BTC", *, tick: str = "0.1", lot: str = "0.001", min_notional: str = "10", max_leverage: int = 40
 ) -> Instrument:
@@ -90,7 +94,7 @@ def signal(
     symbol: str = "BTC",
     strategy: str = "cross",
     close: str | int | Decimal = "100",
-    ts_event: Nanos = minute(1),
+    ts_event: Nanos = FIRST,
     entry_type: OrderType = OrderType.MARKET,
     entry_price: str | None = None,
     stop: str | None = None,
@@ -142,7 +146,7 @@ def order_request(
         side=side,
         type=type_,
         qty=qty(size),
-        ts_event=minute(1),
+        ts_event=FIRST,
         price=None if limit is None else price(limit),
         trigger=None if trigger is None else price(trigger),
         reduce_only=role is not OrderRole.ENTRY,
@@ -159,7 +163,7 @@ def fill_report(
     size: str | Decimal = "1",
     at: str | Decimal = "100",
     fee: str = "0",
-    ts_event: Nanos = minute(1),
+    ts_event: Nanos = FIRST,
 ) -> FillReport:
     """A venue's word that an order traded."""
     return FillReport(
@@ -187,7 +191,7 @@ def fill(
     signal_id: str = "cross-BTC-1",
     role: OrderRole = OrderRole.ENTRY,
     reason: str = "signal",
-    ts_event: Nanos = minute(1),
+    ts_event: Nanos = FIRST,
 ) -> Fill:
     """A booked fill of an entry."""
     return Fill(
@@ -207,14 +211,12 @@ def fill(
     )
 
 
-def canceled(client_order_id: str, reason: str = "venue", ts_event: Nanos = minute(1)) -> OrderCanceled:
+def canceled(client_order_id: str, reason: str = "venue", ts_event: Nanos = FIRST) -> OrderCanceled:
     """A venue's word that it works an order no more."""
     return OrderCanceled(ts_event=ts_event, client_order_id=client_order_id, reason=reason)
 
 
-def funding(
-    amount: str, *, symbol: str = "BTC", is_estimate: bool = False, ts_event: Nanos = minute(60)
-) -> FundingPaid:
+def funding(amount: str, *, symbol: str = "BTC", is_estimate: bool = False, ts_event: Nanos = ONE_HOUR) -> FundingPaid:
     """Funding of one hour; > 0 received."""
     return FundingPaid(
         ts_event=ts_event, symbol=symbol, rate=Decimal("0.0001"), amount=cash(amount), is_estimate=is_estimate
@@ -223,4 +225,4 @@ def funding(
 
 def command(verb: Verb, arguments: Mapping[str, str] | None = None, id_: str = "c1") -> Command:
     """An operator's command."""
-    return Command(id=id_, ts_event=minute(1), verb=verb, arguments=dict(arguments or {}))
+    return Command(id=id_, ts_event=FIRST, verb=verb, arguments=dict(arguments or {}))
