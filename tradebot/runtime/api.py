@@ -5,15 +5,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
+import orjson
+
 from tradebot.control.protocol import Peer
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
+from tradebot.model.money import ZERO, Cash
+from tradebot.pipeline.orders.state import OrdersState
+from tradebot.pipeline.risk.book import RiskState
 from tradebot.report import views
 from tradebot.report.document import document
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
-from tradebot.runtime.logs import log, read_log
+from tradebot.runtime.logs import log, log_file
+from tradebot.runtime.logtail import LEVELS, read_log
 from tradebot.runtime.reading import Standing, reading
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
@@ -21,6 +27,13 @@ from tradebot.store.rows import Query
 
 _READ_ROWS = 500
 _LOG_LINES = 50
+_NOTHING = Cash(ZERO)
+_EMPTY = BookFacts(
+    risk=RiskState(starting_cash=_NOTHING, cash=_NOTHING, peak_equity=_NOTHING),
+    orders=OrdersState(),
+    protection=(),
+    limits=(),
+)
 _VERBS = {
     "pause": Verb.PAUSE,
     "resume": Verb.RESUME,
@@ -37,21 +50,37 @@ class Daemon(Protocol):
     home: Path
     journal: SqliteJournal
 
-    def facts(self) -> RuntimeFacts: ...
+    def facts(self) -> RuntimeFacts:
+        """Return what only the daemon knows."""
+        ...
 
-    def books(self) -> BookFacts | None: ...
+    def books(self) -> BookFacts | None:
+        """Return what the line knows, or ``None`` until it has recovered."""
+        ...
 
-    def standing(self) -> Standing: ...
+    def standing(self) -> Standing:
+        """Return what the journal does not hold."""
+        ...
 
-    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone: ...
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        """Run a command through the line and return its answer once it is durable."""
+        ...
 
-    def halt_at_boot(self) -> None: ...
+    def halt_at_boot(self) -> None:
+        """Halt as soon as recovery is done."""
+        ...
 
-    async def stop(self, *, flatten: bool) -> None: ...
+    async def stop(self, *, flatten: bool) -> None:
+        """Begin the end; with ``flatten`` close all positions first."""
+        ...
 
-    async def reload(self) -> Mapping[str, Json]: ...
+    async def reload(self) -> Mapping[str, Json]:
+        """Read the configuration again and apply what can be."""
+        ...
 
-    async def backup(self) -> Mapping[str, Json]: ...
+    async def backup(self) -> Mapping[str, Json]:
+        """Write a verified copy of the journal."""
+        ...
 
 
 class DaemonApi:
@@ -79,9 +108,9 @@ class DaemonApi:
             return await self._logs(query)
         facts, books = self._daemon.facts(), self._daemon.books()
         if books is None:
-            if view in ("status", "health"):
-                return document(views.starting(facts))
-            raise _not_yet()
+            if view not in ("status", "health"):
+                raise _not_yet()
+            books = _EMPTY
         if view in self._live:
             return document(self._live[view](facts, books))
         return await self._read_journal(view, query)
@@ -124,15 +153,15 @@ class DaemonApi:
         return await asyncio.to_thread(under_way.finish, standing)
 
     async def _logs(self, query: Mapping[str, str]) -> bytes:
-        count = query.get("n", str(_LOG_LINES))
-        if not count.isdigit():
+        count, level = query.get("n", str(_LOG_LINES)), query.get("level", "debug")
+        if not count.isdigit() or len(count) > 6:
             raise UsageError(f"n {count!r} is not a whole number")
-        lines = await asyncio.to_thread(
-            lambda: list(read_log(self._daemon.home, int(count), query.get("level"), query.get("event")))
-        )
-        return "".join(f"{text}\n" for text in lines).encode()
+        if level not in LEVELS:
+            raise UsageError(f"level {level!r} is none of {', '.join(LEVELS)}")
+        path = log_file(self._daemon.home)
+        lines = await asyncio.to_thread(lambda: list(read_log(path, int(count), level, query.get("event"))))
+        return b"".join(orjson.dumps(entry, option=orjson.OPT_APPEND_NEWLINE) for entry in lines)
 
 
 def _not_yet() -> Unavailable:
     return Unavailable("the daemon recovers; only status and halt are heard", mend="ask again in a moment")
-

@@ -8,6 +8,7 @@ from pathlib import Path
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.position import RoundTrip
+from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.report.fold import ReportFold
 from tradebot.report.shapes import Document
@@ -16,7 +17,6 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, parse_series
 from tradebot.runtime.wiring import wire
-from tradebot.pipeline.line import Line
 from tradebot.store.candles import BarFile
 from tradebot.store.repair import repair as repair_file
 

@@ -133,9 +133,7 @@ async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:
     in_force = rows[first:]
     ends = [row.seq for row in in_force[1:]] + [journal.last_seq + 1]
     starts = [anchor] + [row.seq for row in in_force[1:]]
-    return [
-        _Reign(_restored(row.payload), start, end) for row, start, end in zip(in_force, starts, ends, strict=True)
-    ]
+    return [_Reign(_restored(row.payload), start, end) for row, start, end in zip(in_force, starts, ends, strict=True)]
 
 
 def _restored(payload: bytes) -> Loaded:

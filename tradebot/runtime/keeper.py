@@ -1,6 +1,7 @@
 """Takes snapshots between turns, behind the commit of the rows they stand on."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -40,10 +41,8 @@ class Keeper:
         """Keep until cancelled."""
         ready()
         while True:
-            try:
+            with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._period_s)
-            except TimeoutError:
-                pass
             self._due.clear()
             if self._session.turns != self._turns_kept:
                 await self.keep()

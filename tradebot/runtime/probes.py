@@ -3,16 +3,20 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 from tradebot.model.command import Heartbeat
 from tradebot.model.logevent import LogEvent
+from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
+from tradebot.store.upkeep import disk_free_mb
 
 _BEAT_S = 1.0
 _LAG_PERIOD_S = 0.1
+_DISK_PERIOD_S = 5.0
 _LAG_LIMIT_S = 0.25
 _LAG_WINDOW = 600
 
@@ -26,12 +30,18 @@ class Heart:
         runner: LineRunner,
         flush: Callable[[], Awaitable[None]],
         notifier: Notifier,
+        clock: Clock,
         status_line: Callable[[], str],
     ) -> None:
         self._session, self._runner, self._flush = session, runner, flush
-        self._notifier, self._status_line = notifier, status_line
+        self._notifier, self._clock, self._status_line = notifier, clock, status_line
+        self._beat_at: float | None = None
         watchdog_s = notifier.watchdog_s
         self._period_s = _BEAT_S if watchdog_s is None else min(_BEAT_S, watchdog_s / 3)
+
+    def age_s(self, now_s: float) -> float | None:
+        """Return how long ago a heartbeat came through, ``None`` before the first; ``now_s`` is monotonic."""
+        return None if self._beat_at is None else round(now_s - self._beat_at, 3)
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Beat until cancelled."""
@@ -40,6 +50,7 @@ class Heart:
             async with self._runner.gate:
                 await self._runner.run(Heartbeat(ts_event=self._session.market_time))
             await self._flush()
+            self._beat_at = self._clock.monotonic()
             self._notifier.watchdog()
             self._notifier.status(self._status_line())
             await asyncio.sleep(self._period_s)
@@ -67,3 +78,22 @@ class LagProbe:
             self._lags.append(lag_s)
             if lag_s > _LAG_LIMIT_S:
                 log(LogEvent.LOOP_LAGGED, level="warning", lag_ms=round(lag_s * 1e3))
+
+
+class DiskProbe:
+    """Looks at the free disk; when it falls below ``min_free_mb``, ``on_low`` is called once, with what is free."""
+
+    def __init__(self, home: Path, min_free_mb: int, on_low: Callable[[int], Awaitable[None]]) -> None:
+        self._home, self._min_free_mb, self._on_low = home, min_free_mb, on_low
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Look until cancelled."""
+        ready()
+        is_low = False
+        while True:
+            free_mb = disk_free_mb(self._home)
+            if free_mb < self._min_free_mb and not is_low:
+                log(LogEvent.DISK_LOW, level="error", free_mb=free_mb, min_free_mb=self._min_free_mb)
+                await self._on_low(free_mb)
+            is_low = free_mb < self._min_free_mb
+            await asyncio.sleep(_DISK_PERIOD_S)

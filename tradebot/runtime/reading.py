@@ -6,6 +6,7 @@ A reading says which kinds of rows it wants, takes their messages in order of ``
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tradebot.control.when import parse_when
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.money import Cash, Price
@@ -16,7 +17,6 @@ from tradebot.report.fold import ReportFold
 from tradebot.report.tally import By
 from tradebot.report.trades import by_exit, trade_line
 from tradebot.report.why import WhyFold
-from tradebot.control.when import parse_when
 
 _LIMIT = 50
 

@@ -233,4 +233,6 @@ def _strategy_with_defaults(item: object, symbols: object) -> object:
 
 
 def _are_symbols(value: object) -> bool:
-    return isinstance(value, list) and all(isinstance(item, str) and _SYMBOL.fullmatch(item) for item in value)
+    if not isinstance(value, list) or not value:
+        return False
+    return all(isinstance(item, str) and _SYMBOL.fullmatch(item) for item in value) and len(set(value)) == len(value)

@@ -92,6 +92,8 @@ def lay_over(lower: Layer, upper: Layer) -> Layer:
         for key, origin in lower.origins.items()
         if not any(key[:end] in replaced for end in range(1, len(key) + 1))
     }
+    for path in replaced - upper.origins.keys():
+        kept[path] = next((origin for key, origin in upper.origins.items() if key[: len(path)] == path), "")
     return Layer(tree if isinstance(tree, dict) else {}, {**kept, **upper.origins})
 
 
@@ -129,7 +131,8 @@ def refuse_secrets(tree: Mapping[str, object], origins: Mapping[KeyPath, str]) -
 
 
 def _secret_paths(value: object, path: KeyPath) -> list[KeyPath]:
-    if path and str(path[-1]).lower() in _SECRET_KEYS and value != "":
+    name = str(path[-1]).lower() if path else ""
+    if (name in _SECRET_KEYS and value != "") or _HEX_KEY.fullmatch(name):
         return [path]
     if isinstance(value, Mapping):
         return [found for key, item in value.items() for found in _secret_paths(item, (*path, key))]
@@ -142,7 +145,7 @@ def _secret_paths(value: object, path: KeyPath) -> list[KeyPath]:
 
 
 def _is_index(part: str) -> bool:
-    return part.isascii() and part.isdigit()
+    return len(part) <= 6 and part.isascii() and part.isdigit()
 
 
 def _put(tree: dict[str, object], parts: list[str], value: object) -> None:
@@ -196,7 +199,7 @@ def _merged_array(
     refuse: Callable[[KeyPath, str], None],
 ) -> list[object]:
     for key in sorted(upper, key=lambda text: (len(text), text)):
-        index = int(key) if len(key) < 6 else _MOST_ELEMENTS
+        index = int(key)
         if index > len(array) or index >= _MOST_ELEMENTS:
             refuse((*path, index), f"index {key} is beyond the array, which has {len(array)} elements")
             continue

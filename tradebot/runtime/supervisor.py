@@ -1,9 +1,10 @@
 """The one place that creates tasks: named, with readiness, restarted with backoff or fatal by policy."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from tradebot.model.errors import TimedOut
 from tradebot.model.logevent import LogEvent
@@ -61,6 +62,7 @@ class Supervisor:
 
     def __init__(self) -> None:
         self.tasks: list[SupervisedTask] = []
+        self._short: set[asyncio.Task[None]] = set()
         self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     async def start(self, spec: TaskSpec) -> None:
@@ -70,11 +72,8 @@ class Supervisor:
         supervised.task = asyncio.create_task(self._supervise(supervised), name=spec.name)
         ready = asyncio.create_task(supervised.ready.wait())
         try:
-            done, _ = await asyncio.wait(
-                {ready, supervised.task, self._failure},
-                timeout=_START_DEADLINE_S,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
+            waits: set[asyncio.Future[Any]] = {ready, supervised.task, self._failure}
+            done, _ = await asyncio.wait(waits, timeout=_START_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
         if self._failure.done():
@@ -86,6 +85,23 @@ class Supervisor:
     async def failure(self) -> BaseException:
         """Return the first error that no policy mends, when it comes."""
         return await asyncio.shield(self._failure)
+
+    @property
+    def failed(self) -> BaseException | None:
+        """The first error that no policy mends, if it came."""
+        return self._failure.result() if self._failure.done() else None
+
+    def run_once(self, name: str, act: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Run a short task beside the others; its error is fatal."""
+        task = asyncio.create_task(act(), name=name)
+        self._short.add(task)
+        task.add_done_callback(self._short_ended)
+
+    def _short_ended(self, task: asyncio.Task[None]) -> None:
+        self._short.discard(task)
+        error = None if task.cancelled() else task.exception()
+        if error is not None:
+            self.fail(error)
 
     def fail(self, error: BaseException) -> None:
         """Report a fatal error found outside any task."""
