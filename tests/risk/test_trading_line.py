@@ -1,0 +1,322 @@
+"""The laws of trading, on random markets and signals: risk, orders and the simulated venue on one line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.builders import bar, bars_closed, cash, command, instrument, minute, price
+from tradebot.model.command import Command, TradingState, Verb
+from tradebot.model.market import BarsClosed, Message
+from tradebot.model.message import KINDS
+from tradebot.model.money import ZERO
+from tradebot.model.order import Fill, OrderRole, OrderSide, OrderType, PositionSide, SubmitOrders
+from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.signal import Action, Approved, Refused, Signal
+from tradebot.pipeline.line import Line, StageName
+from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.ports import Stage
+from tradebot.venues.simulated.costs import Costs
+from tradebot.venues.simulated.venue import SimulatedVenue
+
+SYMBOLS = ("BTC", "ETH")
+LIMITS = Limits(
+    max_order_notional=cash(3000),
+    max_position_notional=cash(2500),
+    max_exposure_notional=cash(4000),
+    max_leverage=Decimal(3),
+)
+COSTS = Costs(
+    taker_bps=Decimal("4.5"),
+    maker_bps=Decimal("1.5"),
+    slippage_bps=Decimal(1),
+    leverage=5,
+    funding_rate=Decimal("0.0001"),
+)
+
+
+@dataclass(frozen=True)
+class Nothing:
+    """The state of a stage that has none."""
+
+
+class Scripted:
+    """Stands where strategies stand: at each bar it says what the script has for it."""
+
+    STATE = Nothing
+
+    def __init__(self, script: dict[int, list[Signal]]) -> None:
+        self.script = script
+        self.turn = 0
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        return self.script.get(self.turn, []) if isinstance(message, BarsClosed) else ()
+
+    def save(self) -> Nothing:
+        return Nothing()
+
+    def load(self, state: Any) -> None:
+        del state
+
+
+@dataclass
+class Market:
+    """What happens: bars and commands in order, and the signals at each."""
+
+    turns: list[Message]
+    script: dict[int, list[Signal]]
+    size: SizeRule
+
+
+@dataclass
+class Run:
+    """A line on a market, and all that came out of it."""
+
+    market: Market
+    heard: list[Message] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.build()
+
+    def build(self) -> None:
+        self.instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
+        self.risk = RiskStage(self.instruments, cash(10_000), self.market.size, LIMITS)
+        self.orders = OrdersStage(self.instruments)
+        self.venue = SimulatedVenue(self.instruments, COSTS, cash(10_000))
+        self.strategy = Scripted(self.market.script)
+        nothing = Scripted({})
+        stages: dict[StageName, Stage] = {
+            StageName.BARS: nothing,
+            StageName.VENUE: self.venue,
+            StageName.ORDERS: self.orders,
+            StageName.RISK: self.risk,
+            StageName.STRATEGY: self.strategy,
+        }
+        self.line = Line(stages, dict.fromkeys(KINDS.values(), self.heard.append))
+
+    def turn(self, number: int) -> None:
+        self.strategy.turn = number
+        self.line.pump(self.market.turns[number])
+
+    def restart(self) -> None:
+        """Go on in a new process, so to say."""
+        saved = self.risk.save(), self.orders.save(), self.venue.save()
+        self.build()
+        self.risk.load(saved[0])
+        self.orders.load(saved[1])
+        self.venue.load(saved[2])
+        assert (self.risk.save(), self.orders.save()) == saved[:2]
+
+    def of(self, kind: type[Any]) -> list[Any]:
+        return [message for message in self.heard if type(message) is kind]
+
+
+SIZES = st.sampled_from(
+    [
+        SizeRule(SizeKind.QTY, Decimal("7.5")),
+        SizeRule(SizeKind.NOTIONAL, Decimal(2000)),
+        SizeRule(SizeKind.EQUITY_FRACTION, Decimal("0.2")),
+        SizeRule(SizeKind.RISK_FRACTION, Decimal("0.01")),
+        SizeRule(SizeKind.RISK_FRACTION, Decimal("0.3")),
+    ]
+)
+COMMANDS = st.sampled_from(
+    [
+        command(Verb.CLOSE, {"symbol": "BTC", "fraction": "0.5"}),
+        command(Verb.CLOSE, {"symbol": "ETH"}),
+        command(Verb.PAUSE),
+        command(Verb.RESUME),
+        command(Verb.RESUME),
+        command(Verb.HALT, {"flatten": "true"}),
+        command(Verb.STOP, {"flatten": "true"}),
+        command(Verb.CANCEL, {"all": "true"}),
+    ]
+)
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> Market:
+    """Two symbols on a random walk of jumps, with random signals, mostly sensible, and a few commands."""
+    closes = {"BTC": Decimal(100), "ETH": Decimal(50)}
+    turns: list[Message] = []
+    script: dict[int, list[Signal]] = {}
+    counts = dict.fromkeys(SYMBOLS, 0)
+    for number in range(1, draw(st.integers(5, 40))):
+        if draw(st.integers(0, 9)) == 0:
+            turns.append(draw(COMMANDS))
+        for symbol in SYMBOLS:
+            opened = closes[symbol] + draw(st.integers(-2, 2))
+            close = max(Decimal(5), opened + draw(st.integers(-8, 8)))
+            high = max(opened, close) + draw(st.integers(0, 3))
+            low = min(opened, close) - draw(st.integers(0, 3))
+            closes[symbol] = close
+            turns.append(
+                bars_closed(
+                    bar(number * 20, close, symbol=symbol, open_=max(opened, 1), high=high, low=max(low, Decimal(1)))
+                )
+            )
+            said = []
+            for _ in range(draw(st.integers(0, 2))):
+                counts[symbol] += 1
+                said.append(draw(signals(symbol, counts[symbol], close, number)))
+            script[len(turns) - 1] = said
+    return Market(turns, script, draw(SIZES))
+
+
+@st.composite
+def signals(draw: st.DrawFn, symbol: str, count: int, close: Decimal, number: int) -> Signal:
+    side = draw(st.sampled_from(PositionSide))
+    action = draw(st.sampled_from([Action.ENTER, Action.ENTER, Action.EXIT]))
+    strategy = draw(st.sampled_from(["cross", "cross", "cross", "break"]))
+    kind = draw(st.sampled_from([OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET]))
+    shift = side.sign * (-2 if kind is OrderType.LIMIT else 2)
+    entry = None if kind is OrderType.MARKET else price(close + shift)
+    stop = draw(st.sampled_from([None, 4, 4, Decimal("7.3")]))
+    target = draw(st.sampled_from([None, 6, Decimal("9.1")]))
+    return Signal(
+        id=f"{strategy}-{symbol}-{count}",
+        ts_event=minute(number * 20),
+        strategy=strategy,
+        symbol=symbol,
+        action=action,
+        side=side,
+        close=price(close),
+        entry_type=kind,
+        entry_price=entry,
+        stop=None if stop is None else price(max(close - side.sign * stop, Decimal(1))),
+        target=None if target is None else price(max(close + side.sign * target, Decimal(1))),
+        fraction=draw(st.sampled_from([Decimal(1), Decimal("0.5"), Decimal("0.01")])),
+    )
+
+
+@given(markets())
+@settings(max_examples=80, deadline=None)
+def test_the_laws_of_money_and_orders_hold_after_every_turn(market: Market) -> None:
+    run = Run(market)
+    for number in range(len(market.turns)):
+        run.turn(number)
+        book = run.risk.save()
+        account = run.venue.account()
+        assert book.equity == account.equity
+        assert book.cash == account.cash == book.starting_cash + book.realized - book.fees + book.funding
+        assert {s: p.qty for s, p in book.positions.items()} == {s: h.qty for s, h in run.orders.save().held.items()}
+        for position in run.orders.protection():
+            assert position.stop_price is None or position.is_full
+    decided = run.of(Approved) + run.of(Refused)
+    assert len([d for d in decided if not d.signal.id.startswith("manual")]) == len(run.of(Signal)) == book.signals
+    assert len(run.of(Refused)) == book.refused
+
+
+@given(markets())
+@settings(max_examples=50, deadline=None)
+def test_round_trips_and_open_positions_add_up_to_the_ledger(market: Market) -> None:
+    run = Run(market)
+    for number in range(len(market.turns)):
+        run.turn(number)
+    book, trips = run.risk.save(), run.of(RoundTrip)
+    positions = list(book.positions.values())
+    assert sum((t.gross_pnl for t in trips), ZERO) + sum((p.realized for p in positions), ZERO) == book.realized
+    assert sum((t.fees for t in trips), ZERO) + sum((p.fees for p in positions), ZERO) == book.fees
+    assert sum((t.funding for t in trips), ZERO) + sum((p.funding for p in positions), ZERO) == book.funding
+    assert book.fees == sum((f.fee for f in run.of(Fill)), ZERO)
+    assert book.funding == sum((f.amount for f in run.of(FundingPaid)), ZERO)
+    for trip in trips:
+        assert trip.net_pnl == trip.gross_pnl - trip.fees + trip.funding
+        assert trip.mae >= max(ZERO, -trip.gross_pnl)
+        assert trip.mfe >= max(ZERO, trip.gross_pnl)
+
+
+@given(markets())
+@settings(max_examples=50, deadline=None)
+def test_no_order_fills_past_its_size_and_no_id_is_used_twice(market: Market) -> None:
+    run = Run(market)
+    for number in range(len(market.turns)):
+        run.turn(number)
+    requests = [request for submit in run.of(SubmitOrders) for request in submit.orders]
+    asked = {request.client_order_id: request for request in requests}
+    assert len(asked) == len(requests)
+    filled: dict[str, Decimal] = {}
+    for fill in run.of(Fill):
+        filled[fill.client_order_id] = filled.get(fill.client_order_id, ZERO) + fill.qty
+    for name, amount in filled.items():
+        assert name.startswith("liquidation") or amount <= asked[name].qty
+
+
+@given(markets())
+@settings(max_examples=50, deadline=None)
+def test_no_entry_is_larger_than_its_limits_and_none_is_made_while_trading_is_stopped(market: Market) -> None:
+    run = Run(market)
+    for number in range(len(market.turns)):
+        state = run.risk.save()
+        if isinstance(market.turns[number], Command):
+            run.turn(number)
+            continue
+        seen = len(run.heard)
+        run.turn(number)
+        for message in run.heard[seen:]:
+            if isinstance(message, Approved) and message.signal.action is Action.ENTER:
+                assert state.trading_state is TradingState.RUNNING
+                assert message.qty * message.signal.close <= 2500
+        for use in run.risk.limits_view():
+            if use.limit == "max_order_notional":
+                assert use.value <= use.max
+
+
+@given(markets(), st.data())
+@settings(max_examples=50, deadline=None)
+def test_a_run_restarted_anywhere_is_the_run_that_was_not(market: Market, data: st.DataObject) -> None:
+    straight, broken = Run(market), Run(market)
+    cuts = data.draw(st.sets(st.integers(0, len(market.turns) - 1), max_size=4))
+    for number in range(len(market.turns)):
+        straight.turn(number)
+        if number in cuts:
+            broken.restart()
+        broken.turn(number)
+    assert broken.heard == straight.heard
+    assert broken.risk.save() == straight.risk.save()
+    assert broken.orders.save() == straight.orders.save()
+
+
+@given(markets())
+@settings(max_examples=30, deadline=None)
+def test_the_curve_has_one_point_a_closing_time_and_the_last_is_pending(market: Market) -> None:
+    run = Run(market)
+    equity: dict[int, Decimal] = {}
+    for number, message in enumerate(market.turns):
+        run.turn(number)
+        if isinstance(message, BarsClosed):
+            equity[message.ts_event] = run.risk.save().equity
+    marks = run.of(EquityMark)
+    pending = run.risk.save().pending_equity
+    assert pending is not None
+    assert [mark.ts_event for mark in [*marks[1:], pending]] == list(equity)
+    assert all(abs(mark.equity - equity[mark.ts_event]) <= Decimal("1e-8") for mark in marks[1:])
+    assert (marks[0].ts_event, marks[0].equity) == (min(equity) - bar().timeframe, 10_000)
+
+
+def test_a_flatten_leaves_nothing_open_and_lets_nothing_in() -> None:
+    enter = Signal(
+        id="cross-BTC-1",
+        ts_event=minute(1),
+        strategy="cross",
+        symbol="BTC",
+        action=Action.ENTER,
+        side=PositionSide.LONG,
+        close=price(100),
+        stop=price(90),
+    )
+    turns: list[Message] = [bars_closed(bar(n)) for n in range(1, 4)]
+    turns.insert(2, command(Verb.HALT, {"flatten": "true"}))
+    run = Run(Market(turns, {0: [enter]}, SizeRule(SizeKind.NOTIONAL, Decimal(1000))))
+    for number in range(4):
+        run.turn(number)
+    assert run.risk.is_flat
+    (trip,) = run.of(RoundTrip)
+    assert trip.exit_reason == "manual"
+    assert [f.side for f in run.of(Fill)] == [OrderSide.BUY, OrderSide.SELL]
+    assert [f.role for f in run.of(Fill)] == [OrderRole.ENTRY, OrderRole.EXIT]
