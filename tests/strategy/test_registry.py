@@ -69,6 +69,10 @@ def test_a_changed_file_is_seen_at_once_and_has_another_digest(tmp_path):
     assert source_digest(kind, tmp_path) != old_digest
 
 
+def test_a_table_of_constants_may_stand_in_the_class(tmp_path):
+    load_strategy(write(tmp_path, GOOD + "\n    WEIGHTS = {'a': 1}"), tmp_path)
+
+
 def test_two_files_of_one_name_are_two_modules(tmp_path):
     (tmp_path / "other").mkdir()
     first = load_strategy(write(tmp_path, GOOD), tmp_path)
@@ -118,6 +122,10 @@ def test_a_kind_that_is_not_there_is_said_with_what_there_is(tmp_path, kind, sai
         ("Mine = 3", r"there is no class Mine\n  mend: name a class of the file: mine.py:ClassName"),
         ("class Mine: pass", r"mine.py:1: Mine has no class Params"),
         ("class Mine:\n    class Params: pass", r"Mine has a Params that is no pydantic model"),
+        (
+            GOOD + "\n    closes = []",
+            r"keeps the list 'closes' in the class.*\n  mend: make it in __init__: self.closes",
+        ),
         (GOOD.replace("def on_bar", "def on_bars"), r"mine.py:5: Mine has no method on_bar"),
         (GOOD.replace("def on_bar", "async def on_bar"), r"Mine.on_bar is async"),
         (GOOD.replace("(self, bar, position)", "(self, bar)"), r"Mine.on_bar does not take \(bar, position\)"),

@@ -285,6 +285,15 @@ def test_a_reason_is_the_same_in_every_run():
     assert len(said) == 300
 
 
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise ValueError("no words")
+
+
+def test_an_error_that_cannot_be_told_is_told_by_its_type():
+    assert reason_of(fails(Unspeakable())).startswith("raised Unspeakable at test_strategy_stage.py:")
+
+
 def test_an_operator_s_interrupt_is_not_a_strategy_s_failure():
     with pytest.raises(KeyboardInterrupt):
         run(stage(spec(say=fails(KeyboardInterrupt()))), [turn(bar(0))])

@@ -116,6 +116,11 @@ def test_a_field_that_cannot_be_kept_is_named(value, said):
         freeze(Keeper(x=1, y=value))
 
 
+def test_a_number_too_long_for_text_is_refused():
+    with pytest.raises(StrategyError, match="thousands of digits"):
+        freeze(Keeper(y=1 << 20_000))
+
+
 def test_a_socket_is_named_with_a_mend():
     with socket.socket() as kept, pytest.raises(StrategyError) as caught:
         freeze(Keeper(y=kept))

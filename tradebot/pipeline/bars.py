@@ -168,6 +168,7 @@ class _Series:
         self._held.clear()
         for builder in self._builders:
             builder.add(finest, closed)
+        # Alone it needs no sorting, and mostly it is.
         if len(closed) > 1:
             closed.sort(key=_longest_then_oldest_first)
         return BarsClosed(self._symbol, finest.ts_event, tuple(closed))
@@ -242,12 +243,13 @@ class _Builder:
 
     def add(self, part: Bar, closed: list[Bar]) -> None:
         """Take in a finer bar and append what closed with it, the older first."""
-        if self._is_open and part.ts_event - part.timeframe >= self.ts_end:
+        ts_open = Nanos(part.ts_event - part.timeframe)
+        if self._is_open and ts_open >= self.ts_end:
             self._emit(closed)
         if self._is_open:
             self._extend(part.high, part.low, part.close, part.volume)
         else:
-            self._begin(part.ts_open)
+            self._begin(ts_open)
             self._open, self._high, self._low = part.open, part.high, part.low
             self._close, self._volume = part.close, part.volume
         if part.ts_event >= self.ts_end:

@@ -42,10 +42,8 @@ class DonchianBreakout:
         """Return the exit and the entry of a break."""
         wishes = self._decide(bar.close, position)
         seen = self.seen
-        _push_high(self.entry_highs, seen, bar.high, self.entry)
-        _push_low(self.entry_lows, seen, bar.low, self.entry)
-        _push_high(self.exit_highs, seen, bar.high, self.exit)
-        _push_low(self.exit_lows, seen, bar.low, self.exit)
+        _push(self.entry_highs, self.entry_lows, seen, bar, self.entry)
+        _push(self.exit_highs, self.exit_lows, seen, bar, self.exit)
         self.seen = seen + 1
         return wishes
 
@@ -68,17 +66,17 @@ class DonchianBreakout:
         return close < self.exit_lows[0][1] if side is PositionSide.LONG else close > self.exit_highs[0][1]
 
 
-def _push_high(window: Window, number: int, high: Decimal, length: int) -> None:
-    while window and window[-1][1] <= high:
-        window.pop()
-    window.append((number, high))
-    if window[0][0] <= number - length:
-        window.popleft()
-
-
-def _push_low(window: Window, number: int, low: Decimal, length: int) -> None:
-    while window and window[-1][1] >= low:
-        window.pop()
-    window.append((number, low))
-    if window[0][0] <= number - length:
-        window.popleft()
+def _push(highs: Window, lows: Window, number: int, bar: Bar, length: int) -> None:
+    """Let a bar into both windows, and out of them what is hidden behind it or too old."""
+    high, low = bar.high, bar.low
+    while highs and highs[-1][1] <= high:
+        highs.pop()
+    highs.append((number, high))
+    while lows and lows[-1][1] >= low:
+        lows.pop()
+    lows.append((number, low))
+    oldest = number - length
+    if highs[0][0] <= oldest:
+        highs.popleft()
+    if lows[0][0] <= oldest:
+        lows.popleft()

@@ -3,6 +3,8 @@
 import hashlib
 import inspect
 import sys
+from array import array
+from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -166,6 +168,15 @@ def _check_class(cls: type[Any], path: Path) -> None:
     if not (isinstance(params, type) and issubclass(params, BaseModel)):
         said = "has no class Params" if params is None else "has a Params that is no pydantic model"
         raise ConfigError(f"{cls.__name__} {said}", where=where, mend=_MEND_CLASS)
+    for name, value in vars(cls).items():
+        # In capitals it is a table of constants.
+        if type(value) in (list, dict, set, deque, array) and not name.isupper() and not name.startswith("__"):
+            raise ConfigError(
+                f"{cls.__name__} keeps the {type(value).__name__} {name!r} in the class: all symbols would share it, "
+                "and it would not be saved",
+                where=where,
+                mend=f"make it in __init__: self.{name} = ..., or name it in capitals when it never changes",
+            )
     on_bar = getattr(cls, "on_bar", None)
     if not inspect.isfunction(on_bar):
         raise ConfigError(f"{cls.__name__} has no method on_bar", where=where, mend=_MEND_CLASS)

@@ -297,11 +297,14 @@ def _make(spec: StrategySpec) -> Strategy:
 
 def _told(error: BaseException, strategy: Strategy | None) -> str:
     """Say what was raised and where: in the strategy's own file where it passed there."""
-    said = f"raised {type(error).__name__}: {error}" if str(error) else f"raised {type(error).__name__}"
+    try:
+        words = str(error)
+    except Exception:  # it is the strategy's own class, and may fail like the rest of it
+        words = ""
+    said = f"raised {type(error).__name__}" + (f": {words}" if words else "")
     places = _places(error.__traceback__)
-    if strategy is not None:
-        own = type(strategy).on_bar.__code__.co_filename
-        places = [place for place in places if place[0] == own] or places
+    code = getattr(getattr(type(strategy), "on_bar", None), "__code__", None)
+    places = [place for place in places if code is not None and place[0] == code.co_filename] or places
     if not places:
         return said
     file, line = places[-1]

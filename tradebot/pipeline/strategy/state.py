@@ -18,7 +18,11 @@ from pydantic import BaseModel
 from tradebot.model.errors import StrategyError
 
 _MEND = "keep only int, float, str, bool, None, Decimal, list, tuple, dict, deque or array in fields"
+_NO_NUMBER = "keep None where there is no number"
+_ONE_FIELD = "keep it in one field"
 _DEPTH = 50
+# Python reads and writes no longer integers in decimal.
+_BITS = 10_000
 
 
 def freeze(strategy: object) -> str:
@@ -59,27 +63,35 @@ class _Writer:
 
     def write(self, value: Any, path: str, depth: int = 0) -> Any:
         kind = type(value)
-        if value is None or kind in (bool, int, str):
+        if value is None or kind in (bool, str):
             return value
-        if kind is float:
-            if not math.isfinite(value):
-                self._refuse(path, f"with the value {value!r}", "keep None where there is no number")
-            return value
-        if kind is Decimal:
-            if not value.is_finite():
-                self._refuse(path, f"with the value {value}", "keep None where there is no number")
-            return {"decimal": str(value)}
-        write = _CONTAINERS.get(kind)
-        if write is None:
+        write = _NUMBERS.get(kind)
+        if write is not None:
+            return write(self, value, path)
+        write_all = _CONTAINERS.get(kind)
+        if write_all is None:
             self._refuse(path, f"of type {kind.__name__}", _MEND)
         # Empty tuples are one object to Python wherever they come up; they cannot change, so it is no matter.
         if kind is not tuple and self._seen.setdefault(id(value), path) != path:
-            self._refuse(
-                path, f"that is the same {kind.__name__} as field {self._seen[id(value)]!r}", "keep it in one field"
-            )
+            self._refuse(path, f"that is the same {kind.__name__} as field {self._seen[id(value)]!r}", _ONE_FIELD)
         if depth > _DEPTH:
             self._refuse(path, f"nested more than {_DEPTH} deep", "keep it flat")
-        return write(self, value, path, depth + 1)
+        return write_all(self, value, path, depth + 1)
+
+    def _int(self, value: int, path: str) -> Any:
+        if value.bit_length() > _BITS:
+            self._refuse(path, "with a number of thousands of digits", "keep smaller numbers")
+        return value
+
+    def _float(self, value: float, path: str) -> Any:
+        if not math.isfinite(value):
+            self._refuse(path, f"with the value {value!r}", _NO_NUMBER)
+        return value
+
+    def _decimal(self, value: Decimal, path: str) -> Any:
+        if not value.is_finite():
+            self._refuse(path, f"with the value {value}", _NO_NUMBER)
+        return {"decimal": str(value)}
 
     def _list(self, value: list[Any], path: str, depth: int) -> Any:
         return [self.write(item, f"{path}[{i}]", depth) for i, item in enumerate(value)]
@@ -111,6 +123,11 @@ class _Writer:
         raise StrategyError(f"strategy {self._owner} keeps field '{path}' {what}, which cannot be saved", mend=mend)
 
 
+_NUMBERS: dict[type, Callable[[_Writer, Any, str], Any]] = {
+    int: _Writer._int,
+    float: _Writer._float,
+    Decimal: _Writer._decimal,
+}
 _CONTAINERS: dict[type, Callable[[_Writer, Any, str, int], Any]] = {
     list: _Writer._list,
     tuple: _Writer._tuple,
