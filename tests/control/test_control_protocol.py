@@ -3,7 +3,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.control.protocol import CODES, MAX_SOCKET_PATH, error_document, error_from, find_socket, socket_path
@@ -32,6 +32,7 @@ def test_a_subclass_stands_before_its_base_in_the_table() -> None:
         assert not any(issubclass(later.error, code.error) for later in CODES[index + 1 :])
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_any_other_body_is_unreadable_and_never_a_crash(body: bytes) -> None:
     assert isinstance(error_from(500, body), Unreadable | TradebotError)

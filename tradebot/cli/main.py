@@ -20,10 +20,8 @@ _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 
 def main() -> int:
     """Run the command line of this process and return its exit code."""
-    words = sys.argv[1:]
-    if "--debug" not in words:
-        sys.excepthook = _say_internal_error
-    return run(words, os.environ)
+    sys.excepthook = _say_internal_error
+    return run(sys.argv[1:], os.environ)
 
 
 def run(words: Sequence[str], environ: Mapping[str, str]) -> int:
@@ -91,6 +89,8 @@ def _say_internal_error(kind: type[BaseException], error: BaseException, trace: 
     # Nothing may follow this: the exit code of a hook is always 1.
     last = traceback.extract_tb(trace)[-1:]
     where = f"{last[0].filename}:{last[0].lineno}" if last else ""
+    if "--debug" in sys.argv:
+        traceback.print_exception(kind, error, trace)
     words = InvariantError(f"internal error: {kind.__name__}: {error}", where=where, mend="run it again with --debug")
     sys.stderr.write(error_text(words))
     sys.stderr.flush()

@@ -17,13 +17,14 @@ START_TIMEOUT_S = 60.0
 ERROR_FILE = "daemon.err"
 _POLL_S = 0.05
 _LAST_LINES = 20
+_ERROR_PREFIX = "error: "
 
 
 class ChildFailed(TradebotError):
     """The daemon ended while it came up; its own words and exit code are passed on."""
 
-    def __init__(self, exit_code: int, words: str, where: Path) -> None:
-        super().__init__(words or f"the daemon ended at once with exit code {exit_code}", where=str(where))
+    def __init__(self, exit_code: int, words: str) -> None:
+        super().__init__(words or f"the daemon ended at once with exit code {exit_code}")
         self.exit_code = exit_code  # type: ignore[misc]  # that of the child, not of a class
 
 
@@ -59,7 +60,7 @@ def await_running(
             return status
         code = child.poll()
         if code is not None:
-            raise ChildFailed(code if code > 0 else 1, last_words(home), home)
+            raise ChildFailed(code if code > 0 else 1, last_words(home))
         if time.monotonic() >= deadline:
             mend = "it is left to go on; look at: tradebot status, tradebot logs"
             raise TimedOut(f"the daemon did not come up within {timeout:g} s", where=str(home), mend=mend)
@@ -76,12 +77,13 @@ def read_status(home: Path, environ: Mapping[str, str], timeout: float = 5.0) ->
 
 
 def last_words(home: Path) -> str:
-    """Return the last lines the daemon of ``home`` wrote to its terminal, without our own error prefix."""
+    """Return the error with which the daemon of ``home`` ended, else the last lines it wrote."""
     try:
         text = (home / "logs" / ERROR_FILE).read_text(errors="replace")
     except OSError:
         return ""
-    return "\n".join(text.strip().splitlines()[-_LAST_LINES:]).removeprefix("error: ")
+    error = text.strip().rpartition(_ERROR_PREFIX)[2]
+    return "\n".join(error.splitlines()[-_LAST_LINES:])
 
 
 def words_of(pid: int) -> list[str]:

@@ -1,0 +1,37 @@
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from tradebot.cli.reference import cli_page
+from tradebot.cli.table import COMMANDS, GLOBALS, GROUPS, Command
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
+PROMISED = """
+init, doctor, strategies, new-strategy, start, stop, restart, reload, status, ps, health, logs, pause, resume,
+reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk, report, trades, backtest,
+config check, config show, state verify, state backup, state restore, state reset
+"""
+
+
+def test_every_promised_command_is_there() -> None:
+    assert {command.name for command in COMMANDS} == {name.strip() for name in PROMISED.split(",")}
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_every_command_has_a_function_and_a_group(command: Command) -> None:
+    module, _, function = command.run.partition(":")
+    assert callable(getattr(import_module(f"tradebot.cli.{module}"), function))
+    assert command.group in GROUPS
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_no_two_options_of_a_command_share_a_name(command: Command) -> None:
+    names = [name for option in (*command.options, *GLOBALS) for name in (option.name, option.short) if name]
+    keys = [option.key for option in (*command.options, *GLOBALS)] + [argument.key for argument in command.arguments]
+    assert len(names) == len(set(names))
+    assert len(keys) == len(set(keys))
+
+
+def test_the_reference_page_is_fresh() -> None:
+    assert PAGE.read_text() == cli_page(), "write it anew with: make docs"
