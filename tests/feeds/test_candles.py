@@ -7,14 +7,14 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.model.errors import ConfigError, DataError
 from tradebot.model.market import Bar
 from tradebot.model.time import from_ms, parse_timeframe
-from tradebot.store.candles import BarFile, check_files, parse_data_spec, read_funding
-from tradebot.store.columns import CHUNK_BYTES
+from tradebot.store.candles import BarFile, bar_fault, check_files, parse_data_spec, read_funding
+from tradebot.store.columns import CHUNK_BYTES, RowFault, parse_row
 
 M5 = parse_timeframe("5m")
 STEP_MS = 300_000
@@ -126,8 +126,8 @@ BAD_ROWS = {
     "close below low": ("600000,10,12,9,8,5", "close 8 is outside"),
     "inconsistent past float": ("600000,10,10,9,10.00000000000000000001,5", "close 10.0"),
     "absurdly large": ("600000,10,1e400,9,11,5", "too large"),
-    "foreign digits": ("600000,10,1\N{ARABIC-INDIC DIGIT TWO},9,11,5", "0xd9"),
-    "bad utf-8": (b"600000,10,12,9,11,\xff\xfe", "0xff"),
+    "foreign digits": ("600000,10,1\N{ARABIC-INDIC DIGIT TWO},9,11,5", "plain numbers"),
+    "bad utf-8": (b"600000,10,12,9,11,\xff\xfe", "plain numbers"),
     "nul bytes": (b"\0\0\0\0\0\0\0\0", "1 columns"),
     "garbage": ("x" * 5_000, "1 columns"),
     "endless line": ("x" * 1_000_000, "longer than"),
@@ -165,6 +165,38 @@ def test_two_lines_of_wrong_width_do_not_make_up_for_each_other(path: Path) -> N
     with pytest.raises(DataError, match="5 columns") as refused:
         bar_file(path, csv(row(0), f"{STEP_MS},10,12,9,11", f"5,{2 * STEP_MS},10,12,9,11,5")).check()
     assert refused.value.where == f"{path}:3"
+
+
+def test_a_broken_line_is_not_read_as_one(path: Path) -> None:
+    with pytest.raises(DataError, match="3 columns") as refused:
+        bar_file(path, csv(row(0), row(1).replace(",9", "\n9"))).check()
+    assert refused.value.where == f"{path}:3"
+
+
+@given(st.lists(st.tuples(st.integers(0, 200), st.sampled_from(",\n.-e019 \r_N\xff")), max_size=2), st.booleans())
+@settings(max_examples=300)
+def test_reading_whole_batches_judges_as_reading_line_by_line(
+    tmp_path_factory: pytest.TempPathFactory, edits: list[tuple[int, str]], insert: bool
+) -> None:
+    body = "\n".join([*(row(n) for n in range(5)), ""])
+    for place, character in edits:
+        body = body[:place] + character + body[place + (not insert) :]
+    path = tmp_path_factory.getbasetemp() / "edited.csv"
+    source = bar_file(path, f"{HEADER}\n{body}".encode("latin-1"))
+    wrong, last = None, None
+    for line, text in enumerate(body.removesuffix("\n").split("\n"), 2):
+        try:
+            ts, numbers = parse_row(text, 6)
+            wrong = bar_fault(ts, numbers, last, M5)
+        except RowFault as fault:
+            wrong = str(fault)
+        if wrong is not None:
+            with pytest.raises(DataError) as refused:
+                source.check()
+            assert refused.value.where == f"{path}:{line}"
+            return
+        last = ts
+    assert [bar.ts_open for bar in source][-1] == from_ms(last)
 
 
 @pytest.mark.parametrize(

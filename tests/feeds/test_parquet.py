@@ -55,6 +55,13 @@ def test_a_bad_row_is_refused_with_its_number(tmp_path: Path, bad: float | None)
     assert BarFile(mended.path, "BTC", M1).check().missing == 1
 
 
+def test_of_several_bad_rows_the_first_is_named(tmp_path: Path) -> None:
+    source = parquet(tmp_path / "x.parquet", close=[11.0, 100.0, None] + [11.0] * 7)
+    with pytest.raises(DataError, match="close 100") as refused:
+        source.check()
+    assert refused.value.where.endswith("x.parquet:2")
+
+
 def test_wrong_columns_and_single_precision_are_refused(tmp_path: Path) -> None:
     pq.write_table(pa.table({"ts_ms": [0], "open": [1.0]}), tmp_path / "few.parquet")
     with pytest.raises(DataError, match="has no column high, low, close, volume"):

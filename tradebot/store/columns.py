@@ -6,8 +6,9 @@ it read again line by line, to name the line and what is wrong with it.
 
 import gzip
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import partial
 from io import BufferedReader
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -51,7 +52,13 @@ def read_batches(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[B
         yield from read_parquet(path, header, skip)
         return
     for line, text in text_chunks(path, header, skip):
-        yield _batch(path, line, text, header)
+        try:
+            batch = _split(line, text, len(header))
+        except (ValueError, ArithmeticError):
+            rows = enumerate(text.removesuffix("\n").split("\n"), line)
+            yield from row_by_row(path, ((number, partial(parse_row, row, len(header))) for number, row in rows))
+        else:
+            yield batch
 
 
 def count_rows(path: Path, header: Sequence[str]) -> int:
@@ -80,7 +87,7 @@ def ends_with_newline(path: Path) -> bool:
 def text_chunks(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[tuple[int, str]]:
     """Give the text after the header and ``skip`` lines as whole lines, each chunk with its first line's number.
 
-    Raises ``DataError`` on a wrong header, a line without end, bytes that are no text, or a cut-off gzip file.
+    Raises ``DataError`` on a wrong header, a line without end, or a cut-off gzip file.
     """
     with _open(path) as file:
         tail = _after_header(path, file, header)
@@ -91,7 +98,8 @@ def text_chunks(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[tu
                 skip -= lines
             else:
                 rest = data.split(b"\n", skip)[skip] if skip else data
-                yield line + skip, _decode(path, line + skip, rest)
+                # Any byte is a character of latin-1; those that are not ASCII are refused with the row they stand in.
+                yield line + skip, rest.decode("latin-1")
                 skip = 0
             line += lines
     if skip:
@@ -120,13 +128,34 @@ def parse_row(text: str, width: int) -> tuple[int, list[Decimal]]:
         raise RowFault("the line is empty")
     if len(fields) != width:
         raise RowFault(f"{len(fields)} columns instead of {width} in {quoted(text)}")
-    if "_" in text or not text.isascii():
+    if not _is_plain(text):
         raise RowFault(f"{quoted(text)} is not made of plain numbers")
     try:
         ts = int(fields[0])
     except ValueError:
         raise RowFault(f"ts_ms {quoted(fields[0])} is not a whole number of milliseconds") from None
     return ts, [_number(field) for field in fields[1:]]
+
+
+def row_by_row(path: Path, rows: Iterable[tuple[int, Callable[[], tuple[int, list[Decimal]]]]]) -> Iterator[Batch]:
+    """Give the rows before the first whose reading raises ``RowFault`` as one batch; raise ``DataError`` for that one.
+
+    The rows before come first, so that of several bad lines it is the first that is named.
+    """
+    read: list[tuple[int, list[Decimal]]] = []
+    first, what = 0, ""
+    for number, reading in rows:
+        first = first or number
+        try:
+            read.append(reading())
+        except RowFault as fault:
+            what = str(fault)
+            break
+    if read:
+        columns = [list(column) for column in zip(*(numbers for _, numbers in read), strict=True)]
+        yield Batch(first, [ts for ts, _ in read], columns)
+    if what:
+        fail(path, first + len(read), what)
 
 
 def check_header(path: Path, first: str, header: Sequence[str]) -> None:
@@ -148,6 +177,11 @@ def quoted(text: str) -> str:
     return repr(text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + "...")
 
 
+def _is_plain(text: str) -> bool:
+    # int and Decimal would read 1_000 and the digits of every script.
+    return text.isascii() and "_" not in text
+
+
 def _number(field: str) -> Decimal:
     try:
         return Decimal(field)
@@ -155,28 +189,14 @@ def _number(field: str) -> Decimal:
         raise RowFault(f"{quoted(field)} is not a number") from None
 
 
-def _batch(path: Path, line: int, text: str, header: Sequence[str]) -> Batch:
-    width = len(header)
-    try:
-        return _split(line, text, width)
-    except (ValueError, ArithmeticError):
-        rows = []
-        for number, row in enumerate(text.splitlines(), line):
-            try:
-                rows.append(parse_row(row, width))
-            except RowFault as fault:
-                fail(path, number, str(fault))
-        return Batch(line, [ts for ts, _ in rows], [[numbers[i] for _, numbers in rows] for i in range(width - 1)])
-
-
 def _split(line: int, text: str, width: int) -> Batch:
-    # The line end stays with the last field, where int and Decimal strip it: one in any other column, or a
-    # last column without one, shows a line of the wrong width.
+    # Line ends stay with the field before them, where int and Decimal strip them. When each of the last
+    # column's fields has one and no other field has, every line has the right width.
     fields = text.replace("\n", "\n,").split(",")
     fields.pop()
     last = fields[width - 1 :: width]
-    rows = len(last)
-    if len(fields) != rows * width or "".join(last).count("\n") != rows or "_" in text:
+    rows = text.count("\n")
+    if len(fields) != rows * width or "".join(last).count("\n") != rows or not _is_plain(text):
         raise ValueError
     columns = [fields[i::width] for i in range(1, width - 1)]
     # The prices of neighbouring bars repeat: each is converted once. The last column seldom repeats.
@@ -240,11 +260,3 @@ def _line_blocks(path: Path, file: _ByteReader, line: int, tail: bytes) -> Itera
         tail += chunk
     if tail:
         yield tail + b"\n"
-
-
-def _decode(path: Path, line: int, data: bytes) -> str:
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError as error:
-        number = line + data.count(b"\n", 0, error.start)
-        fail(path, number, f"byte 0x{data[error.start]:02x} does not belong into a table of numbers")

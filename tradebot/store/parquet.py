@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tradebot.model.errors import ConfigError, DataError
 from tradebot.model.money import from_float
-from tradebot.store.columns import Batch, RowFault, fail, parse_row
+from tradebot.store.columns import Batch, RowFault, parse_row, row_by_row
 
 _BATCH_ROWS = 4_096
 
@@ -16,17 +17,12 @@ def read_parquet(path: Path, header: Sequence[str], skip: int) -> Iterator[Batch
     """Give the rows of the columns ``header`` after the first ``skip``; see ``columns.read_batches``."""
     for row, cells in parquet_cells(path, header, skip):
         try:
-            yield Batch(
-                row, [_whole(value) for value in cells[0]], [[_decimal(v) for v in column] for column in cells[1:]]
-            )
+            batch = Batch(row, list(map(_whole, cells[0])), [list(map(_decimal, column)) for column in cells[1:]])
         except RowFault:
-            for number, values in enumerate(zip(*cells, strict=True), row):
-                try:
-                    _whole(values[0])
-                    for value in values[1:]:
-                        _decimal(value)
-                except RowFault as fault:
-                    fail(path, number, str(fault))
+            rows = enumerate(zip(*cells, strict=True), row)
+            yield from row_by_row(path, ((number, partial(_row, values)) for number, values in rows))
+        else:
+            yield batch
 
 
 def count_parquet(path: Path, header: Sequence[str]) -> int:
@@ -97,6 +93,10 @@ def _open(path: Path, header: Sequence[str]) -> Any:
 def _is_narrow(type_name: str) -> bool:
     # The shortest text of a widened float32 is not what was written: 0.1 would become 0.10000000149011612.
     return type_name in {"float", "halffloat"}
+
+
+def _row(values: tuple[object, ...]) -> tuple[int, list[Decimal]]:
+    return _whole(values[0]), [_decimal(value) for value in values[1:]]
 
 
 def _whole(value: object) -> int:
