@@ -11,13 +11,16 @@ from hypothesis import strategies as st
 
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty, book_fee
-from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide
+from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide, PositionSide
 from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import DAY, HOUR, Nanos
 from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.report.curve import Curve
 from tradebot.report.document import document
 from tradebot.report.fold import ReportFold
 from tradebot.report.tally import By
+from tradebot.report.trades import equity_csv
 
 START = 1_767_225_600_000_000_000  # 2026-01-01
 CASH = Cash(Decimal(10_000))
@@ -246,3 +249,45 @@ def test_a_long_curve_is_written_whole() -> None:
         fold.add(mark(number, f"{number}.5"))
     points = orjson.loads(document(fold.result()))["equity_curve"]
     assert [equity for _, equity in points] == [f"{number}.5" for number in range(20_000)]
+
+
+def test_a_curve_is_a_sequence_of_points() -> None:
+    curve = Curve()
+    for number in range(5):
+        curve.append(Nanos(number * 1_000_000), Decimal(number))
+    assert curve[-1] == (4, "4")
+    assert curve[1:3] == [(1, "1"), (2, "2")]
+    assert list(equity_csv(curve))[1:3] == ["0,0\n", "1,1\n"]
+    assert curve.equity_at(-1) is None
+
+
+def test_a_window_that_has_not_begun_starts_from_the_newest_point() -> None:
+    found = report([mark(0, "1"), mark(1, "2")], since=100, pending=mark(2, "3"))
+    assert (found["starting_equity"], found["ending_equity"], len(found["equity_curve"])) == ("3", "3", 1)
+    early = report([mark(0, "1"), mark(1, "2")], until=1, pending=mark(2, "3"))
+    assert early["ending_equity"] == "2"
+
+
+def test_signals_are_those_that_became_orders_and_those_refused() -> None:
+    assert ReportFold().run_counts(10, 0.5) == {
+        "bars": 10, "wall_s": 0.5, "bars_per_s": 20.0, "orders": 0, "signals": 0, "refused": 0,
+    }  # fmt: skip
+    assert ReportFold().run_counts(10, 0.0)["bars_per_s"] is None
+
+
+def test_what_is_no_json_is_refused() -> None:
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        document(object())  # type: ignore[arg-type]
+
+
+def test_counts_are_of_the_window() -> None:
+    wish = Signal(
+        id="s", ts_event=Nanos(START), strategy="cross", symbol="BTC", action=Action.ENTER, side=PositionSide.LONG,
+        close=Price(Decimal(1)),
+    )  # fmt: skip
+    fold = ReportFold(since=Nanos(START + HOUR))
+    for hour in range(3):
+        fold.add(Approved(ts_event=Nanos(START + hour * HOUR), signal=wish, qty=Qty(Decimal(1))))
+    fold.add(Refused(ts_event=Nanos(START + HOUR), signal=wish, gate="paused"))
+    counts = fold.run_counts(10, 0.5)
+    assert (counts["orders"], counts["refused"], counts["signals"]) == (2, 1, 3)

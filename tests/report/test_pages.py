@@ -4,6 +4,7 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,3 +104,19 @@ def test_cells_of_any_kind_stay_on_their_line() -> None:
     assert [table.moment(value) for value in [None, 10**30, 0]] == ["-", str(10**30), "1970-01-01 00:00:00"]
     assert table.signed("0.00", True) == "0.00"
     assert table.signed("-1.00", True) == "\x1b[31m-1.00\x1b[0m"
+
+
+def test_a_curve_of_many_points_is_thinned_to_its_extremes() -> None:
+    values = [1000 + (number * 7919) % 500 for number in range(100_000)]
+    values[77_777], values[5] = 1, 5000
+    svg = equity_svg([[number, str(value)] for number, value in enumerate(values)])
+    points = re.search(r'points="([^"]*)"', svg)
+    assert points is not None
+    heights = [float(point.split(",")[1]) for point in points[1].split()]
+    assert (len(heights) <= 1000, min(heights), max(heights)) == (True, 10.0, 250.0)
+
+
+def test_a_curve_that_is_none_is_refused_or_left_out() -> None:
+    assert equity_svg("nonsense") == equity_svg(None) == "<p>No curve yet.</p>"
+    with pytest.raises(ValueError, match="ts_ms"):
+        equity_svg([["x"], [1, 2]])

@@ -182,6 +182,25 @@ def test_status_reads_as_a_page() -> None:
     assert text.status_text({"state": "stopped"}) == "stopped"
 
 
+def test_status_shows_the_last_decision_and_what_is_wrong() -> None:
+    document_ = read(views.status(FACTS, books(covered="1")))
+    document_["last_signal"] = {
+        "ts": 1_767_225_600_000, "strategy": "cross", "symbol": "BTC", "action": "enter", "side": "long",
+        "outcome": "refused", "gate": "paused",
+    }  # fmt: skip
+    document_["last_trade"] = {
+        "exit_ts": 1_767_225_600_000, "strategy": "cross", "symbol": "BTC", "side": "long", "exit_reason": "stop",
+        "net_pnl": "-12.345",
+    }  # fmt: skip
+    document_ |= {"errors_last_hour": 2, "venue": {**document_["venue"], "connected": False}}
+    page = text.status_text(document_, colour=True)
+    assert "2026-01-01 00:00:00 cross BTC enter long refused (paused)" in page
+    assert "cross BTC long stop \x1b[31m-12.3" in page
+    assert "\x1b[31m0 of 1\x1b[0m" in page
+    assert "\x1b[31mnot connected\x1b[0m" in page
+    assert "\x1b[31m2\x1b[0m in the last hour" in page
+
+
 def test_every_text_stands_a_document_that_lacks_everything() -> None:
     for render in (text.status_text, text.health_text, text.positions_text, text.balance_text, text.risk_text):
         assert isinstance(render({}), str)
