@@ -441,3 +441,19 @@ def test_strategies_and_symbols_that_a_state_does_not_know_start_afresh():
     run(old, [turn(bar(0))])
     new.load(old.save())
     assert [(each.strategy, each.asked) for each in new.save().askers] == [("b", 0), ("a", 0)]
+
+
+def test_a_strategy_with_other_parameters_starts_afresh_but_keeps_its_position_and_ids():
+    def crossing(slow: int, timeframe: Timeframe = M5) -> StrategyStage:
+        return stage(spec(factory=lambda: SmaCross(SmaCross.Params(fast=1, slow=slow)), timeframe=timeframe))
+
+    old, same, other, coarser = crossing(2), crossing(2), crossing(3), crossing(2, M15)
+    run(old, [turn(bar(n, close)) for n, close in enumerate(["3", "2", "9"])])
+    run(old, [holds(LONG)])
+    for each in (same, other, coarser):
+        each.load(old.save())
+    saved = [each.save().askers[0] for each in (old, same, other, coarser)]
+    assert [each.asked for each in saved] == [3, 3, 0, 0]
+    assert [each.signals for each in saved] == [1, 1, 1, 1]
+    assert all(each.position is not None for each in saved)
+    assert saved[0] == saved[1]

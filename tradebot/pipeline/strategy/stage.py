@@ -15,7 +15,7 @@ from tradebot.model.signal import Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.patterns import atr
 from tradebot.pipeline.strategy.base import Strategy, StrategySpec
-from tradebot.pipeline.strategy.state import freeze, thaw
+from tradebot.pipeline.strategy.state import freeze, origin, thaw
 from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
 
 BLOCKED_AFTER_S = 5
@@ -29,10 +29,15 @@ class StrategyBlocked(BaseException):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskerState:
-    """One strategy on one symbol: the signals and bars so far, and its fields as JSON unless disabled."""
+    """One strategy on one symbol: the signals and bars so far, and its fields as JSON unless disabled.
+
+    ``origin`` is that of the fresh object: fields of another timeframe or other parameters are not taken over.
+    """
 
     strategy: str
     symbol: str
+    timeframe: Timeframe
+    origin: str
     signals: int
     asked: int
     position: Position | None
@@ -81,6 +86,7 @@ class _Asker:
     symbol: str
     instrument: Instrument
     object: Strategy
+    origin: str
     atr: _Atr | None
     signals: int = 0
     asked: int = 0
@@ -135,7 +141,7 @@ class StrategyStage:
             if average is None:
                 average = _Atr(spec.stop.n, atr.new_state(spec.stop.n))
                 averages.append(average)
-        asker = _Asker(spec, symbol, instrument, _make(spec), average)
+        asker = _Asker(spec, symbol, instrument, *_make(spec), average)
         plan.askers.append(asker)
         self._askers[spec.name, symbol] = asker
 
@@ -217,7 +223,7 @@ class StrategyStage:
         self.disabled.pop(strategy, None)
         self._unfit.pop(strategy, None)
         for asker in self._of(strategy):
-            asker.object = _make(asker.spec)
+            asker.object, asker.origin = _make(asker.spec)
             asker.is_disabled = False
             asker.asked = 0
 
@@ -242,6 +248,8 @@ class StrategyStage:
         return AskerState(
             strategy=asker.spec.name,
             symbol=asker.symbol,
+            timeframe=asker.spec.timeframe,
+            origin=asker.origin,
             signals=asker.signals,
             asked=asker.asked,
             position=asker.position,
@@ -249,17 +257,19 @@ class StrategyStage:
         )
 
     def load(self, state: StrategyState) -> None:
-        """Become what ``save`` saw; strategies and symbols it did not know start afresh."""
+        """Become what ``save`` saw; what it did not know, or knew with other parameters, starts afresh."""
         self.disabled = dict(state.disabled)
         self._unfit = dict(state.unfit)
         for saved in state.askers:
             asker = self._askers.get((saved.strategy, saved.symbol))
             if asker is None:
                 continue
-            asker.signals, asker.asked, asker.position = saved.signals, saved.asked, saved.position
+            asker.signals, asker.position = saved.signals, saved.position
             asker.is_disabled = saved.strategy in self.disabled
-            asker.object = _make(asker.spec)
-            if saved.fields is not None:
+            asker.object, asker.origin = _make(asker.spec)
+            is_same = saved.origin == asker.origin and saved.timeframe == asker.spec.timeframe
+            asker.asked = saved.asked if is_same else 0
+            if saved.fields is not None and is_same:
                 thaw(asker.object, saved.fields)
         for known in state.atrs:
             plan = self._plans.get(known.symbol, _Plan())
@@ -282,17 +292,19 @@ def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Sign
     return signals
 
 
-def _make(spec: StrategySpec) -> Strategy:
+def _make(spec: StrategySpec) -> tuple[Strategy, str]:
+    """Return a fresh object and its origin; it must be one that can be saved and restored."""
     try:
         strategy = spec.factory()
         thaw(spec.factory(), freeze(strategy))
+        made = strategy, origin(strategy)
     except StrategyError as error:
         raise ConfigError(error.what, where=f"strategy {spec.name}", mend=error.mend) from error
     except (Exception, SystemExit) as error:
         raise ConfigError(
             f"it cannot be made: {_told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
         ) from error
-    return strategy
+    return made
 
 
 def _told(error: BaseException, strategy: Strategy | None) -> str:

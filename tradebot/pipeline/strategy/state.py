@@ -5,6 +5,7 @@ as deep as they are; its parameters stay out, for they come from the configurati
 refused by name, as are NaN, infinities, and a container kept twice: it would come back as two.
 """
 
+import hashlib
 import json
 import math
 from array import array
@@ -43,6 +44,12 @@ def thaw(strategy: object, text: str) -> None:
             delattr(strategy, name)
     for name, value in fields.items():
         setattr(strategy, name, value)
+
+
+def origin(strategy: object) -> str:
+    """Return a digest of a fresh ``strategy``: its parameters, and the fields that it begins with."""
+    params = [f"{name}={value.model_dump_json()}" for name, value in _fields(strategy) if isinstance(value, BaseModel)]
+    return hashlib.sha256("\n".join((*params, freeze(strategy))).encode()).hexdigest()
 
 
 def _fields(strategy: object) -> Iterator[tuple[str, Any]]:
