@@ -1,6 +1,5 @@
 """Commands about the daemon as a process."""
 
-import json
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -59,7 +58,7 @@ def ps(context: Context) -> int:
         keys = ("bot", "state", "mode", "uptime_s")
         listed.append({"home": str(running.home), "pid": running.pid, **{key: status.get(key) for key in keys}})
     if context.is_json:
-        context.write(json.dumps(listed))
+        context.write_json(listed)
     elif not listed:
         context.write("no daemon runs")
     else:
@@ -83,7 +82,10 @@ def logs(context: Context) -> int:
         follow=given.flag("follow"),
     )
     for line in lines:
-        context.write(json.dumps(line, ensure_ascii=False) if context.is_json else _log_text(line))
+        if context.is_json:
+            context.write_json(line)
+        else:
+            context.write(_log_text(line))
         sys.stdout.flush()
     return 0
 
@@ -95,7 +97,7 @@ def _start_behind(context: Context, words: list[str], is_live: bool) -> int:
     child = spawn(context.home, [*words, *(["--live"] if is_live else [])])
     status = await_running(child, context.home, context.environ)
     if context.is_json:
-        context.write(json.dumps({"state": status.get("state"), "pid": child.pid, "home": str(context.home)}))
+        context.write_json({"state": status.get("state"), "pid": child.pid, "home": str(context.home)})
     else:
         context.write(f"{status.get('state')}: pid {child.pid}, home {context.home}")
     return 0

@@ -1,6 +1,5 @@
 """Commands before there is a daemon: write, check and show a configuration; know the strategies."""
 
-import json
 import os
 import sys
 from pathlib import Path
@@ -30,7 +29,7 @@ def init(context: Context) -> int:
             answers[question.key] = input(f"{question.text} [{question.default}]: ").strip()
         text = init_text(kind, answers)
     write_init(path, text)
-    context.write(json.dumps({"path": str(path)}) if context.is_json else f"wrote {path}\nnext: tradebot start")
+    _tell_path(context, path, f"wrote {path}\nnext: tradebot start")
     return 0
 
 
@@ -44,7 +43,7 @@ def doctor(context: Context) -> int:
         context.home, lambda: options.load(context.home, context.environ), context.environ, SystemClock()
     )
     if context.is_json:
-        context.write(json.dumps(doctor_document(findings)))
+        context.write_json(doctor_document(findings))
     else:
         from tradebot.cli.tables import show_table
 
@@ -62,7 +61,7 @@ def config_check(context: Context) -> int:
     check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
     files = [str(path) for path in loaded.files]
     if context.is_json:
-        context.write(json.dumps({"ok": True, "config_hash": loaded.config_hash, "files": files}))
+        context.write_json({"ok": True, "config_hash": loaded.config_hash, "files": files})
     else:
         context.write(f"good: {', '.join(files)}  (hash {loaded.config_hash})")
     return 0
@@ -91,7 +90,7 @@ def strategies(context: Context) -> int:
         for kind, cls in BUILT_IN.items()
     ]
     if context.is_json:
-        context.write(json.dumps(listed))
+        context.write_json(listed)
         return 0
     from tradebot.cli.tables import show_table
 
@@ -121,7 +120,7 @@ def new_strategy(context: Context) -> int:
         raise UsageError(f"cannot write: {error.strerror}", where=name, mend="use another folder") from error
     with os.fdopen(handle, "w", encoding="utf-8") as out:
         out.write(template(path.name, _class_name(path.stem)))
-    context.write(json.dumps({"path": str(path.absolute())}) if context.is_json else f"wrote {path}")
+    _tell_path(context, path.absolute(), f"wrote {path}")
     return 0
 
 
@@ -129,3 +128,10 @@ def _class_name(stem: str) -> str:
     words = "".join(char if char.isascii() and char.isalnum() else " " for char in stem).split()
     name = "".join(word[0].upper() + word[1:] for word in words)
     return name if name.isidentifier() else "MyStrategy"
+
+
+def _tell_path(context: Context, path: Path, words: str) -> None:
+    if context.is_json:
+        context.write_json({"path": str(path)})
+    else:
+        context.write(words)

@@ -24,7 +24,7 @@ def verify(context: Context) -> int:
     if context.is_json:
         counts = {"rows": found.rows, "last_seq": found.last_seq}
         counts |= {"snapshots": found.snapshots, "backups": found.backups}
-        context.write(json.dumps({"ok": not problems, **counts, "problems": problems}))
+        context.write_json({"ok": not problems, **counts, "problems": problems})
     elif not problems:
         context.write(f"sound: {found.rows} rows, {found.snapshots} snapshots, {found.backups} backups")
     if problems:
@@ -37,12 +37,15 @@ def backup(context: Context) -> int:
     """Write a verified copy of the journal, through the daemon when it runs."""
     try:
         document = json.loads(client.act(context.socket, "backup", timeout=_BACKUP_TIMEOUT_S))
-        path = str(document.get("path", ""))
     except NotRunning:
         _need_journal(context)
         with _locked(context):
-            path = str(asyncio.run(_backup_stopped(context.home)))
-    context.write(json.dumps({"path": path}) if context.is_json else f"wrote {path}")
+            path = asyncio.run(_backup_stopped(context.home))
+        document = {"file": str(path), "detail": f"verified backup {path}"}
+    if context.is_json:
+        context.write_json(document)
+    else:
+        context.write(str(document.get("detail", "")))
     return 0
 
 
@@ -65,7 +68,10 @@ def reset(context: Context) -> int:
 
 
 def _tell_kept(context: Context, done: str, kept: Path) -> int:
-    context.write(json.dumps({"done": done, "kept": str(kept)}) if context.is_json else f"{done}; kept in {kept}")
+    if context.is_json:
+        context.write_json({"done": done, "kept": str(kept)})
+    else:
+        context.write(f"{done}; kept in {kept}")
     return 0
 
 

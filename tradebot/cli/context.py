@@ -1,5 +1,6 @@
 """What a command knows of its surroundings: the home, the socket, and where to write."""
 
+import json
 import os
 import sys
 from collections.abc import Mapping
@@ -36,6 +37,10 @@ class Context:
     def write(self, text: str) -> None:
         """Write ``text`` as a line."""
         sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+    def write_json(self, value: object) -> None:
+        """Write ``value`` as one line of JSON."""
+        self.write(json.dumps(value, separators=(",", ":")))
 
     def write_bytes(self, body: bytes) -> None:
         """Write ``body`` as it is, ended by a line feed when it holds anything."""

@@ -18,6 +18,8 @@ ERROR_FILE = "daemon.err"
 _POLL_S = 0.05
 _LAST_LINES = 20
 _ERROR_PREFIX = "error: "
+# A boot that failed ends in order: it is stopping before it is gone.
+_NOT_UP = ("starting", "stopping")
 
 
 class ChildFailed(TradebotError):
@@ -56,7 +58,7 @@ def await_running(
     deadline = time.monotonic() + timeout
     while True:
         status = read_status(home, environ)
-        if status is not None and status.get("state") != "starting":
+        if status is not None and status.get("state") not in _NOT_UP:
             return status
         code = child.poll()
         if code is not None:
