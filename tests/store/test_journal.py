@@ -232,6 +232,9 @@ async def test_each_boot_is_counted(tmp_path: Path) -> None:
     for boot in (1, 2, 3):
         async with opened(tmp_path / "journal.db") as journal:
             assert journal.opened.boots == boot
+            await journal.set_meta("boots", str(boot) if boot < 3 else "many")
+    async with opened(tmp_path / "journal.db") as journal:
+        assert journal.opened.boots == 1
 
 
 async def test_a_reader_reads_what_a_stopped_daemon_left(tmp_path: Path) -> None:
@@ -295,11 +298,16 @@ async def test_a_full_disk_fails_all_waiters_and_all_that_comes(tmp_path: Path) 
         assert (journal.last_seq, journal.opened.damage) == (1, ())
 
 
-async def test_a_disk_error_while_reading_fails_the_journal(tmp_path: Path) -> None:
+async def test_a_disk_error_while_reading_fails_the_journal_once(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db") as journal:
-        with pytest.raises(StorageFailed, match="no such table"):
-            await journal.run(lambda connection: connection.execute("SELECT * FROM absent"))
-        assert journal.failed is not None
+        await fill(journal, "bar")
+        told: list[StorageFailed] = []
+        journal.on_failed = told.append
+        reads = [journal.run(lambda connection: connection.execute("SELECT * FROM absent")) for _ in range(2)]
+        outcomes = await asyncio.gather(*reads, return_exceptions=True)
+        assert all("no such table" in str(outcome) for outcome in outcomes)
+        assert told == [journal.failed]
+        await asyncio.wait([journal._writer])
 
 
 async def test_a_payload_that_is_no_bytes_ends_the_writer_and_says_so(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.store.schema import INSERT_ROW, Damaged, connect, connect_reader, is_damage
+from tradebot.store.schema import INSERT_ROW, SQLITE_ERRORS, Damaged, connect, connect_reader, is_damage
 
 GENESIS = bytes(16)
 _HEAD = struct.Struct(">qqH")
@@ -227,7 +227,7 @@ def _copy_what_holds(path: Path, target: sqlite3.Connection) -> int:
                 kept += 1
     except Damaged:
         pass
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if not is_damage(error):
             raise
     if target.in_transaction:

@@ -33,7 +33,16 @@ from tradebot.store.integrity import (
     wal_path,
 )
 from tradebot.store.rows import Query, get_meta, select
-from tradebot.store.schema import INSERT_ROW, PUT_META, Damaged, Row, connect, is_damage, storage_failed
+from tradebot.store.schema import (
+    INSERT_ROW,
+    PUT_META,
+    SQLITE_ERRORS,
+    Damaged,
+    Row,
+    connect,
+    is_damage,
+    storage_failed,
+)
 
 T = TypeVar("T")
 ROOM_ROWS = 8_192
@@ -110,7 +119,7 @@ class SqliteJournal:
         try:
             connection = _Connection(connector, iter_chunk_size=64)
             await connection.connect()
-        except (sqlite3.Error, OSError, Damaged) as error:
+        except (*SQLITE_ERRORS, OSError, Damaged) as error:
             raise storage_failed(error, path) from error
         return cls(path, clock, connection, *found[0])
 
@@ -179,7 +188,7 @@ class SqliteJournal:
             raise self.failed
         try:
             return await self._connection.run(function)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             failure = storage_failed(error, self.path)
             self._fail(failure)
             raise failure from error
@@ -189,10 +198,7 @@ class SqliteJournal:
         self._is_closing = True
         self._wake.set()
         await asyncio.wait([self._writer])
-        try:
-            await self._connection.close()
-        except sqlite3.Error as error:
-            self._fail(storage_failed(error, self.path))
+        await self._connection.close()
 
     async def _write(self) -> None:
         while self.failed is None:
@@ -211,7 +217,7 @@ class SqliteJournal:
         self._flight_done, self._queue_done = self._queue_done, asyncio.get_running_loop().create_future()
         try:
             self._tip = await self._connection.run(partial(_insert, tip=self._tip, batch=batch))
-        except (sqlite3.Error, OSError) as error:
+        except (*SQLITE_ERRORS, OSError) as error:
             self._fail(storage_failed(error, self.path))
             return
         self._durable = self._tip.seq
@@ -264,7 +270,9 @@ def _open_checked(path: Path, verify_from: int, full: bool) -> tuple[sqlite3.Con
         connection, tip, verified = _connect_checked(path, 0, full=False)
     if frames:
         damage.extend(_lost_in_log(connection, path, frames))
-    boots = int(get_meta(connection, "boots") or 0) + 1
+    counted = get_meta(connection, "boots") or ""
+    # Not under the hash chain, and only for people: what is no number counts from the beginning.
+    boots = int(counted) + 1 if counted.isdecimal() else 1
     connection.execute(PUT_META, ("boots", str(boots)))
     opened = Opened(
         last_seq=tip.seq,
@@ -284,7 +292,7 @@ def _connect_checked(path: Path, verify_from: int, full: bool) -> tuple[sqlite3.
         except BaseException:
             connection.close()
             raise
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if is_damage(error):
             raise Damaged(str(error)) from error
         raise

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tradebot.model.message import MARKET
-from tradebot.store.schema import MARKET_KINDS, Row, connect_reader, storage_failed
+from tradebot.store.schema import MARKET_KINDS, SQLITE_ERRORS, Row, connect_reader, storage_failed
 
 _COLUMNS = "seq, kind, ts_event, ts_wall, payload"
 _MARKET = frozenset(cls.kind for cls in MARKET)
@@ -68,7 +68,7 @@ class JournalReader:
         self._path = path
         try:
             self._connection = connect_reader(path)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise storage_failed(error, path) from error
 
     def rows(self, query: Query) -> Iterator[Row]:
@@ -77,14 +77,14 @@ class JournalReader:
             while found := select(self._connection, query):
                 yield from found
                 query = query.after(found[-1])
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise storage_failed(error, self._path) from error
 
     def meta(self, key: str) -> str | None:
         """Return what is kept under ``key``."""
         try:
             return get_meta(self._connection, key)
-        except sqlite3.Error as error:
+        except SQLITE_ERRORS as error:
             raise storage_failed(error, self._path) from error
 
     def close(self) -> None:

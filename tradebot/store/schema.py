@@ -55,6 +55,10 @@ _DAMAGE = frozenset(
 )
 
 
+# SQLite quotes damaged text in its messages, and Python then fails to decode the message.
+SQLITE_ERRORS = (sqlite3.Error, UnicodeDecodeError)
+
+
 class Damaged(Exception):
     """The file is not what was written; ``str`` says where."""
 
@@ -69,7 +73,7 @@ class Row(NamedTuple):
     payload: bytes
 
 
-def is_damage(error: sqlite3.Error) -> bool:
+def is_damage(error: Exception) -> bool:
     """Return whether ``error`` blames the content of the file, not the disk or the system."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR)
     return code & 0xFF in _DAMAGE

@@ -29,7 +29,16 @@ from tradebot.store.integrity import (
     wal_path,
 )
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.schema import INSERT_ROW, MARKET_KINDS, Damaged, connect, connect_reader, is_damage, storage_failed
+from tradebot.store.schema import (
+    INSERT_ROW,
+    MARKET_KINDS,
+    SQLITE_ERRORS,
+    Damaged,
+    connect,
+    connect_reader,
+    is_damage,
+    storage_failed,
+)
 from tradebot.store.snapshot import NAMES, peek_snapshots
 
 JOURNAL_NAME = "journal.db"
@@ -79,7 +88,7 @@ async def backup(journal: SqliteJournal, keep: int = KEPT_BACKUPS) -> Path:
     try:
         await _copy(journal, unfinished, last)
         await asyncio.to_thread(_finish_backup, unfinished, final, last)
-    except (sqlite3.Error, OSError, Damaged) as error:
+    except (*SQLITE_ERRORS, OSError, Damaged) as error:
         raise storage_failed(error, final) from error
     finally:
         for leftover in (unfinished, wal_path(unfinished)):
@@ -222,7 +231,7 @@ def _verify_file(path: Path, problems: list[str]) -> tuple[int, int]:
         problems.append(str(error))
     except Damaged as error:
         problems.append(f"{path}: {error}")
-    except sqlite3.Error as error:
+    except SQLITE_ERRORS as error:
         if not is_damage(error):
             raise storage_failed(error, path) from error
         problems.append(f"{path}: {error}")
