@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -23,7 +23,7 @@ def read_log(
     *,
     follow: bool = False,
     wait: Callable[[float], object] = time.sleep,
-) -> Iterator[dict[str, object]]:
+) -> Generator[dict[str, object], None, None]:
     """Give the newest ``n`` lines that pass, oldest first; with ``follow`` also each one to come, without end.
 
     ``level`` is the least level; ``event`` a name, or its beginning up to a dot. Lines that are no log
@@ -33,16 +33,19 @@ def read_log(
         raise ValueError(f"level {level!r} is none of {', '.join(LEVELS)}")
     wanted = _Filter(LEVELS.index(level), event)
     tail = _Tail(path)
-    found = deque(wanted.passing(tail.read()), maxlen=max(n, 0))
-    for older in _rotated(path):
-        # Files that cannot hold one of the newest n are not read.
-        if len(found) >= n:
-            break
-        found.extendleft(reversed(deque(wanted.passing(_lines_of(older)), maxlen=n - len(found))))
-    yield from found
-    while follow:
-        yield from wanted.passing(tail.read())
-        wait(_POLL_S)
+    try:
+        found = deque(wanted.passing(tail.read()), maxlen=max(n, 0))
+        for older in _rotated(path):
+            # Files that cannot hold one of the newest n are not read.
+            if len(found) >= n:
+                break
+            found.extendleft(reversed(deque(wanted.passing(_lines_of(older)), maxlen=n - len(found))))
+        yield from found
+        while follow:
+            yield from wanted.passing(tail.read())
+            wait(_POLL_S)
+    finally:
+        tail.close()
 
 
 class _Filter:
@@ -86,8 +89,14 @@ class _Tail:
                 return
             # What was written between the last read and the rotation.
             yield from self._new_lines(self._file)
+            self.close()
+            self._rest = b""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file is not None:
             self._file.close()
-            self._file, self._rest = None, b""
+            self._file = None
 
     def _new_lines(self, file: BinaryIO) -> Iterator[bytes]:
         for line in file:

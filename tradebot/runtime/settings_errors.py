@@ -112,7 +112,7 @@ def _found(item: Mapping[str, Any], model: type[BaseModel], tree: object) -> Fou
         case "extra_forbidden":
             return Found(path, "unknown key", did_you_mean(name, owner.model_fields if owner is not None else ()))
         case "missing":
-            return Found(path, "is missing", f"add {name}: {field.description}" if field else f"add {name}")
+            return Found(path, "is missing", f"add {name}: {field.description}" if field and field.description else f"add {name}")
         case "literal_error":
             known = re.findall(r"'([^']*)'", item["ctx"]["expected"])
             return Found(path, f"{echo(value)} is none of {', '.join(known)}", did_you_mean(value, known))

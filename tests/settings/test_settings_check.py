@@ -1,0 +1,189 @@
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from tradebot.model.order import PositionSide
+from tradebot.model.time import parse_timeframe
+from tradebot.pipeline.risk.limits import SizeKind
+from tradebot.pipeline.strategy.base import AtrStop, RTarget
+from tradebot.runtime.settings import Loaded, build_specs, check_settings, load_settings
+from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
+from tradebot.runtime.settings_check import find_problems
+from tradebot.runtime.settings_reload import reload_diff
+
+
+def load(folder: Path, rest: str = "", *, symbols: str = '"BTC"', data: str = "", **overrides: object) -> Loaded:
+    (folder / "bars.csv").touch()
+    feed = f'kind = "replay"\ndata = [{data}]' if data else 'kind = "generated"'
+    strategy = "" if "[[strategy]]" in rest else '[[strategy]]\nkind = "sma_cross"\n'
+    file = folder / "bot.toml"
+    file.write_text(f"[bot]\nsymbols = [{symbols}]\n[feed]\n{feed}\n{strategy}{rest}")
+    dotted = {key.replace("__", "."): value for key, value in overrides.items()}
+    return load_settings(home=folder, config_files=[file], environ={}, overrides=dotted)
+
+
+def told(loaded: Loaded) -> list[tuple[str, str]]:
+    return [(problem.key, problem.what) for problem in find_problems(loaded)]
+
+
+def test_the_shipped_profiles_fit_together() -> None:
+    for profile in ("demo", "replay"):
+        loaded = load_settings(home=Path("/nowhere"), profile=profile, environ={})
+        check_settings(loaded)
+        assert build_specs(loaded)
+
+
+def test_a_symbol_without_data_is_refused(tmp_path: Path) -> None:
+    loaded = load(tmp_path, symbols='"BTC", "ETH"', data='"BTC:5m=bars.csv"', strategy__0__symbols=["BTC"])
+    assert told(loaded) == [("bot.symbols", "ETH has no data")]
+    assert find_problems(loaded)[0].where.endswith("bot.toml:2")
+
+
+def test_files_must_be_there_and_once_for_each_series(tmp_path: Path) -> None:
+    data = '"BTC:5m=bars.csv", "BTC:5m=bars.csv", "BTC:1h=none.csv", "BTC:1d=."'
+    assert told(load(tmp_path, data=data)) == [
+        ("feed.data.1", "BTC:5m is given twice"),
+        ("feed.data.2", f"{tmp_path}/none.csv: no such file"),
+        ("feed.data.3", f"{tmp_path}: is not a regular file"),
+    ]
+
+
+def test_funding_is_for_known_symbols_and_once(tmp_path: Path) -> None:
+    loaded = load(tmp_path, '[venue]\nfunding = ["BTC=bars.csv", "DOGE=bars.csv", "BTC=bars.csv"]\n')
+    assert told(loaded) == [
+        ("venue.funding.1", "DOGE is not in bot.symbols"),
+        ("venue.funding.2", "BTC is given twice"),
+    ]
+
+
+def test_names_symbols_and_instruments_are_unique_or_known(tmp_path: Path) -> None:
+    strategy = '[[strategy]]\nkind = "sma_cross"\n'
+    rest = f'{strategy}{strategy}symbols = ["ETC"]\n' + '[[instrument]]\nsymbol = "BTC"\n' * 2
+    assert told(load(tmp_path, rest, symbols='"BTC", "ETH"')) == [
+        ("strategy.1.symbols", "ETC is not in bot.symbols"),
+        ("strategy.1.name", 'a second strategy is named "sma_cross"'),
+        ("instrument.1.symbol", "a second instrument is for BTC"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "timeframe", "expected"),
+    [
+        ('"BTC:5m=bars.csv"', None, "5m"),
+        ('"BTC:1h=bars.csv", "BTC:5m=bars.csv"', None, "5m"),
+        ('"BTC:5m=bars.csv"', "1h", "1h"),
+        ('"BTC:1d=bars.csv"', "1w", "1w"),
+    ],
+)
+def test_a_timeframe_is_the_finest_unless_named(
+    tmp_path: Path, data: str, timeframe: str | None, expected: str
+) -> None:
+    overrides = {} if timeframe is None else {"strategy__0__timeframe": timeframe}
+    loaded = load(tmp_path, data=data, **overrides)
+    assert build_specs(loaded)[0].timeframe == parse_timeframe(expected)
+    assert told(loaded) == []
+
+
+def test_the_default_timeframe_fits_all_symbols(tmp_path: Path) -> None:
+    data = '"BTC:1m=bars.csv", "BTC:5m=bars.csv", "ETH:5m=bars.csv"'
+    loaded = load(tmp_path, symbols='"BTC", "ETH"', data=data)
+    assert build_specs(loaded)[0].timeframe == parse_timeframe("5m")
+
+
+@pytest.mark.parametrize("timeframe", ["7m", "1m"])
+def test_a_timeframe_that_cannot_be_built_is_refused(tmp_path: Path, timeframe: str) -> None:
+    loaded = load(tmp_path, data='"BTC:5m=bars.csv"', strategy__0__timeframe=timeframe)
+    assert told(loaded) == [("strategy.0.timeframe", f"bars of {timeframe} cannot be built for BTC from 5m")]
+
+
+def test_no_common_timeframe_is_said(tmp_path: Path) -> None:
+    loaded = load(tmp_path, symbols='"BTC", "ETH"', data='"BTC:3m=bars.csv", "ETH:5m=bars.csv"')
+    assert told(loaded) == [("strategy.0.timeframe", "no timeframe fits all of BTC, ETH")]
+
+
+def test_risk_fraction_needs_a_stop_and_other_sizes_do_not(tmp_path: Path) -> None:
+    loaded = load(tmp_path, strategy__0__stop="none")
+    assert [key for key, _ in told(loaded)] == ["strategy.0.stop"]
+    size = {"kind": "notional", "notional": 5}
+    assert told(load(tmp_path, strategy__0__stop="none", risk__size=size)) == []
+
+
+def test_parameters_of_a_strategy_are_checked_with_their_lines(tmp_path: Path) -> None:
+    loaded = load(tmp_path, '[[strategy]]\nkind = "sma_cross"\nfast = 0\nslwo = 3\ndirectoin = "long"\n')
+    found = {problem.key: problem for problem in find_problems(loaded)}
+    assert found["strategy.0.fast"].where.endswith("bot.toml:7")
+    assert found["strategy.0.slwo"].mend == "did you mean slow?"
+    assert found["strategy.0.directoin"].mend == "did you mean direction?"
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ("", "Mine"),
+        ("def broken(:\n", "own.py:1"),
+        ("raise RuntimeError('no')\n", "no"),
+    ],
+)
+def test_a_strategy_file_that_cannot_be_used_is_a_problem_of_its_key(tmp_path: Path, body: str, text: str) -> None:
+    (tmp_path / "own.py").write_text(body)
+    loaded = load(tmp_path, '[[strategy]]\nkind = "own.py:Mine"\n')
+    (problem,) = find_problems(loaded)
+    assert problem.key == "strategy.0.kind"
+    assert text in problem.what
+    assert problem.where.endswith("bot.toml:6")
+
+
+def test_live_needs_both_words(tmp_path: Path) -> None:
+    loaded = load(tmp_path)
+    assert [problem.key for problem in find_problems(loaded, is_live=True)] == ["bot.mode"]
+
+
+def test_live_needs_a_stop_and_money_limits(tmp_path: Path) -> None:
+    loaded = load(tmp_path, strategy__0__stop="none", risk__size={"kind": "qty", "qty": 1})
+    settings = loaded.settings.model_copy(update={"bot": loaded.settings.bot.model_copy(update={"mode": "live"})})
+    live = Loaded(settings, "", (), (), {})
+    assert {problem.key for problem in find_problems(live, is_live=True)} == {
+        "strategy.0.stop",
+        "risk.max_order_notional",
+        "risk.max_position_notional",
+        "risk.max_exposure_notional",
+    }
+
+
+def test_specs_carry_what_was_configured(tmp_path: Path) -> None:
+    rest = (
+        '[[strategy]]\nkind = "sma_cross"\nfast = 3\nslow = 9\ndirection = "long"\n'
+        'stop = { kind = "atr", n = 5, mult = 1.5 }\ntarget = { kind = "r", r = 3 }\n'
+    )
+    (spec,) = build_specs(load(tmp_path, rest))
+    assert spec.stop == AtrStop(5, Decimal("1.5"))
+    assert spec.target == RTarget(Decimal(3))
+    assert not spec.direction.allows(PositionSide.SHORT)
+    assert spec.factory() is not spec.factory()
+
+
+def test_sizes_limits_costs_and_instruments_are_built_from_settings(tmp_path: Path) -> None:
+    rest = (
+        '[risk]\nmax_leverage = 3\nsize = { kind = "qty", qty = "0.5" }\n'
+        '[venue]\nlatency_ms = 2\n[[instrument]]\nsymbol = "BTC"\ntick = "0.1"\n'
+    )
+    settings = load(tmp_path, rest, symbols='"BTC", "ETH"').settings
+    assert (build_size(settings.risk).kind, build_size(settings.risk).value) == (SizeKind.QTY, Decimal("0.5"))
+    assert build_limits(settings.risk).max_leverage == 3
+    assert build_costs(settings.venue).latency == 2_000_000
+    assert build_instruments(settings)["BTC"].tick == Decimal("0.1")
+    assert build_instruments(settings)["ETH"].tick == Decimal("1e-8")
+
+
+def test_a_reload_applies_logs_and_tighter_limits_and_refuses_the_rest(tmp_path: Path) -> None:
+    old = load(tmp_path, risk__max_leverage=3).settings
+    new = load(
+        tmp_path, risk__max_leverage=2, risk__max_order_notional=5, log__level="debug", venue__leverage=9
+    ).settings
+    diff = reload_diff(old, new)
+    assert diff.applicable == ("log.level", "risk.max_leverage", "risk.max_order_notional")
+    assert diff.refused == {"venue.leverage": "needs a restart"}
+    assert reload_diff(new, old).refused.keys() == {"risk.max_leverage", "risk.max_order_notional", "venue.leverage"}
+    assert "risk.max_leverage" in reload_diff(new, old, is_halted=True).applicable
+    assert reload_diff(old, old) == ((), {})
