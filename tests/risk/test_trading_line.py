@@ -205,8 +205,10 @@ def test_the_laws_of_money_and_orders_hold_after_every_turn(market: Market) -> N
         assert book.equity == account.equity
         assert book.cash == account.cash == book.starting_cash + book.realized - book.fees + book.funding
         assert {s: p.qty for s, p in book.positions.items()} == {s: h.qty for s, h in run.orders.save().held.items()}
+        asked = {d.signal.id: d.signal for d in run.of(Approved)}
         for position in run.orders.protection():
-            assert position.stop_price is None or position.is_full
+            has_stop = asked[run.orders.save().held[position.symbol].signal_id].stop is not None
+            assert position.is_full is has_stop
     decided = run.of(Approved) + run.of(Refused)
     assert len([d for d in decided if not d.signal.id.startswith("manual")]) == len(run.of(Signal)) == book.signals
     assert len(run.of(Refused)) == book.refused

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Cash, Price, Qty
@@ -70,6 +71,8 @@ class Sizing:
                 return equity * value / price
             case SizeKind.RISK_FRACTION:
                 return equity * value / _distance(signal)
+            case _ as never:  # pragma: no cover - mypy shows that it cannot be
+                assert_never(never)
 
     def _cut(self, qty: Qty, price: Price, instrument: Instrument, equity: Cash, exposure: Cash) -> Sized | Stopped:
         cuts: tuple[Cut, ...] = ()

@@ -1,6 +1,7 @@
 """The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.model.command import Command, Heartbeat
@@ -86,6 +87,11 @@ class RiskStage:
         self._curve.load(state)
         self._desk.load(state)
         self._market_ts = state.market_ts
+
+    def set_limits(self, limits: Limits) -> None:
+        """Hold all later signals against ``limits``."""
+        self.limits = limits
+        self._desk.sizing = replace(self._desk.sizing, limits=limits)
 
     @property
     def is_flat(self) -> bool:
