@@ -249,6 +249,8 @@ async def test_a_reader_reads_what_a_stopped_daemon_left(tmp_path: Path) -> None
             assert reader.meta("data") == "x"
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 reader._connection.execute("DELETE FROM rows")
+        async with opened(tmp_path / name, full=True) as journal:
+            assert (journal.last_seq, journal.opened.damage) == (3, ())
 
 
 def test_a_reader_of_nothing_or_of_garbage_says_so(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ async def test_a_mutated_file_gives_a_beginning_and_a_report(tmp_path: Path, dat
     path.write_bytes(raw)
     rows, damage = await read(path, full=True)
     assert rows == expected()[: len(rows)]
-    assert len(rows) == ROWS or damage or not raw
+    assert len(rows) == ROWS or damage
     if damage:
         assert list((home / "backups").glob("quarantine-*/journal.db*"))
         assert (home / "backups" / "quarantine-1" / "journal.db").read_bytes() == raw
@@ -150,7 +150,7 @@ async def test_a_log_whose_journal_is_gone_is_put_aside(tmp_path: Path) -> None:
     path.unlink()
     rows, damage = await read(path)
     assert rows == []
-    assert "the journal is gone or empty" in damage[0]
+    assert "gone while its write-ahead log is there" in damage[0]
 
 
 async def test_a_row_changed_behind_our_back_ends_what_is_kept(tmp_path: Path) -> None:

@@ -114,10 +114,10 @@ def test_a_lock_that_is_no_plain_file_of_ours_is_refused(tmp_path: Path, make) -
 def test_a_network_file_system_is_seen_by_its_deepest_mount(tmp_path: Path) -> None:
     mounts = tmp_path / "mounts"
     mounts.write_text(
-        f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path}/a\\040b nfs4 rw 0 0\n/dev/b {tmp_path}/a\\040b/local ext4 rw 0 0\n"
+        f"/dev/a / ext4 rw 0 0\nserver:/x {tmp_path}/ä\\040b nfs4 rw 0 0\n/dev/b {tmp_path}/ä\\040b/local ext4 rw 0 0\n"
     )
-    assert is_network_fs(tmp_path / "a b" / "home", mounts)
-    assert not is_network_fs(tmp_path / "a b" / "local" / "home", mounts)
+    assert is_network_fs(tmp_path / "ä b" / "home", mounts)
+    assert not is_network_fs(tmp_path / "ä b" / "local" / "home", mounts)
     assert not is_network_fs(tmp_path, mounts)
     assert not is_network_fs(tmp_path, tmp_path / "none")
     assert not is_network_fs(Path("/proc"))

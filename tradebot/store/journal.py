@@ -261,8 +261,9 @@ def _open_checked(path: Path, verify_from: int, full: bool) -> tuple[sqlite3.Con
         damage.append(f"a salvage that was cut short was finished; the old journal is in {quarantine}")
     frames = commit_frames(wal_path(path))
     try:
-        if frames and (not path.exists() or path.stat().st_size == 0):
-            raise Damaged("the journal is gone or empty, but its write-ahead log is there")
+        is_lost = path.stat().st_size == 0 if path.exists() else frames > 0
+        if is_lost:
+            raise Damaged("the journal is empty, or gone while its write-ahead log is there")
         connection, tip, verified = _connect_checked(path, verify_from, full)
     except Damaged as error:
         damage.append(str(salvage(path, str(error))))

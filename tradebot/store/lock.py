@@ -7,12 +7,15 @@ then lock a new one while the first still holds the old.
 import errno
 import fcntl
 import os
+import re
 import stat
 from pathlib import Path
 
 from tradebot.model.errors import LockHeld, NotPermitted, StorageFailed
 
 LOCK_NAME = "tradebot.lock"
+# A space, a tab, a newline or a backslash in a mount point.
+_ESCAPED = re.compile(r"\\(040|011|012|134)")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # fmt: off
 _NETWORK_TYPES = frozenset(
@@ -112,7 +115,7 @@ def is_network_fs(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     found, found_type = Path("/"), ""
     for line in lines:
         _, point, kind, *_ = line.split(" ")
-        place = Path(point.encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        place = Path(_ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), point))
         # Of two mounts on one point, the later one is seen.
         if resolved.is_relative_to(place) and len(place.parts) >= len(found.parts):
             found, found_type = place, kind
