@@ -1,7 +1,7 @@
 """Every sentence of the rules of trading on bars, one market at a time."""
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal as D
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import REMEMBERED_IDS, SimulatedVenue
 
+D = Decimal
 MINUTE = 60 * NANOS_PER_S
 START = 400_000 * HOUR
 BUY, SELL = OrderSide.BUY, OrderSide.SELL

@@ -34,7 +34,7 @@ class Holding:
     long as cash and all cushions together are not below 0.
     """
 
-    __slots__ = ("_factor", "_maintenance_rate", "cost", "cushion", "leverage", "mark", "qty", "symbol")
+    __slots__ = ("_cushion", "_factor", "_maintenance_rate", "cost", "leverage", "mark", "qty", "symbol")
 
     def __init__(self, symbol: str, *, leverage: int, maintenance_rate: Decimal) -> None:
         self.symbol = symbol
@@ -49,16 +49,23 @@ class Holding:
         self.cost = cost
         rate = self._maintenance_rate
         self._factor = qty * (ONE - rate if qty > 0 else ONE + rate)
-        self.cushion = ZERO if self.mark is None else self.cushion_at(self.mark)
+        self._cushion: Decimal | None = None
 
     def mark_to(self, price: Price) -> None:
         """Value what is held at ``price``."""
         self.mark = price
-        self.cushion = self.cushion_at(price)
+        self._cushion = None
 
     def cushion_at(self, price: Decimal) -> Decimal:
         """Return the cushion if the price were ``price``."""
         return self._factor * price - self.cost
+
+    @property
+    def cushion(self) -> Decimal:
+        """The cushion at the mark, computed when first asked: with one position nobody asks."""
+        if self._cushion is None:
+            self._cushion = ZERO if self.mark is None else self.cushion_at(self.mark)
+        return self._cushion
 
     @property
     def unrealized(self) -> Decimal:

@@ -39,7 +39,11 @@ class Book:
         "_account",
         "_costs",
         "_funding",
+        "_funding_due",
+        "_is_settled",
         "_reports",
+        "_wake_high",
+        "_wake_low",
         "holding",
         "instrument",
         "is_idle",
@@ -63,6 +67,11 @@ class Book:
         self._costs = costs
         self._funding = funding
         self._reports: list[Message] = []
+        # While settled, a bar between the two prices that opens before the next funding changes no order.
+        self._is_settled = False
+        self._wake_high: Price | None = None
+        self._wake_low: Price | None = None
+        self._funding_due = 0
 
     def on_bar(self, bar: Bar) -> Sequence[Message]:
         """Match a closed bar and return what happened."""
@@ -74,12 +83,23 @@ class Book:
             self.ts_open = ts_open
             self.ts = ts_close
             return ()
+        if self._is_settled and ts_open < self._funding_due and not self._is_woken(bar):
+            if holding.qty:
+                worst = bar.low if holding.qty > 0 else bar.high
+                if self._account.is_bankrupt_at(holding, worst):
+                    self._reports = []
+                    self._liquidate(worst, ts_open)
+                    return self._end(bar.close, ts_open, ts_close)
+            holding.mark_to(bar.close)
+            self.ts_open = ts_open
+            self.ts = ts_close
+            return ()
         self._begin(ts_open)
-        if self._is_touched(bar, ts_open):
-            self._match_bar(bar, ts_open)
-        if holding.qty:
-            self._liquidate_if_bankrupt(bar.low if holding.qty > 0 else bar.high, ts_open)
-        return self._end(bar.close, ts_open, ts_close)
+        self._match_bar(bar, ts_open)
+        self._liquidate_if_bankrupt(bar.low, bar.high, ts_open)
+        reports = self._end(bar.close, ts_open, ts_close)
+        self._settle()
+        return reports
 
     def on_quote(self, quote: Quote) -> Sequence[Message]:
         """Match a quote: buys at the ask, sells at the bid, each up to the quantity offered there."""
@@ -93,8 +113,7 @@ class Book:
                 available = left[side]
                 traded = self._trade(order, offer, _Moment(ts), available)
                 left[side] = None if available is None else Qty(available - traded)
-        if self.holding.qty:
-            self._liquidate_if_bankrupt(quote.bid if self.holding.qty > 0 else quote.ask, ts)
+        self._liquidate_if_bankrupt(quote.bid, quote.ask, ts)
         return self._end(Price((quote.bid + quote.ask) / 2), ts, ts)
 
     def on_trade(self, trade: Trade) -> Sequence[Message]:
@@ -109,14 +128,14 @@ class Book:
                 traded = self._trade(order, offer, _Moment(ts), left if is_maker else None)
                 if is_maker:
                     left = Qty(left - traded)
-        if self.holding.qty:
-            self._liquidate_if_bankrupt(trade.price, ts)
+        self._liquidate_if_bankrupt(trade.price, trade.price, ts)
         return self._end(trade.price, ts, ts)
 
     def add(self, order: Resting) -> None:
         """Rest an order behind those that are here."""
         self.orders.append(order)
         self.is_idle = False
+        self._is_settled = False
 
     def find(self, client_order_id: str | None) -> Resting | None:
         """Return the working order of that id."""
@@ -129,6 +148,7 @@ class Book:
         """Cancel ``order`` from ``effective`` on: at once when nothing can trade before it, else when it comes."""
         if effective > self.ts:
             # A second request cannot put off the first.
+            self._is_settled = False
             if order.cancel_at is None:
                 order.cancel_at = effective
                 order.cancel_reason = reason
@@ -159,7 +179,33 @@ class Book:
         if reports:
             self.orders = [order for order in self.orders if not order.is_done]
             self.is_idle = not self.orders and not self.holding.qty
+            self._is_settled = False
         return reports
+
+    def _settle(self) -> None:
+        high: Price | None = None
+        low: Price | None = None
+        self._is_settled = False
+        for order in self.orders:
+            if order.cancel_at is not None:
+                return
+            if not order.armed:
+                continue
+            level = order.level
+            if level is None or not order.is_seen or order.active_from > self.ts:
+                return
+            if order.by_high:
+                high = level if high is None or level < high else high
+            else:
+                low = level if low is None or level > low else low
+        self._wake_high = high
+        self._wake_low = low
+        self._funding_due = (self.ts_open // HOUR + 1) * HOUR
+        self._is_settled = True
+
+    def _is_woken(self, bar: Bar) -> bool:
+        high, low = self._wake_high, self._wake_low
+        return (high is not None and bar.high >= high) or (low is not None and bar.low <= low)
 
     def _pay_funding(self, ts: Nanos) -> None:
         mark, qty, costs = self.holding.mark, self.holding.qty, self._costs
@@ -185,14 +231,6 @@ class Book:
         for order in tuple(self.orders):
             if not order.is_done and order.active_from <= ts and order.armed > order.filled:
                 yield order
-
-    def _is_touched(self, bar: Bar, ts_open: int) -> bool:
-        for order in self.orders:
-            if order.active_from <= ts_open and order.armed and not order.is_done:
-                level = order.level
-                if level is None or (bar.high >= level if order.by_high else bar.low <= level):
-                    return True
-        return False
 
     def _match_bar(self, bar: Bar, ts_open: Nanos) -> None:
         at_the_open = _Moment(ts_open)
@@ -299,9 +337,13 @@ class Book:
             if child.request.parent_id == client_order_id and not child.armed:
                 self._cancel(child, reason, ts)
 
-    def _liquidate_if_bankrupt(self, worst: Price, ts: Nanos) -> None:
-        if not self._account.is_bankrupt_at(self.holding, worst):
-            return
+    def _liquidate_if_bankrupt(self, low: Price, high: Price, ts: Nanos) -> None:
+        qty = self.holding.qty
+        worst = low if qty > 0 else high
+        if qty and self._account.is_bankrupt_at(self.holding, worst):
+            self._liquidate(worst, ts)
+
+    def _liquidate(self, worst: Price, ts: Nanos) -> None:
         qty = self.holding.qty
         side = OrderSide.SELL if qty > 0 else OrderSide.BUY
         for order in self.orders:

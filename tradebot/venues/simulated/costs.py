@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import BPS, ONE, ZERO, Cash, Price, book_fee
@@ -50,10 +51,26 @@ class Costs:
 
     def fee(self, notional: Decimal, liquidity: Liquidity) -> Cash:
         """Return the booked fee on ``notional`` >= 0; > 0 is paid."""
-        rate_bps = self.taker_bps if liquidity is Liquidity.TAKER else self.maker_bps
-        return book_fee(notional * rate_bps * BPS)
+        return book_fee(notional * (self._taker_rate if liquidity is Liquidity.TAKER else self._maker_rate))
 
     def price_against(self, price: Decimal, side: OrderSide, instrument: Instrument) -> Price:
         """Return ``price`` moved against ``side`` by the slippage, then to the tick: buys up, sells down."""
-        slip = self.slippage_bps * BPS
-        return instrument.price_against(price * (ONE + slip if side is OrderSide.BUY else ONE - slip), side)
+        return instrument.price_against(price * (self._up if side is OrderSide.BUY else self._down), side)
+
+    # Computed once: each fill asks for them.
+
+    @cached_property
+    def _taker_rate(self) -> Decimal:
+        return self.taker_bps * BPS
+
+    @cached_property
+    def _maker_rate(self) -> Decimal:
+        return self.maker_bps * BPS
+
+    @cached_property
+    def _up(self) -> Decimal:
+        return ONE + self.slippage_bps * BPS
+
+    @cached_property
+    def _down(self) -> Decimal:
+        return ONE - self.slippage_bps * BPS

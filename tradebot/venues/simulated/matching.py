@@ -196,13 +196,18 @@ def at_quote(order: Resting, price: Decimal) -> Offer | None:
 
 def at_print(order: Resting, price: Decimal) -> Offer | None:
     """Return what ``order`` gets when somebody trades at ``price``."""
-    if order.awaits_trigger:
+    awaited_trigger = order.awaits_trigger
+    if awaited_trigger:
         if not order.is_at(price):
             return None
         order.trigger()
     if order.level is None:
         return Offer(price, Liquidity.TAKER, slips=True)
-    return Offer(order.level, Liquidity.MAKER) if order.is_through(price) else None
+    if not order.is_through(price):
+        return None
+    if awaited_trigger and order.is_stop:
+        return Offer(price, Liquidity.TAKER, slips=True, bound=order.level)
+    return Offer(order.level, Liquidity.MAKER)
 
 
 def _triggered_within(order: Resting) -> Offer | None:

@@ -35,7 +35,6 @@ class BookState:
 class VenueState:
     """The venue, exactly. ``held`` is in the order in which positions were opened, ``ids`` oldest first."""
 
-    now: int
     cash: Cash
     last_order: int
     last_trade: int
@@ -65,12 +64,11 @@ class SimulatedVenue:
         self._instruments = instruments
         self._costs = costs
         self._funding = funding
-        self._now = Nanos(0)
         self._last_order = 0
         self._account = Account(starting_cash)
         self._books: dict[str, Book] = {}
-        # A dict for its order: the oldest ids are forgotten first.
-        self._ids: dict[str, None] = {}
+        # By client order id, oldest first; of one that had ended when the state was loaded only the id is known.
+        self._orders: dict[str, Resting | None] = {}
         matched: dict[MatchOn, tuple[type[Message], Callable[..., Sequence[Message]]]] = {
             MatchOn.BAR: (BarsClosed, self._on_bars_closed),
             MatchOn.QUOTE: (Quote, self.on_quote),
@@ -90,25 +88,19 @@ class SimulatedVenue:
 
     def on_bar(self, bar: Bar) -> Sequence[Message]:
         """Match a closed bar."""
-        book = self._books.get(bar.symbol)
-        if book is None:
-            book = self._open_book(bar.symbol)
-        if bar.ts_event > self._now:
-            self._now = bar.ts_event
-        return book.on_bar(bar)
+        return self._book_of(bar.symbol).on_bar(bar)
 
     def on_quote(self, quote: Quote) -> Sequence[Message]:
         """Match the best bid and ask."""
-        return self._book_at(quote.symbol, quote.ts_event).on_quote(quote)
+        return self._book_of(quote.symbol).on_quote(quote)
 
     def on_trade(self, trade: Trade) -> Sequence[Message]:
         """Match a print."""
-        return self._book_at(trade.symbol, trade.ts_event).on_trade(trade)
+        return self._book_of(trade.symbol).on_trade(trade)
 
     def submit(self, orders: Sequence[OrderRequest], ts: Nanos) -> Sequence[Message]:
         """Take or refuse orders decided at ``ts``; they can trade from ``ts`` + latency on."""
-        # Nothing can be decided before what the venue has shown already.
-        now = max(ts, self._now)
+        now = self._now(ts)
         refused: dict[str, str] = {}
         seen: set[str] = set()
         for request in orders:
@@ -133,7 +125,7 @@ class SimulatedVenue:
         order = None if book is None else book.find(client_order_id)
         if book is None or order is None:
             return ()
-        now = max(ts, self._now)
+        now = self._now(ts)
         return book.cancel(order, now + self._costs.latency, reason, now)
 
     def account(self) -> VenueAccount:
@@ -152,7 +144,6 @@ class SimulatedVenue:
     def save(self) -> VenueState:
         """Return the state."""
         return VenueState(
-            now=self._now,
             cash=self._account.cash,
             last_order=self._last_order,
             last_trade=self._account.last_trade,
@@ -169,25 +160,25 @@ class SimulatedVenue:
                 symbol: HoldingState(qty=holding.qty, cost=holding.cost)
                 for symbol, holding in self._account.held.items()
             },
-            ids=tuple(self._ids),
+            ids=tuple(self._orders),
         )
 
     def load(self, state: VenueState) -> None:
         """Become what ``save`` saw."""
-        self._now = Nanos(state.now)
         self._last_order = state.last_order
         self._account.last_trade = state.last_trade
         self._account.cash = state.cash
         self._account.held.clear()
-        self._ids = dict.fromkeys(state.ids)
+        self._orders = dict.fromkeys(state.ids)
         self._books.clear()
         for symbol, saved in state.books.items():
             book = self._open_book(symbol)
             book.ts_open = saved.ts_open
             book.ts = saved.ts
             book.holding.mark = saved.mark
-            for order in saved.orders:
-                book.add(Resting.restore(order))
+            for order in map(Resting.restore, saved.orders):
+                book.add(order)
+                self._orders[order.request.client_order_id] = order
         for symbol, held in state.held.items():
             book = self._books[symbol]
             book.holding.become(held.qty, held.cost)
@@ -195,7 +186,10 @@ class SimulatedVenue:
             self._account.held[symbol] = book.holding
 
     def _on_bars_closed(self, message: BarsClosed) -> Sequence[Message]:
-        return self.on_bar(message.bars[-1])
+        book = self._books.get(message.symbol)
+        if book is None:
+            book = self._open_book(message.symbol)
+        return book.on_bar(message.bars[-1])
 
     def _on_submit(self, message: SubmitOrders) -> Sequence[Message]:
         return self.submit(message.orders, message.ts_event)
@@ -209,11 +203,13 @@ class SimulatedVenue:
         self._books[symbol] = book
         return book
 
-    def _book_at(self, symbol: str, ts: Nanos) -> Book:
-        if ts > self._now:
-            self._now = ts
+    def _book_of(self, symbol: str) -> Book:
         book = self._books.get(symbol)
         return self._open_book(symbol) if book is None else book
+
+    def _now(self, ts: Nanos) -> Nanos:
+        # Nothing can be decided before what the venue has shown already.
+        return Nanos(max(ts, *(book.ts for book in self._books.values()))) if self._books else ts
 
     def _refusal(self, request: OrderRequest, seen: set[str]) -> str:
         symbol, client_order_id = request.symbol, request.client_order_id
@@ -222,15 +218,12 @@ class SimulatedVenue:
             if symbol not in self._instruments:
                 return f"symbol: {symbol} is unknown"
             book = self._open_book(symbol)
-        if client_order_id in seen or self._is_known(client_order_id):
+        if client_order_id in seen or client_order_id in self._orders:
             return f"client_order_id: {client_order_id} is taken"
         has_parent = request.parent_id in seen or (
             request.parent_id is not None and book.find(request.parent_id) is not None
         )
         return refusal(request, book.instrument, book.holding.mark, book.holding.qty, has_parent)
-
-    def _is_known(self, client_order_id: str) -> bool:
-        return client_order_id in self._ids or any(book.find(client_order_id) for book in self._books.values())
 
     def _rest(self, request: OrderRequest, now: Nanos) -> OrderAccepted:
         book = self._books[request.symbol]
@@ -238,8 +231,15 @@ class SimulatedVenue:
         armed = request.qty if parent is None else min(request.qty, parent.filled)
         self._last_order += 1
         venue_order_id = f"o{self._last_order}"
-        book.add(Resting(request, venue_order_id, now + self._costs.latency, armed=armed))
-        self._ids[request.client_order_id] = None
-        if len(self._ids) > REMEMBERED_IDS:
-            del self._ids[next(iter(self._ids))]
+        order = Resting(request, venue_order_id, now + self._costs.latency, armed=armed)
+        book.add(order)
+        self._orders[request.client_order_id] = order
+        if len(self._orders) > REMEMBERED_IDS:
+            self._forget_one()
         return OrderAccepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
+
+    def _forget_one(self) -> None:
+        for client_order_id, order in self._orders.items():
+            if order is None or order.is_done:
+                del self._orders[client_order_id]
+                return
