@@ -275,6 +275,12 @@ def test_the_exits_of_an_entry_that_ends_unfilled_end_with_it_however_the_venue_
     assert orders.save().orders == {}
 
 
+def test_an_end_reported_twice_is_done_once() -> None:
+    orders = bracketed()
+    assert len(orders.handle(canceled(TARGET))) == 1
+    assert orders.handle(canceled(TARGET)) == ()
+
+
 def test_a_venue_may_end_the_exits_before_their_entry() -> None:
     orders = bracketed()
     assert len(orders.handle(canceled(STOP, "parent"))) == 1

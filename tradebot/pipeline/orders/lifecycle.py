@@ -81,15 +81,8 @@ class Order:
     def on(self, event: OrderEvent, *, reason: str = "", venue_order_id: str = "") -> "Order":
         """Return the order after ``event``. The reason kept is that of the state it ends in."""
         state = TRANSITIONS[self.state].get(event, self.state)
-        return Order(
-            request=self.request,
-            qty=self.qty,
-            state=state,
-            venue_order_id=venue_order_id or self.venue_order_id,
-            fills=self.fills,
-            reason=reason if state is not self.state else self.reason,
-            is_canceling=self.is_canceling,
-        )
+        changed_reason = reason if state is not self.state else self.reason
+        return self._become(state, changed_reason, venue_order_id or self.venue_order_id, self.fills)
 
     def with_fill(self, trade_id: str, qty: Decimal) -> "Order":
         """Return the order after a trade of ``qty``; the same order when it knows ``trade_id``.
@@ -107,7 +100,9 @@ class Order:
                 mend="trading is halted; compare the venue's fills with the journal",
             )
         event = OrderEvent.FILL_LAST if filled >= self.qty else OrderEvent.FILL
-        return replace(self, fills=fills).on(event)
+        state = TRANSITIONS[self.state].get(event, self.state)
+        reason = "" if state is not self.state else self.reason
+        return self._become(state, reason, self.venue_order_id, fills)
 
     def resized(self, qty: Decimal) -> "Order":
         """Return the order when no more than ``qty`` of it can trade: its entry ended partly filled."""
@@ -115,3 +110,15 @@ class Order:
         if self.fills and self.filled_qty >= smaller.qty:
             return smaller.on(OrderEvent.FILL_LAST)
         return smaller
+
+    def _become(self, state: OrderState, reason: str, venue_order_id: str, fills: dict[str, Qty]) -> "Order":
+        # An order changes some ten times in its life: ``replace`` would cost several times as much.
+        return Order(
+            request=self.request,
+            qty=self.qty,
+            state=state,
+            venue_order_id=venue_order_id,
+            fills=fills,
+            reason=reason,
+            is_canceling=self.is_canceling,
+        )

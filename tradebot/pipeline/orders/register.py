@@ -123,8 +123,8 @@ class Register:
         orders = self.of(symbol)
         alive = {order.request.signal_id for order in orders if not order.state.is_terminal}
         for order in orders:
-            if order.request.signal_id not in alive:
-                name = order.request.client_order_id
-                self._done[name] = self.orders.pop(name)
+            request = order.request
+            if request.signal_id not in alive:
+                self._done[request.client_order_id] = self.orders.pop(request.client_order_id)
         while len(self._done) > LATE_ORDERS:
             self.see(self._done.pop(next(iter(self._done))).fills)

@@ -1,7 +1,7 @@
 """The equity curve: one point for each closing time, as it was after the last bar of that time."""
 
 from tradebot.model.market import BarsClosed
-from tradebot.model.money import Cash, Ratio, book
+from tradebot.model.money import Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
@@ -45,7 +45,13 @@ class EquityCurve:
         point = self._settled or self._point(ts)
         self._settled = None
         self._ts = closed.ts_event
-        self._watch(point.equity)
+        # A division at every bar would cost more than all the rest: only the trough below each peak counts.
+        equity = point.equity
+        if equity < self._trough:
+            self._trough = equity
+        elif equity > self.peak:
+            self.drawdown()
+            self.peak = self._trough = equity
         return point
 
     def settle(self) -> None:
@@ -69,11 +75,3 @@ class EquityCurve:
         if not ledger.trips:
             return EquityMark(ts_event=ts, equity=ledger.cash, is_exposed=False)
         return EquityMark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)
-
-    def _watch(self, equity: Cash) -> None:
-        # A division at every bar would cost more than all the rest: only the trough below each peak counts.
-        if equity < self._trough:
-            self._trough = equity
-        elif equity > self.peak:
-            self.drawdown()
-            self.peak = self._trough = equity
