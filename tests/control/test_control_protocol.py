@@ -7,7 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tradebot.control.protocol import CODES, MAX_SOCKET_PATH, error_document, error_from, find_socket, socket_path
-from tradebot.model.errors import NotPermitted, TradebotError, Unreadable
+from tradebot.control.when import parse_when
+from tradebot.model.errors import NotPermitted, TradebotError, Unreadable, UsageError
+from tradebot.model.time import DAY, Nanos
 
 
 def every_error(base: type[TradebotError] = TradebotError) -> list[type[TradebotError]]:
@@ -78,3 +80,25 @@ def test_a_symlinked_word_is_not_followed(home: Path, tmp_path: Path) -> None:
     (tmp_path / "evil").write_text("/run/evil.sock")
     (home / "control.path").symlink_to(tmp_path / "evil")
     assert find_socket(home, {}) == home / "control.sock"
+
+
+@pytest.mark.parametrize(
+    ("text", "ts_ms"),
+    [
+        ("1970-01-02", 86_400_000),
+        ("1970-01-02T00:00:00Z", 86_400_000),
+        ("1970-01-02T02:00:00+02:00", 86_400_000),
+        ("1970-01-02T00:00:00.123456", 86_400_123.456),
+        ("86400000", 86_400_000),
+        ("1d", 9 * 86_400_000),
+        ("36h", 8.5 * 86_400_000),
+    ],
+)
+def test_a_moment_is_iso_or_milliseconds_or_an_age(text: str, ts_ms: float) -> None:
+    assert parse_when(text, Nanos(10 * DAY)) == round(ts_ms * 1000) * 1000
+
+
+@pytest.mark.parametrize("text", ["", "soon", "7", "0d", "-1d", "1y", "99999999999999999999", "2026-13-01", "1e9"])
+def test_anything_else_is_no_moment(text: str) -> None:
+    with pytest.raises(UsageError, match="no time"):
+        parse_when(text, Nanos(0))

@@ -1,8 +1,8 @@
 import asyncio
+import fcntl
 import json
 import os
 import shutil
-import socket
 import stat
 import subprocess
 from pathlib import Path
@@ -12,10 +12,11 @@ import pytest
 from tradebot.control import client
 from tradebot.control.binding import bind
 from tradebot.control.ending import Ending
-from tradebot.control.protocol import VERBS, VIEWS
+from tradebot.control.holder import find_holder
+from tradebot.control.protocol import VERBS, VIEWS, Peer
 from tradebot.control.registry import find_running
 from tradebot.control.server import ControlServer
-from tradebot.model.errors import InvariantError, NotPermitted, NotRunning, RefusedByRule, TimedOut, UsageError
+from tradebot.model.errors import InvariantError, NotPermitted, NotRunning, RefusedByRule, TimedOut
 
 in_thread = asyncio.to_thread
 
@@ -191,8 +192,6 @@ async def test_a_killed_daemon_is_never_listed(home: Path, environ: dict[str, st
 def test_the_end_of_a_process_is_seen(home: Path) -> None:
     child = subprocess.Popen(["sleep", "30"])
     try:
-        from tradebot.control.protocol import Peer
-
         with Ending(home / "control.sock", Peer(child.pid, 0, 0)) as ending:
             assert not ending.wait(0.01)
             child.kill()
@@ -203,8 +202,6 @@ def test_the_end_of_a_process_is_seen(home: Path) -> None:
 
 
 def test_without_a_pid_the_socket_tells_of_the_end(home: Path) -> None:
-    from tradebot.control.protocol import Peer
-
     listener = bind(home / "control.sock")
     with Ending(home / "control.sock", Peer(0, 0, 0)) as ending:
         assert not ending.wait(0.01)
@@ -212,6 +209,19 @@ def test_without_a_pid_the_socket_tells_of_the_end(home: Path) -> None:
         assert ending.wait(1)
 
 
-def test_usage_errors_of_both_ends_are_one_class() -> None:
-    assert UsageError("x").exit_code == 2
-    assert socket.AF_UNIX
+def test_the_holder_of_a_lock_is_found_without_trying_the_lock(home: Path) -> None:
+    assert find_holder(home) is None
+    with (home / "tradebot.lock").open("w") as lock:
+        lock.write(f"{os.getpid()} boot\n")
+        lock.flush()
+        assert find_holder(home) is None
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert find_holder(home) == os.getpid()
+    assert find_holder(home) is None
+
+
+@pytest.mark.parametrize("text", ["", "x y z", "1: FLOCK ADVISORY WRITE"])
+def test_a_list_of_locks_that_makes_no_sense_names_nobody(home: Path, tmp_path: Path, text: str) -> None:
+    (home / "tradebot.lock").write_text("x\n")
+    (tmp_path / "locks").write_text(text)
+    assert find_holder(home, tmp_path / "locks") is None

@@ -89,7 +89,7 @@ def _option(option: Option) -> inspect.Parameter:
         False if is_flag else None,
         *names,
         help=option.help,
-        metavar=None if is_flag else option.metavar,
+        metavar="" if is_flag else option.metavar,
         min=option.at_least,
         autocompletion=complete,
         show_default=False,

@@ -1,13 +1,16 @@
 """The commands a script calls often: they import neither typer nor rich, nor anything else that is slow."""
 
 import json
+import time
 from contextlib import suppress
 
 from tradebot.cli.context import Context
 from tradebot.control import client
+from tradebot.control.protocol import Peer
 from tradebot.model.errors import NotRunning, TimedOut, Unreadable
 
 STOP_TIMEOUT_S = 30.0
+_POLL_S = 0.05
 
 
 def status(context: Context) -> int:
@@ -19,8 +22,7 @@ def status(context: Context) -> int:
     try:
         body = client.read(context.socket, "status")
     except NotRunning:
-        context.write('{"state":"stopped"}' if context.is_json else f"stopped  (home {context.home})")
-        return NotRunning.exit_code
+        return _silent_status(context)
     if context.is_json:
         context.write_bytes(body)
         return 0
@@ -28,6 +30,32 @@ def status(context: Context) -> int:
 
     context.write(status_text(json.loads(body), context.is_colour))
     return 0
+
+
+def _await_peer(context: Context, timeout: float) -> Peer | None:
+    """Return the daemon once it listens, while one is coming up; ``None`` when there is none."""
+    from tradebot.control.holder import find_holder
+
+    deadline = time.monotonic() + timeout
+    while find_holder(context.home) is not None and time.monotonic() < deadline:
+        peer = client.find_peer(context.socket)
+        if peer is not None:
+            return peer
+        time.sleep(_POLL_S)
+    return None
+
+
+def _silent_status(context: Context) -> int:
+    """Tell a daemon that opens its journal, and has no socket yet, from none at all."""
+    from tradebot.control.holder import find_holder
+
+    pid = find_holder(context.home)
+    state = "stopped" if pid is None else "starting"
+    if context.is_json:
+        context.write_json({"state": state} if pid is None else {"state": state, "pid": pid})
+    else:
+        context.write(f"{state}  (home {context.home}{'' if pid is None else f', pid {pid}'})")
+    return NotRunning.exit_code if pid is None else 0
 
 
 def health(context: Context) -> int:
@@ -56,7 +84,7 @@ def stop_daemon(context: Context, timeout: float, *, flatten: bool) -> None:
     from tradebot.control.ending import Ending
 
     path = context.socket
-    peer = client.find_peer(path)
+    peer = client.find_peer(path) or _await_peer(context, timeout)
     if peer is None:
         raise NotRunning("no daemon runs here", where=str(context.home), mend="there is nothing to stop")
     with Ending(path, peer) as ending:
