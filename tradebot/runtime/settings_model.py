@@ -106,6 +106,11 @@ def _no_truth(value: object) -> object:
     return value
 
 
+def _one_form(number: Decimal) -> Decimal:
+    # 1.0 and 1 are one setting, and must make prices with the same digits.
+    return Decimal(plain(number))
+
+
 def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     twice = sorted({value for value in values if values.count(value) > 1})
     if twice:
@@ -115,7 +120,7 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
 
 Int = Annotated[int, BeforeValidator(_no_truth)]
 Number = Annotated[float, BeforeValidator(_no_truth)]
-Exact = Annotated[Decimal, BeforeValidator(_no_truth)]
+Exact = Annotated[Decimal, BeforeValidator(_no_truth), AfterValidator(_one_form)]
 TimeframeText = Annotated[str, AfterValidator(_timeframe)]
 SeriesText = Annotated[str, AfterValidator(_series)]
 FundingText = Annotated[str, AfterValidator(_funding)]
