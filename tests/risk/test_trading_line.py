@@ -18,9 +18,12 @@ from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.orders.state import OrdersState
+from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.ports import Stage
+from tradebot.store.codec import decode, encode
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -106,9 +109,11 @@ class Run:
     def restart(self) -> None:
         """Go on in a new process, so to say."""
         saved = self.risk.save(), self.orders.save(), self.venue.save()
+        kept = decode(RiskState, encode(saved[0])), decode(OrdersState, encode(saved[1]))
+        assert kept == saved[:2]
         self.build()
-        self.risk.load(saved[0])
-        self.orders.load(saved[1])
+        self.risk.load(kept[0])
+        self.orders.load(kept[1])
         self.venue.load(saved[2])
         assert (self.risk.save(), self.orders.save()) == saved[:2]
 
