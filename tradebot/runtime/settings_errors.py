@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from tradebot.model.errors import ConfigError
+from tradebot.model.money import plain
 
 _HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _LONGEST_ECHO = 80
@@ -81,7 +83,7 @@ def found_in(error: ValidationError, model: type[BaseModel], tree: object) -> li
 def range_text(field: FieldInfo) -> str:
     """Return the range of a number, such as ``>= 1, <= 100``; empty without one."""
     bounds = [
-        f"{sign} {getattr(item, name)}"
+        f"{sign} {plain(Decimal(str(getattr(item, name))))}"
         for item in _constraints(field)
         for name, sign in _BOUNDS
         if getattr(item, name, None) is not None
@@ -112,7 +114,8 @@ def _found(item: Mapping[str, Any], model: type[BaseModel], tree: object) -> Fou
         case "extra_forbidden":
             return Found(path, "unknown key", did_you_mean(name, owner.model_fields if owner is not None else ()))
         case "missing":
-            return Found(path, "is missing", f"add {name}: {field.description}" if field and field.description else f"add {name}")
+            meaning = f": {field.description}" if field is not None and field.description else ""
+            return Found(path, "is missing", f"add {name}{meaning}")
         case "literal_error":
             known = re.findall(r"'([^']*)'", item["ctx"]["expected"])
             return Found(path, f"{echo(value)} is none of {', '.join(known)}", did_you_mean(value, known))
