@@ -82,6 +82,7 @@ async def test_a_bug_in_an_answer_is_an_internal_error_and_reported(server: Cont
         ("DELETE", "/v1/stop", b"", "method DELETE is not served"),
         ("GET", "/v1/why?off=BTC", b"", "no such argument: 'off'"),
         ("POST", "/v1/close", b'{"symbol": ["BTC"]}', "neither a text"),
+        ("POST", "/v1/halt", b'{"flatten": "yes"}', "flatten is true or false"),
         ("POST", "/v1/close", b'["BTC"]', "not a JSON object"),
         ("POST", "/v1/close", b"symbol=BTC", "not JSON"),
         ("POST", "/v1/close", b"\xff\xfe\x00", "not JSON"),

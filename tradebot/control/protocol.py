@@ -74,6 +74,9 @@ VERBS: Mapping[str, tuple[str, ...]] = {
 }
 """What can be done, and the names its arguments may have. A flag is ``"true"`` or absent."""
 
+FLAGS = frozenset({"flatten", "all"})
+"""The arguments that are true or false: a word that is neither is refused, never taken for false."""
+
 
 class Peer(NamedTuple):
     """The process at the other end, as the kernel vouches for it."""

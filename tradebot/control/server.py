@@ -11,17 +11,14 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Protocol
 
-import orjson
 from aiohttp import web
 
 from tradebot.control.binding import bind, point_to, unbind
 from tradebot.control.client import peer_of
 from tradebot.control.protocol import (
-    MAX_ARGUMENT,
     MAX_CONNECTIONS,
     MAX_FRAME,
     MAX_STREAMS,
-    PREFIX,
     REQUEST_TIMEOUT_S,
     SEND_TIMEOUT_S,
     VERBS,
@@ -32,6 +29,7 @@ from tradebot.control.protocol import (
     socket_path,
 )
 from tradebot.control.registry import register
+from tradebot.control.requests import check_arguments, parse_body, route
 from tradebot.model.errors import InvariantError, NotPermitted, TradebotError, Unavailable, UsageError
 
 _REASONS = {400: "Bad Request", 403: "Forbidden", 408: "Request Timeout", 413: "Content Too Large", 503: "Unavailable"}
@@ -125,8 +123,8 @@ class ControlServer:
             return _document(code_of(error).status, error_document(error))
 
     async def _read(self, request: web.BaseRequest) -> web.StreamResponse:
-        view = _route(request, VIEWS, VERBS)
-        query = _arguments(dict(request.query), VIEWS[view], view)
+        view = route(request.method, request.path, VIEWS, VERBS)
+        query = check_arguments(dict(request.query), VIEWS[view], view)
         answer = await self._api.read(view, query)
         if isinstance(answer, bytes):
             return _document(200, answer)
@@ -141,8 +139,9 @@ class ControlServer:
     async def _act(self, request: web.BaseRequest, body: bytes, peer: Peer) -> bytes:
         if request.method != "POST":
             raise UsageError(f"method {request.method} is not served", where=request.path, mend="use GET or POST")
-        verb = _route(request, VERBS, VIEWS)
-        return await self._api.act(verb, _arguments(dict(request.query) | _parse(body), VERBS[verb], verb), peer)
+        verb = route(request.method, request.path, VERBS, VIEWS)
+        given = dict(request.query) | parse_body(body)
+        return await self._api.act(verb, check_arguments(given, VERBS[verb], verb), peer)
 
 
 class _Connection(web.RequestHandler):
@@ -282,46 +281,3 @@ async def _send_lines(request: web.BaseRequest, pieces: AsyncIterator[bytes]) ->
         # The missing last chunk tells the reader that the lines are not whole.
         raise ConnectionError("the answer ended early") from error
     return response
-
-
-def _route(request: web.BaseRequest, wanted: Mapping[str, object], other: Mapping[str, object]) -> str:
-    path = request.path
-    name = path.removeprefix(PREFIX)
-    if path.startswith(PREFIX) and name in wanted:
-        return name
-    if path.startswith(PREFIX) and name in other:
-        right = "POST" if request.method == "GET" else "GET"
-        raise UsageError(f"{request.method} is the wrong method here", where=path[:80], mend=f"use {right}")
-    raise UsageError(f"no such route: {path[:80]!r}", mend=f"{request.method} knows: {', '.join(wanted)}")
-
-
-def _parse(body: bytes) -> dict[str, str]:
-    if not body.strip():
-        return {}
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise UsageError(f"the body is not JSON: {error}") from error
-    if not isinstance(document, dict):
-        raise UsageError("the body is not a JSON object", mend='send {"name": "value"}')
-    return {name: _text(name, value) for name, value in document.items() if value is not None and value is not False}
-
-
-def _text(name: str, value: object) -> str:
-    if isinstance(value, str):
-        return value
-    if value is True:
-        return "true"
-    if isinstance(value, int | float):
-        return repr(value)
-    raise UsageError("an argument is neither a text, a number nor a truth value", where=name[:80])
-
-
-def _arguments(given: dict[str, str], known: tuple[str, ...], where: str) -> dict[str, str]:
-    for name, value in given.items():
-        if name not in known:
-            allowed = ", ".join(known) or "none"
-            raise UsageError(f"no such argument: {name[:80]!r}", where=where, mend=f"it takes: {allowed}")
-        if len(value) > MAX_ARGUMENT or not value.isprintable():
-            raise UsageError(f"the value of {name!r} is too long or not plain text", where=where)
-    return given
