@@ -162,9 +162,9 @@ def _files(
     if config_files:
         return [*base, *config_files], []
     if named:
-        return [*base, Path(named)], [f"configuration {named} (${CONFIG_VARIABLE})"]
+        return [*base, Path(named)], []
     if (home / HOME_FILE).exists():
-        return [*base, home / HOME_FILE], [f"configuration {home / HOME_FILE}"]
+        return [*base, home / HOME_FILE], []
     if base:
         return base, []
     return [profile_path(DEFAULT_PROFILE)], [
