@@ -239,7 +239,5 @@ class SimulatedVenue:
         return OrderAccepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
 
     def _forget_one(self) -> None:
-        for client_order_id, order in self._orders.items():
-            if order is None or order.is_done:
-                del self._orders[client_order_id]
-                return
+        ended = (cid for cid, order in self._orders.items() if order is None or order.is_done)
+        self._orders.pop(next(ended, ""), None)
