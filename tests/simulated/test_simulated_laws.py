@@ -31,15 +31,15 @@ D = Decimal
 LENGTH = Timeframe(1_200 * NANOS_PER_S)
 START = 400_000 * HOUR
 BUY, SELL = OrderSide.BUY, OrderSide.SELL
-CASH = D(3000)
+CASH = D(300)
 COSTS = Costs(
     taker_bps=D("4.5"),
     maker_bps=D("1.5"),
     slippage_bps=D(7),
-    leverage=10,
+    leverage=50,
     funding_rate=D("0.0001"),
 )
-SLOW_COSTS = Costs(taker_bps=D("4.5"), slippage_bps=D(7), leverage=10, latency=Nanos(LENGTH // 2))
+SLOW_COSTS = Costs(taker_bps=D("4.5"), slippage_bps=D(7), leverage=50, latency=Nanos(LENGTH // 2))
 
 
 def venue(costs: Costs = COSTS) -> SimulatedVenue:
@@ -100,7 +100,7 @@ steps = st.lists(
         near=st.integers(-40, 40),
         far=st.integers(1, 60),
     ),
-    min_size=1,
+    min_size=5,
     max_size=40,
 )
 
