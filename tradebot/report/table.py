@@ -84,8 +84,8 @@ def table(head: Sequence[str], body: Iterable[Sequence[str]], *, colour: bool = 
 
 
 def columns(row: Mapping[str, Json], keys: Sequence[str]) -> list[str]:
-    """Return the cells of ``keys``; a key that ends in ``ts`` is a time."""
-    return [moment(row.get(key)) if key.endswith("ts") else cell(row.get(key)) for key in keys]
+    """Return the cells of ``keys``; ``ts`` and a key that ends in ``_ts`` are times."""
+    return [moment(row.get(key)) if f"_{key}".endswith("_ts") else cell(row.get(key)) for key in keys]
 
 
 def pairs(entries: Iterable[tuple[str, str]]) -> str:

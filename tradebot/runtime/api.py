@@ -15,7 +15,7 @@ from tradebot.model.money import ZERO, Cash
 from tradebot.pipeline.orders.state import OrdersState
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.report import views
-from tradebot.report.document import document
+from tradebot.report.document import document, line
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log, log_file
@@ -92,7 +92,6 @@ class DaemonApi:
             "status": views.status,
             "health": views.health,
             "positions": lambda _, books: views.positions(books),
-            "orders": lambda _, books: list[Json](views.orders(books)),
             "balance": views.balance,
             "risk": lambda _, books: views.risk(books),
         }
@@ -111,6 +110,8 @@ class DaemonApi:
             if view not in ("status", "health"):
                 raise _not_yet()
             books = _EMPTY
+        if view == "orders":
+            return b"".join(line(order) for order in views.orders(books))
         if view in self._live:
             return document(self._live[view](facts, books))
         return await self._read_journal(view, query)

@@ -8,13 +8,14 @@ from pathlib import Path
 from tradebot.model.logevent import LogEvent
 from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
+from tradebot.runtime.settings import Loaded
 from tradebot.runtime.tasks import LineRunner
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.snapshot import write_snapshot
 
 
 class Keeper:
-    """Writes a snapshot every ``period_s``, and whenever ``turns`` turns have passed since the last."""
+    """Writes a snapshot as often as ``[store]`` says: by the clock and by the turns since the last."""
 
     def __init__(
         self,
@@ -22,19 +23,16 @@ class Keeper:
         session: Session,
         runner: LineRunner,
         journal: SqliteJournal,
-        config_hash: str,
-        *,
-        turns: int,
-        period_s: float,
+        loaded: Loaded,
     ) -> None:
         self._home, self._session, self._runner, self._journal = home, session, runner, journal
-        self._config_hash, self._turns, self._period_s = config_hash, turns, period_s
+        self.loaded = loaded
         self._due = asyncio.Event()
         self._turns_kept = -1
 
     def turned(self) -> None:
         """Hear of a finished turn."""
-        if self._session.turns - self._turns_kept >= self._turns:
+        if self._session.turns - self._turns_kept >= self.loaded.settings.store.snapshot_turns:
             self._due.set()
 
     async def run(self, ready: Callable[[], None]) -> None:
@@ -42,7 +40,7 @@ class Keeper:
         ready()
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._period_s)
+                await asyncio.wait_for(self._due.wait(), self.loaded.settings.store.snapshot_s)
             self._due.clear()
             if self._session.turns != self._turns_kept:
                 await self.keep()
@@ -52,5 +50,5 @@ class Keeper:
         async with self._runner.gate:
             body, anchor, self._turns_kept = self._session.save(), self._journal.last_seq, self._session.turns
         await self._journal.committed(anchor)
-        await asyncio.to_thread(write_snapshot, self._home, anchor, self._config_hash, body)
+        await asyncio.to_thread(write_snapshot, self._home, anchor, self.loaded.config_hash, body)
         log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=anchor, bytes=len(body))

@@ -11,6 +11,7 @@ from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.session import Session
+from tradebot.runtime.settings_model import StoreSettings
 from tradebot.runtime.tasks import LineRunner
 from tradebot.store.upkeep import disk_free_mb
 
@@ -83,8 +84,8 @@ class LagProbe:
 class DiskProbe:
     """Looks at the free disk; when it falls below ``min_free_mb``, ``on_low`` is called once, with what is free."""
 
-    def __init__(self, home: Path, min_free_mb: int, on_low: Callable[[int], Awaitable[None]]) -> None:
-        self._home, self._min_free_mb, self._on_low = home, min_free_mb, on_low
+    def __init__(self, home: Path, settings: StoreSettings, on_low: Callable[[int], Awaitable[None]]) -> None:
+        self._home, self._min_free_mb, self._on_low = home, settings.min_free_mb, on_low
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Look until cancelled."""

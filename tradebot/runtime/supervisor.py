@@ -58,12 +58,15 @@ class SupervisedTask:
 
 
 class Supervisor:
-    """Starts tasks in order, restarts or reports failures, stops in reverse order with two deadlines."""
+    """Starts tasks in order, restarts or reports failures, stops in reverse order with two deadlines.
+
+    ``failure`` is done with the first error that no policy mends.
+    """
 
     def __init__(self) -> None:
         self.tasks: list[SupervisedTask] = []
         self._short: set[asyncio.Task[None]] = set()
-        self._failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
     async def start(self, spec: TaskSpec) -> None:
         """Start a task and return when it is ready. Raises its error, or ``TimedOut``."""
@@ -72,24 +75,20 @@ class Supervisor:
         supervised.task = asyncio.create_task(self._supervise(supervised), name=spec.name)
         ready = asyncio.create_task(supervised.ready.wait())
         try:
-            waits: set[asyncio.Future[Any]] = {ready, supervised.task, self._failure}
+            waits: set[asyncio.Future[Any]] = {ready, supervised.task, self.failure}
             done, _ = await asyncio.wait(waits, timeout=_START_DEADLINE_S, return_when=asyncio.FIRST_COMPLETED)
         finally:
             ready.cancel()
-        if self._failure.done():
-            raise self._failure.result()
+        if self.failure.done():
+            raise self.failure.result()
         if not done:
             raise TimedOut(f"task {spec.name} was not ready within {_START_DEADLINE_S:.0f} s")
         log(LogEvent.TASK_STARTED, level="debug", task=spec.name)
 
-    async def failure(self) -> BaseException:
-        """Return the first error that no policy mends, when it comes."""
-        return await asyncio.shield(self._failure)
-
     @property
     def failed(self) -> BaseException | None:
         """The first error that no policy mends, if it came."""
-        return self._failure.result() if self._failure.done() else None
+        return self.failure.result() if self.failure.done() else None
 
     def run_once(self, name: str, act: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run a short task beside the others; its error is fatal."""
@@ -105,8 +104,8 @@ class Supervisor:
 
     def fail(self, error: BaseException) -> None:
         """Report a fatal error found outside any task."""
-        if not self._failure.done():
-            self._failure.set_result(error)
+        if not self.failure.done():
+            self.failure.set_result(error)
 
     async def stop(self, *, grace_s: float, hard_s: float) -> None:
         """Stop all, the last started first: ask, wait until ``grace_s``, cancel, wait until ``hard_s``."""

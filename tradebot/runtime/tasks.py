@@ -13,6 +13,7 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
 from tradebot.model.order import CancelOrder, SubmitOrders
 from tradebot.pipeline.line import Line, StageName, Turn
+from tradebot.runtime.supervisor import Policy, TaskSpec
 
 INBOX_TURNS = 64
 # What leaves the process through the venue waits for the commit of its own row.
@@ -33,7 +34,7 @@ class StageTask:
         name: str,
         stages: frozenset[StageName],
         durable: Callable[[], Awaitable[None]],
-        guard: Callable[[StageName], AbstractContextManager[None]],
+        guard: AbstractContextManager[None],
     ) -> None:
         self.name = name
         self.inbox: asyncio.Queue[Turn | None] = asyncio.Queue(INBOX_TURNS)
@@ -57,7 +58,10 @@ class StageTask:
         while (owner := turn.owner()) in self._stages:
             if turn.due in _LEAVES:
                 await self._durable()
-            with self._guard(owner):
+            if owner is StageName.STRATEGY:
+                with self._guard:
+                    turn.step()
+            else:
                 turn.step()
         if self.hand_on is None:
             raise InvariantError(f"task {self.name} has nowhere to hand its turns on to")
@@ -65,14 +69,18 @@ class StageTask:
 
 
 class LineRunner:
-    """Takes messages through the tasks, one turn after the other, in order of arrival."""
+    """Takes messages through the tasks, one turn after the other, in order of arrival.
+
+    ``durable`` returns once all rows so far are on the disk; ``guard`` is held around each call of strategies.
+    """
 
     def __init__(
         self,
         line: Line,
         durable: Callable[[], Awaitable[None]],
-        guard: Callable[[StageName], AbstractContextManager[None]] = lambda _: nullcontext(),
+        guard: AbstractContextManager[None] | None = None,
     ) -> None:
+        guard = nullcontext() if guard is None else guard
         self._line = line
         self.tasks: Sequence[StageTask] = tuple(
             StageTask(name, stages, durable, guard) for name, stages in TASKS.items()
@@ -95,3 +103,18 @@ class LineRunner:
             await self._owners[owner].inbox.put(turn)
         elif self._done is not None and not self._done.done():
             self._done.set_result(None)
+
+
+def line_tasks(runner: LineRunner) -> list[TaskSpec]:
+    """Return how the supervisor is to run the tasks of ``runner``: a failure in any of them is fatal."""
+    return [
+        TaskSpec(
+            name=task.name,
+            run=task.run,
+            policy=Policy.HALT,
+            close=task.close,
+            queue_size=task.inbox.qsize,
+            when_full="the feed waits",
+        )
+        for task in runner.tasks
+    ]

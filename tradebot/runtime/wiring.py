@@ -5,31 +5,21 @@ from dataclasses import dataclass
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Cash
-from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe
+from tradebot.model.time import Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.orders.stage import OrdersStage
-from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
 from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
 from tradebot.runtime.settings_check import build_specs, check_settings, feed_timeframes
-from tradebot.runtime.settings_model import (
-    EquityFractionSize,
-    GeneratedFeedSettings,
-    NotionalSize,
-    QtySize,
-    RiskFractionSize,
-    RiskSettings,
-    Settings,
-    SimulatedVenueSettings,
-)
+from tradebot.runtime.settings_model import GeneratedFeedSettings, Settings, SimulatedVenueSettings
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
-from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -66,7 +56,7 @@ def wire(loaded: Loaded) -> Wired:
     check_settings(loaded)
     settings = loaded.settings
     specs = build_specs(loaded)
-    instruments = _instruments(settings)
+    instruments = build_instruments(settings)
     sources = feed_timeframes(settings)
     return Wired(
         feed=_feed(settings),
@@ -76,7 +66,7 @@ def wire(loaded: Loaded) -> Wired:
         risk=RiskStage(
             instruments=instruments,
             starting_cash=Cash(settings.venue.starting_cash),
-            size=_size(settings.risk),
+            size=build_size(settings.risk),
             limits=build_limits(settings.risk),
         ),
         strategy=StrategyStage(specs, instruments),
@@ -102,41 +92,5 @@ def _wanted(specs: Sequence[StrategySpec]) -> dict[str, frozenset[Timeframe]]:
 
 
 def _venue(venue: SimulatedVenueSettings, instruments: Mapping[str, Instrument]) -> SimulatedVenue:
-    costs = Costs(
-        taker_bps=venue.taker_bps,
-        maker_bps=venue.maker_bps,
-        slippage_bps=venue.slippage_bps,
-        latency=Nanos(venue.latency_ms * NANOS_PER_MS),
-        leverage=venue.leverage,
-        maintenance=venue.maintenance,
-        funding_rate=venue.funding_rate,
-    )
     funding = {file.symbol: FundingRates(read_funding(file.path)) for file in venue.funding_files}
-    return SimulatedVenue(instruments, costs, Cash(venue.starting_cash), funding)
-
-
-def _instruments(settings: Settings) -> dict[str, Instrument]:
-    configured = {item.symbol: Instrument(**dict(item)) for item in settings.instrument}
-    return {symbol: configured.get(symbol, Instrument(symbol=symbol)) for symbol in settings.bot.symbols}
-
-
-def _size(risk: RiskSettings) -> SizeRule:
-    match risk.size:
-        case QtySize(qty=value):
-            return SizeRule(SizeKind.QTY, value)
-        case NotionalSize(notional=value):
-            return SizeRule(SizeKind.NOTIONAL, value)
-        case EquityFractionSize(fraction=value):
-            return SizeRule(SizeKind.EQUITY_FRACTION, value)
-        case RiskFractionSize(fraction=value):
-            return SizeRule(SizeKind.RISK_FRACTION, value)
-
-
-def build_limits(risk: RiskSettings) -> Limits:
-    """Return the limits of the risk stage."""
-    return Limits(
-        max_order_notional=None if risk.max_order_notional is None else Cash(risk.max_order_notional),
-        max_position_notional=None if risk.max_position_notional is None else Cash(risk.max_position_notional),
-        max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),
-        max_leverage=risk.max_leverage,
-    )
+    return SimulatedVenue(instruments, build_costs(venue), Cash(venue.starting_cash), funding)

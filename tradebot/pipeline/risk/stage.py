@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from tradebot.model.command import Command, Heartbeat
+from tradebot.model.command import Command, Heartbeat, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
@@ -92,6 +92,11 @@ class RiskStage:
         """Hold all later signals against ``limits``."""
         self.limits = limits
         self._desk.sizing = replace(self._desk.sizing, limits=limits)
+
+    @property
+    def trading_state(self) -> TradingState:
+        """What may be sent now."""
+        return self._desk.trading_state
 
     @property
     def is_flat(self) -> bool:

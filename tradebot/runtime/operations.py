@@ -1,0 +1,200 @@
+"""What an operator may ask of a running daemon, whoever carries the question: socket or signal."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tradebot import __version__
+from tradebot.model.command import CommandDone, TradingState, Verb
+from tradebot.model.errors import ConfigError, TradebotError, Unavailable
+from tradebot.model.logevent import LogEvent
+from tradebot.model.money import ZERO, Cash
+from tradebot.model.time import HOUR, Nanos
+from tradebot.ports import Clock
+from tradebot.report.shapes import Json
+from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
+from tradebot.runtime import logs
+from tradebot.runtime.boot import record_config
+from tradebot.runtime.engine import Engine
+from tradebot.runtime.feeding import FeedState
+from tradebot.runtime.logs import log
+from tradebot.runtime.notify import Notifier
+from tradebot.runtime.probes import Heart, LagProbe
+from tradebot.runtime.reading import Standing
+from tradebot.runtime.settings import Loaded, LoadOptions
+from tradebot.runtime.settings_build import build_limits
+from tradebot.runtime.settings_reload import reload_diff
+from tradebot.runtime.supervisor import SupervisedTask, Supervisor
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.upkeep import backup
+
+
+class Operations:
+    """Implements ``api.Daemon``. Until ``run_with`` there is no engine, and only ``halt`` and ``stop`` are heard."""
+
+    def __init__(
+        self,
+        home: Path,
+        loaded: Loaded,
+        options: LoadOptions,
+        environ: Mapping[str, str],
+        clock: Clock,
+        journal: SqliteJournal,
+        supervisor: Supervisor,
+        notifier: Notifier,
+        lag: LagProbe,
+    ) -> None:
+        self.home, self.journal = home, journal
+        self.stopping = asyncio.Event()
+        self.is_halt_wanted = self.is_stop_recorded = self.is_ready = False
+        self._loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
+        self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
+        self._started_at = clock.monotonic()
+        self._engine: Engine | None = None
+        self._heart: Heart | None = None
+
+    def run_with(self, engine: Engine, heart: Heart) -> None:
+        """Hear everything from now on."""
+        self._engine, self._heart = engine, heart
+
+    @property
+    def state(self) -> str:
+        """The state as ``status`` shows it."""
+        if self.stopping.is_set():
+            return "stopping"
+        if self._engine is None or not self.is_ready:
+            return "starting"
+        return self._engine.trading_state.value
+
+    def status_line(self) -> str:
+        """Return the state in one line, for systemd."""
+        return self.state if self._engine is None else self._engine.status_line()
+
+    # Reads ---------------------------------------------------------------------------------------------
+
+    def facts(self) -> RuntimeFacts:
+        """Return what only the daemon knows."""
+        settings, engine, now = self._loaded.settings, self._engine, self._clock.monotonic()
+        failed = self.journal.failed
+        return RuntimeFacts(
+            bot=settings.bot.name,
+            state=self.state,
+            mode=settings.bot.mode,
+            pid=os.getpid(),
+            uptime_s=round(now - self._started_at, 3),
+            version=__version__,
+            config_hash=self._loaded.config_hash,
+            venue=self._venue_facts(now),
+            feed=FeedFacts(
+                kind=settings.feed.kind,
+                state=FeedState.WAITING.value if engine is None else engine.feeder.state.value,
+                last_ts=None if engine is None or not engine.session.market_time else engine.session.market_time,
+            ),
+            tasks=[self._task_facts(task) for task in self._supervisor.tasks],
+            errors_last_hour=logs.errors_since(Nanos(self._clock.now() - HOUR)),
+            journal_error="" if failed is None else str(failed),
+            progress_age_s=None if self._heart is None else self._heart.age_s(now),
+            stops_expected=frozenset(strategy.name for strategy in settings.strategy if strategy.stop is not None),
+            last_signal=None if engine is None else engine.recent.last_signal,
+            last_trade=None if engine is None else engine.recent.last_trade,
+        )
+
+    def books(self) -> BookFacts | None:
+        """Return what the line knows, or ``None`` until it has recovered."""
+        return None if self._engine is None else self._engine.books()
+
+    def standing(self) -> Standing:
+        """Return what the journal does not hold."""
+        return Standing() if self._engine is None else self._engine.standing()
+
+    # Acts ----------------------------------------------------------------------------------------------
+
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        """Run a command through the line and return its answer once it is durable."""
+        return await self._running().command(verb, arguments)
+
+    def halt_at_boot(self) -> None:
+        """Halt as soon as recovery is done."""
+        self.is_halt_wanted = True
+
+    async def stop(self, *, flatten: bool) -> None:
+        """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut`` when they do not close."""
+        if self._engine is not None:
+            await self._engine.command(Verb.STOP, {"flatten": "true"} if flatten else {})
+            if flatten:
+                await self._engine.until_flat()
+            self.is_stop_recorded = True
+        self.stopping.set()
+
+    async def reload(self) -> Mapping[str, Json]:
+        """Read the configuration again and apply what can be. Raises ``ConfigError`` when a part of it cannot."""
+        engine = self._running()
+        self._notifier.reloading(int(self._clock.monotonic() * 1e6))
+        try:
+            return await self._reload(engine)
+        finally:
+            self._notifier.ready(self.status_line())
+
+    async def reload_by_signal(self) -> None:
+        """Reload, and only log what is wrong."""
+        try:
+            await self.reload()
+        except TradebotError as error:
+            log(LogEvent.CONFIG_REFUSED, level="error", error=str(error))
+
+    async def backup(self) -> Mapping[str, Json]:
+        """Write a verified copy of the journal."""
+        path = await backup(self.journal)
+        log(LogEvent.BACKUP_MADE, file=path.name)
+        return {"file": str(path), "detail": f"verified backup {path}"}
+
+    async def disk_low(self, free_mb: int) -> None:
+        """Add to no position while the disk is nearly full."""
+        engine = self._running()
+        if engine.trading_state is TradingState.RUNNING:
+            await engine.command(Verb.REDUCE_ONLY, {"reason": f"only {free_mb} MB of disk are free"})
+
+    async def _reload(self, engine: Engine) -> Mapping[str, Json]:
+        new = self._options.load(self.home, self._environ)
+        is_halted = engine.trading_state is TradingState.HALTED
+        diff = reload_diff(self._loaded.settings, new.settings, is_halted=is_halted)
+        if diff.refused:
+            keys = "; ".join(f"{key} {why}" for key, why in diff.refused.items())
+            log(LogEvent.CONFIG_REFUSED, level="warning", error=keys)
+            raise ConfigError(f"nothing was applied: {keys}", where="reload", mend="restart, or put these keys back")
+        async with engine.runner.gate:
+            await self.journal.committed(record_config(new, engine.session, self.journal))
+            engine.booted.wired.risk.set_limits(build_limits(new.settings.risk))
+        self._loaded = engine.keeper.loaded = new
+        logs.configure(self.home, new.settings.log, self._environ)
+        log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)
+        detail = f"applied: {', '.join(diff.applicable)}" if diff.applicable else "nothing changed"
+        return {"detail": detail, "config_hash": new.config_hash, "applied": list(diff.applicable)}
+
+    def _running(self) -> Engine:
+        if self._engine is None:
+            raise Unavailable("the daemon recovers", mend="ask again in a moment")
+        return self._engine
+
+    def _venue_facts(self, now_s: float) -> VenueFacts:
+        engine = self._engine
+        last_at = None if engine is None else engine.feeder.last_message_at
+        return VenueFacts(
+            kind=self._loaded.settings.venue.kind,
+            network="none",
+            connected=True,
+            last_message_age_s=None if last_at is None else round(now_s - last_at, 3),
+            budget=None,
+            margin_used=Cash(ZERO) if engine is None else engine.booted.wired.venue.account().margin_used,
+        )
+
+    def _task_facts(self, task: SupervisedTask) -> TaskFacts:
+        return TaskFacts(
+            name=task.spec.name,
+            state=task.state.value,
+            restarts=task.restarts,
+            queue=task.spec.queue_size(),
+            when_full=task.spec.when_full,
+            lag_ms=round(self._lag.worst_s * 1e3, 1),
+        )
