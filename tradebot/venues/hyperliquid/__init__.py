@@ -1,0 +1,1 @@
+"""Hyperliquid, spoken natively: signing, translation, transport, and orders that exist at most once."""

@@ -1,0 +1,193 @@
+"""What is hashed and signed for ``/exchange``: nothing but the bytes the venue will recompute.
+
+Trading actions are msgpack in canonical key order, hashed together with nonce, vault and expiry into the
+``connectionId`` of a phantom agent (EIP-712, chain 1337). User-signed actions are EIP-712 by themselves.
+The result is that of the official SDK, bit for bit.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import msgpack  # type: ignore[import-untyped]  # it ships no types
+from Crypto.Hash import keccak
+
+from tradebot.model.errors import NotPermitted
+
+Action = Mapping[str, object]
+"""An action as JSON, its keys in the venue's order."""
+
+ALLOWED_ACTIONS = frozenset(
+    {
+        "order",
+        "cancel",
+        "cancelByCloid",
+        "modify",
+        "batchModify",
+        "scheduleCancel",
+        "updateLeverage",
+        "updateIsolatedMargin",
+        "noop",
+    }
+)
+"""What a trading daemon signs. Nothing here moves money out of the account."""
+
+_SIGNATURE_CHAIN_ID = 0x66EEE
+_ADDRESS_BYTES = 20
+_WORD = 32
+
+
+class Signature(NamedTuple):
+    """An ECDSA signature over a 32-byte digest, with its recovery byte 27 or 28."""
+
+    r: int
+    s: int
+    v: int
+
+    def wire(self) -> dict[str, object]:
+        """Return it as the venue and the SDK write it: hex without padding."""
+        return {"r": hex(self.r), "s": hex(self.s), "v": self.v}
+
+
+class DigestSigner(Protocol):
+    """Whoever holds the private key."""
+
+    @property
+    def address(self) -> str:
+        """The lower-case address that recovers from its signatures."""
+        ...
+
+    def sign_digest(self, digest: bytes) -> Signature:
+        """Sign 32 bytes as they are."""
+        ...
+
+
+class Field(NamedTuple):
+    """A member of an EIP-712 struct."""
+
+    name: str
+    type: str
+
+
+class UserAction(NamedTuple):
+    """An action that the account's owner signs itself, as EIP-712 struct ``HyperliquidTransaction:name``."""
+
+    name: str
+    fields: tuple[Field, ...]
+
+
+def _user_action(name: str, *fields: tuple[str, str]) -> UserAction:
+    return UserAction(name, (Field("hyperliquidChain", "string"), *(Field(*field) for field in fields)))
+
+
+USER_ACTIONS: Mapping[str, UserAction] = {
+    "usdSend": _user_action("UsdSend", ("destination", "string"), ("amount", "string"), ("time", "uint64")),
+    "withdraw3": _user_action("Withdraw", ("destination", "string"), ("amount", "string"), ("time", "uint64")),
+    "usdClassTransfer": _user_action("UsdClassTransfer", ("amount", "string"), ("toPerp", "bool"), ("nonce", "uint64")),
+    "approveAgent": _user_action(
+        "ApproveAgent", ("agentAddress", "address"), ("agentName", "string"), ("nonce", "uint64")
+    ),
+}
+"""By ``type``. Known so that tools and tests can check them; the trading daemon signs none."""
+
+
+def keccak256(data: bytes) -> bytes:
+    """Return Ethereum's hash of ``data``, 32 bytes."""
+    return keccak.new(data=data, digest_bits=256).digest()
+
+
+def address_bytes(address: str) -> bytes:
+    """Return the 20 bytes of a hex ``address``, ``0x`` optional. Raises ``ValueError`` on anything else."""
+    raw = bytes.fromhex(address.removeprefix("0x"))
+    if len(raw) != _ADDRESS_BYTES:
+        raise ValueError(f"address {address!r} has {len(raw)} bytes, not {_ADDRESS_BYTES}")
+    return raw
+
+
+def connection_id(action: Action, nonce: int, vault: str | None, expires_after: int | None) -> bytes:
+    """Return the hash that names an action: two actions differ in it if they differ in anything."""
+    packed: bytes = msgpack.packb(action)
+    parts = [packed, nonce.to_bytes(8, "big")]
+    parts.append(b"\x00" if vault is None else b"\x01" + address_bytes(vault))
+    if expires_after is not None:
+        parts.append(b"\x00" + expires_after.to_bytes(8, "big"))
+    return keccak256(b"".join(parts))
+
+
+def _domain(name: str, chain_id: int) -> bytes:
+    kind = b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)"
+    words = (keccak256(kind), keccak256(name.encode()), keccak256(b"1"), chain_id.to_bytes(_WORD, "big"), bytes(_WORD))
+    return keccak256(b"".join(words))
+
+
+_AGENT_TYPE = keccak256(b"Agent(string source,bytes32 connectionId)")
+# Everything of the two digests that does not depend on the action.
+_L1_PREFIX = b"\x19\x01" + _domain("Exchange", 1337)
+_AGENT_PREFIX = {True: _AGENT_TYPE + keccak256(b"a"), False: _AGENT_TYPE + keccak256(b"b")}
+
+
+def l1_digest(
+    action: Action, nonce: int, *, vault: str | None = None, expires_after: int | None = None, is_mainnet: bool
+) -> bytes:
+    """Return the 32 bytes to sign for a trading action."""
+    agent = keccak256(_AGENT_PREFIX[is_mainnet] + connection_id(action, nonce, vault, expires_after))
+    return keccak256(_L1_PREFIX + agent)
+
+
+def _word(field: Field, value: object) -> bytes:
+    match field.type, value:
+        case "string", str():
+            return keccak256(value.encode())
+        case "address", str():
+            return address_bytes(value).rjust(_WORD, b"\x00")
+        case "bool", bool():
+            return int(value).to_bytes(_WORD, "big")
+        case "uint64", int() if not isinstance(value, bool):
+            return value.to_bytes(8, "big").rjust(_WORD, b"\x00")
+    raise ValueError(f"{field.name}: {value!r} is no {field.type}")
+
+
+def user_signed(action: Action, *, is_mainnet: bool) -> dict[str, object]:
+    """Return ``action`` with the chain names that a user-signed action carries."""
+    chain = "Mainnet" if is_mainnet else "Testnet"
+    return {**action, "signatureChainId": hex(_SIGNATURE_CHAIN_ID), "hyperliquidChain": chain}
+
+
+def user_digest(action: Action) -> bytes:
+    """Return the 32 bytes to sign for a user-signed action, as ``user_signed`` completes it.
+
+    Raises ``ValueError`` when its type is not one of ``USER_ACTIONS`` or a field is missing or mistyped.
+    """
+    struct = USER_ACTIONS.get(str(action.get("type")))
+    chain = action.get("signatureChainId")
+    if struct is None or not isinstance(chain, str):
+        raise ValueError(f"{action.get('type')!r} is no user-signed action")
+    members = ",".join(f"{field.type} {field.name}" for field in struct.fields)
+    kind = keccak256(f"HyperliquidTransaction:{struct.name}({members})".encode())
+    words = b"".join(_word(field, action.get(field.name)) for field in struct.fields)
+    return keccak256(b"\x19\x01" + _domain("HyperliquidSignTransaction", int(chain, 16)) + keccak256(kind + words))
+
+
+class ActionSigner:
+    """Signs trading actions of one network, and refuses all other actions by name."""
+
+    __slots__ = ("_is_mainnet", "_key")
+
+    def __init__(self, key: DigestSigner, *, is_mainnet: bool) -> None:
+        self._key = key
+        self._is_mainnet = is_mainnet
+
+    @property
+    def address(self) -> str:
+        """The lower-case address of the key: an agent's, or the account's own."""
+        return self._key.address
+
+    def sign(
+        self, action: Action, nonce: int, *, expires_after: int | None = None, vault: str | None = None
+    ) -> Signature:
+        """Return the signature of ``action``. Raises ``NotPermitted`` unless it is one of ``ALLOWED_ACTIONS``."""
+        if action.get("type") not in ALLOWED_ACTIONS:
+            raise NotPermitted(
+                f"a trading daemon does not sign {action.get('type')!r}", mend="do it with a wallet, as the owner"
+            )
+        digest = l1_digest(action, nonce, vault=vault, expires_after=expires_after, is_mainnet=self._is_mainnet)
+        return self._key.sign_digest(digest)
