@@ -32,6 +32,7 @@ from tradebot.runtime.recovery import FAILED_TURN
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_check import check_settings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.runtime.tasks import TASKS
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
 from tradebot.store.snapshot import peek_snapshots
@@ -75,11 +76,7 @@ class Daemon:
         """Boot, trade until asked to stop, end in order; return the exit code."""
         self._supervisor = Supervisor()
         log(LogEvent.DAEMON_STARTED, version=__version__, pid=os.getpid(), home=str(self._home))
-        error: BaseException | None
-        try:
-            error = await self._until_end(await self._boot())
-        except TradebotError as failed:
-            error = failed
+        error = await self._run()
         await self._end(error)
         if error is None:
             return 0
@@ -88,9 +85,27 @@ class Daemon:
         sys.stderr.write(f"error: {text}\n")
         return error.exit_code if isinstance(error, TradebotError) else InvariantError.exit_code
 
+    async def _run(self) -> BaseException | None:
+        # A task, so that a long recovery can be ended, and whatever it raises ends in order.
+        booting = asyncio.create_task(self._boot(), name="boot")
+        failure = self._supervisor.failure
+        stopping = asyncio.ensure_future(self._supervisor.stopping.wait())
+        waiting: set[asyncio.Future[Any]] = {booting, failure, stopping}
+        await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        if self._engine is not None:
+            # It is all but up.
+            await asyncio.wait(waiting - {stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        booting.cancel()
+        await asyncio.wait({booting})
+        error = None if booting.cancelled() else booting.exception()
+        if error is None and not booting.cancelled():
+            await self._until_end()
+        return self._supervisor.failed or error
+
     # Boot, in this order ------------------------------------------------------------------------------
 
-    async def _boot(self) -> Operations:
+    async def _boot(self) -> None:
         self._journal = journal = await self._open_journal()
         self._operations = operations = Operations(
             self._home, self._loaded, self._options, self._environ, self._clock, journal,
@@ -99,22 +114,28 @@ class Daemon:
         self._catch_signals(operations)
         await self._start_control(operations)
         booted = await boot(self._home, self._loaded, journal, lambda: self._notifier.extend_start(_LONG_BOOT_S))
-        facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
-        journal.append(BOOT, booted.session.market_time, orjson.dumps(facts))
         self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock)
         await self._start_tasks(engine, operations, journal)
         if booted.is_failed:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
         elif operations.is_halt_wanted:
             await engine.command(Verb.HALT, {"reason": "operator: halt during recovery"})
+        # Behind the halt: a kill before this row leaves the failure to the next boot.
+        facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
+        journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
         _settle_memory()
-        feed = TaskSpec(name="feed", run=engine.feeder.run, policy=Policy.HALT, when_full="waits for the line")
+        feed = TaskSpec(
+            name="feed",
+            run=engine.feeder.run,
+            policy=Policy.HALT,
+            close=engine.feeder.close,
+            when_full="waits for the line",
+        )
         await self._supervisor.start(feed)
         await engine.durable()
         operations.is_ready = True
         self._notifier.ready(operations.status_line())
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
-        return operations
 
     async def _open_journal(self) -> SqliteJournal:
         fill_reserve(self._home, self._loaded.settings.store.reserve_mb)
@@ -145,6 +166,7 @@ class Daemon:
         )
         disk = DiskProbe(self._home, self._loaded.settings.store, operations.disk_low)
         housekeeper = Housekeeper(self._home, journal, engine.session, self._loaded.settings.store, self._clock)
+        operations.run_with(engine, heart)
         for spec in (
             *engine.tasks(),
             TaskSpec(name="keeper", run=engine.keeper.run, policy=Policy.HALT),
@@ -154,7 +176,6 @@ class Daemon:
             TaskSpec(name="housekeeper", run=housekeeper.run, policy=Policy.RESTART),
         ):
             await self._supervisor.start(spec)
-        operations.run_with(engine, heart)
 
     def _catch_signals(self, operations: Operations) -> None:
         loop = asyncio.get_running_loop()
@@ -168,8 +189,8 @@ class Daemon:
 
     # End -----------------------------------------------------------------------------------------------
 
-    async def _until_end(self, operations: Operations) -> BaseException | None:
-        waits = [operations.stopping.wait()]
+    async def _until_end(self) -> None:
+        waits = [self._supervisor.stopping.wait()]
         if self._loaded.settings.feed.at_end == "stop" and self._engine is not None:
             waits.append(self._engine.feeder.finished.wait())
         ends = [asyncio.ensure_future(wait) for wait in waits]
@@ -177,7 +198,6 @@ class Daemon:
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         for end in ends:
             end.cancel()
-        return self._supervisor.failed
 
     async def _end(self, error: BaseException | None) -> None:
         self._notifier.stopping()
@@ -186,12 +206,15 @@ class Daemon:
             operations.stopping.set()
             if error is None and engine is not None and not operations.is_stop_recorded:
                 await self._quietly(engine.command(Verb.STOP, {}))
-        await self._supervisor.stop(grace_s=_GRACE_S, hard_s=_HARD_S)
+        # After a failure nothing more goes through the line: there is nothing to wait for.
+        await self._supervisor.stop(grace_s=_GRACE_S if error is None else 0, hard_s=_HARD_S)
         if engine is not None and error is None:
             await self._quietly(engine.keeper.keep())
-        elif engine is not None and engine.journal.failed is None:
-            # The turn that failed is left out at the next boot, which then comes up halted.
-            engine.journal.append(FAILED_TURN, engine.session.market_time, str(engine.turn_seq).encode())
+        elif engine is not None and engine.journal.failed is None and self._is_internal(error):
+            # The turn that failed is left out at the next boot, which then comes up halted. One that another
+            # task's failure cut short is not.
+            failed_seq = engine.session.turn_seq if self._supervisor.failed_task in TASKS else 0
+            engine.journal.append(FAILED_TURN, engine.session.market_time, str(failed_seq).encode())
         if self._journal is not None:
             await self._journal.close()
         if self._server is not None:
@@ -199,6 +222,11 @@ class Daemon:
         if isinstance(error, StorageFailed):
             free_reserve(self._home)
         log(LogEvent.DAEMON_STOPPED, level="info" if error is None else "error", is_failed=error is not None)
+
+    def _is_internal(self, error: BaseException | None) -> bool:
+        if self._supervisor.failed_task in TASKS:
+            return True
+        return not isinstance(error, TradebotError) or error.exit_code == InvariantError.exit_code
 
     async def _quietly(self, ending: Awaitable[object]) -> None:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
-from tradebot.model.errors import TimedOut
+from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.market import Message
 from tradebot.model.money import book, plain
 from tradebot.ports import Clock
@@ -23,21 +23,16 @@ from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 
 _FLATTEN_S = 60.0
-_FLAT_POLL_S = 0.05
+_STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"
 
 
 class Engine:
-    """Everything between the journal and the control socket, once recovery is done.
-
-    ``turn_seq`` is the row of the input whose turn runs now, 0 between turns: after a failure it is the
-    one to leave out.
-    """
+    """Everything between the journal and the control socket, once recovery is done."""
 
     def __init__(self, home: Path, loaded: Loaded, booted: Booted, journal: SqliteJournal, clock: Clock) -> None:
         self.booted, self.journal = booted, journal
         self.session = booted.session
         self.recent = RecentFacts()
-        self.turn_seq = 0
         booted.recorder.listeners += [self.recent.hear, self._hear_answer]
         guard = StrategyGuard(booted.wired.strategy)
         guard.install()
@@ -47,6 +42,8 @@ class Engine:
         pace = None if speed is None else Pace(speed)
         self.feeder = Feeder(self.session, self.runner, self.turn, journal.room, pace, clock)
         self._answers: dict[str, CommandDone] = {}
+        self._is_ending = self._ends_when_flat = False
+        self._over = asyncio.Event()
 
     def tasks(self) -> list[TaskSpec]:
         """Return the tasks of the line, those that feed each other first; the feed is not among them."""
@@ -54,35 +51,53 @@ class Engine:
 
     async def turn(self, message: Message) -> None:
         """Record an input and run its turn. The caller holds the gate of the runner."""
-        self.turn_seq = self.booted.recorder.record(message)
-        self.session.note(message)
+        session = self.session
+        session.turn_seq = self.booted.recorder.record(message)
+        session.note(message)
         await self.runner.run(message)
-        self.turn_seq = 0
+        session.turn_seq = 0
         self.keeper.turned()
+        if self._ends_when_flat and self.is_flat:
+            self._end_turns()
 
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
-        """Run a command as a turn of the line and return its answer once it is durable."""
+        """Run a command as a turn of the line and return its answer once it is durable.
+
+        Raises ``Unavailable`` when the end has begun.
+        """
         session = self.session
         async with self.runner.gate:
+            if self._is_ending:
+                raise Unavailable("the daemon is stopping", mend="start it again, then repeat the command")
             command = Command(
                 id=f"c{session.commands + 1}", ts_event=session.market_time, verb=verb, arguments=dict(arguments)
             )
             await self.turn(command)
+            if verb is Verb.STOP:
+                self._stop_turns(arguments)
             seq = self.journal.last_seq
         await self.journal.committed(seq)
         return self._answers.pop(command.id)
 
-    async def until_flat(self) -> None:
-        """Return when no position and no entry is left. Raises ``TimedOut``."""
-        try:
-            async with asyncio.timeout(_FLATTEN_S):
-                while not self.booted.wired.risk.is_flat:  # noqa: ASYNC110 - the stage is pure and raises no events
-                    await asyncio.sleep(_FLAT_POLL_S)
-        except TimeoutError:
-            raise TimedOut(
-                f"positions were not closed within {_FLATTEN_S:.0f} s",
-                mend="look at positions and at the feed in status; stop without --flatten leaves them with their stops",
-            ) from None
+    async def stop(self, *, flatten: bool) -> None:
+        """Run the command ``stop``: after it no market message comes in, with ``flatten`` not after all is closed.
+
+        Raises ``RefusedByRule`` when nothing would ever fill, and ``TimedOut``; trading goes on then.
+        """
+        if flatten:
+            self._check_fillable()
+        await self.command(Verb.STOP, {"flatten": "true"} if flatten else {})
+        if not flatten:
+            return
+        ends = [asyncio.ensure_future(event.wait()) for event in (self._over, self.feeder.finished)]
+        await asyncio.wait(ends, timeout=_FLATTEN_S, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        if self._over.is_set():
+            return
+        self._ends_when_flat = False
+        self._check_fillable()
+        raise TimedOut(f"positions were not closed within {_FLATTEN_S:.0f} s", mend=_STOP_MEND)
 
     async def durable(self) -> None:
         """Return when all that was recorded so far is on the disk. Raises ``StorageFailed``."""
@@ -109,6 +124,11 @@ class Engine:
         )
 
     @property
+    def is_flat(self) -> bool:
+        """Whether no position is open and no entry is at work."""
+        return self.booted.wired.risk.is_flat
+
+    @property
     def trading_state(self) -> TradingState:
         """What may be sent now."""
         return self.booted.wired.risk.trading_state
@@ -117,6 +137,22 @@ class Engine:
         """Return the state in one line, for systemd."""
         risk = self.booted.wired.risk.save()
         return f"{risk.trading_state.value}, {len(risk.positions)} positions, equity {plain(book(risk.equity))}"
+
+    def _check_fillable(self) -> None:
+        if self.feeder.finished.is_set() and not self.is_flat:
+            raise RefusedByRule("the feed is finished: no bar comes that could close a position", mend=_STOP_MEND)
+
+    def _stop_turns(self, arguments: Mapping[str, str]) -> None:
+        # With the gate held: not one bar comes between the command and the end of the feed.
+        if arguments.get("flatten") == "true" and not self.is_flat:
+            self._ends_when_flat = True
+        else:
+            self._end_turns()
+
+    def _end_turns(self) -> None:
+        self._is_ending = True
+        self._over.set()
+        self.feeder.close()
 
     def _hear_answer(self, message: Message) -> None:
         if isinstance(message, CommandDone):

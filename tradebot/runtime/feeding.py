@@ -1,6 +1,7 @@
 """The feed task: takes market messages from the source at its pace and runs one turn for each."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
 
@@ -40,6 +41,7 @@ class Feeder:
         self.state = FeedState.WAITING
         self.last_message_at: float | None = None
         self.finished = asyncio.Event()
+        self._closing = asyncio.Event()
 
     @property
     def last_ts(self) -> Nanos:
@@ -53,14 +55,20 @@ class Feeder:
         log(LogEvent.FEED_STARTED, source=self._session.feed.describe()[:200])
         while await (self._next() if self._pace is None else self._next_paced(self._pace)):
             self.last_message_at = self._clock.monotonic()
+        if self._closing.is_set():
+            return
         self.state = FeedState.FINISHED
         log(LogEvent.FEED_FINISHED, turns=self._session.turns)
         self.finished.set()
 
+    def close(self) -> None:
+        """Let ``run`` end after the turn that is under way."""
+        self._closing.set()
+
     async def _next(self) -> bool:
         await self._room()
         async with self._runner.gate:
-            message = self._session.take()
+            message = None if self._closing.is_set() else self._session.take()
             if message is not None:
                 await self._turn(message)
         return message is not None
@@ -71,5 +79,6 @@ class Feeder:
             return False
         wait_s = pace.wait_s(ts_of(message), self._clock.monotonic())
         if wait_s > 0:
-            await asyncio.sleep(wait_s)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), wait_s)
         return await self._next()

@@ -46,8 +46,11 @@ class Keeper:
                 await self.keep()
 
     async def keep(self) -> None:
-        """Write a snapshot of now. Raises ``StorageFailed``."""
+        """Write a snapshot of now, unless a turn was cut short. Raises ``StorageFailed``."""
         async with self._runner.gate:
+            if self._session.turn_seq:
+                # A turn was cut short: half of it is in the stages, the other half is lost.
+                return
             body, anchor, self._turns_kept = self._session.save(), self._journal.last_seq, self._session.turns
         await self._journal.committed(anchor)
         await asyncio.to_thread(write_snapshot, self._home, anchor, self.loaded.config_hash, body)

@@ -46,7 +46,6 @@ class Operations:
         lag: LagProbe,
     ) -> None:
         self.home, self.journal = home, journal
-        self.stopping = asyncio.Event()
         self.is_halt_wanted = self.is_stop_recorded = self.is_ready = False
         self._loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
@@ -57,6 +56,11 @@ class Operations:
     def run_with(self, engine: Engine, heart: Heart) -> None:
         """Hear everything from now on."""
         self._engine, self._heart = engine, heart
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set once the end is asked for."""
+        return self._supervisor.stopping
 
     @property
     def state(self) -> str:
@@ -119,11 +123,9 @@ class Operations:
         self.is_halt_wanted = True
 
     async def stop(self, *, flatten: bool) -> None:
-        """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut`` when they do not close."""
-        if self._engine is not None:
-            await self._engine.command(Verb.STOP, {"flatten": "true"} if flatten else {})
-            if flatten:
-                await self._engine.until_flat()
+        """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut``, ``RefusedByRule``."""
+        if self._engine is not None and not self.stopping.is_set():
+            await self._engine.stop(flatten=flatten)
             self.is_stop_recorded = True
         self.stopping.set()
 

@@ -26,7 +26,11 @@ class DriverState:
 
 
 class Session:
-    """One run of a line over a feed, resumable from ``save`` between any two turns."""
+    """One run of a line over a feed, resumable from ``save`` between any two turns.
+
+    ``turn_seq`` is the row of the input whose turn is under way, 0 between turns. One that was cut short, by a
+    failure or at the end, keeps it: the state is then worth nothing, and the row may be the one to leave out.
+    """
 
     def __init__(self, line: Line, feed: MarketData) -> None:
         self.line = line
@@ -34,6 +38,7 @@ class Session:
         self.market_time = Nanos(0)
         self.turns = 0
         self.commands = 0
+        self.turn_seq = 0
         self._pending: Message | None = None
         self._feed_before_pending: Any = None
 

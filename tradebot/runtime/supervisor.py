@@ -60,11 +60,12 @@ class SupervisedTask:
 class Supervisor:
     """Starts tasks in order, restarts or reports failures, stops in reverse order with two deadlines.
 
-    ``failure`` is done with the first error that no policy mends.
+    ``failure`` is done with the first error that no policy mends; ``stopping`` is set once the end is asked for.
     """
 
     def __init__(self) -> None:
         self.tasks: list[SupervisedTask] = []
+        self.stopping = asyncio.Event()
         self._short: set[asyncio.Task[None]] = set()
         self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
 
@@ -89,6 +90,11 @@ class Supervisor:
     def failed(self) -> BaseException | None:
         """The first error that no policy mends, if it came."""
         return self.failure.result() if self.failure.done() else None
+
+    @property
+    def failed_task(self) -> str:
+        """The name of the task whose error is ``failed``; empty when it came from elsewhere."""
+        return next((found.spec.name for found in self.tasks if found.state is TaskState.FAILED), "")
 
     def run_once(self, name: str, act: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run a short task beside the others; its error is fatal."""
