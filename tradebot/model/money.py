@@ -20,17 +20,18 @@ BPS = Decimal("0.0001")
 
 def book(amount: Decimal) -> Cash:
     """Return ``amount`` as booked: to 1e-8, half to even."""
-    return Cash(amount.quantize(BOOKING_UNIT, rounding=ROUND_HALF_EVEN))
+    # By position: the keyword would cost as much as the rounding.
+    return Cash(amount.quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
 
 
 def book_fee(amount: Decimal) -> Cash:
     """Return the fee ``amount`` as booked: to 1e-8, up (against us; a rebate, < 0, shrinks)."""
-    return Cash(amount.quantize(BOOKING_UNIT, rounding=ROUND_CEILING))
+    return Cash(amount.quantize(BOOKING_UNIT, ROUND_CEILING))
 
 
 def mean_price(notional: Decimal, qty: Decimal) -> Price:
     """Return the size-weighted price ``notional / qty``, to 1e-8, half to even."""
-    return Price((notional / qty).quantize(BOOKING_UNIT, rounding=ROUND_HALF_EVEN))
+    return Price((notional / qty).quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
 
 
 def from_float(value: float) -> Decimal:

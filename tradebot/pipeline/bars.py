@@ -11,12 +11,15 @@ from dataclasses import dataclass
 from math import gcd
 
 from tradebot.model.errors import InvariantError
+from tradebot.model.making import maker
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, Timeframe, floor_to, timeframe_name
 
 # More coarse bars than this before a fine one are history of another file, not parts of a turn.
 MAX_HELD = 500
+_bar = maker(Bar)
+_bars_closed = maker(BarsClosed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +70,11 @@ class BarsStage:
             symbol: _Series(symbol, timeframes, wanted.get(symbol, frozenset()))
             for symbol, timeframes in sources.items()
         }
-        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {Bar: self._bar, Trade: self._trade}
+        self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {Bar: self._bar, Trade: self._trade}
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Return the gaps or the disorder found, then the bars that closed."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return () if handler is None else handler(message)
 
     def _bar(self, bar: Bar) -> Sequence[Message]:
@@ -80,7 +83,7 @@ class BarsStage:
             raise InvariantError(f"a bar of {bar.symbol}, which the feed did not announce")
         if series.is_single and bar.ts_event - bar.timeframe == series.last_finest and bar.timeframe == series.finest:
             series.last_finest = bar.ts_event
-            return (BarsClosed(bar.symbol, bar.ts_event, (bar,)),)
+            return (_bars_closed(bar.symbol, bar.ts_event, (bar,)),)
         return series.take(bar)
 
     def _trade(self, trade: Trade) -> Sequence[Message]:
@@ -171,7 +174,7 @@ class _Series:
         # Alone it needs no sorting, and mostly it is.
         if len(closed) > 1:
             closed.sort(key=_longest_then_oldest_first)
-        return BarsClosed(self._symbol, finest.ts_event, tuple(closed))
+        return _bars_closed(self._symbol, finest.ts_event, tuple(closed))
 
     def take_trade(self, trade: Trade) -> Sequence[Message]:
         """Return what follows from a print: a bar closes with the first trade after it."""
@@ -288,7 +291,7 @@ class _Builder:
         if self._is_whole:
             end = Nanos(self.ts_end)
             prices = (self._open, self._high, self._low, self._close)
-            closed.append(Bar(self._symbol, self.timeframe, end, *prices, self._volume))
+            closed.append(_bar(self._symbol, self.timeframe, end, *prices, self._volume))
 
     def save(self) -> Bucket | None:
         if not self._is_open:

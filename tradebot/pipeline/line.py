@@ -6,7 +6,7 @@ the strategies. ``pump`` does this in one call; a ``Turn`` does the same a step 
 can hand it on from one to the next. Both visit the same stages in the same order.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged
@@ -36,6 +36,7 @@ class StageName(StrEnum):
     STRATEGY = "strategy"
 
 
+Handler = Callable[[Message], Sequence[Message]]
 S = StageName
 ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Bar: (S.BARS,),
@@ -79,22 +80,31 @@ class Line:
         self.stages = stages
         self.sinks = dict(sinks or {})
         self._handlers = {
-            message_type: tuple(stages[name].handle for name in route) for message_type, route in ROUTES.items()
+            message_type: tuple(_handler(stages[name], message_type) for name in route)
+            for message_type, route in ROUTES.items()
         }
 
     def pump(self, message: Message) -> None:
         """Run ``message`` and all that follows from it, to the end."""
-        sinks = self.sinks
-        for handle in self._handlers[type(message)]:
+        handlers, sinks = self._handlers, self.sinks
+        for handle in handlers[type(message)]:
             for output in handle(message):
-                sink = sinks.get(type(output))
-                if sink is not None:
-                    sink(output)
-                self.pump(output)
+                kind = type(output)
+                if kind in sinks:
+                    sinks[kind](output)
+                # Most outputs go nowhere else: a call for each would cost more than all the rest.
+                if handlers[kind]:
+                    self.pump(output)
 
     def turn(self, message: Message) -> "Turn":
         """Return the turn of ``message``, not yet begun."""
         return Turn(self, message)
+
+
+def _handler(stage: Stage, message_type: type[Message]) -> Handler:
+    # A stage that dispatches by a table is asked once, and not again for each message.
+    table: Mapping[type[Message], Handler] = getattr(stage, "handlers", {})
+    return table.get(message_type, stage.handle)
 
 
 _UNSEEN = -1

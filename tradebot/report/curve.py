@@ -25,23 +25,28 @@ class Curve(Sequence[tuple[int, str]]):
     nanoseconds and multiples of 1e-8, to which equity is rounded half to even.
     """
 
-    __slots__ = ("ts", "units")
+    __slots__ = ("_equity", "_last", "ts", "units")
 
     def __init__(self) -> None:
         self.ts = array("q")
         self.units: array[int] | list[int] = array("q")
+        self._equity: Decimal | None = None
+        self._last = 0
 
     def append(self, ts: Nanos, equity: Decimal) -> None:
         """Add a point; one at the time of the last point replaces it."""
         if self.ts and self.ts[-1] == ts:
             self.ts.pop()
             self.units.pop()
-        units = round(equity * _UNITS_OF_ONE)
+        # While flat, the very same equity comes with every bar.
+        if equity is not self._equity:
+            self._equity = equity
+            self._last = round(equity * _UNITS_OF_ONE)
         try:
-            self.units.append(units)
+            self.units.append(self._last)
         except OverflowError:
             # 9.2e10 of money is the end of 64 bits; an account in a small currency goes on in a list.
-            self.units = [*self.units, units]
+            self.units = [*self.units, self._last]
         self.ts.append(ts)
 
     def extended(self, ts: Nanos, equity: Decimal) -> "Curve":

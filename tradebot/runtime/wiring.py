@@ -48,10 +48,11 @@ class Wired:
         }
 
 
-def wire(loaded: Loaded) -> Wired:
+def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     """Build everything from the settings; nothing runs yet.
 
-    Raises ``ConfigError`` for what does not fit together and ``DataError`` for a bad data file.
+    Raises ``ConfigError`` for what does not fit together and ``DataError`` for a bad data file. Without
+    ``check_data`` the feed raises that when it comes to the bad line.
     """
     check_settings(loaded)
     settings = loaded.settings
@@ -59,7 +60,7 @@ def wire(loaded: Loaded) -> Wired:
     instruments = build_instruments(settings)
     sources = feed_timeframes(settings)
     return Wired(
-        feed=_feed(settings),
+        feed=_feed(settings, check_data),
         bars=BarsStage(sources, _wanted(specs)),
         venue=_venue(settings.venue, instruments),
         orders=OrdersStage(instruments),
@@ -74,12 +75,13 @@ def wire(loaded: Loaded) -> Wired:
     )
 
 
-def _feed(settings: Settings) -> MarketData:
+def _feed(settings: Settings, check_data: bool) -> MarketData:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
     files = [BarFile(one.path, one.symbol, one.timeframe) for one in feed.series]
-    check_files(files)
+    if check_data:
+        check_files(files)
     return Replay(files)
 
 

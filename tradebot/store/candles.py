@@ -6,17 +6,16 @@ consistent, and volumes are not negative. Gaps are counted, not refused.
 
 import hashlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain, repeat
 from operator import le, sub
 from pathlib import Path
-from typing import cast
 
 from tradebot.model.errors import ConfigError, DataError
-from tradebot.model.market import Bar, Message, check_bar
-from tradebot.model.money import Price, Qty
+from tradebot.model.making import maker
+from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, floor_to, from_ms, parse_timeframe, timeframe_name
 from tradebot.store.columns import Batch, count_rows, ends_with_newline, fail, is_parquet, read_batches
 
@@ -26,6 +25,7 @@ FUNDING_COLUMNS = ("ts_ms", "rate")
 MAX_TS_MS = 9_000_000_000_000
 # Products of larger numbers could not be booked at 1e-8 with the 28 digits of the decimal context.
 _TOO_LARGE = Decimal("1e18")
+_new_bar = maker(Bar)
 _SPEC = re.compile(r"(?P<symbol>[^\s=]+):(?P<timeframe>[^\s:=]+)=(?P<path>.+)")
 
 
@@ -49,7 +49,8 @@ class FileSummary:
 class BarFile:
     """The bars of one symbol and timeframe in one file. Each iteration starts at the first bar.
 
-    Iterating raises ``DataError`` at the first batch that holds a bad row, so check the file before a run.
+    Iterating raises ``DataError`` at the first batch that holds a bad row: check the file before anything is
+    traded that a later row could not undo.
     """
 
     def __init__(self, path: Path, symbol: str, timeframe: Timeframe) -> None:
@@ -75,6 +76,8 @@ class BarFile:
                 self._explain(batch, last)
             last = batch.ts[-1]
             yield batch
+        if last is None and not skip:
+            raise DataError("there is no bar after the header", where=f"{self.path}:1", mend="fetch the data again")
 
     def count(self) -> int:
         """Return the number of bars, without parsing them."""
@@ -102,8 +105,6 @@ class BarFile:
             missing += sum(hole // step - 1 for hole in holes)
             rows += len(ts)
             last = ts[-1]
-        if not rows:
-            raise DataError("there is no bar after the header", where=f"{self.path}:1", mend="fetch the data again")
         ts_last = Nanos(from_ms(last) + self.timeframe)
         notes = self._notes(from_ms(first))
         return FileSummary(self.path, self.symbol, self.timeframe, rows, from_ms(first), ts_last, gaps, missing, notes)
@@ -199,26 +200,3 @@ def _is_sound(batch: Batch, last: int | None, step: int) -> bool:
         )
     except ArithmeticError:  # comparing a NaN
         return False
-
-
-class _UnsealedBar(Message):
-    # A frozen dataclass assigns its fields through object.__setattr__, which makes a Bar cost three times as
-    # much as here, and more than reading its line. The slots being the same, the object can become a Bar.
-    __slots__ = ("close", "high", "low", "open", "symbol", "timeframe", "ts_event", "volume")
-
-    def __init__(
-        self, symbol: str, timeframe: Timeframe, ts_event: Nanos, open_: Price, high: Price, low: Price, close: Price,
-        volume: Qty,
-    ) -> None:  # fmt: skip
-        self.symbol = symbol
-        self.timeframe = timeframe
-        self.ts_event = ts_event
-        self.open = open_
-        self.high = high
-        self.low = low
-        self.close = close
-        self.volume = volume
-        self.__class__ = Bar  # type: ignore[assignment]
-
-
-_new_bar = cast("Callable[..., Bar]", _UnsealedBar)

@@ -41,7 +41,7 @@ class OrdersStage:
         self._instruments = instruments
         self._register = Register()
         self._guard = Guard(self._register)
-        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+        self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             Approved: self._on_approved,
             OrderAccepted: self._on_accepted,
             OrderRejected: self._on_rejected,
@@ -54,7 +54,7 @@ class OrdersStage:
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Return what follows from ``message``."""
-        return self._handlers[type(message)](message)
+        return self.handlers[type(message)](message)
 
     def save(self) -> OrdersState:
         """Return the orders that matter."""

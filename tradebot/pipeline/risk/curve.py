@@ -1,11 +1,14 @@
 """The equity curve: one point for each closing time, as it was after the last bar of that time."""
 
+from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed
 from tradebot.model.money import Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.ledger import Ledger
+
+_mark = maker(EquityMark)
 
 
 class EquityCurve:
@@ -35,16 +38,16 @@ class EquityCurve:
 
     def advance(self, closed: BarsClosed) -> EquityMark | None:
         """Return the point that ``closed`` completes, if it does; call before its prices are marked."""
-        ts = self._ts
+        ts, now = self._ts, closed.ts_event
         if ts is None:
-            self._ts = closed.ts_event
+            self._ts = now
             return EquityMark(ts_event=closed.bars[-1].ts_open, equity=self.ledger.starting_cash, is_exposed=False)
-        if closed.ts_event <= ts:
+        if now <= ts:
             self._settled = None
             return None
         point = self._settled or self._point(ts)
         self._settled = None
-        self._ts = closed.ts_event
+        self._ts = now
         # A division at every bar would cost more than all the rest: only the trough below each peak counts.
         equity = point.equity
         if equity < self._trough:
@@ -73,5 +76,5 @@ class EquityCurve:
     def _point(self, ts: Nanos) -> EquityMark:
         ledger = self.ledger
         if not ledger.trips:
-            return EquityMark(ts_event=ts, equity=ledger.cash, is_exposed=False)
-        return EquityMark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)
+            return _mark(ts_event=ts, equity=ledger.cash, is_exposed=False)
+        return _mark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)

@@ -40,7 +40,7 @@ class RiskStage:
         self._desk = Desk(instruments, self._ledger, Sizing(size, limits, require_stop))
         self._operator = Operator(self._desk)
         self._market_ts = Nanos(0)
-        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+        self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._on_bars,
             Trade: self._on_trade,
             Quote: self._on_quote,
@@ -54,7 +54,7 @@ class RiskStage:
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Return what follows from ``message``."""
-        return self._handlers[type(message)](message)
+        return self.handlers[type(message)](message)
 
     def save(self) -> RiskState:
         """Return the book and all that decisions depend on."""

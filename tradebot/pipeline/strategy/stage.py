@@ -96,10 +96,10 @@ class _Asker:
 
 @dataclass(slots=True)
 class _Plan:
-    """What a symbol's bars are for: the averages of each timeframe, and who is asked, in file order."""
+    """What a symbol's bars are for: the averages of each timeframe, and who is asked about which, in file order."""
 
     atrs: dict[Timeframe, list[_Atr]] = field(default_factory=dict)
-    askers: list[_Asker] = field(default_factory=list)
+    askers: list[tuple[_Asker, Timeframe]] = field(default_factory=list)
 
 
 class StrategyStage:
@@ -125,7 +125,7 @@ class StrategyStage:
         for spec in specs:
             for symbol in spec.symbols:
                 self._subscribe(spec, symbol, instruments.get(symbol) or Instrument(symbol=symbol))
-        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+        self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._bars_closed,
             PositionChanged: self._position_changed,
         }
@@ -142,12 +142,12 @@ class StrategyStage:
                 average = _Atr(spec.stop.n, atr.new_state(spec.stop.n))
                 averages.append(average)
         asker = _Asker(spec, symbol, instrument, *_make(spec), average)
-        plan.askers.append(asker)
+        plan.askers.append((asker, spec.timeframe))
         self._askers[spec.name, symbol] = asker
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Return the signals that follow from ``message``."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return () if handler is None else handler(message)
 
     def _position_changed(self, changed: PositionChanged) -> Sequence[Message]:
@@ -165,44 +165,46 @@ class StrategyStage:
             for bar in bars:
                 for average in plan.atrs.get(bar.timeframe, ()):
                     average.update(bar)
-        out: list[Message] = []
-        for asker in plan.askers:
+        out: Sequence[Message] = ()
+        for asker, timeframe in plan.askers:
             for bar in bars:
-                if bar.timeframe == asker.spec.timeframe and not asker.is_disabled:
-                    self._ask(asker, bar, closed, out)
+                if bar.timeframe == timeframe and not asker.is_disabled:
+                    answers = self._ask(asker, bar, closed)
+                    # Mostly there is nothing to say.
+                    if answers:
+                        out = [*out, *answers]
         return out
 
-    def _ask(self, asker: _Asker, bar: Bar, closed: BarsClosed, out: list[Message]) -> None:
+    def _ask(self, asker: _Asker, bar: Bar, closed: BarsClosed) -> Sequence[Message]:
         """Ask one strategy about one bar: whatever happens in its code, ends here."""
         name = asker.spec.name
         if self.force_disable or self._unfit:
             reason = self.force_disable.get(name) or self._unfit.get(name)
             if reason is not None:
-                self._disable(asker, reason, closed, out)
-                return
-        asker.asked += 1
+                return self._disable(asker, reason, closed)
+        asker.asked = asked = asker.asked + 1
         self.calls += 1
         self.asking = name
         try:
             answer = asker.object.on_bar(bar, asker.position)
             signals = () if answer == () else _signals(answer, asker, closed)
             # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
-            if asker.asked & (asker.asked - 1) == 0:
+            if asked & (asked - 1) == 0:
                 freeze(asker.object)
             self.asking = None
         except Nonsense as error:
-            self._disable(asker, f"nonsense: {error}", closed, out)
+            return self._disable(asker, f"nonsense: {error}", closed)
         except StrategyBlocked:
-            self._disable(asker, f"blocked for more than {BLOCKED_AFTER_S} s", closed, out)
+            return self._disable(asker, f"blocked for more than {BLOCKED_AFTER_S} s", closed)
         except StrategyError as error:
-            self._disable(asker, error.what, closed, out)
+            return self._disable(asker, error.what, closed)
         except (Exception, SystemExit) as error:
-            self._disable(asker, _told(error, asker.object), closed, out)
-        else:
+            return self._disable(asker, _told(error, asker.object), closed)
+        if signals:
             asker.signals += len(signals)
-            out.extend(signals)
+        return signals
 
-    def _disable(self, asker: _Asker, reason: str, closed: BarsClosed, out: list[Message]) -> None:
+    def _disable(self, asker: _Asker, reason: str, closed: BarsClosed) -> Sequence[Message]:
         self.asking = None
         name = asker.spec.name
         reason = _ADDRESS.sub("", reason)[:_MOST_SAID]
@@ -211,9 +213,7 @@ class StrategyStage:
         self._unfit.pop(name, None)
         for other in self._of(name):
             other.is_disabled = True
-        out.append(
-            StrategyDisabled(ts_event=closed.ts_event, strategy=name, symbol=asker.symbol, reason=reason),
-        )
+        return (StrategyDisabled(ts_event=closed.ts_event, strategy=name, symbol=asker.symbol, reason=reason),)
 
     def _of(self, strategy: str) -> list[_Asker]:
         return [asker for (name, _), asker in self._askers.items() if name == strategy]

@@ -148,9 +148,12 @@ class Execution:
 
     def liquidate_if_bankrupt(self, low: Price, high: Price, ts: Nanos) -> None:
         """Close all at the worst of two prices when the account does not stand there."""
-        qty = self.holding.qty
+        holding = self.holding
+        qty = holding.qty
+        if not qty:
+            return
         worst = low if qty > 0 else high
-        if not (qty and self._account.is_bankrupt_at(self.holding, worst)):
+        if not self._account.is_bankrupt_at(holding, worst):
             return
         side = OrderSide.SELL if qty > 0 else OrderSide.BUY
         for order in self.orders:

@@ -75,7 +75,7 @@ class SimulatedVenue:
             MatchOn.TRADE: (Trade, self.on_trade),
         }
         market_type, on_market = matched[match_on]
-        self._handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+        self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             market_type: on_market,
             SubmitOrders: self._on_submit,
             CancelOrder: self._on_cancel,
@@ -83,7 +83,7 @@ class SimulatedVenue:
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Return the venue's reports on ``message``; market messages it does not match on give none."""
-        handler = self._handlers.get(type(message))
+        handler = self.handlers.get(type(message))
         return () if handler is None else handler(message)
 
     def on_bar(self, bar: Bar) -> Sequence[Message]:
