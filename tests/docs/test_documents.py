@@ -1,0 +1,86 @@
+"""The documents hold together, and the check that says so finds each kind of fault."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+def check(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / "scripts" / "check-docs"), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A copy of the documents alone."""
+    shutil.copytree(ROOT / "docs", tmp_path / "docs")
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / "LICENSE").touch()
+    (tmp_path / "systemd").mkdir()
+    return tmp_path
+
+
+def test_the_documents_hold_together() -> None:
+    done = check()
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "text", "fault"),
+    [
+        ("docs/index.md", "[gone](gone.md)", "broken link: gone.md"),
+        ("docs/index.md", "[x](glossary.md#no-such-part)", "no such heading: glossary.md#no-such-part"),
+        ("docs/how-to/new.md", "# New", "cannot be reached"),
+        ("README.md", "```\ntradebot stauts\n```", "does not parse: tradebot stauts"),
+        ("README.md", "```\ntradebot close\n```", "does not parse: tradebot close"),
+        ("README.md", "Use `tradebot stop --faltten`.", "does not parse: tradebot stop --faltten"),
+        ("docs/glossary.md", "see /ro" + "ot/bots/x", "names a path of one machine"),
+        ("docs/adr/0001-turns-through-tasks.md", "\n" * 60, "longer than 60 lines"),
+        ("docs/reference/cli.md", "more", "is out of date"),
+        ("docs/reference/order-life.md", "more", "is out of date"),
+    ],
+)
+def test_a_fault_is_found_and_named(copy: Path, page: str, text: str, fault: str) -> None:
+    path = copy / page
+    before = path.read_text() if path.exists() else ""
+    path.write_text(f"{before}\n{text}\n")
+    done = check(copy)
+    assert done.returncode == 1
+    assert any(line.startswith(page) and fault in line for line in done.stderr.splitlines()), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("page", "row"),
+    [
+        ("cli.md", "### state verify\n"),
+        ("configuration.md", "## `instrument"),
+        ("errors.md", "| `LockHeld` | 75 |"),
+        ("log-events.md", "| `disk.low` |"),
+    ],
+)
+def test_what_is_not_documented_is_found(copy: Path, page: str, row: str) -> None:
+    path = copy / "docs" / "reference" / page
+    path.write_text(path.read_text().replace(row, ""))
+    done = check(copy)
+    assert done.returncode == 1
+    assert f"lacks {row.strip()}" in done.stderr
+
+
+def test_a_command_in_a_sentence_needs_no_arguments(copy: Path) -> None:
+    path = copy / "docs" / "glossary.md"
+    path.write_text(path.read_text() + "\nSee `tradebot why` and `tradebot COMMAND --help`.\n")
+    done = check(copy)
+    assert done.returncode == 0, done.stderr
+
+
+def test_generated_pages_are_fresh() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "write-docs"), "--check"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
