@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 D = Decimal
@@ -71,8 +72,7 @@ def even8(x: Decimal) -> Decimal:
 
 def read(path: Path, symbol: str, length: int, limit: int) -> list[Row]:
     """Return the first ``limit`` bars of a file."""
-    opened = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with opened as file:
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as file:
         rows = csv.DictReader(file)
         return [
             Row(symbol, length, int(r["ts_ms"]), D(r["open"]), D(r["high"]), D(r["low"]), D(r["close"]))
@@ -91,7 +91,7 @@ def atr(rows: Sequence[Row], n: int) -> float | None:
     if len(rows) <= n:
         return None
     ranges = []
-    for before, row in zip(rows, rows[1:], strict=False):
+    for before, row in pairwise(rows):
         h, low, c = float(row.h), float(row.l), float(before.c)
         ranges.append(max(h - low, abs(h - c), abs(low - c)))
     total = 0.0
