@@ -1,0 +1,295 @@
+"""What the venue says of our account, as ours: orders, fills, positions, money and permissions."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+
+from tradebot.model.money import ZERO, Cash, Price, Qty, book, book_fee
+from tradebot.model.order import FillReport, Liquidity, OrderSide
+from tradebot.model.position import FundingPaid
+from tradebot.model.time import Nanos
+from tradebot.venues.hyperliquid.market import is_buy
+from tradebot.venues.hyperliquid.reading import Node
+from tradebot.venues.hyperliquid.statuses import Phase, phase_of
+
+_MAX_CASH = Decimal(10**15)
+COLLATERAL = "USDC"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueOrder:
+    """An order as the venue holds it. ``qty`` is what is left of ``original_qty``."""
+
+    oid: int
+    cloid: str | None
+    symbol: str
+    side: OrderSide
+    price: Price
+    qty: Qty
+    original_qty: Qty
+    ts_event: Nanos
+    reduce_only: bool = False
+    trigger: Price | None = None
+    children: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderRecord:
+    """An order with its status: ``word`` is the venue's, ``phase`` what it proves."""
+
+    order: VenueOrder
+    word: str
+    phase: Phase
+    ts_event: Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenueFill:
+    """A fill of ours. ``trade_id`` is that of the trade: a trade with ourselves has it on both sides.
+
+    ``liquidated_user`` is who lost a position by it: the account itself, or whom it traded with.
+    """
+
+    trade_id: int
+    oid: int
+    cloid: str | None
+    symbol: str
+    side: OrderSide
+    qty: Qty
+    price: Price
+    fee: Cash
+    ts_event: Nanos
+    liquidity: Liquidity
+    start_position: Qty
+    closed_pnl: Cash
+    liquidated_user: str | None
+
+    def report(self, client_order_id: str | None) -> FillReport:
+        """Return it as the line takes it; ``None`` when the venue acted by itself."""
+        return FillReport(
+            ts_event=self.ts_event,
+            trade_id=f"{self.trade_id}-{self.oid}",
+            client_order_id=client_order_id,
+            symbol=self.symbol,
+            side=self.side,
+            qty=self.qty,
+            price=self.price,
+            fee=self.fee,
+            liquidity=self.liquidity,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VenuePosition:
+    """A position as the venue holds it; ``qty`` is signed. ``funding`` > 0 was received since it opened."""
+
+    symbol: str
+    qty: Qty
+    entry_price: Price
+    unrealized_pnl: Cash
+    margin_used: Cash
+    leverage: int
+    is_cross: bool
+    liquidation_price: Price | None
+    funding: Cash
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountState:
+    """The perpetuals account. ``ts_event`` is the venue's stamp; without one it proves no absence."""
+
+    equity: Cash
+    cash: Cash
+    margin_used: Cash
+    withdrawable: Cash
+    positions: tuple[VenuePosition, ...]
+    ts_event: Nanos | None
+
+
+class RoleKind(StrEnum):
+    """What an address is."""
+
+    MISSING = "missing"
+    USER = "user"
+    AGENT = "agent"
+    VAULT = "vault"
+    SUB_ACCOUNT = "subAccount"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What an address is, and whose it is: the master of an agent or a sub-account."""
+
+    kind: RoleKind
+    master: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AddressBudget:
+    """Actions sent and allowed over the life of the address."""
+
+    used: int
+    cap: int
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A named key that may trade for the account, until ``valid_until``."""
+
+    name: str
+    address: str
+    valid_until: Nanos
+
+
+def _side(row: Node) -> OrderSide:
+    return OrderSide.BUY if is_buy(row.at("side")) else OrderSide.SELL
+
+
+def _cash(row: Node) -> Cash:
+    return Cash(row.decimal(_MAX_CASH))
+
+
+def venue_order(row: Node) -> VenueOrder:
+    """Return an order in any of its shapes: ``openOrders``, ``frontendOpenOrders`` or ``orderUpdates``."""
+    cloid, reduce_only, original = row.get("cloid"), row.get("reduceOnly"), row.get("origSz")
+    is_trigger, children = row.get("isTrigger"), row.get("children")
+    qty = row.at("sz").qty()
+    return VenueOrder(
+        oid=row.at("oid").integer(),
+        cloid=None if cloid is None else cloid.cloid(),
+        symbol=row.at("coin").text(),
+        side=_side(row),
+        price=row.at("limitPx").price(),
+        qty=qty,
+        original_qty=qty if original is None else original.qty(),
+        ts_event=row.at("timestamp").time(),
+        reduce_only=reduce_only is not None and reduce_only.flag(),
+        trigger=row.at("triggerPx").price() if is_trigger is not None and is_trigger.flag() else None,
+        children=() if children is None else tuple(child.at("oid").integer() for child in children.rows()),
+    )
+
+
+def open_orders(reply: Node) -> tuple[VenueOrder, ...]:
+    """Return all that rests, triggers with it; each order once, though a parent may list its children too."""
+    return tuple({order.oid: order for order in (venue_order(row) for row in reply.rows())}.values())
+
+
+def order_record(row: Node) -> OrderRecord:
+    """Return an order with its status, as in ``historicalOrders`` and ``orderUpdates``."""
+    word = row.at("status").text()
+    return OrderRecord(
+        order=venue_order(row.at("order")),
+        word=word,
+        phase=phase_of(word),
+        ts_event=row.at("statusTimestamp").time(),
+    )
+
+
+def order_records(reply: Node) -> tuple[OrderRecord, ...]:
+    """Return the rows of ``historicalOrders`` or ``orderUpdates``; one order may occur more than once."""
+    return tuple(order_record(row) for row in reply.rows())
+
+
+def order_status(reply: Node) -> OrderRecord | None:
+    """Return ``orderStatus``; ``None`` for an id unknown there and then, which proves nothing."""
+    if reply.at("status").one_of("order", "unknownOid") == "unknownOid":
+        return None
+    return order_record(reply.at("order"))
+
+
+def fill(row: Node) -> VenueFill:
+    """Return one fill. A fee in anything but the collateral fails: it cannot be booked as cash."""
+    cloid, token, liquidation = row.get("cloid"), row.get("feeToken"), row.get("liquidation")
+    if token is not None and token.text() != COLLATERAL:
+        token.fail(f"is not {COLLATERAL}")
+    return VenueFill(
+        trade_id=row.at("tid").integer(),
+        oid=row.at("oid").integer(),
+        cloid=None if cloid is None else cloid.cloid(),
+        symbol=row.at("coin").text(),
+        side=_side(row),
+        qty=row.at("sz").positive_qty(),
+        price=row.at("px").price(),
+        fee=book_fee(_cash(row.at("fee"))),
+        ts_event=row.at("time").time(),
+        liquidity=Liquidity.TAKER if row.at("crossed").flag() else Liquidity.MAKER,
+        start_position=Qty(row.at("startPosition").decimal()),
+        closed_pnl=_cash(row.at("closedPnl")),
+        liquidated_user=None if liquidation is None else liquidation.at("liquidatedUser").address(),
+    )
+
+
+def fills(reply: Node) -> tuple[VenueFill, ...]:
+    """Return ``userFills`` or ``userFillsByTime``, in the order given."""
+    return tuple(fill(row) for row in reply.rows())
+
+
+def account_state(reply: Node) -> AccountState:
+    """Return ``clearinghouseState``."""
+    summary, stamp = reply.at("marginSummary"), reply.get("time")
+    return AccountState(
+        equity=_cash(summary.at("accountValue")),
+        cash=_cash(summary.at("totalRawUsd")),
+        margin_used=_cash(summary.at("totalMarginUsed")),
+        withdrawable=_cash(reply.at("withdrawable")),
+        positions=tuple(_position(row.at("position")) for row in reply.at("assetPositions").rows()),
+        ts_event=None if stamp is None else stamp.time(),
+    )
+
+
+def _position(row: Node) -> VenuePosition:
+    leverage, liquidation, funding = row.at("leverage"), row.get("liquidationPx"), row.get("cumFunding")
+    return VenuePosition(
+        symbol=row.at("coin").text(),
+        qty=Qty(row.at("szi").decimal()),
+        entry_price=row.at("entryPx").price(),
+        unrealized_pnl=_cash(row.at("unrealizedPnl")),
+        margin_used=_cash(row.at("marginUsed")),
+        leverage=leverage.at("value").integer(1, 1001),
+        is_cross=leverage.at("type").one_of("cross", "isolated") == "cross",
+        liquidation_price=None if liquidation is None else liquidation.price(),
+        # The venue counts what was paid.
+        funding=Cash(ZERO if funding is None else -_cash(funding.at("sinceOpen"))),
+    )
+
+
+def spot_collateral(reply: Node) -> Cash:
+    """Return the collateral in ``spotClearinghouseState``: where a unified account keeps all of it."""
+    rows = (row for row in reply.at("balances").rows() if row.at("coin").value == COLLATERAL)
+    return Cash(sum((_cash(row.at("total")) for row in rows), ZERO))
+
+
+def funding_paid(row: Node) -> FundingPaid:
+    """Return one payment, from ``userFunding`` (within ``delta``) or from a stream (flat)."""
+    delta = row.get("delta") or row
+    return FundingPaid(
+        ts_event=row.at("time").time(),
+        symbol=delta.at("coin").text(),
+        rate=delta.at("fundingRate").decimal(Decimal(1)),
+        amount=book(_cash(delta.at("usdc"))),
+        is_estimate=False,
+    )
+
+
+def fundings(reply: Node) -> tuple[FundingPaid, ...]:
+    """Return the payments of ``userFunding``, oldest first."""
+    return tuple(funding_paid(row) for row in reply.rows())
+
+
+def address_budget(reply: Node) -> AddressBudget:
+    """Return ``userRateLimit``."""
+    return AddressBudget(reply.at("nRequestsUsed").integer(), reply.at("nRequestsCap").integer())
+
+
+def role(reply: Node) -> Role:
+    """Return ``userRole``. A word not known fails: a wrong guess would trade for the wrong account."""
+    kind = RoleKind(reply.at("role").one_of(*RoleKind))
+    key = {RoleKind.AGENT: "user", RoleKind.SUB_ACCOUNT: "master"}.get(kind)
+    return Role(kind, None if key is None else reply.at("data").at(key).address())
+
+
+def agents(reply: Node) -> tuple[Agent, ...]:
+    """Return ``extraAgents``."""
+    return tuple(
+        Agent(row.at("name").text(), row.at("address").address(), row.at("validUntil").time()) for row in reply.rows()
+    )

@@ -1,0 +1,95 @@
+"""128-bit client ids that lead back to their intent without the database.
+
+4 bytes instance tag, 8 bytes that number the intent, 4 bytes keyed MAC over both and our own text id. The
+number holds what a client order id is made of: the counter of the signal, the role, which placing of it, and
+hashes of strategy and symbol, so that a lost journal still finds its orders. The MAC tells our orders from
+all others. The tag is new with each new state directory: a counter that starts anew never names an old order.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.order import OrderRole
+
+_COUNTER_BITS, _PLACING_BITS, _ROLE_BITS, _STRATEGY_BITS, _SYMBOL_BITS = 20, 12, 2, 14, 16
+_ROLES = tuple(OrderRole)
+_TEXT = re.compile(r"(?P<strategy>.+)-(?P<symbol>[^-]+)-(?P<counter>\d+)-(?P<role>[a-z]+?)(?P<placing>\d*)")
+TAG_BYTES = 4
+_MAC_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OwnOrder:
+    """A client order id found in a cloid, and whether this very state directory gave it."""
+
+    client_order_id: str
+    is_this_instance: bool
+
+
+def _short_hash(text: str, bits: int) -> int:
+    return int.from_bytes(hashlib.blake2s(text.encode(), digest_size=4).digest(), "big") & ((1 << bits) - 1)
+
+
+class Cloids:
+    """Turns client order ids into cloids and back. ``key`` must outlive the journal: derive it from the signer."""
+
+    __slots__ = ("_key", "_strategies", "_tag")
+
+    def __init__(self, tag: bytes, key: bytes, strategies: Iterable[str]) -> None:
+        if len(tag) != TAG_BYTES:
+            raise ValueError(f"an instance tag has {TAG_BYTES} bytes, not {len(tag)}")
+        self._tag = tag
+        self._key = key
+        # The origins of signal ids: the strategies, and the operator.
+        self._strategies = tuple(sorted({*strategies, "manual"}))
+
+    def encode(self, client_order_id: str) -> str:
+        """Return the cloid of ``client_order_id``. Raises ``InvariantError`` on one that is not of our making."""
+        number = _number(client_order_id)
+        if number is None:
+            raise InvariantError(f"{client_order_id!r} is no client order id of ours")
+        packed = number.to_bytes(8, "big")
+        return "0x" + (self._tag + packed + self._mac(self._tag, packed, client_order_id)).hex()
+
+    def decode(self, cloid: str, symbol: str) -> OwnOrder | None:
+        """Return whose order on ``symbol`` it is, or ``None`` for a foreign one."""
+        raw = bytes.fromhex(cloid.removeprefix("0x"))
+        tag, packed, mac = raw[:TAG_BYTES], raw[TAG_BYTES:-_MAC_BYTES], raw[-_MAC_BYTES:]
+        for strategy in self._strategies:
+            text = _text(int.from_bytes(packed, "big"), strategy, symbol)
+            if text is not None and hmac.compare_digest(self._mac(tag, packed, text), mac):
+                return OwnOrder(text, tag == self._tag)
+        return None
+
+    def _mac(self, tag: bytes, packed: bytes, text: str) -> bytes:
+        return hashlib.blake2s(tag + packed + text.encode(), digest_size=_MAC_BYTES, key=self._key).digest()
+
+
+def _number(client_order_id: str) -> int | None:
+    match = _TEXT.fullmatch(client_order_id)
+    if match is None or match["role"] not in {role.value for role in _ROLES}:
+        return None
+    counter, placing = int(match["counter"]), int(match["placing"] or 1)
+    # What would not read back to the same text, such as stop1 or stop02, is not of our making.
+    is_canonical = match["counter"] == str(counter) and match["placing"] in {"", str(placing)} - {"0", "1"}
+    if not is_canonical or counter >> _COUNTER_BITS or placing >> _PLACING_BITS:
+        return None
+    number = counter
+    number = number << _PLACING_BITS | placing
+    number = number << _ROLE_BITS | _ROLES.index(OrderRole(match["role"]))
+    number = number << _STRATEGY_BITS | _short_hash(match["strategy"], _STRATEGY_BITS)
+    return number << _SYMBOL_BITS | _short_hash(match["symbol"], _SYMBOL_BITS)
+
+
+def _text(number: int, strategy: str, symbol: str) -> str | None:
+    number, symbol_hash = number >> _SYMBOL_BITS, number & ((1 << _SYMBOL_BITS) - 1)
+    number, strategy_hash = number >> _STRATEGY_BITS, number & ((1 << _STRATEGY_BITS) - 1)
+    number, role = number >> _ROLE_BITS, number & ((1 << _ROLE_BITS) - 1)
+    counter, placing = number >> _PLACING_BITS, number & ((1 << _PLACING_BITS) - 1)
+    if symbol_hash != _short_hash(symbol, _SYMBOL_BITS) or strategy_hash != _short_hash(strategy, _STRATEGY_BITS):
+        return None
+    return f"{strategy}-{symbol}-{counter}-{_ROLES[role].value}{'' if placing == 1 else placing}"
