@@ -9,12 +9,12 @@ import pytest
 
 from tradebot.model.errors import StorageFailed
 from tradebot.model.time import DAY
-from tradebot.store import upkeep
+from tradebot.store import pruning, upkeep
 from tradebot.store.integrity import verify_all
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query, count_rows
 from tradebot.store.schema import connect_reader
-from tradebot.store.snapshot import NAMES, load_snapshots, write_snapshot
+from tradebot.store.snapshot import NAMES, Snapshot, load_snapshots, write_snapshot
 
 
 class FixedClock:
@@ -43,6 +43,10 @@ async def add(journal: SqliteJournal, count: int) -> None:
 
 async def seqs(journal: SqliteJournal, **query: object) -> list[int]:
     return [row.seq for row in await journal.rows(Query(limit=10**6, **query))]
+
+
+def anchor(seq: int) -> Snapshot:
+    return Snapshot(seq=seq, config_hash="c", body=b"{}")
 
 
 def damage(path: Path) -> None:
@@ -89,12 +93,12 @@ async def test_a_backup_of_a_journal_damaged_under_us_does_not_count(tmp_path: P
 async def test_pruning_removes_old_market_rows_and_the_chain_still_holds(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await add(journal, 40)
-        pruned = await upkeep.prune(journal, before_ts=30, anchor_seq=22, ts_wall=5)
+        pruned = await pruning.prune(journal, before_ts=30, anchor=anchor(22), ts_wall=5)
         assert (pruned.removed, pruned.up_to_seq) == (18, 22)
         assert await seqs(journal, before_seq=26) == [5, 10, 15, 20, 23, 24, 25]
         assert await seqs(journal, kinds=["fill"]) == list(range(5, 41, 5))
-        assert (await upkeep.prune(journal, before_ts=30, anchor_seq=22, ts_wall=5)).backup is None
-        pruned = await upkeep.prune(journal, before_ts=30, anchor_seq=1000, ts_wall=5)
+        assert (await pruning.prune(journal, before_ts=30, anchor=anchor(22), ts_wall=5)).backup is None
+        pruned = await pruning.prune(journal, before_ts=30, anchor=anchor(1000), ts_wall=5)
         assert (pruned.removed, pruned.up_to_seq) == (6, 30)
         await add(journal, 3)
     for options in ({"full": True}, {"verify_from": 7}, {"verify_from": 41}):
@@ -106,7 +110,7 @@ async def test_pruning_removes_old_market_rows_and_the_chain_still_holds(tmp_pat
 async def test_a_journal_pruned_to_its_end_goes_on_counting(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await add(journal, 4)
-        assert (await upkeep.prune(journal, before_ts=100, anchor_seq=100, ts_wall=5)).removed == 4
+        assert (await pruning.prune(journal, before_ts=100, anchor=anchor(100), ts_wall=5)).removed == 4
     async with opened(tmp_path, full=True) as journal:
         assert journal.last_seq == 4
         await add(journal, 2)
@@ -117,7 +121,7 @@ async def test_a_journal_pruned_to_its_end_goes_on_counting(tmp_path: Path) -> N
 async def test_a_kept_row_changed_after_pruning_is_found(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await add(journal, 40)
-        await upkeep.prune(journal, before_ts=30, anchor_seq=40, ts_wall=5)
+        await pruning.prune(journal, before_ts=30, anchor=anchor(40), ts_wall=5)
     with closing(sqlite3.connect(tmp_path / "journal.db", isolation_level=None)) as connection:
         connection.execute("UPDATE rows SET payload = x'' WHERE seq = 5")
     assert "rows kept from 1 to 30 do not match" in upkeep.verify(tmp_path).problems[0]
@@ -126,7 +130,7 @@ async def test_a_kept_row_changed_after_pruning_is_found(tmp_path: Path) -> None
 async def test_a_damaged_pruned_journal_keeps_what_was_kept(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
         await add(journal, 40)
-        await upkeep.prune(journal, before_ts=30, anchor_seq=40, ts_wall=5)
+        await pruning.prune(journal, before_ts=30, anchor=anchor(40), ts_wall=5)
     damage(tmp_path / "journal.db")
     async with opened(tmp_path) as journal:
         assert "row 40 does not match" in journal.opened.damage[0]
@@ -209,4 +213,4 @@ def test_a_reserve_the_disk_has_no_room_for_leaves_nothing(tmp_path: Path) -> No
 def test_free_room_and_the_age_of_rows_are_counted(tmp_path: Path) -> None:
     status = os.statvfs(tmp_path)
     assert upkeep.disk_free_mb(tmp_path) == pytest.approx(status.f_bavail * status.f_frsize / 2**20, abs=2000)
-    assert upkeep.prune_before(10 * DAY, 7) == 3 * DAY
+    assert pruning.prune_before(10 * DAY, 7) == 3 * DAY

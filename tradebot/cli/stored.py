@@ -13,7 +13,7 @@ from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
-from tradebot.runtime.reading import Standing, reading
+from tradebot.runtime.reading import FAILED_TURN, Standing, Voided, reading
 from tradebot.runtime.recording import INPUT_KINDS
 from tradebot.store.codec import decode, decode_message
 from tradebot.store.lock import HomeLock
@@ -35,8 +35,10 @@ def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:
     with HomeLock(home), JournalReader(path) as journal:
         standing = _standing(home, journal)
         under_way = reading(view, query, standing.now)
+        voided = Voided(journal.rows(Query(kinds=(FAILED_TURN,))))
         for row in journal.rows(Query(kinds=under_way.kinds)):
-            under_way.add(decode_message(row.kind, row.payload))
+            if row not in voided:
+                under_way.add(decode_message(row.kind, row.payload))
     return under_way.finish(standing)
 
 

@@ -20,7 +20,7 @@ from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log, log_file
 from tradebot.runtime.logtail import LEVELS, read_log
-from tradebot.runtime.reading import Standing, reading
+from tradebot.runtime.reading import FAILED_TURN, Standing, Voided, reading
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
@@ -148,9 +148,11 @@ class DaemonApi:
         under_way = reading(view, query, standing.now)
         newest = self._daemon.journal.last_seq
         await self._daemon.journal.committed(newest)
+        voided = Voided([row async for row in self._daemon.journal.scan(Query(kinds=(FAILED_TURN,)))])
         rows = Query(kinds=under_way.kinds, before_seq=newest + 1, limit=_READ_ROWS)
         async for row in self._daemon.journal.scan(rows):
-            under_way.add(decode_message(row.kind, row.payload))
+            if row not in voided:
+                under_way.add(decode_message(row.kind, row.payload))
         return await asyncio.to_thread(under_way.finish, standing)
 
     async def _logs(self, query: Mapping[str, str]) -> bytes:

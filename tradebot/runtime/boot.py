@@ -12,21 +12,25 @@ from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
+from tradebot.runtime.anchors import Anchors, UnusableSnapshot
 from tradebot.runtime.logs import log
+from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.recording import Recorder
-from tradebot.runtime.recovery import FAILED_TURN, TurnFailed, replay_tail
+from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml
 from tradebot.runtime.settings_model import Settings
 from tradebot.runtime.wiring import Wired, wire
+from tradebot.store.codec import BadRecord
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.store.snapshot import Snapshot, load_snapshots
+from tradebot.store.snapshot import Snapshot
 
 CONFIG = "config"
 BOOT = "boot"
 # Each try leaves out one more turn that fails.
 _MAX_TRIES = 8
+_LONGEST_REASON = 400
 _RESET = "put it back as it was, or start afresh with: tradebot state reset"
 
 
@@ -54,14 +58,19 @@ async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Cal
     """Recover the session of ``home``; the configuration takes over once the old ones have run their rows.
 
     Raises ``ConfigError`` when the feed changed, ``InvariantError`` when the past does not repeat,
-    ``StorageFailed``.
+    ``StorageFailed`` when too little is left to begin from.
     """
     is_failed = await _failed_since_boot(journal)
-    for _ in range(_MAX_TRIES):
+    anchors = await Anchors.find(home, journal)
+    tries = 0
+    while tries < _MAX_TRIES:
         progress()
         try:
-            booted = await _recover(home, loaded, journal)
+            booted = await _recover(loaded, journal, anchors.best)
+        except UnusableSnapshot as error:
+            anchors.reject(error.what)
         except TurnFailed as error:
+            tries += 1
             log(LogEvent.TASK_FAILED, level="error", task="recovery", error=str(error))
             is_failed = True
             await journal.committed(journal.append(FAILED_TURN, Nanos(0), str(error.seq).encode()))
@@ -85,8 +94,7 @@ def record_config(loaded: Loaded, session: Session, journal: SqliteJournal) -> i
     return journal.append(CONFIG, session.market_time, orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
 
 
-async def _recover(home: Path, loaded: Loaded, journal: SqliteJournal) -> Booted:
-    snapshot = _newest_snapshot(home, journal)
+async def _recover(loaded: Loaded, journal: SqliteJournal, snapshot: Snapshot | None) -> Booted:
     reigns = await _reigns(journal, 0 if snapshot is None else snapshot.seq)
     if not reigns:
         booted = _fresh(wire(loaded), journal)
@@ -107,9 +115,9 @@ async def _recover(home: Path, loaded: Loaded, journal: SqliteJournal) -> Booted
 
 async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journal: SqliteJournal) -> Booted:
     booted = _fresh(wire(reigns[0].loaded), journal)
-    await _refuse_changed_data(booted, journal)
+    await _refuse_changed_data(booted, reigns[0].loaded, journal)
     if snapshot is not None:
-        booted.session.load(snapshot.body)
+        _load(booted.session, snapshot)
     for number, reign in enumerate(reigns):
         if number:
             booted = _take_over(booted, reign.loaded, journal)
@@ -137,7 +145,13 @@ async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:
 
 
 def _restored(payload: bytes) -> Loaded:
-    settings = Settings.model_validate(tomllib.loads(orjson.loads(payload)["settings"], parse_float=Decimal))
+    try:
+        settings = Settings.model_validate(tomllib.loads(orjson.loads(payload)["settings"], parse_float=Decimal))
+    except ValueError as error:
+        reason = str(error)[:_LONGEST_REASON]
+        raise ConfigError(
+            f"the configuration in the journal is not one of this version: {reason}", mend=_RESET
+        ) from error
     return Loaded(settings, config_hash(settings), (), (), {})
 
 
@@ -151,11 +165,18 @@ def _take_over(past: Booted, loaded: Loaded, journal: SqliteJournal) -> Booted:
     return booted
 
 
-async def _refuse_changed_data(booted: Booted, journal: SqliteJournal) -> None:
+async def _refuse_changed_data(booted: Booted, loaded: Loaded, journal: SqliteJournal) -> None:
     rows = await journal.rows(Query(kinds=[CONFIG], newest_first=True, limit=1))
-    description = booted.session.feed.describe()
-    if orjson.loads(rows[0].payload)["feed"] != description:
-        raise ConfigError("the market data is not what it was", where=description[:400], mend=_RESET)
+    then, now = orjson.loads(rows[0].payload)["feed"], booted.session.feed.describe()
+    if then != now:
+        raise ConfigError("the market data is not what it was", where=_changed(loaded, then, now), mend=_RESET)
+
+
+def _changed(loaded: Loaded, then: str, now: str) -> str:
+    """Return the files that changed, else how the feed is described now."""
+    series = {part.partition("=")[0] for part in set(now.split(";")) - set(then.split(";"))}
+    texts = getattr(loaded.settings.feed, "data", ())
+    return ", ".join(text for text in texts if text.partition("=")[0] in series) or now[:_LONGEST_REASON]
 
 
 def _fresh(wired: Wired, journal: SqliteJournal) -> Booted:
@@ -164,11 +185,11 @@ def _fresh(wired: Wired, journal: SqliteJournal) -> Booted:
     return Booted(wired=wired, session=session, recorder=recorder)
 
 
-def _newest_snapshot(home: Path, journal: SqliteJournal) -> Snapshot | None:
-    found = load_snapshots(home, journal.last_seq)
-    for rejected in found.rejected:
-        log(LogEvent.SNAPSHOT_REJECTED, level="warning", file=rejected.path.name, reason=rejected.reason)
-    return found.valid[0] if found.valid else None
+def _load(session: Session, snapshot: Snapshot) -> None:
+    try:
+        session.load(snapshot.body)
+    except (BadRecord, LookupError, ValueError, TypeError, AttributeError) as error:
+        raise UnusableSnapshot(f"this version cannot load it: {error!r}"[:_LONGEST_REASON]) from error
 
 
 async def _failed_since_boot(journal: SqliteJournal) -> bool:

@@ -28,7 +28,7 @@ from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
-from tradebot.runtime.recovery import FAILED_TURN
+from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_check import check_settings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
@@ -138,7 +138,8 @@ class Daemon:
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
 
     async def _open_journal(self) -> SqliteJournal:
-        fill_reserve(self._home, self._loaded.settings.store.reserve_mb)
+        store = self._loaded.settings.store
+        fill_reserve(self._home, store.reserve_mb, store.min_free_mb)
         # What lies before the newest snapshot was verified when it was young.
         newest = peek_snapshots(self._home).valid
         verify_from = newest[0].seq if newest else 0
@@ -206,6 +207,8 @@ class Daemon:
             operations.stopping.set()
             if error is None and engine is not None and not operations.is_stop_recorded:
                 await self._quietly(engine.command(Verb.STOP, {}))
+        if engine is not None:
+            engine.end_turns()
         # After a failure nothing more goes through the line: there is nothing to wait for.
         await self._supervisor.stop(grace_s=_GRACE_S if error is None else 0, hard_s=_HARD_S)
         if engine is not None and error is None:

@@ -58,7 +58,7 @@ class Engine:
         session.turn_seq = 0
         self.keeper.turned()
         if self._ends_when_flat and self.is_flat:
-            self._end_turns()
+            self.end_turns()
 
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command as a turn of the line and return its answer once it is durable.
@@ -147,9 +147,10 @@ class Engine:
         if arguments.get("flatten") == "true" and not self.is_flat:
             self._ends_when_flat = True
         else:
-            self._end_turns()
+            self.end_turns()
 
-    def _end_turns(self) -> None:
+    def end_turns(self) -> None:
+        """Take no further message, from the feed or an operator."""
         self._is_ending = True
         self._over.set()
         self.feeder.close()

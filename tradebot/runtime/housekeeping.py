@@ -10,8 +10,8 @@ from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings_model import StoreSettings
 from tradebot.store.journal import SqliteJournal
+from tradebot.store.pruning import prune, prune_before
 from tradebot.store.snapshot import peek_snapshots
-from tradebot.store.upkeep import prune, prune_before
 
 _PERIOD_S = 3600.0
 
@@ -38,7 +38,7 @@ class Housekeeper:
         if not kept:
             return
         before = prune_before(self._session.market_time, self._settings.keep_market_days)
-        pruned = await prune(self._journal, before, kept[-1].seq, self._clock.now())
+        pruned = await prune(self._journal, before, kept[-1], self._clock.now())
         if pruned.backup is not None:
             log(LogEvent.BACKUP_MADE, file=pruned.backup.name)
             log(LogEvent.JOURNAL_PRUNED, removed=pruned.removed, up_to_seq=pruned.up_to_seq)

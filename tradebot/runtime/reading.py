@@ -3,7 +3,7 @@
 A reading says which kinds of rows it wants, takes their messages in order of ``seq`` and ends as bytes.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tradebot.control.when import parse_when
@@ -17,7 +17,9 @@ from tradebot.report.fold import ReportFold
 from tradebot.report.tally import By
 from tradebot.report.trades import by_exit, trade_line
 from tradebot.report.why import WhyFold
+from tradebot.store.schema import Row
 
+FAILED_TURN = "failed_turn"
 _LIMIT = 50
 
 
@@ -32,6 +34,19 @@ class Standing:
     pending: EquityMark | None = None
     marks: Mapping[str, Price] = field(default_factory=dict)
     venue_equity: Cash | None = None
+
+
+class Voided:
+    """The rows that turns wrote before they failed: what they say never came to be. ``failed`` are the failures.
+
+    A failure names the input of its turn, and comes after all that the turn wrote.
+    """
+
+    def __init__(self, failed: Iterable[Row]) -> None:
+        self._spans = [(int(row.payload), row.seq) for row in failed if int(row.payload)]
+
+    def __contains__(self, row: Row) -> bool:
+        return any(first < row.seq < last for first, last in self._spans)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

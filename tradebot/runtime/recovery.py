@@ -13,14 +13,13 @@ from tradebot.model.market import Message
 from tradebot.model.signal import StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.stage import StrategyStage
+from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.recording import INPUT_KINDS, RECORDED_KINDS, Recorder
 from tradebot.runtime.session import Session
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.store.schema import Row
-
-FAILED_TURN = "failed_turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,11 +6,12 @@ an older one, or the whole journal, takes its place.
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -54,9 +55,7 @@ def write_snapshot(home: Path, seq: int, config_hash: str, body: bytes) -> None:
 
     Raises ``StorageFailed``; the older ones are there all the same.
     """
-    text = body.decode()
-    head = {"schema": SCHEMA, "seq": seq, "config_hash": config_hash}
-    envelope = orjson.dumps(head | {"sha256": _checksum(seq, config_hash, body), "body": text})
+    envelope = pack(Snapshot(seq=seq, config_hash=config_hash, body=body))
     temporary = ""
     try:
         descriptor, temporary = tempfile.mkstemp(prefix=_PREFIX, dir=home)
@@ -71,6 +70,29 @@ def write_snapshot(home: Path, seq: int, config_hash: str, body: bytes) -> None:
         with suppress(OSError):
             os.unlink(temporary)
         raise StorageFailed(f"cannot write the snapshot: {error.strerror}", where=str(home)) from error
+
+
+def pack(snapshot: Snapshot) -> bytes:
+    """Return ``snapshot`` as JSON under its checksum, as its file holds it."""
+    seq, config_hash, body = snapshot.seq, snapshot.config_hash, snapshot.body
+    head = {"schema": SCHEMA, "seq": seq, "config_hash": config_hash}
+    return orjson.dumps(head | {"sha256": _checksum(seq, config_hash, body), "body": body.decode()})
+
+
+def unpack(raw: bytes, newest_seq: int | None) -> Snapshot | str:
+    """Return the snapshot that ``pack`` made ``raw`` of, or why it is of no use to a journal up to ``newest_seq``."""
+    try:
+        envelope = orjson.loads(raw)
+    except orjson.JSONDecodeError as error:
+        return f"it is not JSON: {error}"
+    if not isinstance(envelope, dict):
+        return "it is not a snapshot"
+    schema = envelope.get("schema")
+    if type(schema) is int and schema > SCHEMA and type(envelope.get("sha256")) is str:
+        return f"{_NEWER} {schema}; this program knows up to {SCHEMA}"
+    if envelope.keys() != _KEYS or schema != SCHEMA:
+        return "it is not a snapshot"
+    return _opened(envelope, newest_seq)
 
 
 def load_snapshots(home: Path, newest_seq: int | None = None) -> Snapshots:
@@ -93,7 +115,7 @@ def peek_snapshots(home: Path, newest_seq: int | None = None) -> Snapshots:
     for name in NAMES:
         path = home / name
         try:
-            read = _read(path.read_bytes(), newest_seq)
+            read = unpack(path.read_bytes(), newest_seq)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -116,19 +138,7 @@ def _rotate(home: Path) -> None:
             os.replace(old, new)
 
 
-def _read(raw: bytes, newest_seq: int | None) -> Snapshot | str:
-    """Return the snapshot in ``raw``, or why there is none."""
-    try:
-        envelope = orjson.loads(raw)
-    except orjson.JSONDecodeError as error:
-        return f"it is not JSON: {error}"
-    if not isinstance(envelope, dict):
-        return "it is not a snapshot"
-    schema = envelope.get("schema")
-    if type(schema) is int and schema > SCHEMA and type(envelope.get("sha256")) is str:
-        return f"{_NEWER} {schema}; this program knows up to {SCHEMA}"
-    if envelope.keys() != _KEYS or schema != SCHEMA:
-        return "it is not a snapshot"
+def _opened(envelope: Mapping[str, Any], newest_seq: int | None) -> Snapshot | str:
     seq, config_hash, text = envelope["seq"], envelope["config_hash"], envelope["body"]
     if type(seq) is not int or type(config_hash) is not str or type(text) is not str:
         return "it is not a snapshot"

@@ -1,4 +1,4 @@
-"""Looking after the journal: backups, verification, restoring, pruning, and room on the disk.
+"""Looking after the journal: backups, verification, restoring, and room on the disk.
 
 A backup is copied slice by slice, so that commits go on meanwhile; rows are only ever added, so all up to
 the last one at its start make a whole. It counts only after it was read back and verified.
@@ -14,13 +14,9 @@ from functools import partial
 from pathlib import Path
 
 from tradebot.model.errors import StorageFailed
-from tradebot.model.time import DAY, Nanos
 from tradebot.store.integrity import (
     RawRow,
-    Tip,
-    digest_rows,
     finish_salvage,
-    last_checkpoint,
     move_database,
     next_folder,
     salvaged_path,
@@ -31,7 +27,6 @@ from tradebot.store.integrity import (
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import (
     INSERT_ROW,
-    MARKET_KINDS,
     SQLITE_ERRORS,
     Damaged,
     connect,
@@ -48,7 +43,6 @@ KEPT_BACKUPS = 8
 _SLICE_ROWS = 4_000
 _MB = 1 << 20
 _RAW_SLICE = "SELECT seq, kind, ts_event, ts_wall, payload, h FROM rows WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
-_IS_MARKET = f"kind IN ({MARKET_KINDS})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,15 +54,6 @@ class Verification:
     snapshots: int
     backups: int
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
-    """Market rows removed up to ``up_to_seq``, after the backup ``backup``; ``None`` when there was nothing to do."""
-
-    removed: int
-    up_to_seq: int
-    backup: Path | None
 
 
 # Backups --------------------------------------------------------------------------------------------
@@ -238,52 +223,6 @@ def _verify_file(path: Path, problems: list[str]) -> tuple[int, int]:
     return 0, 0
 
 
-# Growth ---------------------------------------------------------------------------------------------
-
-
-async def prune(journal: SqliteJournal, before_ts: Nanos, anchor_seq: int, ts_wall: Nanos) -> Pruned:
-    """Remove the market rows older than ``before_ts`` and not after ``anchor_seq``, the oldest kept snapshot.
-
-    They are in a verified backup first. A checkpoint takes their place in the hash chain.
-    """
-    up_to = await journal.run(partial(_prunable, before_ts=before_ts, anchor_seq=anchor_seq))
-    if up_to == 0:
-        return Pruned(removed=0, up_to_seq=0, backup=None)
-    copy = await backup(journal)
-    removed = await journal.run(partial(_prune, up_to=up_to, ts_wall=ts_wall))
-    return Pruned(removed=removed, up_to_seq=up_to, backup=copy)
-
-
-def prune_before(now: Nanos, keep_market_days: int) -> Nanos:
-    """Return the market time before which market rows are no longer kept."""
-    return Nanos(now - keep_market_days * DAY)
-
-
-def _prunable(connection: sqlite3.Connection, before_ts: int, anchor_seq: int) -> int:
-    """Return the last row of the longest beginning that may lose its market rows; 0 when it has none."""
-    start = last_checkpoint(connection).seq
-    in_turn = f"SELECT seq FROM rows WHERE seq > ? AND {_IS_MARKET}"  # noqa: S608  # constants only
-    first_kept = connection.execute(f"{in_turn} AND ts_event >= ? ORDER BY seq LIMIT 1", (start, before_ts)).fetchone()
-    (newest,) = connection.execute("SELECT ifnull(max(seq), 0) FROM rows").fetchone()
-    up_to = min(anchor_seq, newest if first_kept is None else first_kept[0] - 1)
-    found = connection.execute(f"{in_turn} AND seq <= ? ORDER BY seq LIMIT 1", (start, up_to)).fetchone()
-    return up_to if found else 0
-
-
-def _prune(connection: sqlite3.Connection, up_to: int, ts_wall: int) -> int:
-    start = last_checkpoint(connection)
-    h = connection.execute("SELECT h FROM rows WHERE seq = ?", (up_to,)).fetchone()[0]
-    connection.execute("BEGIN IMMEDIATE")
-    bounds = (start.seq, up_to)
-    delete = f"DELETE FROM rows WHERE seq > ? AND seq <= ? AND {_IS_MARKET}"  # noqa: S608  # constants only
-    removed = connection.execute(delete, bounds).rowcount
-    digest, kept = digest_rows(connection.execute(_RAW_SLICE, (*bounds, -1)))
-    checkpoint = (*Tip(up_to, h), digest, kept, ts_wall)
-    connection.execute("INSERT INTO checkpoints (seq, h, digest, kept, ts_wall) VALUES (?, ?, ?, ?, ?)", checkpoint)
-    connection.execute("COMMIT")
-    return removed
-
-
 # Room on the disk -----------------------------------------------------------------------------------
 
 
@@ -293,10 +232,18 @@ def disk_free_mb(folder: Path) -> int:
     return status.f_bavail * status.f_frsize // _MB
 
 
-def fill_reserve(home: Path, reserve_mb: int) -> bool:
-    """Keep ``reserve_mb`` of the disk for the day it is full; return whether there was room for it."""
+def fill_reserve(home: Path, reserve_mb: int, min_free_mb: int = 0) -> bool:
+    """Keep ``reserve_mb`` of the disk for the day it is full; return whether there was room for it.
+
+    A new one is made only where ``min_free_mb`` stay free: it must not take what the journal needs.
+    """
     path = home / RESERVE_NAME
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    if not path.exists() and disk_free_mb(home) < reserve_mb + min_free_mb:
+        return False
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return False
     try:
         os.ftruncate(descriptor, min(os.fstat(descriptor).st_size, reserve_mb * _MB))
         if reserve_mb > 0:

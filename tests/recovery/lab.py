@@ -1,0 +1,156 @@
+"""Runs the real daemon in this process, on a real home, and reads and mends what it left behind."""
+
+import asyncio
+import io
+import json
+import os
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from loguru import logger
+
+from tradebot.control import client
+from tradebot.control.protocol import find_socket
+from tradebot.model.errors import NotRunning, TimedOut, Unreadable
+from tradebot.runtime import logs
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.daemon import Daemon
+from tradebot.runtime.settings import LoadOptions
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.lock import HomeLock, prepare_home
+from tradebot.store.rows import JournalReader, Query
+from tradebot.store.schema import Row
+from tradebot.store.upkeep import JOURNAL_NAME
+
+DEADLINE_S = 60.0
+STRATEGIES = """
+[[strategy]]
+kind = "sma_cross"
+symbols = ["AAA"]
+fast = 3
+slow = 8
+target = { kind = "r", r = 1.5 }
+[[strategy]]
+kind = "donchian_breakout"
+symbols = ["BBB"]
+entry = 8
+exit = 4
+"""
+
+
+def write_config(
+    folder: Path,
+    *,
+    bars: int | None = 250,
+    strategies: str = STRATEGIES,
+    at_end: str = "stop",
+    speed: str = '"max"',
+    symbols: Iterable[str] = ("AAA", "BBB"),
+    risk: str = "",
+    store: str = "",
+    feed: str | None = None,
+) -> Path:
+    """Write a configuration on the generated market, or on ``feed``, and return its path."""
+    generated = f'kind = "generated"\nseed = 5\n{"" if bars is None else f"bars = {bars}"}'
+    config = folder / "bot.toml"
+    config.write_text(
+        f"[bot]\nsymbols = {json.dumps(list(symbols))}\n"
+        f'[feed]\n{feed or generated}\nspeed = {speed}\nat_end = "{at_end}"\n'
+        f'{strategies}\n[risk]\nsize = {{ kind = "risk_fraction", fraction = 0.002 }}\n{risk}\n'
+        f"[store]\nmin_free_mb = 1\nreserve_mb = 1\n{store}\n"
+    )
+    return config
+
+
+class Running:
+    """A daemon under way in this process."""
+
+    def __init__(self, home: Path, daemon: Daemon, ending: "asyncio.Task[int]") -> None:
+        self.home, self.daemon, self.ending = home, daemon, ending
+        self.socket = find_socket(home, os.environ)
+
+    async def act(self, verb: str, timeout: float = DEADLINE_S, **arguments: str) -> dict[str, Any]:
+        """Send a command over the socket and return the answer."""
+        answer: dict[str, Any] = json.loads(await asyncio.to_thread(client.act, self.socket, verb, arguments, timeout))
+        return answer
+
+    async def read(self, view: str) -> bytes:
+        """Read a view over the socket."""
+        return await asyncio.to_thread(client.read, self.socket, view)
+
+    async def status(self) -> dict[str, Any]:
+        """Return ``status``; empty while there is none."""
+        with suppress(NotRunning, Unreadable, TimedOut):
+            status: dict[str, Any] = json.loads(await self.read("status"))
+            return status
+        return {}
+
+    async def until(self, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Return the first ``status`` of which ``is_so`` holds."""
+        async with asyncio.timeout(DEADLINE_S):
+            while not is_so(status := await self.status()):
+                assert not self.ending.done(), f"it ended with {self.ending.result()}"
+                await asyncio.sleep(0.01)
+        return status
+
+    async def up(self) -> dict[str, Any]:
+        """Return ``status`` once it has come up."""
+        return await self.until(lambda status: status.get("state", "starting") != "starting")
+
+    async def feed_finished(self) -> dict[str, Any]:
+        """Return ``status`` once the feed is finished."""
+        return await self.until(lambda status: bool(status) and status["feed"]["state"] == "finished")
+
+
+During = Callable[[Running], Awaitable[None]]
+
+
+async def run_beside(home: Path, config: Path, during: During | None, environ: Mapping[str, str]) -> int:
+    """Run the daemon of ``home`` to its end, and ``during`` beside it; return its exit code."""
+    options = LoadOptions((config,))
+    with HomeLock(home):
+        loaded = options.load(home, environ)
+        logs.configure(home, loaded.settings.log, {}, stdout=io.StringIO(), stderr=io.StringIO())
+        daemon = Daemon(home, loaded, options, environ, SystemClock())
+        ending = asyncio.create_task(daemon.main())
+        try:
+            if during is not None:
+                await during(Running(home, daemon, ending))
+            async with asyncio.timeout(DEADLINE_S):
+                return await ending
+        finally:
+            logger.remove()
+            logs._state.least = len(logs.LEVELS)
+
+
+def run(home: Path, config: Path, during: During | None = None) -> int:
+    """Run the daemon of ``home`` to its end in a loop of its own."""
+    return asyncio.run(run_beside(home, config, during, {}))
+
+
+def logged(home: Path, event: str) -> list[Mapping[str, Any]]:
+    """Return the log lines of ``event``."""
+    return list(logs.read_log(logs.log_file(home), 10**6, "debug", event))
+
+
+def rows_of(home: Path, *kinds: str) -> list[Row]:
+    """Return the rows of a stopped daemon, of ``kinds`` or all."""
+    with JournalReader(home / JOURNAL_NAME) as journal:
+        return list(journal.rows(Query(kinds=kinds or None)))
+
+
+def facts_of(home: Path) -> list[tuple[str, int, bytes]]:
+    """Return what a run comes to: fills, round trips, funding and the equity curve, in order."""
+    return [(row.kind, row.ts_event, row.payload) for row in rows_of(home, "fill", "round_trip", "funding", "equity")]
+
+
+async def write_journal(home: Path, rows: Iterable[Row]) -> None:
+    """Make a journal of ``rows``, as a kill would have left it."""
+    prepare_home(home)
+    journal = await SqliteJournal.open(home / JOURNAL_NAME, SystemClock())
+    for row in rows:
+        await journal.room()
+        assert journal.append(row.kind, row.ts_event, row.payload) == row.seq
+    await journal.close()
