@@ -1,0 +1,121 @@
+"""The patterns of one series of bars, as they come: for the daemon, strategies and ``tradebot scan``."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tradebot.pipeline.patterns import calendar
+from tradebot.pipeline.patterns.arrays import Floats, SavedArrays, floats, load_arrays, save_arrays
+from tradebot.pipeline.patterns.chart import ATR, BARS, HAS_ATR, TREND, Chart, is_ready, new_chart, step
+from tradebot.pipeline.patterns.emit import COUNT, new_events
+from tradebot.pipeline.patterns.events import PatternEvent, read_events
+from tradebot.pipeline.patterns.leg import LEVEL, SWING
+from tradebot.pipeline.patterns.params import PatternParams
+from tradebot.pipeline.patterns.room import room_for_events, trimmed, untrimmed, with_room
+
+_EVENTS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ScannerState:
+    """The state of a scanner; it fits only one with the same parameters."""
+
+    params: PatternParams
+    arrays: SavedArrays
+
+
+@dataclass(frozen=True, slots=True)
+class DealingRange:
+    """The latest confirmed swing high and low. ``position`` of the close: 0 at the low, 1 at the high, not clamped.
+
+    Above 0.5 is the premium, below it the discount.
+    """
+
+    high: float
+    low: float
+    position: float
+
+
+class _Memory(NamedTuple):
+    chart: Chart
+    periods: calendar.Periods
+    last: Floats  # open and close
+
+
+class Scanner:
+    """Step all pattern kernels, bar by bar. What it says at a bar never changes later."""
+
+    def __init__(self, params: PatternParams | None = None) -> None:
+        self.params = PatternParams() if params is None else params
+        self._chart = with_room(new_chart(self.params))
+        self._events = new_events(_EVENTS_AT_ONCE)
+        self._periods = calendar.new_periods()
+        self._last = floats(0.0, 0.0)
+
+    def take(self, ts_ms: int, o: float, h: float, lo: float, c: float, v: float) -> Sequence[PatternEvent]:
+        """Take in the bar that opened at ``ts_ms``; return its events, in the order of their definitions."""
+        self._events.ints[COUNT] = 0
+        if not is_ready(self._chart, self._events):
+            self._chart = with_room(self._chart)
+            self._events = room_for_events(self._events, self._chart)
+        step(self._chart, self._events, o, h, lo, c, v)
+        calendar.step(self._periods, ts_ms, h, lo)
+        self._last[0], self._last[1] = o, c
+        return tuple(read_events(self._events)) if self._events.ints[COUNT] else ()
+
+    @property
+    def bars(self) -> int:
+        """How many bars were seen."""
+        return self._chart.ints[BARS]
+
+    @property
+    def trend(self) -> int:
+        """The trend of the structure: 1, -1, or 0 before the first break.
+
+        The bias of a higher timeframe is this, of a scanner fed with that timeframe's closed bars.
+        """
+        return self._chart.ints[TREND]
+
+    @property
+    def atr(self) -> float | None:
+        """The average true range, or ``None`` before there is one."""
+        return self._chart.floats[ATR] if self._chart.ints[HAS_ATR] else None
+
+    @property
+    def displacement(self) -> float | None:
+        """The last bar's body in ATRs; ``None`` without an ATR, or with one of 0."""
+        atr = self.atr
+        return abs(self._last[1] - self._last[0]) / atr if atr else None
+
+    @property
+    def dealing_range(self) -> DealingRange | None:
+        """The dealing range; ``None`` before both swings, and while the latest high is not above the latest low."""
+        up, down = self._chart.up.leg, self._chart.down.leg
+        if up.ints[SWING] < 0 or down.ints[SWING] < 0:
+            return None
+        high, low = up.floats[LEVEL], -down.floats[LEVEL]
+        if not high > low:
+            return None
+        return DealingRange(high, low, (self._last[1] - low) / (high - low))
+
+    @property
+    def previous_day(self) -> tuple[float, float] | None:
+        """High and low of the latest earlier UTC day that has a bar, or ``None``."""
+        return calendar.previous(self._periods.day)
+
+    @property
+    def previous_week(self) -> tuple[float, float] | None:
+        """High and low of the latest earlier week, from Monday, UTC, that has a bar, or ``None``."""
+        return calendar.previous(self._periods.week)
+
+    def save(self) -> ScannerState:
+        """Return the state, exactly."""
+        return ScannerState(self.params, save_arrays(_Memory(trimmed(self._chart), self._periods, self._last)))
+
+    def load(self, state: ScannerState) -> None:
+        """Become what ``save`` saw. Raises ``ValueError`` when that had other parameters."""
+        if state.params != self.params:
+            raise ValueError(f"the saved state is that of {state.params}, not of {self.params}")
+        shape = _Memory(self._chart, self._periods, self._last)
+        chart, self._periods, self._last = load_arrays(shape, state.arrays)
+        self._chart = untrimmed(chart)
