@@ -8,6 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.model.instrument import Instrument
+from tradebot.model.making import maker
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.signal import Approved
@@ -16,6 +17,7 @@ from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held
 
 UNPROTECTED = "unprotected"
+_request = maker(OrderRequest)
 
 
 def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
@@ -23,7 +25,7 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
     signal, side = approved.signal, approved.signal.side.entry
     is_stop = signal.entry_type is OrderType.STOP_MARKET
     price = signal.entry_price
-    entry = OrderRequest(
+    entry = _request(
         client_order_id=f"{signal.id}-entry",
         symbol=signal.symbol,
         strategy=signal.strategy,
@@ -50,7 +52,7 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
 def market_exit(approved: Approved) -> OrderRequest:
     """Return the order that carries out an approved exit."""
     signal = approved.signal
-    return OrderRequest(
+    return _request(
         client_order_id=f"{signal.id}-exit",
         symbol=signal.symbol,
         strategy=signal.strategy,
@@ -81,7 +83,7 @@ def exits_anew(held: Held, olds: Iterable[Order], ts: Nanos) -> tuple[OrderReque
 
 def flatten(held: Held, ts: Nanos) -> OrderRequest:
     """Return the order that closes a position whose stop cannot be kept at the venue."""
-    return OrderRequest(
+    return _request(
         client_order_id=f"{held.signal_id}-exit{held.generation}",
         symbol=held.symbol,
         strategy=held.strategy,
@@ -104,7 +106,7 @@ def closing_side(qty: Decimal) -> OrderSide:
 def _child(
     entry: OrderRequest, role: OrderRole, order_type: OrderType, price: Price | None, trigger: Price
 ) -> OrderRequest:
-    return OrderRequest(
+    return _request(
         client_order_id=f"{entry.signal_id}-{role}",
         symbol=entry.symbol,
         strategy=entry.strategy,

@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from tradebot.model.errors import InvariantError
+from tradebot.model.making import maker
 from tradebot.model.money import ZERO, Qty
 from tradebot.model.order import OrderRequest, OrderState
 
@@ -113,7 +114,7 @@ class Order:
 
     def _become(self, state: OrderState, reason: str, venue_order_id: str, fills: dict[str, Qty]) -> "Order":
         # An order changes some ten times in its life: ``replace`` would cost several times as much.
-        return Order(
+        return _order(
             request=self.request,
             qty=self.qty,
             state=state,
@@ -122,3 +123,6 @@ class Order:
             reason=reason,
             is_canceling=self.is_canceling,
         )
+
+
+_order = maker(Order)

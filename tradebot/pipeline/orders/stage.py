@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged, TradingState, Verb
 from tradebot.model.instrument import Instrument
+from tradebot.model.making import maker
 from tradebot.model.market import Message
 from tradebot.model.order import (
     Fill,
@@ -30,6 +31,9 @@ from tradebot.pipeline.orders.state import OrdersState, Protection
 CLOSING_REASONS = frozenset({"sibling_filled", "position_closed", "reduce_only"})
 """Why a venue cancels an exit by itself, because the fill that ends the position comes next."""
 LIQUIDATION = "liquidation"
+_submit = maker(SubmitOrders)
+_order_done = maker(OrderDone)
+_booked = maker(Fill)
 
 
 class OrdersStage:
@@ -73,13 +77,13 @@ class OrdersStage:
         if approved.signal.action is Action.ENTER:
             requests = bracket(approved, self._instruments.get(symbol) or Instrument(symbol=symbol))
             self._register.submit(requests)
-            return (SubmitOrders(ts_event=approved.ts_event, orders=requests),)
+            return (_submit(ts_event=approved.ts_event, orders=requests),)
         # The rest of an entry would go on enlarging what is being closed.
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
         canceled = self._register.cancel(started, approved.ts_event, "exit")
         request = market_exit(approved)
         self._register.submit((request,))
-        return (*canceled, SubmitOrders(ts_event=approved.ts_event, orders=(request,)))
+        return (*canceled, _submit(ts_event=approved.ts_event, orders=(request,)))
 
     def _on_accepted(self, accepted: OrderAccepted) -> Sequence[Message]:
         order = self._register.orders.get(accepted.client_order_id)
@@ -197,7 +201,7 @@ def _nothing(message: Message) -> Sequence[Message]:
 
 def _done(order: Order, ts: Nanos) -> OrderDone:
     request = order.request
-    return OrderDone(
+    return _order_done(
         ts_event=ts,
         client_order_id=request.client_order_id,
         signal_id=request.signal_id,
@@ -213,7 +217,7 @@ def _done(order: Order, ts: Nanos) -> OrderDone:
 def _fill(
     report: FillReport, client_order_id: str, signal_id: str, strategy: str, role: OrderRole, reason: str
 ) -> Fill:
-    return Fill(
+    return _booked(
         ts_event=report.ts_event,
         trade_id=report.trade_id,
         client_order_id=client_order_id,

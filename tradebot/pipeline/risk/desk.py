@@ -5,6 +5,7 @@ from decimal import Decimal
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument
+from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRole
 from tradebot.model.signal import Action, Approved, Refused, Signal
@@ -15,6 +16,7 @@ from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
 from tradebot.pipeline.risk.trip import Trip
 
 MANUAL = "manual"
+_approved = maker(Approved)
 
 
 class Desk:
@@ -60,7 +62,7 @@ class Desk:
         self.signals += 1
         decided = self._enter(signal) if signal.action is Action.ENTER else self._exit(signal)
         if isinstance(decided, Sized):
-            return Approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
+            return _approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
         self.refused += 1
         return Refused(
             ts_event=signal.ts_event,

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
+from tradebot.model.making import maker
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
 from tradebot.model.position import FundingPaid, PositionChanged
 from tradebot.pipeline.risk.book import NO_CASH, RiskState
 from tradebot.pipeline.risk.trip import Trip
+
+_changed_to = maker(PositionChanged)
 
 
 class Ledger:
@@ -94,8 +97,10 @@ class Ledger:
 
 
 def _changed(fill: Fill, trip: Trip) -> PositionChanged:
-    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
+    return _changed_to(
+        ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position()
+    )
 
 
 def _flat(fill: Fill, trip: Trip) -> PositionChanged:
-    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)
+    return _changed_to(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)

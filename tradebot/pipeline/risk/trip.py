@@ -2,11 +2,15 @@
 
 from decimal import Decimal
 
+from tradebot.model.making import maker
 from tradebot.model.money import Cash, Price, Qty, book, mean_price
 from tradebot.model.order import Fill, PositionSide
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, OpenPosition
+
+_position = maker(Position)
+_round_trip = maker(RoundTrip)
 
 
 class Trip:
@@ -69,7 +73,7 @@ class Trip:
 
     def position(self) -> Position:
         """Return it as others see it."""
-        return Position(
+        return _position(
             symbol=self.symbol,
             strategy=self.strategy,
             qty=self.qty,
@@ -104,7 +108,7 @@ class Trip:
 
     def round_trip(self, fill: Fill) -> RoundTrip:
         """Return the round trip that ``fill`` ended; the position must be flat."""
-        return RoundTrip(
+        return _round_trip(
             symbol=self.symbol,
             strategy=self.strategy,
             # What closed it was on the other side.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.model.instrument import Instrument
+from tradebot.model.making import maker
 from tradebot.model.money import Price, from_float
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position
@@ -17,6 +18,7 @@ ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
 # A strategy has nothing to say that takes more than one exit and one entry.
 _MOST_WISHES = 2
+_signal = maker(Signal)
 
 
 class Nonsense(Exception):
@@ -67,7 +69,7 @@ def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None
         raise Nonsense(f"Exit.reason is {_said(wish.reason)}, not one of {', '.join(EXIT_REASONS)}")
     if moment.position is None:
         return None
-    return Signal(
+    return _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
@@ -97,7 +99,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
             return None
     if target is None and stop is not None:
         target = _r_target(spec, side, instrument, reference, stop)
-    return Signal(
+    return _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
