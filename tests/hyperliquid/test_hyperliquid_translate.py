@@ -433,7 +433,7 @@ def test_an_account_state_without_a_stamp_proves_no_time() -> None:
 
 
 def test_only_closed_bars_come_from_a_snapshot() -> None:
-    closed, forming = CANDLE, CANDLE | {"t": CANDLE["T"] + 1, "T": CANDLE["T"] + 60_000}  # type: ignore[operator]
+    closed, forming = CANDLE, CANDLE | {"t": CANDLE["T"] + 1, "T": CANDLE["T"] + 60_000}
     bars = market.candles(parse(orjson.dumps([closed, forming])), from_ms(1710131880000))
     assert [bar.ts_event for bar in bars] == [from_ms(1710131880000)]
     assert bars[0].timeframe == parse_timeframe("1m")
@@ -459,7 +459,7 @@ def test_orders_answer_one_by_one() -> None:
     assert reply == ActionReply(
         (
             Resting(77738308),
-            FilledNow(77747314, Decimal("0.02"), Decimal("1891.4")),  # type: ignore[arg-type]
+            FilledNow(77747314, Decimal("0.02"), Decimal("1891.4")),
             Refusal("Invalid TP/SL price. asset=4", Verdict.REJECTED),
             Waiting(),
         )
