@@ -1,8 +1,11 @@
 # The words of this project. `make help` lists them.
 SHELL := /bin/bash
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
-	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+# The newest Python that can make an environment: some systems ship venv apart.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
+# Written in Python, but not named so: ruff does not find them by itself.
+SCRIPTS := scripts/check-docs scripts/check-lock scripts/coverage scripts/write-docs
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
@@ -21,15 +24,15 @@ test: .venv/dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 check: .venv/dev ## format, lint, types, import contracts, docs checks
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
+	$(BIN)/ruff format --check . $(SCRIPTS)
+	$(BIN)/ruff check . $(SCRIPTS)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python scripts/check-docs
 	$(BIN)/python scripts/check-lock
 
 coverage: .venv/dev ## run the tests with coverage: 95 % of all, every branch of orders, risk and journal
-	scripts/coverage
+	$(BIN)/python scripts/coverage
 
 bench: .venv/bench ## measure speed and size, peers beside ours where they can be installed
 	$(BIN)/python -m benchmarks
@@ -41,16 +44,18 @@ docs: .venv/dev ## write the generated pages of docs/ anew
 	$(BIN)/python scripts/write-docs
 
 format: .venv/dev ## format the code
-	$(BIN)/ruff format .
-	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format . $(SCRIPTS)
+	$(BIN)/ruff check --fix . $(SCRIPTS)
 
 clean: ## remove the environment and all caches; state of daemons stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage* dist build
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
-	@test -n "$(PYTHON)" || { echo "error: Python 3.11 or newer is needed; install it and try again" >&2; exit 1; }
-	$(PYTHON) -m venv .venv
+	@test -n "$(PYTHON)" || { echo "error: Python >= 3.11 with venv is needed" >&2; \
+		echo "  mend: install it (on Debian: python3 and python3-venv), or name it: make PYTHON=..." >&2; exit 1; }
+	@echo "making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
 
 # Each stamp is an environment that holds at least what its lock file names.
 .venv/run: requirements/run.txt pyproject.toml | .venv/bin/python

@@ -1,0 +1,191 @@
+"""The systemd unit and what the real daemon tells systemd."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tradebot.model import errors
+from tradebot.pipeline.strategy.stage import BLOCKED_AFTER_S
+
+ROOT = Path(__file__).parents[2]
+UNIT = ROOT / "systemd" / "tradebot@.service"
+MAX_EXPOSURE = 1.5
+DEADLINE_S = 30
+# Not worth another try: each of these needs a person.
+FOR_A_PERSON = (
+    errors.InvariantError,
+    errors.StorageFailed,
+    errors.LockHeld,
+    errors.NotPermitted,
+    errors.ConfigError,
+)
+needs_systemd_analyze = pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here"
+)
+
+
+def analyze(*words: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = ["systemd-analyze", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+
+
+@needs_systemd_analyze
+def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
+    # It looks for the program where the unit says; here that is a stand-in.
+    unit = tmp_path / UNIT.name
+    unit.write_text(UNIT.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
+    done = analyze("verify", "--man=no", unit)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd_analyze
+def test_the_unit_is_confined() -> None:
+    done = analyze("security", "--offline=true", "--no-pager", UNIT)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= MAX_EXPOSURE
+
+
+def test_the_unit_leaves_to_a_person_what_is_for_a_person() -> None:
+    found = re.search(r"^RestartPreventExitStatus=(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert found is not None
+    assert {int(code) for code in found[1].split()} == {error.exit_code for error in FOR_A_PERSON}
+
+
+STUCK = """
+import select
+from tradebot.pipeline.strategy.base import Params
+
+class Stuck:
+    class Params(Params):
+        pass
+
+    def __init__(self, params):
+        self.bars = 0
+
+    def on_bar(self, bar, position):
+        self.bars += 1
+        if self.bars > 1:
+            select.select([], [], [])
+"""
+STUCK_CONFIG = """
+[bot]
+symbols = ["BTC"]
+[feed]
+kind = "generated"
+speed = 60
+[[strategy]]
+kind = "stuck.py:Stuck"
+"""
+
+
+class Listener:
+    """A datagram socket in the place of systemd's, and the messages that came, in order."""
+
+    def __init__(self, address: str) -> None:
+        self.heard: list[str] = []
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._socket.bind(address)
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def until(self, wanted: str, times: int = 1) -> None:
+        """Listen until a line that begins with ``wanted`` came so many times from now on."""
+        deadline = time.monotonic() + DEADLINE_S
+        while times:
+            self._socket.settimeout(max(0.01, deadline - time.monotonic()))
+            lines = self._socket.recv(4096).decode().splitlines()
+            self.heard += lines
+            times -= any(line.startswith(wanted) for line in lines)
+
+    def gap(self, wanted: str) -> float:
+        """Return how many seconds pass until the next such line."""
+        begun = time.monotonic()
+        self.until(wanted)
+        return time.monotonic() - begun
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(str(tmp_path / "notify"))
+    yield listener
+    listener.close()
+
+
+@pytest.fixture
+def abstract_listener(tmp_path: Path) -> Iterator[Listener]:
+    listener = Listener(f"\0tradebot-test-{os.getpid()}")
+    yield listener
+    listener.close()
+
+
+def start(tmp_path: Path, address: str, **environ: str) -> "subprocess.Popen[bytes]":
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEBOT", "WATCHDOG"))}
+    command = [sys.executable, "-m", "tradebot", "--home", str(tmp_path / "home"), "start", "--foreground"]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=clean | {"NOTIFY_SOCKET": address} | environ,
+    )
+
+
+def test_the_daemon_tells_systemd_its_whole_life(tmp_path: Path, listener: Listener) -> None:
+    with start(tmp_path, str(tmp_path / "notify"), WATCHDOG_USEC="600000") as daemon:
+        try:
+            listener.until("READY=1")
+            listener.until("WATCHDOG=1", times=3)
+            listener.until("STATUS=running")
+            daemon.send_signal(signal.SIGHUP)
+            listener.until("RELOADING=1")
+            listener.until("READY=1")
+            daemon.send_signal(signal.SIGTERM)
+            listener.until("STOPPING=1")
+            assert daemon.wait(DEADLINE_S) == 0
+        finally:
+            daemon.kill()
+    ready, stopping = listener.heard.index("READY=1"), listener.heard.index("STOPPING=1")
+    status = next(line for line in listener.heard[ready:] if line.startswith("STATUS="))
+    assert ready < stopping
+    assert re.fullmatch(r"STATUS=\w+, \d+ positions, equity [\d.]+", status)
+
+
+def test_without_a_watchdog_none_is_fed(tmp_path: Path, abstract_listener: Listener) -> None:
+    with start(tmp_path, f"@tradebot-test-{os.getpid()}") as daemon:
+        try:
+            abstract_listener.until("READY=1")
+            abstract_listener.until("STATUS=", times=2)
+            daemon.send_signal(signal.SIGTERM)
+            abstract_listener.until("STOPPING=1")
+            assert daemon.wait(DEADLINE_S) == 0
+        finally:
+            daemon.kill()
+    assert "WATCHDOG=1" not in abstract_listener.heard
+
+
+def test_a_line_that_stands_still_feeds_no_watchdog(tmp_path: Path, listener: Listener) -> None:
+    (tmp_path / "home").mkdir(mode=0o700)
+    (tmp_path / "home" / "stuck.py").write_text(STUCK)
+    (tmp_path / "home" / "tradebot.toml").write_text(STUCK_CONFIG)
+    with start(tmp_path, str(tmp_path / "notify"), WATCHDOG_USEC="300000") as daemon:
+        try:
+            listener.until("READY=1")
+            # The strategy blocks until it is interrupted and disabled; then the line goes on.
+            while listener.gap("WATCHDOG=1") < BLOCKED_AFTER_S / 2:
+                assert len(listener.heard) < 200
+            listener.until("WATCHDOG=1", times=3)
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(DEADLINE_S) == 0
+        finally:
+            daemon.kill()
+    assert '"strategy.disabled"' in (tmp_path / "home" / "logs" / "tradebot.jsonl").read_text()
