@@ -18,7 +18,7 @@ run: .venv/run ## start the demo daemon, wait for its first round trip, show sta
 	@PATH="$(CURDIR)/$(BIN):$$PATH" scripts/run-demo
 
 stop: ## stop the daemon of the default home
-	@if [ -x $(BIN)/tradebot ]; then scripts/stop-demo; else echo "nothing runs: there is no environment yet"; fi
+	@if [ -x $(BIN)/tradebot ]; then PATH="$(CURDIR)/$(BIN):$$PATH" scripts/stop-demo; else echo "nothing runs"; fi
 
 test: .venv/dev ## run the tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal
