@@ -3,13 +3,15 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 
 from tradebot.cli.commands_results import write_lines, write_page
 from tradebot.cli.context import Context
 from tradebot.cli.options import load
+from tradebot.model.time import to_ms
 from tradebot.report.document import document
+from tradebot.report.table import moment
 from tradebot.report.trades import trade_line
 
 Progress = Callable[[int, int], None]
@@ -22,7 +24,8 @@ def backtest(context: Context) -> int:
     given = context.given
     loaded = load(context)
     bars = given.whole("bars", 0)
-    with _progress_bar() as progress:
+    # What a strategy prints is no part of the result.
+    with _progress_bar() as progress, redirect_stdout(sys.stderr):
         result = run_backtest(
             loaded,
             data=given.texts("data"),
@@ -32,6 +35,8 @@ def backtest(context: Context) -> int:
         )
     for action in result.repairs:
         context.note(f"repaired: {action}")
+    for row in result.disabled:
+        context.note(f"warning: strategy {row.strategy} was disabled at {moment(to_ms(row.ts_event))}: {row.reason}")
     body = document(result.document)
     lines = [trade_line(trip).decode() for trip in result.trades]
     trades, page = given.text("trades"), given.text("html")

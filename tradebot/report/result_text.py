@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, moment, money, paint, pairs, signed, table
+from tradebot.report.text import disabled_text
 
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
 _GROUP_KEYS = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding", "net_pnl")
@@ -24,6 +25,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
     if held:
         keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
         blocks.append("still open\n" + table(keys, [columns(row, keys) for row in held], left=3, colour=colour))
+    if rows(document, "disabled"):
+        blocks.append("disabled strategies\n" + disabled_text(document, colour))
     run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]
     if run:
         blocks.append(pairs(run))

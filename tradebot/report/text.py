@@ -19,6 +19,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         _titled("positions", positions_text(document, colour) if rows(document, "positions") else "none", colour),
         _titled("limits", risk_text(document, colour) if rows(document, "risk") else "none set", colour),
     ]
+    if rows(document, "disabled"):
+        blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
     if rows(document, "tasks"):
         keys = ("name", "state", "restarts", "queue", "when_full", "lag_ms")
         body = [columns(row, keys) for row in rows(document, "tasks")]
@@ -77,6 +79,14 @@ def risk_text(document: Mapping[str, Json], colour: bool = False) -> str:
         for row in listed
     ]
     return table(("limit", "used", "max", "of it"), body, colour=colour)
+
+
+def disabled_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return the strategies that are asked no more, a line each with the reason."""
+    return "\n".join(
+        f"{paint(cell(row.get('strategy')), 'red', colour)}: {cell(row.get('reason'))}"
+        for row in rows(document, "disabled")
+    )
 
 
 def _titled(title: str, text: str, colour: bool) -> str:

@@ -1,12 +1,12 @@
 """What a running daemon says about itself: the read handlers that socket, status and dashboard share."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from tradebot.model.money import Cash, Price, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
-from tradebot.model.signal import Approved, Refused
+from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import OrdersState, Protection
@@ -82,12 +82,13 @@ class RuntimeFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookFacts:
-    """What the line knows, taken between two turns."""
+    """What the line knows, taken between two turns. ``disabled`` gives reasons by strategy."""
 
     risk: RiskState
     orders: OrdersState
     protection: Sequence[Protection]
     limits: Sequence[LimitUse]
+    disabled: Mapping[str, str] = field(default_factory=dict)
 
 
 def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
@@ -117,6 +118,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "orders": _order_counts(books),
         "tasks": [_task(task) for task in facts.tasks],
         "risk": [] if books is None else _limits(books.limits),
+        "disabled": [] if books is None else _disabled(books.disabled),
         "errors_last_hour": facts.errors_last_hour,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
         "last_trade": None if facts.last_trade is None else trade_row(facts.last_trade),
@@ -125,6 +127,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
 
 def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     """Return the document of ``health``: ``well`` when every one of ``checks`` is ok."""
+    disabled: Mapping[str, str] = {} if books is None else books.disabled
     checks = [
         _check("state", facts.state in _WELL_STATES, facts.state),
         _check("journal", not facts.journal_error, facts.journal_error or "written"),
@@ -133,6 +136,7 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         _progress_check(facts),
         *(_check(f"task {task.name}", task.state in _WELL_TASKS, task.state) for task in facts.tasks),
         _protection_check(facts, books),
+        *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
     ]
     return {"well": all(check["ok"] is True for check in checks), "state": facts.state, "checks": checks}
 
@@ -194,6 +198,20 @@ def risk(books: BookFacts) -> Document:
             for entry in state.entries.values()
         ],
     }
+
+
+def disabled_row(message: StrategyDisabled) -> Document:
+    """Return the end of a strategy that raised, blocked or spoke nonsense, as a document."""
+    return {
+        "ts": to_ms(message.ts_event),
+        "strategy": message.strategy,
+        "symbol": message.symbol,
+        "reason": message.reason,
+    }
+
+
+def _disabled(disabled: Mapping[str, str]) -> list[Json]:
+    return [{"strategy": name, "reason": reason} for name, reason in disabled.items()]
 
 
 def _position(position: OpenPosition, mark: Price | None, stop: Protection | None) -> Document:

@@ -4,16 +4,20 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import cast
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.position import RoundTrip
+from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.report.fold import ReportFold
 from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
+from tradebot.report.views import disabled_row
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.guard import watching
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, parse_series
 from tradebot.runtime.wiring import wire
@@ -28,10 +32,11 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """What a backtest found: the report with its extra keys, the round trips by exit, what was repaired."""
+    """What a backtest found: the report with its extra keys, the round trips by exit, what failed or was repaired."""
 
     document: Document
     trades: Sequence[RoundTrip]
+    disabled: Sequence[StrategyDisabled]
     repairs: Sequence[str]
 
 
@@ -73,21 +78,25 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
             trips.append(message)
 
     sinks[RoundTrip] = finished
+    disabled: list[StrategyDisabled] = []
+    sinks[StrategyDisabled] = cast("Callable[[Message], None]", disabled.append)
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings) if progress is not None else 0
     count = 0
     pump = line.pump
-    for message in wired.feed:
-        pump(message)
-        count += 1
-        if progress is not None and count % _PROGRESS_BARS == 0:
-            progress(count, total)
+    with watching(wired.strategy):
+        for message in wired.feed:
+            pump(message)
+            count += 1
+            if progress is not None and count % _PROGRESS_BARS == 0:
+                progress(count, total)
     if progress is not None:
         progress(count, count)
     risk = wired.risk.save()
     document = report.result(risk.pending_equity, risk.marks, wired.venue.account().equity)
     document |= report.run_counts(count, clock.monotonic() - started_at)
-    return BacktestResult(document=document, trades=by_exit(trips), repairs=repairs)
+    document["disabled"] = [disabled_row(message) for message in disabled]
+    return BacktestResult(document=document, trades=by_exit(trips), disabled=disabled, repairs=repairs)
 
 
 def _with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Settings:

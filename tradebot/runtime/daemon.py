@@ -51,7 +51,7 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
     os.umask(0o077)
     loaded = options.load(home)
     check_settings(loaded, is_live=live)
-    with HomeLock(home):
+    with HomeLock(home), logs.keep_stdout():
         logs.configure(home, loaded.settings.log, os.environ)
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])
         return asyncio.run(Daemon(home, loaded, options, os.environ, SystemClock()).main())

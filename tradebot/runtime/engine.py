@@ -111,6 +111,7 @@ class Engine:
             orders=wired.orders.save(),
             protection=wired.orders.protection(),
             limits=wired.risk.limits_view(),
+            disabled=dict(wired.strategy.disabled),
         )
 
     def standing(self) -> Standing:

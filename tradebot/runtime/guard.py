@@ -1,35 +1,97 @@
 """Interrupts a strategy that does not come back, with the process's interval timer."""
 
 import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
+from typing import Any
 
 from tradebot.pipeline.strategy.stage import BLOCKED_AFTER_S, StrategyBlocked, StrategyStage
 
+# How often a call is looked at until its time is over.
+_LOOKS = 4
+
+
+@contextmanager
+def watching(strategies: StrategyStage, limit_s: float = BLOCKED_AFTER_S) -> Iterator[None]:
+    """Guard many steps at once, and leave the process's signals as they were."""
+    before = signal.getsignal(signal.SIGALRM)
+    guard = StrategyGuard(strategies, limit_s)
+    guard.install()
+    try:
+        with guard:
+            yield
+    finally:
+        guard.uninstall(before)
+
 
 class StrategyGuard:
-    """Held around a step of the strategies: raises ``StrategyBlocked`` into a call at ``limit_s``.
+    """Held around one or many steps of the strategies: raises ``StrategyBlocked`` into a call that takes ``limit_s``.
 
-    A call that is stuck in C code cannot be interrupted; for that there is the watchdog.
+    Held around many steps it may be later by a quarter. A call that is stuck in C code cannot be interrupted;
+    for that there is the watchdog. Outside the main thread there are no timers, and it does nothing.
     """
 
     def __init__(self, strategies: StrategyStage, limit_s: float = BLOCKED_AFTER_S) -> None:
         self._strategies = strategies
-        self._limit_s = limit_s
+        self._period_s = limit_s / _LOOKS
+        self._call = self._looks = 0
+        self._is_able = threading.current_thread() is threading.main_thread()
 
     def install(self) -> None:
-        """Take over SIGALRM; in the main thread only."""
-        signal.signal(signal.SIGALRM, self._interrupt)
+        """Take over SIGALRM."""
+        if self._is_able:
+            signal.signal(signal.SIGALRM, self._interrupt)
+
+    def uninstall(self, before: Any) -> None:
+        """Give SIGALRM back."""
+        if self._is_able:
+            signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
 
     def __enter__(self) -> None:
-        # It repeats, for a second strategy of the same step that blocks as well.
-        signal.setitimer(signal.ITIMER_REAL, self._limit_s, self._limit_s)
+        if self._is_able:
+            # It repeats, for a second strategy of the same step that blocks as well.
+            signal.setitimer(signal.ITIMER_REAL, self._period_s, self._period_s)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        if self._is_able:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def _interrupt(self, _signal: int, _frame: FrameType | None) -> None:
-        # The alarm may come before or after the strategy's own code ran.
-        if self._strategies.asking is not None:
-            raise StrategyBlocked
+    def _interrupt(self, _signal: int, frame: FrameType | None) -> None:
+        # The alarm may come before or after the strategy's own code ran, and late in a call that has just begun.
+        if self._strategies.asking is None:
+            return
+        if self._strategies.calls != self._call:
+            self._call, self._looks = self._strategies.calls, 0
+        self._looks += 1
+        if self._looks < _LOOKS:
+            return
+        if self._looks > _LOOKS:
+            self._raise_again_behind(frame)
+        raise StrategyBlocked
+
+    def _raise_again_behind(self, frame: FrameType | None) -> None:
+        """Let the next line of the strategy raise as well: it has caught what was raised into it before."""
+        strategies, before = self._strategies, sys.gettrace()
+
+        def raise_in_line(_frame: FrameType, event: str, _argument: Any) -> Any:
+            if strategies.asking is None:
+                sys.settrace(before)
+                return None
+            if event == "line":
+                # Python takes the trace function away by itself when it raises.
+                raise StrategyBlocked
+            return raise_in_line
+
+        def trace_calls(_frame: FrameType, _event: str, _argument: Any) -> Any:
+            if strategies.asking is None:
+                sys.settrace(before)
+
+        while frame is not None and frame.f_code is not StrategyStage.ask_code:
+            frame.f_trace = raise_in_line
+            frame = frame.f_back
+        sys.settrace(trace_calls)

@@ -11,7 +11,8 @@ import re
 import stat
 import sys
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
@@ -33,6 +34,7 @@ __all__ = [
     "configure",
     "errors_since",
     "failures",
+    "keep_stdout",
     "log",
     "log_file",
     "read_log",
@@ -76,6 +78,7 @@ class _Logging:
         self.secrets: list[str] = []
         self.errors: deque[Nanos] = deque(maxlen=_REMEMBERED_ERRORS)
         self.clock: Clock = SystemClock()
+        self.stdout: IO[str] | None = None
 
 
 _state = _Logging()
@@ -111,8 +114,20 @@ def configure(
     logger.remove()
     file = _RotatingFile(log_file(home), settings.rotate_mb * 1_000_000, settings.keep)
     logger.add(_Sink(file.write), level="DEBUG", format="{message}", catch=False)
-    _add_console(os.environ if environ is None else environ, stdout or sys.stdout, stderr or sys.stderr)
+    stdout = stdout or _state.stdout or sys.stdout
+    _add_console(os.environ if environ is None else environ, stdout, stderr or sys.stderr)
     _capture_libraries()
+
+
+@contextmanager
+def keep_stdout() -> Iterator[None]:
+    """Keep stdout for the log: what a strategy or a library prints goes to stderr meanwhile."""
+    _state.stdout = sys.stdout
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _state.stdout = None
 
 
 def log_file(home: Path) -> Path:

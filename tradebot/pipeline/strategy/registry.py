@@ -6,6 +6,7 @@ import sys
 from array import array
 from collections import deque
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -128,7 +129,9 @@ def _load_module(path: Path) -> ModuleType:
     # Annotations are looked up by the name of the module while its classes are made.
     sys.modules[name] = module
     try:
-        loader.exec_module(module)
+        # What it prints is no output of the command that loads it.
+        with redirect_stdout(sys.stderr):
+            loader.exec_module(module)
     except ConfigError:
         _put_back(name, before)
         raise

@@ -4,8 +4,10 @@ import re
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, DefaultContext, getcontext
 from pathlib import PurePath
-from types import TracebackType
+from types import CodeType, TracebackType
+from typing import ClassVar
 
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
@@ -15,12 +17,14 @@ from tradebot.model.signal import Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.patterns import atr
 from tradebot.pipeline.strategy.base import Strategy, StrategySpec
-from tradebot.pipeline.strategy.state import freeze, origin, thaw
+from tradebot.pipeline.strategy.state import Shared, freeze, origin, shared, thaw
 from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
 
 BLOCKED_AFTER_S = 5
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_SAID = 300
+_PRECISION = DefaultContext.prec
+_NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckoned; use decimal.localcontext()"
 
 
 class StrategyBlocked(BaseException):
@@ -87,6 +91,7 @@ class _Asker:
     instrument: Instrument
     object: Strategy
     origin: str
+    shared: Mapping[str, Shared]
     atr: _Atr | None
     signals: int = 0
     asked: int = 0
@@ -190,24 +195,28 @@ class StrategyStage:
             signals = () if answer == () else _signals(answer, asker, closed)
             # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
             if asked & (asked - 1) == 0:
-                freeze(asker.object)
+                _frozen(asker)
+            context = getcontext()
+            if context.prec != _PRECISION or context.rounding != ROUND_HALF_EVEN:
+                raise StrategyError(_NO_MONEY_ROUNDING)
             self.asking = None
-        except Nonsense as error:
-            return self._disable(asker, f"nonsense: {error}", closed)
-        except StrategyBlocked:
-            return self._disable(asker, f"blocked for more than {BLOCKED_AFTER_S} s", closed)
-        except StrategyError as error:
-            return self._disable(asker, error.what, closed)
-        except (Exception, SystemExit) as error:
-            return self._disable(asker, _told(error, asker.object), closed)
+        except KeyboardInterrupt:
+            # It is the operator's.
+            raise
+        except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
+            return self._disable(asker, _why_disabled(error, asker.object), closed)
         if signals:
             asker.signals += len(signals)
         return signals
 
+    ask_code: ClassVar[CodeType] = _ask.__code__
+
     def _disable(self, asker: _Asker, reason: str, closed: BarsClosed) -> Sequence[Message]:
         self.asking = None
+        _restore_context()
         name = asker.spec.name
-        reason = _ADDRESS.sub("", reason)[:_MOST_SAID]
+        # Half a character, as of a file name that is no text, could not be written down.
+        reason = _ADDRESS.sub("", reason)[:_MOST_SAID].encode(errors="replace").decode()
         self.disabled[name] = reason
         self.force_disable.pop(name, None)
         self._unfit.pop(name, None)
@@ -223,7 +232,7 @@ class StrategyStage:
         self.disabled.pop(strategy, None)
         self._unfit.pop(strategy, None)
         for asker in self._of(strategy):
-            asker.object, asker.origin = _make(asker.spec)
+            asker.object, asker.origin, asker.shared = _make(asker.spec)
             asker.is_disabled = False
             asker.asked = 0
 
@@ -242,7 +251,7 @@ class StrategyStage:
         fields = None
         if not asker.is_disabled:
             try:
-                fields = freeze(asker.object)
+                fields = _frozen(asker)
             except StrategyError as error:
                 self._unfit[asker.spec.name] = error.what
         return AskerState(
@@ -266,7 +275,7 @@ class StrategyStage:
                 continue
             asker.signals, asker.position = saved.signals, saved.position
             asker.is_disabled = saved.strategy in self.disabled
-            asker.object, asker.origin = _make(asker.spec)
+            asker.object, asker.origin, asker.shared = _make(asker.spec)
             is_same = saved.origin == asker.origin and saved.timeframe == asker.spec.timeframe
             asker.asked = saved.asked if is_same else 0
             if saved.fields is not None and is_same:
@@ -292,12 +301,29 @@ def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Sign
     return signals
 
 
-def _make(spec: StrategySpec) -> tuple[Strategy, str]:
-    """Return a fresh object and its origin; it must be one that can be saved and restored."""
+def _frozen(asker: _Asker) -> str:
+    """Return the fields as JSON. Raises ``StrategyError`` on what cannot be saved, or is kept where it is not saved."""
+    fields = freeze(asker.object)
+    now = shared(asker.object)
+    if now != asker.shared:
+        name = next(name for name in (*now, *asker.shared) if now.get(name) != asker.shared.get(name))
+        raise StrategyError(f"changed {name}, which is not saved; keep it in a field: self.{name.rpartition('.')[2]}")
+    return fields
+
+
+def _restore_context() -> None:
+    """Give the money of all others its arithmetic back."""
+    context, default = getcontext(), DefaultContext
+    context.prec, context.rounding, context.traps = default.prec, default.rounding, default.traps
+    context.Emin, context.Emax, context.clamp = default.Emin, default.Emax, default.clamp
+
+
+def _make(spec: StrategySpec) -> tuple[Strategy, str, Mapping[str, Shared]]:
+    """Return a fresh object, its origin and what it shares; it must be one that can be saved and restored."""
     try:
         strategy = spec.factory()
         thaw(spec.factory(), freeze(strategy))
-        made = strategy, origin(strategy)
+        made = strategy, origin(strategy), shared(strategy)
     except StrategyError as error:
         raise ConfigError(error.what, where=f"strategy {spec.name}", mend=error.mend) from error
     except (Exception, SystemExit) as error:
@@ -305,6 +331,18 @@ def _make(spec: StrategySpec) -> tuple[Strategy, str]:
             f"it cannot be made: {_told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
         ) from error
     return made
+
+
+def _why_disabled(error: BaseException, strategy: Strategy) -> str:
+    match error:
+        case Nonsense():
+            return f"nonsense: {error}"
+        case StrategyBlocked():
+            return f"blocked for more than {BLOCKED_AFTER_S} s"
+        case StrategyError():
+            return error.what
+        case _:
+            return _told(error, strategy)
 
 
 def _told(error: BaseException, strategy: Strategy | None) -> str:

@@ -10,7 +10,7 @@ import json
 import math
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any, NoReturn
 
@@ -24,6 +24,9 @@ _ONE_FIELD = "keep it in one field"
 _DEPTH = 50
 # Python reads and writes no longer integers in decimal.
 _BITS = 10_000
+_PLAIN = frozenset({int, float, str, bool, type(None), Decimal})
+_SIZED = frozenset({list, dict, set, deque, array})
+Shared = int | str
 
 
 def freeze(strategy: object) -> str:
@@ -50,6 +53,27 @@ def origin(strategy: object) -> str:
     """Return a digest of a fresh ``strategy``: its parameters, and the fields that it begins with."""
     params = [f"{name}={value.model_dump_json()}" for name, value in _fields(strategy) if isinstance(value, BaseModel)]
     return hashlib.sha256("\n".join((*params, freeze(strategy))).encode()).hexdigest()
+
+
+def shared(strategy: object) -> Mapping[str, Shared]:
+    """Return what of the class and its file can change and is not saved: numbers, texts, and sizes of containers."""
+    found: dict[str, Shared] = {}
+    for cls in type(strategy).__mro__[:-1]:
+        found.update(_changeable(vars(cls), f"{cls.__name__}."))
+    on_bar = getattr(type(strategy), "on_bar", None)
+    found.update(_changeable(getattr(on_bar, "__globals__", {}), "global "))
+    return found
+
+
+def _changeable(names: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Shared]]:
+    for name, value in names.items():
+        if name.startswith("__"):
+            continue
+        if type(value) in _PLAIN:
+            # As text, since NaN differs from itself.
+            yield prefix + name, repr(value)
+        elif type(value) in _SIZED:
+            yield prefix + name, len(value)
 
 
 def _fields(strategy: object) -> Iterator[tuple[str, Any]]:

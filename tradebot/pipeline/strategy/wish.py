@@ -18,6 +18,10 @@ ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
 # A strategy has nothing to say that takes more than one exit and one entry.
 _MOST_WISHES = 2
+# Beyond it a price has no digits left for its ticks.
+_HIGHEST_PRICE = Decimal("1e12")
+_MOST_FACTORS = 64
+_LONGEST_NAME = 64
 _signal = maker(Signal)
 
 
@@ -189,6 +193,8 @@ def _given(name: str, price: object) -> Decimal | None:
         return None
     if type(price) is not Decimal or not price.is_finite() or price <= 0:
         raise Nonsense(f"Enter.{name} is {_said(price)}, not a Decimal above 0")
+    if price > _HIGHEST_PRICE:
+        raise Nonsense(f"Enter.{name} is above {_HIGHEST_PRICE:f}")
     return price
 
 
@@ -205,7 +211,11 @@ def _factors(factors: object) -> Mapping[str, float]:
         raise Nonsense(f"Enter.factors is {_said(factors)}, not a dict of names and numbers")
     if not factors:
         return {}
+    if len(factors) > _MOST_FACTORS:
+        raise Nonsense(f"Enter.factors has {len(factors)} names, more than {_MOST_FACTORS}")
     for name, value in factors.items():
+        if type(name) is str and (len(name) > _LONGEST_NAME or not name.isprintable()):
+            raise Nonsense(f"Enter.factors has the name {_said(name)}, not one of at most {_LONGEST_NAME} characters")
         if type(name) is not str or type(value) not in (int, float) or not math.isfinite(value):
             raise Nonsense(f"Enter.factors has {_said(name)}: {_said(value)}, not a name and a finite number")
     return {name: float(value) for name, value in factors.items()}
