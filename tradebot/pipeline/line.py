@@ -37,6 +37,8 @@ class StageName(StrEnum):
 
 
 Handler = Callable[[Message], Sequence[Message]]
+# A stage and its handler, or no stage and a sink; and what it is to handle.
+_Step = tuple["StageName | None", Callable[[Message], Sequence[Message] | None], Message]
 S = StageName
 ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Bar: (S.BARS,),
@@ -83,6 +85,11 @@ class Line:
             message_type: tuple(_handler(stages[name], message_type) for name in route)
             for message_type, route in ROUTES.items()
         }
+        self.steps = {
+            message_type: tuple(zip(route, self._handlers[message_type], strict=True))[::-1]
+            for message_type, route in ROUTES.items()
+        }
+        """For each type its stages and their handlers, the last one first: as a turn stacks them."""
 
     def pump(self, message: Message) -> None:
         """Run ``message`` and all that follows from it, to the end."""
@@ -107,44 +114,42 @@ def _handler(stage: Stage, message_type: type[Message]) -> Handler:
     return table.get(message_type, stage.handle)
 
 
-_UNSEEN = -1
-
-
 class Turn:
-    """One input on its way through the line: a stack of messages, each with the stage it comes to next."""
+    """One input on its way through the line: a stack of what is to be done, the next on top."""
 
     __slots__ = ("_line", "_stack")
 
     def __init__(self, line: Line, message: Message) -> None:
         self._line = line
-        self._stack: list[tuple[Message, int]] = [(message, 0)]
+        self._stack: list[_Step] = [(name, handle, message) for name, handle in line.steps[type(message)]]
 
     @property
     def due(self) -> type[Message]:
         """The type of the message that the owner gets; only while there is an owner."""
-        return type(self._stack[-1][0])
+        return type(self._stack[-1][2])
 
     def owner(self) -> StageName | None:
         """Return the stage that comes next, or ``None`` when the turn is over."""
         stack = self._stack
         while stack:
-            message, position = stack[-1]
-            if position == _UNSEEN:
-                position = 0
-                stack[-1] = (message, 0)
-                sink = self._line.sinks.get(type(message))
-                if sink is not None:
-                    sink(message)
-            route = ROUTES[type(message)]
-            if position < len(route):
-                return route[position]
+            name, sink, message = stack[-1]
+            if name is not None:
+                return name
             stack.pop()
+            sink(message)
         return None
 
     def step(self) -> None:
         """Let the stage that ``owner`` named handle its message. Call ``owner`` again before the next."""
-        message, position = self._stack.pop()
-        name = ROUTES[type(message)][position]
-        outputs = self._line.stages[name].handle(message)
-        self._stack.append((message, position + 1))
-        self._stack.extend((output, _UNSEEN) for output in reversed(outputs))
+        stack = self._stack
+        _, handle, message = stack.pop()
+        outputs = handle(message)
+        if not outputs:
+            return
+        line = self._line
+        for output in reversed(outputs):
+            kind = type(output)
+            for name, handle in line.steps[kind]:
+                stack.append((name, handle, output))
+            if kind in line.sinks:
+                stack.append((None, line.sinks[kind], output))

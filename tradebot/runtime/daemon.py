@@ -25,6 +25,7 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.housekeeping import Housekeeper
 from tradebot.runtime.logs import log
+from tradebot.runtime.loop import new_loop
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
@@ -54,7 +55,8 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
     with HomeLock(home), logs.keep_stdout():
         logs.configure(home, loaded.settings.log, os.environ)
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])
-        return asyncio.run(Daemon(home, loaded, options, os.environ, SystemClock()).main())
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(Daemon(home, loaded, options, os.environ, SystemClock()).main())
 
 
 class Daemon:

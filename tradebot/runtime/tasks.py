@@ -13,6 +13,7 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
 from tradebot.model.order import CancelOrder, SubmitOrders
 from tradebot.pipeline.line import Line, StageName, Turn
+from tradebot.runtime.inbox import Inbox
 from tradebot.runtime.supervisor import Policy, TaskSpec
 
 INBOX_TURNS = 64
@@ -37,8 +38,8 @@ class StageTask:
         guard: AbstractContextManager[None],
     ) -> None:
         self.name = name
-        self.inbox: asyncio.Queue[Turn | None] = asyncio.Queue(INBOX_TURNS)
-        self.hand_on: Callable[[Turn], Awaitable[None]] | None = None
+        self.inbox: Inbox[Turn | None] = Inbox(INBOX_TURNS)
+        self.hand_on: Callable[[Turn, StageName | None], Awaitable[None]] | None = None
         self._stages = stages
         self._durable = durable
         self._guard = guard
@@ -51,21 +52,20 @@ class StageTask:
 
     def close(self) -> None:
         """Let the task end after the turns that wait."""
-        if not self.inbox.full():
-            self.inbox.put_nowait(None)
+        self.inbox.put_nowait(None)
 
     async def _advance(self, turn: Turn) -> None:
         while (owner := turn.owner()) in self._stages:
-            if turn.due in _LEAVES:
-                await self._durable()
             if owner is StageName.STRATEGY:
                 with self._guard:
                     turn.step()
-            else:
-                turn.step()
+                continue
+            if owner is StageName.VENUE and turn.due in _LEAVES:
+                await self._durable()
+            turn.step()
         if self.hand_on is None:
             raise InvariantError(f"task {self.name} has nowhere to hand its turns on to")
-        await self.hand_on(turn)
+        await self.hand_on(turn, owner)
 
 
 class LineRunner:
@@ -94,11 +94,11 @@ class LineRunner:
     async def run(self, message: Message) -> None:
         """Run the turn of ``message`` to its end. The caller holds ``gate``."""
         self._done = asyncio.get_running_loop().create_future()
-        await self._hand_on(self._line.turn(message))
+        turn = self._line.turn(message)
+        await self._hand_on(turn, turn.owner())
         await self._done
 
-    async def _hand_on(self, turn: Turn) -> None:
-        owner = turn.owner()
+    async def _hand_on(self, turn: Turn, owner: StageName | None) -> None:
         if owner is not None:
             await self._owners[owner].inbox.put(turn)
         elif self._done is not None and not self._done.done():
@@ -113,7 +113,7 @@ def line_tasks(runner: LineRunner) -> list[TaskSpec]:
             run=task.run,
             policy=Policy.HALT,
             close=task.close,
-            queue_size=task.inbox.qsize,
+            queue_size=task.inbox.__len__,
             when_full="the feed waits",
         )
         for task in runner.tasks
