@@ -39,6 +39,8 @@ def ts_of(message: Message) -> Nanos:
     """Return the market time of a journaled message."""
     if isinstance(message, RoundTrip):
         return message.exit_ts
+    if isinstance(message, Gap):
+        return message.ts_to
     return Nanos(getattr(message, "ts_event"))  # noqa: B009 - the base class has no such field
 
 
