@@ -1,0 +1,46 @@
+"""For notebooks and research: patterns over whole histories, compiled, and backtests. Needs the extra ``research``."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from tradebot.research.backtesting import Backtest
+    from tradebot.research.events import EventArray
+
+__all__ = ["backtest", "scan"]
+
+
+def scan(
+    ts: "ArrayLike",
+    o: "ArrayLike",
+    h: "ArrayLike",
+    l: "ArrayLike",  # noqa: E741 - as everywhere in the trade
+    c: "ArrayLike",
+    v: "ArrayLike",
+    **params: object,
+) -> "EventArray":
+    """Return the pattern events of a history as a structured array, in the order of ``tradebot scan``.
+
+    ``ts`` are the bars' opening times, in epoch milliseconds or as datetime64; ``params`` are those of
+    ``PatternParams``. Fields: ``kind, side, index, confirmed, ts, confirmed_ts, level, top, bottom, count``;
+    prices and counts that a kind does not have are 0. Raises ``BadBars`` and ``BadParameter``, both
+    ``ValueError``, and ``ConfigError`` without the extra.
+    """
+    from tradebot.research.events import scan_events
+
+    return scan_events(ts, o, h, l, c, v, params)
+
+
+def backtest(config: "str | Path | Mapping[str, object]", data: "str | list[str] | None" = None) -> "Backtest":
+    """Run a configuration, a file or its tables as a mapping, over its bars; return the report.
+
+    ``data`` (``SYMBOL:TIMEFRAME=FILE``, one or more) replaces the configured bars. The report is a mapping
+    with the keys of ``tradebot backtest --json``, with ``trades`` and ``equity_curve`` as attributes.
+    Raises ``ConfigError``, ``DataError`` and ``UsageError``.
+    """
+    from tradebot.research.backtesting import run
+
+    return run(config, data)

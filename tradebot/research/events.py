@@ -1,0 +1,98 @@
+"""Pattern events of whole histories: the compiled kernels, run in chunks of what they find."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from tradebot.pipeline.patterns.arrays import map_arrays
+from tradebot.pipeline.patterns.chart import new_chart
+from tradebot.pipeline.patterns.chart import run as run_kernel
+from tradebot.pipeline.patterns.emit import COUNT, FIRST, FLOATS_EACH, FVG, INTS_EACH, POOL, new_events
+from tradebot.pipeline.patterns.events import KINDS
+from tradebot.pipeline.patterns.params import PatternParams, params_of
+from tradebot.pipeline.patterns.room import room_for_events, with_room
+from tradebot.research.bars import Columns, FloatArray, IntArray, columns_of
+from tradebot.research.compiled import compiled
+
+EVENT_DTYPE = np.dtype(
+    [
+        ("kind", "U14"),
+        ("side", np.int8),
+        ("index", np.int64),
+        ("confirmed", np.int64),
+        ("ts", np.int64),
+        ("confirmed_ts", np.int64),
+        ("level", np.float64),
+        ("top", np.float64),
+        ("bottom", np.float64),
+        ("count", np.int64),
+    ]
+)
+EventArray = NDArray[np.void]
+
+_KIND_NAMES = np.array([kind.value for kind in KINDS], dtype="U14")
+_EVENTS_AT_ONCE = 8_192
+
+
+def scan_events(
+    ts: ArrayLike, o: ArrayLike, h: ArrayLike, lo: ArrayLike, c: ArrayLike, v: ArrayLike, params: Mapping[str, object]
+) -> EventArray:
+    """Return the events of a history: see ``tradebot.research.scan``."""
+    checked = params_of({name: _plain(value) for name, value in params.items()})
+    return scan_columns(columns_of(ts, o, h, lo, c, v), checked)
+
+
+def scan_columns(bars: Columns, params: PatternParams) -> EventArray:
+    """Return the events of checked bars."""
+    run = compiled()[run_kernel]
+    chart = map_arrays(with_room(new_chart(params)), as_numpy)
+    events = map_arrays(new_events(_EVENTS_AT_ONCE), as_numpy)
+    numbers: list[IntArray] = []
+    prices: list[FloatArray] = []
+    at, stop = 0, bars.ts.size
+    while at < stop:
+        at = run(chart, events, bars.open, bars.high, bars.low, bars.close, bars.volume, at, stop)
+        found = int(events.ints[COUNT])
+        numbers.append(np.array(events.ints[FIRST : FIRST + found * INTS_EACH]).reshape(found, INTS_EACH))
+        prices.append(np.array(events.floats[: found * FLOATS_EACH]).reshape(found, FLOATS_EACH))
+        events.ints[COUNT] = 0
+        chart = with_room(chart, resize_numpy)
+        events = room_for_events(events, chart, resize_numpy)
+    return _records(numbers, prices, bars.ts)
+
+
+def _records(numbers: list[IntArray], prices: list[FloatArray], ts: IntArray) -> EventArray:
+    records = np.empty(sum(map(len, numbers)), EVENT_DTYPE)
+    end = 0
+    # Chunk by chunk, each of which the processor's cache holds.
+    for chunk, levels in zip(numbers, prices, strict=True):
+        part = records[end : end + len(chunk)]
+        end += len(chunk)
+        kinds, part["side"], index, confirmed, part["count"] = chunk.T
+        is_zone = (kinds >= FVG) & (kinds < POOL)
+        part["kind"] = _KIND_NAMES[kinds]
+        part["index"], part["ts"] = index, ts[index]
+        part["confirmed"], part["confirmed_ts"] = confirmed, ts[confirmed]
+        part["level"] = np.where(is_zone, 0.0, levels[:, 0])
+        part["top"] = np.where(is_zone, levels[:, 0], 0.0)
+        part["bottom"] = levels[:, 1]
+    return records
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def as_numpy(numbers: object) -> object:
+    """Return an array as one of numpy's."""
+    return np.array(numbers)
+
+
+def resize_numpy(numbers: object, size: int) -> object:
+    """Return an array of ``size`` with the numbers of ``numbers`` in front, and zeros behind."""
+    old = np.asarray(numbers)
+    new = np.zeros(size, dtype=old.dtype)
+    kept = min(size, old.size)
+    new[:kept] = old[:kept]
+    return new
