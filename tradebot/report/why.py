@@ -14,6 +14,7 @@ from tradebot.report.shapes import Document
 from tradebot.report.trades import optional
 
 _M = TypeVar("_M", bound=Message)
+_RATIO_GATES = frozenset({"max_leverage", "share_leverage", "confidence", "confidence_scale"})
 
 
 class WhyFold:
@@ -201,10 +202,10 @@ class _Decision:
 
 
 def number(gate: str | None, value: Decimal | None) -> str | float | None:
-    """Return a number of a gate as JSON: leverage is a number, all others are money, prices or quantities."""
+    """Return a number of a gate as JSON: of leverage and confidence a number, else money, a price or a quantity."""
     if value is None:
         return None
-    return float(value) if gate == "max_leverage" else plain(value)
+    return float(value) if gate in _RATIO_GATES else plain(value)
 
 
 def _gate(gate: str | None, limit: Decimal | None, value: Decimal | None, detail: str | None = None) -> Document:

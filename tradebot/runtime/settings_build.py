@@ -1,12 +1,13 @@
 """From settings to what the stages and the simulated venue are made of."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Cash
 from tradebot.model.time import NANOS_PER_MS, Nanos
-from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
 from tradebot.runtime.settings_model import (
     EquityFractionSize,
     NotionalSize,
@@ -15,6 +16,7 @@ from tradebot.runtime.settings_model import (
     RiskSettings,
     Settings,
     SimulatedVenueSettings,
+    StrategySettings,
 )
 from tradebot.venues.simulated.costs import Costs
 
@@ -25,17 +27,23 @@ def build_instruments(settings: Settings) -> Mapping[str, Instrument]:
     return {symbol: configured.get(symbol, Instrument(symbol=symbol)) for symbol in settings.bot.symbols}
 
 
-def build_size(risk: RiskSettings) -> SizeRule:
-    """Return the rule by which entries are sized."""
+def build_size(risk: RiskSettings, strategies: Sequence[StrategySettings] = ()) -> SizeRule:
+    """Return the rule by which entries of ``strategies`` are sized."""
+    kind, value = _size(risk)
+    shares = {strategy.name: strategy.share for strategy in strategies if strategy.share != 1}
+    return SizeRule(kind, value, ConfidenceScale(risk.confidence_scale), shares)
+
+
+def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:
     match risk.size:
         case QtySize(qty=value):
-            return SizeRule(SizeKind.QTY, value)
+            return SizeKind.QTY, value
         case NotionalSize(notional=value):
-            return SizeRule(SizeKind.NOTIONAL, value)
+            return SizeKind.NOTIONAL, value
         case EquityFractionSize(fraction=value):
-            return SizeRule(SizeKind.EQUITY_FRACTION, value)
+            return SizeKind.EQUITY_FRACTION, value
         case RiskFractionSize(fraction=value):
-            return SizeRule(SizeKind.RISK_FRACTION, value)
+            return SizeKind.RISK_FRACTION, value
         case _:
             assert_never(risk.size)
 
@@ -43,6 +51,7 @@ def build_size(risk: RiskSettings) -> SizeRule:
 def build_limits(risk: RiskSettings) -> Limits:
     """Return the limits of the risk stage."""
     return Limits(
+        min_confidence=risk.min_confidence or None,
         max_order_notional=None if risk.max_order_notional is None else Cash(risk.max_order_notional),
         max_position_notional=None if risk.max_position_notional is None else Cash(risk.max_position_notional),
         max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),

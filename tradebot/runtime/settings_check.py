@@ -3,18 +3,21 @@
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
 from pydantic import BaseModel, ValidationError
 
 from tradebot.model.errors import ConfigError
+from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_errors import BadSettings, Problem, did_you_mean, found_in
 from tradebot.runtime.settings_layers import dotted
 from tradebot.runtime.settings_model import (
+    EquityFractionSize,
     GeneratedFeedSettings,
     ReplayFeedSettings,
     RiskFractionSize,
@@ -60,6 +63,7 @@ def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
     problems: list[Problem] = []
     for check in (_symbol_problems, _file_problems, _name_problems, _timeframe_problems, _instrument_problems):
         problems.extend(check(loaded))
+    problems.extend(_share_problems(loaded))
     problems.extend(_safety_problems(loaded, is_live=is_live))
     for _ in _strategies(loaded, problems):
         pass
@@ -181,6 +185,24 @@ def _instrument_problems(loaded: Loaded) -> Iterator[Problem]:
         if symbol in symbols[:index]:
             path = ("instrument", index, "symbol")
             yield _problem(loaded, path, f"a second instrument is for {symbol}", "keep one for each symbol")
+
+
+def _share_problems(loaded: Loaded) -> Iterator[Problem]:
+    settings = loaded.settings
+    risk = settings.risk
+    shared = [index for index, strategy in enumerate(settings.strategy) if strategy.share != 1]
+    total = sum((settings.strategy[index].share for index in shared), Decimal(0))
+    is_used = isinstance(risk.size, EquityFractionSize | RiskFractionSize) or not (
+        risk.max_exposure_notional is None and risk.max_leverage is None
+    )
+    for index in shared:
+        path = ("strategy", index, "share")
+        if total > 1:
+            what = f"the shares add up to {plain(total)}, more than all"
+            yield _problem(loaded, path, what, "lower them, or leave share out where a strategy may use all")
+        if not is_used:
+            what = "has no effect: the size is no fraction of equity, and neither exposure nor leverage is limited"
+            yield _problem(loaded, path, what, "set risk.max_exposure_notional or risk.max_leverage, or another size")
 
 
 def _safety_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:

@@ -261,6 +261,10 @@ class StrategySettings(Section):
         default=None, description='Profit target, or "none".'
     )
 
+    share: Exact = Field(
+        default=Decimal(1), gt=0, le=1, description="The part of the equity that it may use; 1 may use all."
+    )
+
     @property
     def parameters(self) -> Mapping[str, object]:
         """The strategy's own keys."""
@@ -305,6 +309,12 @@ class RiskSettings(Section):
     size: Size = Field(
         default=RiskFractionSize(kind="risk_fraction", fraction=Decimal("0.01")),
         description="How an entry is sized.",
+    )
+    min_confidence: Exact = Field(
+        default=Decimal(0), ge=0, le=100, description="Entries whose confidence is lower are refused; 0 refuses none."
+    )
+    confidence_scale: Literal["none", "linear"] = Field(
+        default="none", description="Size by confidence: not at all, or size x confidence / 100."
     )
     max_order_notional: Money | None = Field(default=None, description="Highest value of one entry, in cash.")
     max_position_notional: Money | None = Field(default=None, description="Highest value of one position, in cash.")

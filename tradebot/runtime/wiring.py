@@ -67,7 +67,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
         risk=RiskStage(
             instruments=instruments,
             starting_cash=Cash(settings.venue.starting_cash),
-            size=build_size(settings.risk),
+            size=build_size(settings.risk, settings.strategy),
             limits=build_limits(settings.risk),
         ),
         strategy=StrategyStage(specs, instruments),

@@ -10,7 +10,7 @@ from tradebot.model.money import ONE, ZERO, Cash, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRole
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import NO_QTY, RiskState, WorkingEntry
+from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
 from tradebot.pipeline.risk.trip import Trip
@@ -97,6 +97,14 @@ class Desk:
         """Return the notional of what is open and of the entries at work."""
         return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
 
+    def _own_exposure(self, strategy: str) -> Cash:
+        """Return the part of the exposure that is of ``strategy``; 0 where it has no share that would limit it."""
+        if strategy not in self.sizing.rule.shares:
+            return NO_CASH
+        marks, trips, entries = self.ledger.marks, self.ledger.trips.values(), self.entries.values()
+        held = sum((abs(t.qty) * marks[t.symbol] for t in trips if t.strategy == strategy and not t.is_closing), ZERO)
+        return Cash(held + sum((e.qty * e.price for e in entries if e.strategy == strategy), ZERO))
+
     def on_fill(self, fill: Fill) -> None:
         """Take what filled of an entry off those at work; call before the fill is booked."""
         entry = self.entries.get(fill.signal_id)
@@ -124,7 +132,13 @@ class Desk:
         stopped = self._may_add() or self._is_free(signal)
         if stopped is not None:
             return stopped
-        sized = self.sizing.size(signal, self._instrument(signal.symbol), self.ledger.equity(), self.exposure())
+        sized = self.sizing.size(
+            signal,
+            self._instrument(signal.symbol),
+            self.ledger.equity(),
+            self.exposure(),
+            self._own_exposure(signal.strategy),
+        )
         if isinstance(sized, Sized):
             self.entries[signal.id] = WorkingEntry(
                 signal_id=signal.id,

@@ -97,9 +97,7 @@ class Ledger:
 
 
 def _changed(fill: Fill, trip: Trip) -> PositionChanged:
-    return _changed_to(
-        ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position()
-    )
+    return _changed_to(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
 
 
 def _flat(fill: Fill, trip: Trip) -> PositionChanged:

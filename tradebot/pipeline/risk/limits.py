@@ -1,10 +1,11 @@
 """What the risk stage is told: how large an order may be, and what all of them together may be."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.money import Cash
+from tradebot.model.money import ONE, Cash
 
 
 class SizeKind(StrEnum):
@@ -16,18 +17,38 @@ class SizeKind(StrEnum):
     RISK_FRACTION = "risk_fraction"
 
 
+class ConfidenceScale(StrEnum):
+    """How the size of an entry follows from its confidence."""
+
+    NONE = "none"
+    LINEAR = "linear"
+
+
 @dataclass(frozen=True, slots=True)
 class SizeRule:
-    """The size of an entry: ``value`` > 0 is a quantity, an amount of cash, or a fraction of equity, by ``kind``."""
+    """The size of an entry: ``value`` > 0 is a quantity, an amount of cash, or a fraction of equity, by ``kind``.
+
+    ``shares`` are the parts, in (0, 1], of the equity that strategies may use; one that is not named may use all.
+    """
 
     kind: SizeKind
     value: Decimal
+    scale: ConfidenceScale = ConfidenceScale.NONE
+    shares: Mapping[str, Decimal] = field(default_factory=dict)
+
+    def share(self, strategy: str) -> Decimal:
+        """Return the part of the equity that ``strategy`` may use."""
+        return self.shares.get(strategy, ONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Upper bounds, each ``None`` where there is none. A limit cuts an order and refuses only one cut to nothing."""
+    """Upper bounds, each ``None`` where there is none. A limit cuts an order and refuses only one cut to nothing.
 
+    ``min_confidence`` refuses what is below it; entries without a confidence pass.
+    """
+
+    min_confidence: Decimal | None = None
     max_order_notional: Cash | None = None
     max_position_notional: Cash | None = None
     max_exposure_notional: Cash | None = None

@@ -1,15 +1,19 @@
-"""How large an entry becomes: the size rule, then each limit cuts. Pure arithmetic on what it is given."""
+"""How large an entry becomes: the size rule, then confidence and each limit cut. Pure arithmetic on what is given."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import assert_never
+from itertools import chain
+from typing import NamedTuple, assert_never
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import ZERO, Cash, Price, Qty
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, from_float
 from tradebot.model.order import OrderType
 from tradebot.model.signal import Cut, Signal
-from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
+
+_ALL = Decimal(100)
+_NO_CASH = Cash(ZERO)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,15 @@ class Stopped:
     detail: str = ""
 
 
+class _Bound(NamedTuple):
+    """Of what is open and asked together, at most ``limit`` x ``unit``."""
+
+    gate: str
+    limit: Decimal
+    open_notional: Decimal
+    unit: Decimal
+
+
 @dataclass(frozen=True, slots=True)
 class Sizing:
     """The rules of the configuration by which entries are sized."""
@@ -38,17 +51,52 @@ class Sizing:
     limits: Limits
     require_stop: bool = False
 
-    def size(self, signal: Signal, instrument: Instrument, equity: Cash, exposure: Cash) -> Sized | Stopped:
-        """Return the size of an entry, or what stopped it. ``exposure`` is what is open or on its way."""
-        stopped = self._check_stop(signal) or _check_equity(equity)
+    def size(
+        self, signal: Signal, instrument: Instrument, equity: Cash, exposure: Cash, own_exposure: Cash = _NO_CASH
+    ) -> Sized | Stopped:
+        """Return the size of an entry, or what stopped it.
+
+        ``exposure`` is what is open or on its way, ``own_exposure`` the part of it of the signal's strategy; it
+        only matters to a strategy with a share.
+        """
+        stopped = self._check_confidence(signal) or self._check_stop(signal) or _check_equity(equity)
         if stopped is not None:
             return stopped
         price = checked_price(signal)
-        raw = self._raw(signal, price, equity)
+        share = self.rule.share(signal.strategy)
+        # Multiplying rounds to the digits of the context, so it is left out where it would change nothing else.
+        raw = self._raw(signal, price, equity if share == ONE else Cash(equity * share))
         qty = instrument.qty_down(raw)
         if instrument.below_minimum(qty, price):
             return _too_small(instrument, raw, price)
-        return self._cut(qty, price, instrument, equity, exposure)
+        cuts: tuple[Cut, ...] = ()
+        confidence = self._scale(signal)
+        if confidence is not None:
+            qty = instrument.qty_down(raw * confidence / _ALL)
+            if instrument.below_minimum(qty, price):
+                what = "what the confidence leaves is below the smallest order"
+                return Stopped("confidence_scale", confidence, _ALL, what)
+            cuts = (Cut(gate="confidence_scale", limit=confidence, value=_ALL),)
+        bounds = self._bounds(equity, exposure)
+        if share != ONE:
+            bounds = chain(bounds, self._share_bounds(equity, own_exposure, share))
+        return _cut(qty, price, instrument, bounds, cuts)
+
+    def _check_confidence(self, signal: Signal) -> Stopped | None:
+        least = self.limits.min_confidence
+        if least is None or signal.confidence is None:
+            return None
+        confidence = from_float(signal.confidence)
+        if confidence >= least:
+            return None
+        return Stopped("confidence", least, confidence, "the confidence is below risk.min_confidence")
+
+    def _scale(self, signal: Signal) -> Decimal | None:
+        """Return the confidence, in percent, where it makes the size smaller."""
+        if self.rule.scale is ConfidenceScale.NONE or signal.confidence is None:
+            return None
+        confidence = from_float(signal.confidence)
+        return confidence if confidence < _ALL else None
 
     def _check_stop(self, signal: Signal) -> Stopped | None:
         if signal.stop is None:
@@ -74,30 +122,39 @@ class Sizing:
             case _ as never:  # pragma: no cover - mypy shows that it cannot be
                 assert_never(never)
 
-    def _cut(self, qty: Qty, price: Price, instrument: Instrument, equity: Cash, exposure: Cash) -> Sized | Stopped:
-        cuts: tuple[Cut, ...] = ()
-        for gate, limit, open_notional, unit in self._bounds(equity, exposure):
-            asked = open_notional + qty * price
-            if asked <= limit * unit:
-                continue
-            value = round(asked / unit, 8)
-            qty = instrument.qty_down(max(ZERO, limit * unit - open_notional) / price)
-            if instrument.below_minimum(qty, price):
-                return Stopped(gate, limit, value, "what the limit leaves is below the smallest order")
-            cuts = (*cuts, Cut(gate=gate, limit=limit, value=value))
-        return Sized(qty, cuts)
-
-    def _bounds(self, equity: Cash, exposure: Cash) -> Iterator[tuple[str, Decimal, Decimal, Decimal]]:
+    def _bounds(self, equity: Cash, exposure: Cash) -> Iterator[_Bound]:
         limits = self.limits
         if limits.max_order_notional is not None:
-            yield "max_order_notional", limits.max_order_notional, ZERO, Decimal(1)
+            yield _Bound("max_order_notional", limits.max_order_notional, ZERO, ONE)
         # A symbol has one position and one entry at a time, so a new position is its one order.
         if limits.max_position_notional is not None:
-            yield "max_position_notional", limits.max_position_notional, ZERO, Decimal(1)
+            yield _Bound("max_position_notional", limits.max_position_notional, ZERO, ONE)
         if limits.max_exposure_notional is not None:
-            yield "max_exposure_notional", limits.max_exposure_notional, exposure, Decimal(1)
+            yield _Bound("max_exposure_notional", limits.max_exposure_notional, exposure, ONE)
         if limits.max_leverage is not None:
-            yield "max_leverage", limits.max_leverage, exposure, equity
+            yield _Bound("max_leverage", limits.max_leverage, exposure, equity)
+
+    def _share_bounds(self, equity: Cash, own_exposure: Cash, share: Decimal) -> Iterator[_Bound]:
+        limits = self.limits
+        if limits.max_exposure_notional is not None:
+            yield _Bound("share_exposure_notional", limits.max_exposure_notional * share, own_exposure, ONE)
+        if limits.max_leverage is not None:
+            yield _Bound("share_leverage", limits.max_leverage * share, own_exposure, equity)
+
+
+def _cut(
+    qty: Qty, price: Price, instrument: Instrument, bounds: Iterable[_Bound], cuts: tuple[Cut, ...]
+) -> Sized | Stopped:
+    for gate, limit, open_notional, unit in bounds:
+        asked = open_notional + qty * price
+        if asked <= limit * unit:
+            continue
+        value = round(asked / unit, 8)
+        qty = instrument.qty_down(max(ZERO, limit * unit - open_notional) / price)
+        if instrument.below_minimum(qty, price):
+            return Stopped(gate, limit, value, "what the limit leaves is below the smallest order")
+        cuts = (*cuts, Cut(gate=gate, limit=limit, value=value))
+    return Sized(qty, cuts)
 
 
 def checked_price(signal: Signal) -> Price:
