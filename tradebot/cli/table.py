@@ -131,7 +131,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "resume",
         TRADING,
-        "trade again after pause, reduce-only or halt",
+        "trade again after pause, reduce-only or halt; asks disabled strategies again",
         "commands_trading:resume",
         (Option("--reason", "a note for the journal", TEXT, "TEXT"),),
     ),

@@ -44,7 +44,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Bar: (S.BARS,),
     Trade: (S.VENUE, S.RISK, S.BARS),
     Quote: (S.VENUE, S.RISK),
-    Command: (S.RISK, S.ORDERS),
+    Command: (S.RISK, S.ORDERS, S.STRATEGY),
     Heartbeat: tuple(StageName),
     # The venue matches, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.RISK, S.STRATEGY),

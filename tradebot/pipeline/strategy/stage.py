@@ -1,6 +1,7 @@
 """Asks the strategies: bars in, signals out. A strategy that fails is disabled; the others go on."""
 
 import re
+import signal
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from pathlib import PurePath
 from types import CodeType, TracebackType
 from typing import ClassVar
 
+from tradebot.model.command import Command, Verb
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, BarsClosed, Message
@@ -133,6 +135,7 @@ class StrategyStage:
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._bars_closed,
             PositionChanged: self._position_changed,
+            Command: self._command,
         }
 
     def _subscribe(self, spec: StrategySpec, symbol: str, instrument: Instrument) -> None:
@@ -159,6 +162,12 @@ class StrategyStage:
         asker = self._askers.get((changed.strategy, changed.symbol))
         if asker is not None:
             asker.position = changed.position
+        return ()
+
+    def _command(self, command: Command) -> Sequence[Message]:
+        if command.verb is Verb.RESUME:
+            for strategy in list(self.disabled):
+                self.rearm(strategy)
         return ()
 
     def _bars_closed(self, closed: BarsClosed) -> Sequence[Message]:
@@ -200,10 +209,9 @@ class StrategyStage:
             if context.prec != _PRECISION or context.rounding != ROUND_HALF_EVEN:
                 raise StrategyError(_NO_MONEY_ROUNDING)
             self.asking = None
-        except KeyboardInterrupt:
-            # It is the operator's.
-            raise
         except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
+            if isinstance(error, KeyboardInterrupt) and _is_operator_heard():
+                raise
             return self._disable(asker, _why_disabled(error, asker.object), closed)
         if signals:
             asker.signals += len(signals)
@@ -309,6 +317,11 @@ def _frozen(asker: _Asker) -> str:
         name = next(name for name in (*now, *asker.shared) if now.get(name) != asker.shared.get(name))
         raise StrategyError(f"changed {name}, which is not saved; keep it in a field: self.{name.rpartition('.')[2]}")
     return fields
+
+
+def _is_operator_heard() -> bool:
+    # A daemon hears Ctrl-C in its loop: there it was the strategy itself that raised.
+    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def _restore_context() -> None:
