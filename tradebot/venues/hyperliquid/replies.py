@@ -1,6 +1,7 @@
 """What ``/exchange`` answers: one outcome for an action, or one for each of its orders."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from tradebot.model.money import Price, Qty
 from tradebot.venues.hyperliquid.reading import Node
@@ -11,6 +12,7 @@ from tradebot.venues.hyperliquid.statuses import Verdict, verdict_of
 class Resting:
     """The order rests under ``oid``."""
 
+    kind: ClassVar[str] = "resting"
     oid: int
 
 
@@ -18,6 +20,7 @@ class Resting:
 class FilledNow:
     """The order met the market at once: ``qty`` at ``price`` on average. The rest, if any, is gone."""
 
+    kind: ClassVar[str] = "filled"
     oid: int
     qty: Qty
     price: Price
@@ -27,16 +30,21 @@ class FilledNow:
 class Waiting:
     """The order waits for its entry or its trigger; it has no id of the venue yet."""
 
+    kind: ClassVar[str] = "waiting"
+
 
 @dataclass(frozen=True, slots=True)
 class Success:
     """The cancel, or an action without orders, was done."""
+
+    kind: ClassVar[str] = "success"
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """The venue said no; ``verdict`` is what its ``text`` proves."""
 
+    kind: ClassVar[str] = "refusal"
     text: str
     verdict: Verdict
 
@@ -45,6 +53,7 @@ class Refusal:
 class Unclear:
     """A status we cannot read: nothing is proven."""
 
+    kind: ClassVar[str] = "unclear"
     text: str
 
 
