@@ -11,6 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from types import FunctionType
 from typing import Any, cast
@@ -30,10 +31,15 @@ def compiled() -> dict[Kernel, Kernel]:
     """Return for each kernel what numba makes of it, at its first call. Raises ``ConfigError`` without numba."""
     numba = _numba()
     made: dict[Kernel, Kernel] = {}
-    with _cache_in(numba, _cache_directory(str(numba.__version__))):
+    with _cache_in(numba, _cache_directory()):
         for kernel in KERNELS:
             made[kernel] = _compile(numba, cast("FunctionType", kernel), made)
     return made
+
+
+def is_on_disk() -> bool:
+    """Return whether machine code is kept, so that the first call need not compile."""
+    return any(_cache_directory().glob("**/*.nbi"))
 
 
 def _numba() -> Any:
@@ -64,8 +70,8 @@ def _is_made(value: object, made: dict[Kernel, Kernel]) -> bool:
     return isinstance(value, FunctionType) and value in made
 
 
-def _cache_directory(version: str) -> Path:
-    digest = hashlib.sha256(f"{sys.version} numba {version}".encode())
+def _cache_directory() -> Path:
+    digest = hashlib.sha256(f"{sys.version} numba {version('numba')}".encode())
     # This file too, for numba does not look at its options when it finds machine code on the disk.
     for name in sorted({__file__, *(cast("FunctionType", kernel).__code__.co_filename for kernel in KERNELS)}):
         digest.update(Path(name).read_bytes())

@@ -1,6 +1,6 @@
 """Pattern events of whole histories: the compiled kernels, run in chunks of what they find."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,7 @@ from tradebot.pipeline.patterns.arrays import map_arrays
 from tradebot.pipeline.patterns.chart import new_chart
 from tradebot.pipeline.patterns.chart import run as run_kernel
 from tradebot.pipeline.patterns.emit import COUNT, FIRST, FLOATS_EACH, FVG, INTS_EACH, POOL, new_events
-from tradebot.pipeline.patterns.events import KINDS
+from tradebot.pipeline.patterns.events import COUNTED_KINDS, KINDS, ZONE_KINDS, PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams, params_of
 from tradebot.pipeline.patterns.room import room_for_events, with_room
 from tradebot.research.bars import Columns, FloatArray, IntArray, columns_of
@@ -96,3 +96,17 @@ def resize_numpy(numbers: object, size: int) -> object:
     kept = min(size, old.size)
     new[:kept] = old[:kept]
     return new
+
+
+def as_events(records: EventArray) -> Iterator[PatternEvent]:
+    """Give the records of ``scan_columns`` as events."""
+    kinds = {kind.value: kind for kind in KINDS}
+    names = ("kind", "side", "index", "confirmed", "level", "top", "bottom", "count")
+    for name, side, index, confirmed, level, top, bottom, count in zip(
+        *(records[column].tolist() for column in names), strict=True
+    ):
+        kind = kinds[name]
+        if kind in ZONE_KINDS:
+            yield PatternEvent(kind, side, index, confirmed, top=top, bottom=bottom)
+        else:
+            yield PatternEvent(kind, side, index, confirmed, level, count=count if kind in COUNTED_KINDS else None)
