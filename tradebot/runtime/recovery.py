@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 
 from tradebot.model.errors import ConfigError, InvariantError, StorageFailed
 from tradebot.model.market import Message
-from tradebot.model.signal import StrategyDisabled
+from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.stage import StrategyStage
+from tradebot.runtime.guard import watching
 from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.recording import INPUT_KINDS, RECORDED_KINDS, Recorder
 from tradebot.runtime.session import Session
@@ -20,6 +21,9 @@ from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.store.schema import Row
+
+_NOTHING = ("nothing", b"")
+_MOST_SAID = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,18 +74,20 @@ async def replay_tail(
 
     append, recorder.append = recorder.append, collect
     try:
-        async for turn in _turns(journal, after_seq, before_seq):
-            if produced:
-                raise _difference(turn.row.seq, produced[0], "nothing")
-            message = decode_message(turn.row.kind, turn.row.payload)
-            _advance_feed(session, message, turn.row.seq)
-            session.note(message)
-            turns += 1
-            if turn.row.seq in left_out:
-                continue
-            strategies.force_disable = _blocked(turn.outputs)
-            _run_again(session, message, turn.row.seq)
-            _compare(turn.outputs, produced)
+        # A strategy that blocked when the end came blocks again.
+        with watching(strategies):
+            async for turn in _turns(journal, after_seq, before_seq):
+                if produced:
+                    raise _difference(turn.row.seq, produced[0], _NOTHING)
+                message = decode_message(turn.row.kind, turn.row.payload)
+                _advance_feed(session, message, turn.row.seq)
+                session.note(message)
+                turns += 1
+                if turn.row.seq in left_out:
+                    continue
+                strategies.force_disable = _blocked(turn.outputs)
+                _run_again(session, message, turn.row.seq)
+                _compare(turn.outputs, produced)
     finally:
         recorder.append = append
         strategies.force_disable = {}
@@ -115,15 +121,39 @@ def _compare(outputs: Iterable[Row], produced: deque[tuple[str, Nanos, bytes]]) 
     for row in outputs:
         again = produced.popleft() if produced else ("nothing", Nanos(0), b"")
         if again != (row.kind, row.ts_event, row.payload):
-            raise _difference(row.seq, again, f"{row.kind} {row.payload.decode()}")
+            raise _difference(row.seq, again, (row.kind, row.payload))
 
 
-def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: str) -> InvariantError:
+def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: tuple[str, bytes]) -> InvariantError:
+    kind, _, payload = again
+    suspect = _decider(*recorded) or _decider(kind, payload)
+    what = f"run again, the line says {_said(kind, payload)} where it said {_said(*recorded)}"
+    if suspect:
+        return InvariantError(
+            f"strategy {suspect} decided otherwise on the same bars: {what}",
+            where=f"journal row {seq}",
+            mend="if its file changed, put it back; else it asks a clock, chance or the network: let it decide by bars "
+            "and its fields alone. Then start afresh with: tradebot state reset",
+        )
     return InvariantError(
-        f"run again, the line says {again[0]} {again[2].decode()} where it said {recorded}",
+        what,
         where=f"journal row {seq}",
         mend="use the version and strategy files that wrote the journal, or start afresh with: tradebot state reset",
     )
+
+
+def _said(kind: str, payload: bytes) -> str:
+    return f"{kind} {payload.decode(errors='replace')}"[:_MOST_SAID].strip()
+
+
+def _decider(kind: str, payload: bytes) -> str:
+    """Return the strategy whose decision a message is; empty for all that follows from other causes."""
+    if kind not in (Approved.kind, Refused.kind):
+        return ""
+    message = decode_message(kind, payload)
+    if not isinstance(message, Approved | Refused) or message.signal.id.startswith("manual-"):
+        return ""
+    return message.signal.strategy
 
 
 def _blocked(outputs: Iterable[Row]) -> dict[str, str]:
