@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 import os
+import shutil
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,7 @@ from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import NotRunning, TimedOut, Unreadable
 from tradebot.runtime import logs
+from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
 from tradebot.runtime.settings import LoadOptions
@@ -24,7 +26,7 @@ from tradebot.store.rows import JournalReader, Query
 from tradebot.store.schema import Row
 from tradebot.store.upkeep import JOURNAL_NAME
 
-DEADLINE_S = 60.0
+DEADLINE_S = 20.0
 STRATEGIES = """
 [[strategy]]
 kind = "sma_cross"
@@ -71,9 +73,10 @@ class Running:
         self.home, self.daemon, self.ending = home, daemon, ending
         self.socket = find_socket(home, os.environ)
 
-    async def act(self, verb: str, timeout: float = DEADLINE_S, **arguments: str) -> dict[str, Any]:
+    async def act(self, verb: str, **arguments: str) -> dict[str, Any]:
         """Send a command over the socket and return the answer."""
-        answer: dict[str, Any] = json.loads(await asyncio.to_thread(client.act, self.socket, verb, arguments, timeout))
+        said = await asyncio.to_thread(client.act, self.socket, verb, arguments, DEADLINE_S)
+        answer: dict[str, Any] = json.loads(said)
         return answer
 
     async def read(self, view: str) -> bytes:
@@ -99,6 +102,20 @@ class Running:
         """Return ``status`` once it has come up."""
         return await self.until(lambda status: status.get("state", "starting") != "starting")
 
+    async def turns(self, count: int) -> None:
+        """Return once ``count`` turns were run."""
+        async with asyncio.timeout(DEADLINE_S):
+            while (engine := self.daemon._engine) is None or engine.session.turns < count:
+                assert not self.ending.done(), f"it ended with {self.ending.result()}"
+                await asyncio.sleep(0)
+
+    async def image(self, home: Path) -> None:
+        """Copy to ``home`` what a kill at this moment would leave behind."""
+        journal = self.daemon._journal
+        assert journal is not None
+        # Between two commits, on the journal's own thread.
+        await journal.run(lambda _: shutil.copytree(self.home, home, ignore=shutil.ignore_patterns("*.sock")))
+
     async def feed_finished(self) -> dict[str, Any]:
         """Return ``status`` once the feed is finished."""
         return await self.until(lambda status: bool(status) and status["feed"]["state"] == "finished")
@@ -121,8 +138,21 @@ async def run_beside(home: Path, config: Path, during: During | None, environ: M
             async with asyncio.timeout(DEADLINE_S):
                 return await ending
         finally:
+            daemon._supervisor.stopping.set()
+            await asyncio.wait({ending}, timeout=DEADLINE_S)
             logger.remove()
             logs._state.least = len(logs.LEVELS)
+
+
+async def recovered_state(home: Path, config: Path) -> dict[str, Any]:
+    """Return the state to which ``home`` recovers, by part."""
+    journal = await SqliteJournal.open(home / JOURNAL_NAME, SystemClock())
+    try:
+        booted = await boot(home, LoadOptions((config,)).load(home, {}), journal, lambda: None)
+        state: dict[str, Any] = json.loads(booted.session.save())
+        return state
+    finally:
+        await journal.close()
 
 
 def run(home: Path, config: Path, during: During | None = None) -> int:
