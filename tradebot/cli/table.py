@@ -219,7 +219,13 @@ COMMANDS: tuple[Command, ...] = (
         (
             Option("--port", "where to listen on 127.0.0.1 (3001; 0: any free one)", INT, "N", at_least=0),
             Option("--symbol", "a coin of the generated market (BTC, ETH)", TEXT, "NAME", is_repeatable=True),
-            Option("--data", "replay these bars in place of the generated market", TEXT, "SYMBOL:TF=FILE", is_repeatable=True),
+            Option(
+                "--data",
+                "replay these bars in place of the generated market",
+                TEXT,
+                "SYMBOL:TF=FILE",
+                is_repeatable=True,
+            ),
             Option("--timeframe", "of the bars that are generated (1m)", TEXT, "TF"),
             Option("--history", "how many bars are past when it starts (1000)", INT, "N", at_least=1),
             Option("--speed", "market seconds a second (1)", FLOAT, "X", at_least=0),
@@ -227,7 +233,9 @@ COMMANDS: tuple[Command, ...] = (
             Option("--cash", "what the account has (10000)", TEXT, "USDC"),
             Option("--depth", "what each side of the book offers (5000000)", TEXT, "USDC"),
             Option("--latency", "milliseconds before a request is looked at (0)", INT, "MS", at_least=0),
-            Option("--fault", "a fault from the start, such as timeout:probability=0.1", TEXT, "RULE", is_repeatable=True),
+            Option(
+                "--fault", "a fault from the start, such as timeout:probability=0.1", TEXT, "RULE", is_repeatable=True
+            ),
             Option("--key", "where the account's key is written (devnet.key in the home)", PATH, "FILE"),
         ),
     ),

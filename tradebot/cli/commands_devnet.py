@@ -1,0 +1,127 @@
+"""The local exchange, in this terminal."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.cli.context import Context
+from tradebot.model.errors import ConfigError, UsageError
+from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, parse_timeframe
+from tradebot.ports import MarketData
+
+if TYPE_CHECKING:
+    from tradebot.devnet.devnet import Devnet, DevnetOptions
+
+_COINS = ("BTC", "ETH")
+_KEY_NAME = "devnet.key"
+_MS_PER_S = 1000
+# The generated market needs a start of its own; the devnet moves its bars to the present.
+_GENERATED_START = Nanos(1_700_000_000 * NANOS_PER_S)
+
+
+def devnet(context: Context) -> int:
+    """Run the local exchange until interrupted."""
+    if find_spec("coincurve") is None or find_spec("Crypto") is None:
+        raise ConfigError("the devnet needs coincurve and pycryptodome", mend="install tradebot[hyperliquid]")
+    from tradebot.devnet.devnet import Devnet, write_key
+    from tradebot.runtime.clock import SystemClock
+
+    options, feed = _options(context)
+    net = Devnet(options, feed, SystemClock())
+    key_file = Path(context.given.text("key") or context.home / _KEY_NAME).absolute()
+    write_key(key_file, net.key)
+    asyncio.run(_serve(context, net, key_file))
+    return 0
+
+
+async def _serve(context: Context, net: "Devnet", key_file: Path) -> None:
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, ended.set)
+    await net.start()
+    try:
+        if context.is_json:
+            context.write_json({"url": net.url, "account": net.user, "key_file": str(key_file)})
+        else:
+            coins = ", ".join(net.options.coins)
+            context.write(f"devnet on {net.url} ({coins}), account {net.user}, key in {key_file}; Ctrl-C ends it")
+        await ended.wait()
+    finally:
+        await net.stop()
+
+
+def _options(context: Context) -> "tuple[DevnetOptions, MarketData]":
+    from tradebot.devnet.devnet import PORT, DevnetOptions
+    from tradebot.devnet.faults import parse_rule
+
+    given = context.given
+    specs = given.texts("data")
+    seed = given.whole("seed", 1)
+    if specs:
+        feed, coins, timeframe = _replay(specs)
+    else:
+        coins = tuple(given.texts("symbol")) or _COINS
+        timeframe = _timeframe(given.text("timeframe") or "1m")
+        feed = _generated(coins, timeframe, seed)
+    speed = given.number("speed", 1.0)
+    if not speed:
+        raise UsageError("--speed is 0", mend="give how many market seconds pass in one")
+    options = DevnetOptions(
+        coins=coins,
+        timeframe=timeframe,
+        port=given.whole("port", PORT),
+        seed=seed,
+        speed=speed,
+        history=given.whole("history", 1_000),
+        cash=_money(context, "cash", "10000"),
+        depth=_money(context, "depth", "5000000"),
+        latency_s=given.whole("latency", 0) / _MS_PER_S,
+        faults=tuple(parse_rule(text) for text in given.texts("fault")),
+    )
+    return options, feed
+
+
+def _replay(specs: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timeframe]:
+    from tradebot.store.candles import BarFile, check_files, parse_data_spec
+    from tradebot.venues.replay import Replay
+
+    files = []
+    for spec in specs:
+        symbol, timeframe, path = parse_data_spec(spec, Path.cwd())
+        files.append(BarFile(path, symbol, timeframe))
+    timeframes = {file.timeframe for file in files}
+    if len(timeframes) != 1:
+        raise UsageError(
+            "--data names bars of several timeframes", mend="give bars of one; the others are made of them"
+        )
+    check_files(files)
+    return Replay(files), tuple(file.symbol for file in files), timeframes.pop()
+
+
+def _generated(coins: Sequence[str], timeframe: Timeframe, seed: int) -> MarketData:
+    from tradebot.venues.generated import Generated
+
+    return Generated(coins, timeframe, _GENERATED_START, seed)
+
+
+def _timeframe(text: str) -> Timeframe:
+    try:
+        return parse_timeframe(text)
+    except ValueError as error:
+        raise UsageError(str(error), where="--timeframe") from error
+
+
+def _money(context: Context, key: str, default: str) -> Decimal:
+    text = context.given.text(key) or default
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        amount = Decimal(0)
+    if not (amount.is_finite() and amount > 0):
+        raise UsageError(f"--{key} {text!r} is not an amount above 0")
+    return amount

@@ -1,0 +1,1 @@
+"""A local exchange that speaks Hyperliquid's wire protocol over the simulated venue."""

@@ -1,0 +1,301 @@
+"""The exchange: accounts, who may act for them, and what each action does.
+
+The order of checks is the real one: schema, signature, user, vault, nonce, expiry, address budget, and then the
+action itself. A refusal after the nonce has used it up.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.devnet.account import CROSS, Account, Leverage
+from tradebot.devnet.coins import coins_of
+from tradebot.devnet.desk import Desk
+from tradebot.devnet.limits import EXPIRED_COST, MAX_IN_BATCH, AddressBudget, Nonces
+from tradebot.devnet.market import CoinMarket
+from tradebot.devnet.orders import Status
+from tradebot.devnet.record import Counters
+from tradebot.devnet.recover import (
+    TESTNET_SOURCE,
+    USER_SIGNED,
+    Unrecoverable,
+    action_digest,
+    l1_digest,
+    read_signature,
+    recover,
+    user_digest,
+)
+from tradebot.devnet.registry import Registry
+from tradebot.devnet.schema import OrderSpec, read_action, read_order_spec
+from tradebot.devnet.wire import (
+    Json,
+    Malformed,
+    Refusal,
+    field,
+    read_address,
+    read_bool,
+    read_int,
+    read_list,
+    read_object,
+    read_str,
+)
+from tradebot.model.time import NANOS_PER_MS
+from tradebot.ports import Clock
+
+SCHEDULE_VOLUME = Decimal(1_000_000)
+_CHAIN = "Testnet"
+_ENVELOPE = frozenset({"action", "nonce", "signature", "vaultAddress", "expiresAfter", "isFrontend"})
+_MICRO = Decimal("0.000001")
+_LEGS = {"order": "orders", "cancel": "cancels", "cancelByCloid": "cancels", "batchModify": "modifies"}
+_DEFAULT: Json = {"type": "default"}
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """A signed request, read; ``legs`` is how many orders or cancels it has."""
+
+    action: Json
+    nonce: int
+    signer: str
+    vault: str | None
+    expires_ms: int | None
+
+    @property
+    def type(self) -> str:
+        """The type of the action."""
+        return read_str(self.action["type"])
+
+    @property
+    def legs(self) -> int:
+        """How many orders or cancels the action has, at least 1."""
+        return leg_count(self.action)
+
+
+class Exchange:
+    """All accounts on one market. ``on_change`` is called with an account that has something to tell."""
+
+    def __init__(
+        self, coins: Sequence[str], clock: Clock, *, seed: int = 1, depth: Decimal = Decimal(5_000_000)
+    ) -> None:
+        self.coins = coins_of(coins)
+        self.markets: Mapping[str, CoinMarket] = {
+            name: CoinMarket(coin, seed, depth) for name, coin in self.coins.items()
+        }
+        self.desks: dict[str, Desk] = {}
+        self.registry = Registry()
+        self.scheduled: dict[str, int] = {}
+        self.counters = Counters()
+        self.on_change: Callable[[Account], None] = lambda _account: None
+        self._clock = clock
+        self._nonces: dict[str, Nonces] = {}
+        self._budgets: dict[str, AddressBudget] = {}
+        self._actions: Mapping[str, Callable[[Desk, Json], Json]] = {
+            "order": self._order,
+            "cancel": self._cancel,
+            "cancelByCloid": self._cancel,
+            "modify": self._modify,
+            "batchModify": self._batch_modify,
+            "scheduleCancel": self._schedule_cancel,
+            "updateLeverage": self._update_leverage,
+            "updateIsolatedMargin": self._update_isolated_margin,
+            "setReferrer": self._set_referrer,
+            "createSubAccount": self._create_sub_account,
+            "subAccountTransfer": self._refuse_vaults,
+            "vaultTransfer": self._refuse_vaults,
+            "agentSetAbstraction": self._nothing,
+            "agentEnableDexAbstraction": self._nothing,
+            "reserveRequestWeight": self._reserve,
+            "noop": self._nothing,
+        }
+
+    @property
+    def now_ms(self) -> int:
+        """The exchange's time: that of the machine."""
+        return self._clock.now() // NANOS_PER_MS
+
+    def account(self, user: str) -> Account | None:
+        """Return the account of an address."""
+        desk = self.desks.get(user)
+        return None if desk is None else desk.account
+
+    def fund(self, user: str, amount: Decimal) -> Account:
+        """Deposit ``amount`` with ``user``, opening the account when there is none."""
+        desk = self.desks.get(user)
+        if desk is None:
+            account = Account(user, self.coins, amount)
+            desk = self.desks[user] = Desk(account, self.markets, self.counters)
+            self._budgets[user] = AddressBudget(account)
+        else:
+            desk.account.transfer(CROSS, amount)
+        desk.account.ledger.append(self.ledger_row({"type": "deposit", "usdc": f"{amount:f}"}))
+        return desk.account
+
+    def budget(self, user: str) -> AddressBudget:
+        """Return the address budget of an account."""
+        return self._budgets[user]
+
+    def ledger_row(self, delta: Json) -> Json:
+        """Return an entry of the ledger that is no funding."""
+        return {"time": self.now_ms, "hash": "0x" + f"{self.counters.next_tid():064x}", "delta": delta}
+
+    def tick(self, coin: str, ts: int, price: Decimal, volume: Decimal) -> None:
+        """Let the market of ``coin`` trade, and every account meet it."""
+        self.markets[coin].tick(ts, price, volume)
+        now = self.now_ms
+        for user, desk in self.desks.items():
+            desk.execution.now_ms = now
+            if self.scheduled.get(user, now + 1) <= now:
+                del self.scheduled[user]
+                desk.cancel_all(Status.SCHEDULED_CANCEL)
+            desk.on_tick(coin)
+            if desk.account.outbox:
+                self.on_change(desk.account)
+
+    def read(self, body: object) -> Envelope | Refusal:
+        """Return the request behind a body, or why nobody can have signed it. Raises ``Malformed``."""
+        source = read_object(body)
+        if not source.keys() <= _ENVELOPE:
+            raise Malformed("unknown field in the envelope")
+        nonce, signature = read_int(field(source, "nonce")), read_signature(field(source, "signature"))
+        raw = read_object(field(source, "action"))
+        vault = None if source.get("vaultAddress") is None else read_address(source["vaultAddress"])
+        expires = None if source.get("expiresAfter") is None else read_int(source["expiresAfter"])
+        try:
+            if raw.get("type") in USER_SIGNED:
+                if raw.get("nonce", raw.get("time")) != nonce:
+                    return Refusal("Nonce mismatch.")
+                return Envelope(raw, nonce, recover(user_digest(raw, _CHAIN), signature), vault, None)
+            action = read_action(raw)
+            connection_id = action_digest(action, nonce, vault, expires)
+            signer = recover(l1_digest(connection_id, TESTNET_SOURCE), signature)
+        except Unrecoverable:
+            return Refusal("Unable to recover signer.")
+        return Envelope(action, nonce, signer, vault, expires)
+
+    def act(self, request: Envelope) -> Json:
+        """Do what was asked and return the reply."""
+        try:
+            response = self._admitted(request)
+        except Refusal as refusal:
+            return {"status": "err", "response": str(refusal)}
+        return {"status": "ok", "response": response}
+
+    def _admitted(self, request: Envelope) -> Json:
+        now, is_user_signed = self.now_ms, request.type in USER_SIGNED
+        user = request.signer if is_user_signed else self._principal(request.signer, now)
+        desk = self.desks.get(user)
+        if desk is None:
+            raise Refusal(f"Must deposit before performing actions. User: {user}")
+        if request.vault is not None:
+            raise Refusal(f"Vault not registered: {request.vault}")
+        self._nonces.setdefault(request.signer, Nonces()).admit(request.nonce, now)
+        if request.expires_ms is not None and now > request.expires_ms:
+            desk.account.requests += EXPIRED_COST
+            raise Refusal("Action already expired")
+        if request.legs > MAX_IN_BATCH:
+            raise Refusal(f"Signed action over weight limit of {MAX_IN_BATCH}.")
+        self._budgets[user].admit(request.type, request.legs, now)
+        desk.execution.now_ms = now
+        try:
+            if is_user_signed:
+                self.registry.user_signed(self, desk.account, request.action)
+                return _DEFAULT
+            return self._actions[request.type](desk, request.action)
+        finally:
+            if desk.account.outbox:
+                self.on_change(desk.account)
+
+    def _principal(self, signer: str, now_ms: int) -> str:
+        if signer in self.desks:
+            return signer
+        user = self.registry.master_of(signer, now_ms)
+        if user is None:
+            raise Refusal(f"User or API Wallet {signer} does not exist.")
+        return user
+
+    def _order(self, desk: Desk, action: Json) -> Json:
+        specs = [read_order_spec(read_object(order)) for order in read_list(action["orders"])]
+        grouping = action["grouping"] if isinstance(action["grouping"], str) else "na"
+        builder = None
+        if "builder" in action:
+            given = read_object(action["builder"])
+            builder = read_str(given["b"]), Decimal(read_int(given["f"]))
+            if desk.account.builders.get(builder[0], Decimal(-1)) < builder[1]:
+                raise Refusal("Builder fee has not been approved.")
+        statuses = desk.place(specs, grouping, builder)
+        return {"type": "order", "data": {"statuses": statuses}}
+
+    def _cancel(self, desk: Desk, action: Json) -> Json:
+        cancels = [read_object(cancel) for cancel in read_list(action["cancels"])]
+        statuses = [
+            desk.cancel(read_int(one["a"]), one["o"])
+            if "o" in one
+            else desk.cancel(read_int(one["asset"]), one["cloid"])
+            for one in cancels
+        ]
+        return {"type": "cancel", "data": {"statuses": statuses}}
+
+    def _modify(self, desk: Desk, action: Json) -> Json:
+        status = desk.modify(action["oid"], self._spec(action))
+        if isinstance(status, dict) and "error" in status:
+            raise Refusal(read_str(status["error"]))
+        return _DEFAULT
+
+    def _batch_modify(self, desk: Desk, action: Json) -> Json:
+        modifies = [read_object(modify) for modify in read_list(action["modifies"])]
+        statuses = [desk.modify(modify["oid"], self._spec(modify)) for modify in modifies]
+        return {"type": "order", "data": {"statuses": statuses}}
+
+    def _spec(self, modify: Json) -> OrderSpec:
+        return read_order_spec(read_object(modify["order"]))
+
+    def _schedule_cancel(self, desk: Desk, action: Json) -> Json:
+        account = desk.account
+        if account.volume < SCHEDULE_VOLUME:
+            raise Refusal(
+                "Cannot set scheduled cancel time until enough volume traded. "
+                f"Required: ${SCHEDULE_VOLUME:f}. Traded: ${account.volume.normalize():f}."
+            )
+        if "time" not in action:
+            self.scheduled.pop(account.user, None)
+        elif read_int(action["time"]) < self.now_ms + 5_000:
+            raise Refusal("Scheduled cancel time too early, must be at least 5 seconds from now.")
+        else:
+            self.scheduled[account.user] = read_int(action["time"])
+        return _DEFAULT
+
+    def _update_leverage(self, desk: Desk, action: Json) -> Json:
+        leverage = Leverage(read_bool(action["isCross"]), read_int(action["leverage"]))
+        desk.set_leverage(read_int(action["asset"]), leverage)
+        return _DEFAULT
+
+    def _update_isolated_margin(self, desk: Desk, action: Json) -> Json:
+        amount = Decimal(str(action["ntli"])) * _MICRO
+        desk.move_isolated_margin(read_int(action["asset"]), amount)
+        return _DEFAULT
+
+    def _set_referrer(self, _desk: Desk, _action: Json) -> Json:
+        raise Refusal("Referral code not registered")
+
+    def _create_sub_account(self, desk: Desk, _action: Json) -> Json:
+        traded = f"{desk.account.volume.normalize():f}"
+        raise Refusal(f"Cannot create sub-accounts until enough volume traded. Required: $100000. Traded: ${traded}.")
+
+    def _refuse_vaults(self, _desk: Desk, action: Json) -> Json:
+        vault = action.get("vaultAddress", action.get("subAccountUser"))
+        raise Refusal(f"Vault not registered: {vault}")
+
+    def _reserve(self, desk: Desk, action: Json) -> Json:
+        weight = read_int(action["weight"])
+        desk.account.transfer(CROSS, -weight * Decimal("0.0005"))
+        desk.account.requests -= weight
+        return _DEFAULT
+
+    def _nothing(self, _desk: Desk, _action: Json) -> Json:
+        return _DEFAULT
+
+
+def leg_count(action: Json) -> int:
+    """Return how many orders or cancels ``action`` has, at least 1."""
+    legs = action.get(_LEGS.get(str(action.get("type")), ""))
+    return max(1, len(legs)) if isinstance(legs, list) else 1

@@ -1,0 +1,155 @@
+"""Who trades for whom, and the actions that only the account's own key may sign."""
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Protocol
+
+from tradebot.devnet.account import CROSS, Account, Agent
+from tradebot.devnet.wire import Json, Refusal, read_address, read_bool, read_str
+from tradebot.model.money import ZERO
+
+AGENT_LIFE_MS = 90 * 86_400_000
+MAX_AGENT_LIFE_MS = 180 * 86_400_000
+MAX_NAMED = 3
+WITHDRAW_FEE = Decimal(1)
+_UNTIL = " valid_until "
+
+
+class Bank(Protocol):
+    """What transfers between accounts need of the exchange."""
+
+    @property
+    def now_ms(self) -> int:
+        """The exchange's time."""
+        ...
+
+    def account(self, user: str) -> Account | None:
+        """Return the account of an address."""
+        ...
+
+    def fund(self, user: str, amount: Decimal) -> Account:
+        """Deposit with an account, opening it when needed."""
+        ...
+
+    def ledger_row(self, delta: Json) -> Json:
+        """Return an entry of the ledger."""
+        ...
+
+
+class Registry:
+    """The agents of all accounts; an address is used as an agent once and never again."""
+
+    def __init__(self) -> None:
+        self._masters: dict[str, Account] = {}
+        self._used: set[str] = set()
+        self._actions: Mapping[str, Callable[[Bank, Account, Json], None]] = {
+            "approveAgent": self._approve_agent,
+            "approveBuilderFee": _approve_builder_fee,
+            "usdSend": _usd_send,
+            "withdraw3": _withdraw,
+            "usdClassTransfer": _usd_class_transfer,
+            "spotSend": _spot_send,
+            "userSetAbstraction": _set_abstraction,
+            "userDexAbstraction": _nothing,
+        }
+
+    def master_of(self, agent: str, now_ms: int) -> str | None:
+        """Return for whom an agent trades; one that has expired trades for nobody."""
+        account = self._masters.get(agent)
+        if account is None:
+            return None
+        if any(active.address == agent for active in account.active_agents(now_ms)):
+            return account.user
+        return None
+
+    def user_signed(self, bank: Bank, account: Account, action: Json) -> None:
+        """Do what the owner of ``account`` has signed. Raises ``Refusal``."""
+        self._actions[read_str(action["type"])](bank, account, action)
+
+    def expire_agents(self, account: Account) -> None:
+        """Let every agent of ``account`` run out."""
+        for agent in account.agents.values():
+            agent.valid_until_ms = 0
+
+    def _approve_agent(self, bank: Bank, account: Account, action: Json) -> None:
+        address = read_address(action.get("agentAddress"))
+        name, _, until = read_str(action.get("agentName") or "").partition(_UNTIL)
+        valid_until = bank.now_ms + AGENT_LIFE_MS
+        if until:
+            valid_until = min(int(until), bank.now_ms + MAX_AGENT_LIFE_MS) if until.isdigit() else 0
+        if valid_until <= bank.now_ms:
+            raise Refusal("Agent valid_until already expired.")
+        if address in self._used or bank.account(address) is not None:
+            raise Refusal("Extra agent already used.")
+        named = [agent for agent in account.active_agents(bank.now_ms) if agent.name]
+        if name and name not in account.agents and len(named) >= MAX_NAMED:
+            raise Refusal(f"Too many extra agents for cumulative volume traded. Current limit is {MAX_NAMED}")
+        self._used.add(address)
+        account.agents[name] = Agent(address, name, valid_until)
+        self._masters[address] = account
+
+
+def _approve_builder_fee(_bank: Bank, account: Account, action: Json) -> None:
+    rate = _amount(read_str(action.get("maxFeeRate")).removesuffix("%"))
+    account.builders[read_address(action.get("builder"))] = rate * 1000
+
+
+def _usd_send(bank: Bank, account: Account, action: Json) -> None:
+    amount, destination = _amount(action.get("amount")), read_address(action.get("destination"))
+    _take(account, amount, "Insufficient balance for token transfer")
+    bank.fund(destination, amount)
+    delta: Json = {"type": "internalTransfer", "usdc": f"{amount:f}", "user": account.user}
+    account.ledger.append(bank.ledger_row(delta | {"destination": destination, "fee": "0.0"}))
+
+
+def _withdraw(bank: Bank, account: Account, action: Json) -> None:
+    amount = _amount(action.get("amount"))
+    _take(account, amount, "Insufficient balance for withdrawal")
+    account.ledger.append(
+        bank.ledger_row(
+            {"type": "withdraw", "usdc": f"{amount - WITHDRAW_FEE:f}", "nonce": action["time"], "fee": "1.0"}
+        )
+    )
+
+
+def _usd_class_transfer(bank: Bank, account: Account, action: Json) -> None:
+    amount, to_perp = _amount(action.get("amount")), read_bool(action.get("toPerp"))
+    if to_perp:
+        if amount > account.spot_usdc:
+            raise Refusal("Insufficient balance for token transfer")
+        account.spot_usdc -= amount
+        account.transfer(CROSS, amount)
+    else:
+        _take(account, amount, "Insufficient balance for withdrawal")
+        account.spot_usdc += amount
+    delta: Json = {"type": "accountClassTransfer", "usdc": f"{amount:f}", "toPerp": to_perp}
+    account.ledger.append(bank.ledger_row(delta))
+
+
+def _spot_send(_bank: Bank, _account: Account, action: Json) -> None:
+    raise Refusal(f"Unknown token {action.get('token')}")
+
+
+def _set_abstraction(_bank: Bank, account: Account, action: Json) -> None:
+    account.abstraction = read_str(action.get("abstraction"))
+
+
+def _nothing(_bank: Bank, _account: Account, _action: Json) -> None:
+    return
+
+
+def _take(account: Account, amount: Decimal, refusal: str) -> None:
+    view = account.pools[CROSS].account()
+    if amount > view.equity - view.margin_used - account.reserved():
+        raise Refusal(refusal)
+    account.transfer(CROSS, -amount)
+
+
+def _amount(value: object) -> Decimal:
+    try:
+        amount = Decimal(read_str(value))
+    except InvalidOperation:
+        raise Refusal("Invalid amount") from None
+    if not (amount.is_finite() and amount > ZERO):
+        raise Refusal("Invalid amount")
+    return amount

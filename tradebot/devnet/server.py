@@ -1,0 +1,203 @@
+"""The HTTP face: ``/info``, ``/exchange``, ``/ws`` and, for rehearsals, ``/admin``; faults strike here.
+
+The status codes are the real ones: 400 text for what is no JSON, 415 text for another content type, 422 text for
+another shape, 429 with ``null`` when the weight of a minute is used up, 200 for every refusal of the exchange.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+
+import orjson
+from aiohttp import web
+
+from tradebot.devnet.admin import Admin
+from tradebot.devnet.channels import Channels
+from tradebot.devnet.exchange import Envelope, Exchange, leg_count
+from tradebot.devnet.faults import Faults
+from tradebot.devnet.info import BadBook, Info
+from tradebot.devnet.limits import IpWeight, action_weight, answer_weight, info_weight
+from tradebot.devnet.stream import Hub
+from tradebot.devnet.wire import Json, Malformed, Refusal, read_list, read_object
+from tradebot.ports import Clock
+
+_NOT_JSON = "Failed to parse the request body as JSON"
+_NOT_SHAPED = "Failed to deserialize the JSON body into the target type"
+_NOT_TYPED = "Expected request with `Content-Type: application/json`"
+_NULL = b"null"
+_TIMEOUT_S = Decimal(30)
+_LAG_S = Decimal(3)
+POST_ONLY_S = 5.0
+Handler = Callable[[object], Awaitable[web.Response]]
+
+
+class Server:
+    """The faces of one exchange. ``latency_s`` passes before a request is looked at."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        clock: Clock,
+        *,
+        seed: int = 1,
+        latency_s: float = 0.0,
+        is_unlimited: bool = False,
+        step: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.exchange = exchange
+        self.faults = Faults(seed)
+        self.info = Info(exchange)
+        self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post)
+        self.admin = Admin(exchange, self.faults, self.hub, clock, step)
+        self.weight = IpWeight(is_open=is_unlimited)
+        self._clock = clock
+        self._latency_s = latency_s
+        exchange.on_change = self._changed
+
+    def app(self) -> web.Application:
+        """Return the web application."""
+        app = web.Application(client_max_size=1 << 20)
+        app.add_routes(
+            [
+                web.post("/info", lambda request: self._serve(request, self._info)),
+                web.post("/exchange", lambda request: self._serve(request, self._exchange)),
+                web.get("/ws", self._socket),
+                *self.admin.routes(),
+            ]
+        )
+        return app
+
+    def settle(self) -> None:
+        """Let the faults that act on accounts begin or end; to be called now and then."""
+        now_s = self._clock.monotonic()
+        lag = self.faults.active("replica_lag", now_s)
+        self.info.users.lag_ms = 0 if lag is None else int((_LAG_S if lag.value is None else lag.value) * 1000)
+        over_s = self.faults.ended_s("maintenance", now_s)
+        is_post_only = over_s is not None and over_s < POST_ONLY_S
+        self.info.special_status = "post_only" if is_post_only else None
+        for desk in self.exchange.desks.values():
+            desk.is_post_only = is_post_only
+
+    def _changed(self, account: object) -> None:
+        desk = self.exchange.desks[getattr(account, "user", "")]
+        self.info.users.remember(desk.account)
+        self.hub.publish_account(desk.account)
+
+    async def _serve(self, request: web.Request, handle: Handler) -> web.Response:
+        self.settle()
+        if self._latency_s:
+            await asyncio.sleep(self._latency_s)
+        broken = self._broken()
+        if broken is not None:
+            return broken
+        kind = request.content_type
+        if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
+            return web.Response(status=415, text=_NOT_TYPED)
+        try:
+            return await handle(_parse(await request.text()))
+        except ValueError:
+            return web.Response(status=400, text=_NOT_JSON)
+        except Malformed:
+            return web.Response(status=422, text=_NOT_SHAPED)
+        except _Dropped:
+            if request.transport is not None:
+                request.transport.abort()
+            return web.Response(status=500)
+
+    def _broken(self) -> web.Response | None:
+        now_s = self._clock.monotonic()
+        if self.faults.active("maintenance", now_s):
+            return web.Response(status=503, text="Service Unavailable")
+        if self.faults.strikes("rate_limit", now_s):
+            return _json(_NULL, 429)
+        return _json(_NULL, 500) if self.faults.strikes("error_500", now_s) else None
+
+    async def _info(self, body: object) -> web.Response:
+        kind = str(read_object(body).get("type"))
+        if not self.weight.admit(info_weight(kind), self._clock.monotonic()):
+            return _json(_NULL, 429)
+        try:
+            answer = self.info.answer(body)
+        except BadBook:
+            return _json(_NULL, 500)
+        self.weight.charge(answer_weight(kind, answer))
+        return _json(orjson.dumps(answer))
+
+    async def _exchange(self, body: object) -> web.Response:
+        now_s = self._clock.monotonic()
+        action = read_object(body).get("action")
+        if not self.weight.admit(action_weight(leg_count(action) if isinstance(action, dict) else 1), now_s):
+            return _json(_NULL, 429)
+        request = self.exchange.read(body)
+        if self.faults.strikes("lost", now_s):
+            raise _Dropped
+        reply = orjson.dumps(self._act(request))
+        wait = self.faults.strikes("timeout", now_s)
+        if wait is not None:
+            await asyncio.sleep(float(_TIMEOUT_S if wait.value is None else wait.value))
+            raise _Dropped
+        if self.faults.strikes("drop_reply", now_s):
+            raise _Dropped
+        if self.faults.strikes("error_502", now_s):
+            return web.Response(status=502, text="Bad Gateway")
+        return _json(reply)
+
+    def _act(self, request: Envelope | Refusal) -> Json:
+        if isinstance(request, Refusal):
+            return {"status": "err", "response": str(request)}
+        refused = None
+        if request.type == "order" and request.legs > 1:
+            refused = self.faults.strikes("partial_batch", self._clock.monotonic())
+        if refused is None:
+            return self.exchange.act(request)
+        orders = read_list(request.action["orders"])
+        asset = read_object(orders[-1])["a"]
+        request.action["orders"] = orders[:-1]
+        reply = self.exchange.act(request)
+        if reply["status"] == "ok":
+            statuses = read_list(read_object(read_object(reply["response"])["data"])["statuses"])
+            statuses.append({"error": f"Insufficient margin to place order. asset={asset}"})
+        return reply
+
+    def _post(self, request: Json) -> Json:
+        self.settle()
+        kind, payload = request.get("type"), request.get("payload")
+        try:
+            if kind == "info":
+                answer = {"type": read_object(payload).get("type"), "data": self.info.answer(payload)}
+                return {"type": "info", "payload": answer}
+            if kind == "action":
+                return {"type": "action", "payload": self._act(self.exchange.read(payload))}
+        except Malformed as error:
+            return {"type": "error", "payload": f"422 Unprocessable Entity: {error}"}
+        except BadBook:
+            return {"type": "error", "payload": "500 Internal Server Error: null"}
+        return {"type": "error", "payload": f"422 Unprocessable Entity: unknown variant `{kind}`"}
+
+    async def _socket(self, request: web.Request) -> web.StreamResponse:
+        if self.faults.active("maintenance", self._clock.monotonic()):
+            return web.Response(status=503, text="Service Unavailable")
+        return await self.hub.serve(request)
+
+
+class _Dropped(Exception):
+    """The connection is to close without a reply."""
+
+
+def _json(body: bytes, status: int = 200) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json")
+
+
+def _parse(text: str) -> object:
+    # Whatever follows the first value is ignored, as the real exchange does.
+    decoder = json.JSONDecoder(object_pairs_hook=_unique)
+    value: object = decoder.raw_decode(text.lstrip())[0]
+    return value
+
+
+def _unique(pairs: list[tuple[str, object]]) -> Json:
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise Malformed("duplicate field")
+    return read
