@@ -8,7 +8,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY tradebot tradebot
 RUN /opt/tradebot/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
-    && /opt/tradebot/bin/pip uninstall --yes hatchling editables trove-classifiers pip
+    && /opt/tradebot/bin/pip uninstall --yes hatchling editables trove-classifiers pathspec pluggy packaging pip
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="tradebot" org.opencontainers.image.licenses="Apache-2.0"
@@ -20,7 +20,6 @@ USER 10001:10001
 VOLUME /state
 HEALTHCHECK --interval=30s --timeout=5s --start-period=60s CMD ["tradebot", "health"]
 STOPSIGNAL SIGTERM
-# docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges --pids-limit 64 --memory 512m \
-#     --tmpfs /tmp:noexec,nosuid --init --stop-timeout 60 -v tradebot-state:/state tradebot
+# How to run it, confined and with a read-only root file system: docs/how-to/run-in-docker.md.
 ENTRYPOINT ["tradebot"]
 CMD ["start", "--foreground"]
