@@ -315,7 +315,8 @@ def _frozen(asker: _Asker) -> str:
     now = shared(asker.object)
     if now != asker.shared:
         name = next(name for name in (*now, *asker.shared) if now.get(name) != asker.shared.get(name))
-        raise StrategyError(f"changed {name}, which is not saved; keep it in a field: self.{name.rpartition('.')[2]}")
+        mend = "self." + re.split("[. ]", name)[-1]
+        raise StrategyError(f"changed {name}, which is not saved; keep it in a field: {mend}")
     return fields
 
 
