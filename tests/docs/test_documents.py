@@ -62,6 +62,7 @@ def test_a_fault_is_found_and_named(copy: Path, page: str, text: str, fault: str
         ("configuration.md", "## `instrument"),
         ("errors.md", "| `LockHeld` | 75 |"),
         ("log-events.md", "| `disk.low` |"),
+        ("dependencies.md", "| aiosqlite "),
     ],
 )
 def test_what_is_not_documented_is_found(copy: Path, page: str, row: str) -> None:
@@ -75,8 +76,7 @@ def test_what_is_not_documented_is_found(copy: Path, page: str, row: str) -> Non
 def test_a_command_in_a_sentence_needs_no_arguments(copy: Path) -> None:
     path = copy / "docs" / "glossary.md"
     path.write_text(path.read_text() + "\nSee `tradebot why` and `tradebot COMMAND --help`.\n")
-    done = check(copy)
-    assert done.returncode == 0, done.stderr
+    assert "glossary.md" not in check(copy).stderr
 
 
 def test_generated_pages_are_fresh() -> None:

@@ -131,12 +131,11 @@ def abstract_listener(tmp_path: Path) -> Iterator[Listener]:
 
 def start(tmp_path: Path, address: str, **environ: str) -> "subprocess.Popen[bytes]":
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("TRADEBOT", "WATCHDOG"))}
-    command = [sys.executable, "-m", "tradebot", "--home", str(tmp_path / "home"), "start", "--foreground"]
     return subprocess.Popen(
-        command,
+        [sys.executable, "-m", "tradebot", "start", "--foreground"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        env=clean | {"NOTIFY_SOCKET": address} | environ,
+        env=clean | {"NOTIFY_SOCKET": address, "TRADEBOT_HOME": str(tmp_path / "home")} | environ,
     )
 
 
@@ -189,3 +188,22 @@ def test_a_line_that_stands_still_feeds_no_watchdog(tmp_path: Path, listener: Li
         finally:
             daemon.kill()
     assert '"strategy.disabled"' in (tmp_path / "home" / "logs" / "tradebot.jsonl").read_text()
+
+
+def test_state_and_socket_are_where_systemd_says(tmp_path: Path, listener: Listener) -> None:
+    state, runtime = tmp_path / "state", tmp_path / "run"
+    runtime.mkdir(mode=0o700)
+    directories = {"TRADEBOT_HOME": "", "STATE_DIRECTORY": str(state), "RUNTIME_DIRECTORY": str(runtime)}
+    with start(tmp_path, str(tmp_path / "notify"), **directories) as daemon:
+        try:
+            listener.until("READY=1")
+            assert (runtime / "control.sock").is_socket()
+            assert (state / "journal.db").is_file()
+            # Who looks from outside has none of these variables, and the home is enough.
+            command = [sys.executable, "-m", "tradebot", "--home", str(state), "status"]
+            assert subprocess.run(command, capture_output=True, timeout=DEADLINE_S, check=False).returncode == 0
+            daemon.send_signal(signal.SIGTERM)
+            assert daemon.wait(DEADLINE_S) == 0
+        finally:
+            daemon.kill()
+    assert not (runtime / "control.sock").exists()
