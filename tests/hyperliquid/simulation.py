@@ -19,8 +19,9 @@ from typing import Any
 from tradebot.model.money import Price, Qty
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal, Resting, Success, Unclear, Waiting
+from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, verdict_of
-from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, SeenFills, Settled, Sighting, Submitter, View
+from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter, View
 
 GOALS = 5
 ATTEMPTS = 3
@@ -289,7 +290,7 @@ class Bot:
         self.submitter = Submitter(self.ports, Rules())
         self.nonces = Nonces()
         self.tasks: list[Task] = []
-        self.seen = SeenFills()
+        self.seen = Seen()
         self.position = 0
 
     def kill(self) -> None:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from tests.hyperliquid.simulation import Mutant, search
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, Resting, Success, Unclear, Waiting
+from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, verdict_of
 from tradebot.venues.hyperliquid.submit import (
     Intent,
     Never,
     Rules,
-    SeenFills,
     Settled,
     Sighting,
     Step,
@@ -171,7 +171,7 @@ def test_nonces_rise_whatever_the_clock_does(clock: list[int], journaled: int) -
 
 @given(st.lists(st.sampled_from("abcdef")))
 def test_a_fill_counts_once(trade_ids: list[str]) -> None:
-    seen = SeenFills()
+    seen = Seen()
     assert sum(seen.is_new(trade_id) for trade_id in trade_ids) == len(set(trade_ids))
 
 

@@ -298,19 +298,3 @@ class Submitter:
                 submission.looked(await self._ports.look(submission.intent))
             case _:
                 await self._ports.sleep(submission.pause_ms)
-
-
-class SeenFills:
-    """Which fills were booked: each counts once, though a reconnect replays them. Keyed by trade id."""
-
-    __slots__ = ("_seen",)
-
-    def __init__(self) -> None:
-        self._seen: set[str] = set()
-
-    def is_new(self, trade_id: str) -> bool:
-        """Return whether ``trade_id`` was not seen before, and remember it."""
-        if trade_id in self._seen:
-            return False
-        self._seen.add(trade_id)
-        return True

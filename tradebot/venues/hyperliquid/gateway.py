@@ -1,0 +1,193 @@
+"""What leaves for ``/exchange``: signed once, sent as the same bytes, journaled before and after.
+
+It plays the ports of ``submit`` over HTTP. Actions that place no orders - cancels, leverage - are safe to
+repeat and go out without an intent.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+
+import orjson
+
+from tradebot.model.errors import InvariantError, Rejected, VenueError
+from tradebot.model.time import to_ms
+from tradebot.ports import Clock
+from tradebot.venues.hyperliquid.account import account_state, fills, open_orders, order_records, order_status
+from tradebot.venues.hyperliquid.nonce import Nonces
+from tradebot.venues.hyperliquid.reading import Node
+from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, action_reply
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.sign import Action, ActionSigner
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict
+from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Sighting, View
+from tradebot.venues.hyperliquid.wire import NOOP
+from tradebot.venues.resilience import Purpose
+
+Recorder = Callable[[Intent | Settled], Awaitable[None]]
+"""Returns when the entry is durable."""
+
+_RESENDS = 3
+# Fills and history are looked through from a while before the nonce was given out.
+_LOOK_BACK_MS = 60_000
+
+
+class VenueTime:
+    """The venue's clock: its last stamp, carried on by our monotonic one. Late by a reply, never early."""
+
+    __slots__ = ("_clock", "_stamp_ms", "_stamped_at")
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stamp_ms: int | None = None
+        self._stamped_at = 0.0
+
+    def learn(self, stamp_ms: int) -> None:
+        """Take a stamp of the venue's; an older one than is known by now is left out."""
+        if self._stamp_ms is None or stamp_ms >= self.ms():
+            self._stamp_ms, self._stamped_at = stamp_ms, self._clock.monotonic()
+
+    def ms(self) -> int:
+        """Return venue time in epoch milliseconds. Raises ``InvariantError`` before the first stamp."""
+        if self._stamp_ms is None:
+            raise InvariantError("venue time is asked before the venue was")
+        return self._stamp_ms + int((self._clock.monotonic() - self._stamped_at) * 1000)
+
+
+class Gateway:
+    """The signer's way to the venue. ``account`` is the master's address, whoever signs."""
+
+    def __init__(
+        self, rest: RestClient, signer: ActionSigner, account: str, clock: Clock, recorder: Recorder, rules: Rules
+    ) -> None:
+        self.time = VenueTime(clock)
+        self.nonces = Nonces()
+        self._rest = rest
+        self._signer = signer
+        self._account = account.lower()
+        self._clock = clock
+        self._recorder = recorder
+        self._rules = rules
+        self._writes: dict[tuple[int, bool], asyncio.Future[None]] = {}
+
+    async def ask(self, kind: str, purpose: Purpose = Purpose.WATCH, **fields: object) -> Node:
+        """Return the reply to an ``/info`` request about the account."""
+        return await self._rest.info({"type": kind, "user": self._account, **fields}, purpose)
+
+    async def learn_time(self) -> None:
+        """Ask the venue what time it is."""
+        status = await self._rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
+        self.time.learn(to_ms(status.at("time").time()))
+
+    def intent(self, action: Action, cloids: tuple[str, ...], *, is_urgent: bool) -> Intent:
+        """Sign an action that places the orders ``cloids``."""
+        nonce, expires_ms, body = self._signed(action)
+        return Intent(nonce=nonce, cloids=cloids, expires_ms=expires_ms, body=body, is_urgent=is_urgent)
+
+    def _signed(self, action: Action) -> tuple[int, int, str]:
+        nonce = self.nonces.next(self.local_ms())
+        expires_ms = self.time.ms() + self._rules.ttl_ms
+        return nonce, expires_ms, self._envelope(action, nonce, expires_ms)
+
+    def _envelope(self, action: Action, nonce: int, expires_ms: int | None) -> str:
+        signature = self._signer.sign(action, nonce, expires_after=expires_ms)
+        envelope: Mapping[str, object] = {
+            "action": action,
+            "nonce": nonce,
+            "signature": signature.wire(),
+            "vaultAddress": None,
+            "expiresAfter": expires_ms,
+        }
+        return orjson.dumps(envelope).decode()
+
+    async def act(self, action: Action, legs: int = 0, purpose: Purpose = Purpose.PROTECT) -> ActionReply:
+        """Do an action that may safely be done twice. The same bytes go out again until they are answered.
+
+        Raises the last ``VenueError`` when they never are. A ``DUPLICATE`` refusal says that an earlier sending
+        was done, not how it ended.
+        """
+        _, _, body = self._signed(action)
+        for attempt in range(1, _RESENDS + 1):
+            try:
+                return action_reply(await self._rest.exchange(body.encode(), legs, purpose), legs)
+            except Rejected:
+                raise
+            except VenueError:
+                if attempt == _RESENDS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    # The ports of the submit protocol.
+
+    def local_ms(self) -> int:
+        """Return local wall time in epoch milliseconds."""
+        return to_ms(self._clock.now())
+
+    async def record(self, entry: Intent | Settled) -> None:
+        """Return when ``entry`` is durable; a cancelled caller does not stop the write."""
+        key = (entry.nonce, isinstance(entry, Settled))
+        write = self._writes.get(key)
+        if write is None:
+            write = self._writes[key] = asyncio.ensure_future(self._recorder(entry))
+        await asyncio.shield(write)
+        if isinstance(entry, Settled):
+            self._writes.pop((entry.nonce, False), None)
+            self._writes.pop(key, None)
+
+    async def send(self, intent: Intent) -> ActionReply | None:
+        """Send the bytes of ``intent`` as they are."""
+        return await self._sent(intent.body, len(intent.cloids), Purpose.PROTECT if intent.is_urgent else Purpose.TRADE)
+
+    async def fence(self, nonce: int) -> ActionReply | None:
+        """Send a noop that burns ``nonce``."""
+        return await self._sent(self._envelope(NOOP, nonce, None), 0, Purpose.PROTECT)
+
+    async def _sent(self, body: str, legs: int, purpose: Purpose) -> ActionReply | None:
+        try:
+            return action_reply(await self._rest.exchange(body.encode(), legs, purpose), legs)
+        except Rejected as error:
+            return ActionReply(refusal=Refusal(error.what, Verdict.REJECTED))
+        except VenueError:
+            return None
+
+    async def look(self, intent: Intent) -> View | None:
+        """Look for the orders of ``intent``: by status, and when absence could count, wherever orders are listed."""
+        try:
+            return await self._look(intent)
+        except VenueError:
+            return None
+
+    async def _look(self, intent: Intent) -> View:
+        stamp = account_state(await self.ask("clearinghouseState", Purpose.PROTECT)).ts_event
+        stamp_ms = None if stamp is None else to_ms(stamp)
+        if stamp_ms is not None:
+            self.time.learn(stamp_ms)
+        found: dict[str, Sighting] = {}
+        for cloid in intent.cloids:
+            record = order_status(await self.ask("orderStatus", Purpose.PROTECT, oid=cloid))
+            if record is not None:
+                found[cloid] = Sighting(record.order.oid, record.phase)
+        may_count = stamp_ms is not None and stamp_ms > intent.expires_ms + self._rules.margin_ms
+        if may_count and len(found) < len(intent.cloids):
+            wanted = set(intent.cloids) - found.keys()
+            found |= {cloid: seen for cloid, seen in (await self._everywhere(intent)).items() if cloid in wanted}
+        return View(stamp_ms, found)
+
+    async def _everywhere(self, intent: Intent) -> dict[str, Sighting]:
+        start = intent.nonce - _LOOK_BACK_MS
+        seen: dict[str, Sighting] = {}
+        # A fill shows that the order existed; its status, if any is listed, says more and is taken last.
+        for fill in fills(await self.ask("userFillsByTime", Purpose.PROTECT, startTime=start)):
+            if fill.cloid is not None:
+                seen[fill.cloid] = Sighting(fill.oid, Phase.LIVE)
+        # History is newest first: the newest status is taken last.
+        for record in reversed(order_records(await self.ask("historicalOrders", Purpose.PROTECT))):
+            if record.order.cloid is not None:
+                seen[record.order.cloid] = Sighting(record.order.oid, record.phase)
+        for order in open_orders(await self.ask("frontendOpenOrders", Purpose.PROTECT)):
+            if order.cloid is not None:
+                seen[order.cloid] = Sighting(order.oid, Phase.LIVE)
+        return seen
+
+    async def sleep(self, ms: int) -> None:
+        """Wait."""
+        await asyncio.sleep(ms / 1000)

@@ -1,0 +1,138 @@
+"""``/info`` and ``/exchange`` over HTTP: bounded in time and size, paid from one budget, errors by name."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import aiohttp
+import orjson
+
+from tradebot.model.errors import Rejected, Unavailable, Unreadable
+from tradebot.venues.hyperliquid.reading import Node, parse, quote
+from tradebot.venues.resilience import Purpose, RateLimited, Resilience
+
+_MAX_BODY = 8 * 1024 * 1024
+_CHUNK = 64 * 1024
+_WHERE = "hyperliquid"
+_LIGHT = frozenset(
+    {"l2Book", "allMids", "clearinghouseState", "orderStatus", "spotClearinghouseState", "exchangeStatus"}
+)
+_LIGHT_WEIGHT, _INFO_WEIGHT, _ROLE_WEIGHT = 2, 20, 60
+# Requests whose reply costs one more for so many rows.
+_ROWS_PER_WEIGHT = {
+    "recentTrades": 20,
+    "historicalOrders": 20,
+    "userFills": 20,
+    "userFillsByTime": 20,
+    "fundingHistory": 20,
+    "userFunding": 20,
+    "candleSnapshot": 60,
+}
+_LEGS_PER_WEIGHT = 40
+
+
+def info_weight(kind: str) -> int:
+    """Return what an ``/info`` request of ``kind`` costs before its rows are counted."""
+    if kind in _LIGHT:
+        return _LIGHT_WEIGHT
+    return _ROLE_WEIGHT if kind == "userRole" else _INFO_WEIGHT
+
+
+class RestClient:
+    """The two endpoints. ``timeout_s`` bounds a whole request, connecting included."""
+
+    def __init__(self, url: str, resilience: Resilience, *, timeout_s: float = 4.0, max_body: int = _MAX_BODY) -> None:
+        self._url = url.rstrip("/")
+        self._resilience = resilience
+        self._timeout = aiohttp.ClientTimeout(total=timeout_s)
+        self._max_body = max_body
+        self._session: aiohttp.ClientSession | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """The connections, opened when first needed; the socket shares them."""
+        if self._session is None:
+            # No cookies, no proxy from the environment, no file of the user's: what goes out is what we sign.
+            self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
+        return self._session
+
+    async def info(self, request: Mapping[str, object], purpose: Purpose = Purpose.WATCH) -> Node:
+        """Return the reply to a question, asked again while the venue is unavailable.
+
+        Raises ``Unavailable`` when it stays so, ``Rejected`` when the question is wrong, ``Unreadable``.
+        """
+        kind = str(request["type"])
+        body = orjson.dumps(request)
+        reply = await self._resilience.repeated(
+            lambda: self._post("/info", body), weight=info_weight(kind), purpose=purpose
+        )
+        per_weight = _ROWS_PER_WEIGHT.get(kind)
+        if per_weight is not None and isinstance(reply.value, list):
+            rows = len(reply.value) // per_weight
+            self._resilience.requests.charge(rows, purpose, self._resilience.now())
+        return reply
+
+    async def exchange(self, body: bytes, legs: int, purpose: Purpose) -> Node:
+        """Send signed bytes once and return the reply. Any error but ``Rejected`` leaves the outcome unknown.
+
+        ``Rejected``: the venue could not read the request at all, so nothing of it was done.
+        """
+        weight = 1 + legs // _LEGS_PER_WEIGHT
+        reply = await self._resilience.once(lambda: self._post("/exchange", body), weight=weight, purpose=purpose)
+        self._resilience.actions.spent(max(1, legs), self._resilience.now())
+        return reply
+
+    async def _post(self, path: str, body: bytes) -> Node:
+        headers = {"Content-Type": "application/json"}
+        try:
+            async with self.session.post(
+                self._url + path, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+            ) as response:
+                content = await self._read(response)
+                status = response.status
+        except TimeoutError as error:
+            raise Unavailable(f"no answer within {self._timeout.total:g} s", where=f"{_WHERE}{path}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            raise Unavailable(f"no connection: {error}", where=f"{_WHERE}{path}") from error
+        return self._checked(status, content, path)
+
+    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
+        content = bytearray()
+        async for chunk in response.content.iter_chunked(_CHUNK):
+            content += chunk
+            if len(content) > self._max_body:
+                raise Unreadable(
+                    f"the reply is longer than {self._max_body} bytes; the venue said: {quote(_text(content))}",
+                    where=_WHERE,
+                )
+        return bytes(content)
+
+    def _checked(self, status: int, content: bytes, path: str) -> Node:
+        where, said = f"{_WHERE}{path}", f"HTTP {status}: {quote(_text(content))}"
+        if status == 200:
+            return parse(content)
+        if status == 429:
+            raise RateLimited(said, after_s=self._resilience.policy.limited_s, where=where)
+        if status in {400, 404, 405, 413, 415, 422}:
+            raise Rejected(said, where=where, mend="this is no request of the venue's; report it")
+        if status in {401, 403, 451}:
+            raise Rejected(said, where=where, mend="the venue does not serve this address; check network and region")
+        raise Unavailable(said, where=where)
+
+
+def _text(content: bytes | bytearray) -> str:
+    return content.decode(errors="replace")
