@@ -66,6 +66,13 @@ def write_config(
     return config
 
 
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once ``is_so``."""
+    async with asyncio.timeout(DEADLINE_S):
+        while not is_so():  # noqa: ASYNC110 - what is waited for tells nobody
+            await asyncio.sleep(0)
+
+
 class Running:
     """A daemon under way in this process."""
 

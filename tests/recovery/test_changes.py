@@ -1,0 +1,185 @@
+"""What an operator changes between two boots: the old configuration runs its own rows, the new one goes on."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.lab import (
+    STRATEGIES,
+    Running,
+    facts_of,
+    logged,
+    recovered_state,
+    rows_of,
+    run,
+    write_config,
+    write_journal,
+)
+from tests.recovery.test_endings import PATIENT
+from tradebot.cli.main import run as cli
+from tradebot.runtime.settings import LoadOptions
+
+FASTER = STRATEGIES.replace("fast = 3", "fast = 2").replace("entry = 8", "entry = 5")
+THIRD = '[[strategy]]\nkind = "sma_cross"\nname = "third"\nsymbols = ["BBB"]\nfast = 2\nslow = 5\n'
+ONE_LESS = STRATEGIES.partition('[[strategy]]\nkind = "donchian_breakout"')[0]
+CHANGES: dict[str, Callable[[Path], Path]] = {
+    "limits": lambda folder: write_config(folder, risk='max_order_notional = "700"'),
+    "parameters": lambda folder: write_config(folder, strategies=FASTER),
+    "a new strategy": lambda folder: write_config(folder, strategies=STRATEGIES + THIRD),
+    "one strategy less": lambda folder: write_config(folder, strategies=ONE_LESS),
+    "other names": lambda folder: write_config(folder, strategies=STRATEGIES.replace("fast", 'name = "mine"\nfast')),
+    "more bars": lambda folder: write_config(folder, bars=300),
+    "costs": lambda folder: write_config(folder, risk="[venue]\ntaker_bps = 9\nleverage = 2"),
+    "an instrument": lambda folder: write_config(
+        folder, risk='[[instrument]]\nsymbol = "AAA"\ntick = "0.01"\nlot = "0.1"'
+    ),
+}
+
+
+def killed_at(folder: Path, home: Path, turns: int) -> Path:
+    """Run until ``turns`` turns and leave in ``home`` what a kill leaves, without any snapshot."""
+    config = write_config(folder)
+
+    async def leave(daemon: Running) -> None:
+        await daemon.turns(turns)
+        await daemon.image(home)
+
+    assert run(folder / "killed", config, leave) == 0
+    for kept in home.glob("state.json*"):
+        kept.unlink()
+    return config
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_changed_configuration_takes_over_after_a_kill(
+    tmp_path: Path, change: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = tmp_path / "home"
+    killed_at(tmp_path, home, 250)
+    before = rows_of(home)
+    config = CHANGES[change](tmp_path)
+    assert run(home, config) == 0
+    after = rows_of(home)
+    assert [row[:3] for row in after[: len(before)]] == [row[:3] for row in before]
+    configs = [row.seq for row in after if row.kind == "config"]
+    assert len(configs) == 2
+    assert cli(["--home", str(home), "report", "--json"], {}) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["residual"] == "0"
+    # Whatever is lost of this run too comes again: the rows before the change under the old one.
+    for cut in (configs[1] - 1, configs[1], configs[1] + 40, len(after) - 1):
+        again = tmp_path / f"cut-{cut}"
+        asyncio.run(write_journal(again, after[:cut]))
+        assert run(again, config) == 0
+        assert facts_of(again) == facts_of(home), cut
+
+
+def test_three_configurations_are_recovered_one_after_the_other(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+
+    async def stop(daemon: Running) -> None:
+        await daemon.up()
+        engine = daemon.daemon._engine
+        assert engine is not None
+        await daemon.turns(engine.session.turns + 100)
+        await daemon.act("stop")
+
+    for strategies in (STRATEGIES, FASTER, STRATEGIES + THIRD):
+        assert run(home, write_config(tmp_path, bars=None, strategies=strategies), stop) == 0
+    config = write_config(tmp_path, bars=None, strategies=STRATEGIES + THIRD)
+    kept = json.loads(json.loads((home / "state.json").read_bytes())["body"])
+    for snapshot in home.glob("state.json*"):
+        snapshot.unlink()
+    assert asyncio.run(recovered_state(home, config)) == kept
+
+
+@pytest.mark.parametrize("feed", ['kind = "generated"\nseed = 6', 'kind = "generated"\nseed = 5\ntimeframe = "5m"'])
+def test_another_market_is_refused(tmp_path: Path, feed: str) -> None:
+    home = tmp_path / "home"
+    killed_at(tmp_path, home, 250)
+    assert run(home, write_config(tmp_path, feed=feed)) == 78
+    assert "state reset" in logged(home, "daemon.failed")[0]["error"]
+
+
+def test_symbols_added_to_the_market_are_refused_with_the_mend(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    killed_at(tmp_path, home, 250)
+    assert run(home, write_config(tmp_path, symbols=("AAA", "BBB", "CCC"))) == 78
+    assert "state reset" in logged(home, "daemon.failed")[0]["error"]
+
+
+def replayed(folder: Path) -> Path:
+    bars = "ts_ms,open,high,low,close,volume\n" + "".join(
+        f"{60_000 * n},{100 + n % 17},{120 + n % 17},{98 + n % 17},{101 + (n * 7) % 13 + n % 17},5\n"
+        for n in range(400)
+    )
+    for coin in ("AAA", "BBB"):
+        (folder / f"{coin}.csv").write_text(bars)
+    return write_config(folder, feed='kind = "replay"\ndata = ["AAA:1m=AAA.csv", "BBB:1m=BBB.csv"]')
+
+
+@pytest.mark.parametrize("is_cleanly_stopped", [True, False])
+def test_a_changed_data_file_is_refused_by_name(tmp_path: Path, is_cleanly_stopped: bool) -> None:
+    config, home = replayed(tmp_path), tmp_path / "home"
+
+    async def leave(daemon: Running) -> None:
+        await daemon.turns(200)
+        await daemon.image(home)
+
+    assert run(tmp_path / "whole", config, leave) == 0
+    home = tmp_path / "whole" if is_cleanly_stopped else home
+    good = (tmp_path / "BBB.csv").read_text()
+    (tmp_path / "BBB.csv").write_text(good.replace("120,98", "121,98", 1))
+    assert run(home, config) == 78
+    error = logged(home, "daemon.failed")[0]["error"]
+    assert "BBB.csv" in error
+    assert "AAA.csv" not in error
+    (tmp_path / "BBB.csv").unlink()
+    assert run(home, config) in (1, 78)
+    assert "BBB.csv" in logged(home, "daemon.failed")[1]["error"]
+    (tmp_path / "BBB.csv").write_text(good)
+    assert run(home, config) == 0
+    assert facts_of(home) == facts_of(tmp_path / "whole")
+
+
+def test_a_changed_strategy_file_is_refused_while_its_rows_must_be_repeated(tmp_path: Path) -> None:
+    home, path = tmp_path / "home", tmp_path / "patient.py"
+    path.write_text(PATIENT)
+    config = write_config(tmp_path, strategies='[[strategy]]\nkind = "patient.py:Patient"\nsymbols = ["AAA"]\n')
+
+    async def leave(daemon: Running) -> None:
+        await daemon.turns(300)
+        await daemon.image(home)
+
+    assert run(tmp_path / "whole", config, leave) == 0
+    for kept in home.glob("state.json*"):
+        kept.unlink()
+    path.write_text(PATIENT.replace("PositionSide.LONG", "PositionSide.SHORT"))
+    assert run(home, config) in (70, 78)
+    error = logged(home, "daemon.failed")[0]["error"]
+    assert "put it back" in error
+    path.unlink()
+    assert run(home, config) == 78
+    assert "patient.py" in logged(home, "daemon.failed")[1]["error"]
+    path.write_text(PATIENT)
+    assert run(home, config) == 0
+    assert facts_of(home) == facts_of(tmp_path / "whole")
+    # With a snapshot behind all rows, a new version simply goes on.
+    path.write_text(PATIENT.replace("PositionSide.LONG", "PositionSide.SHORT"))
+    assert run(home, config) == 0
+
+
+def test_a_configuration_that_this_version_cannot_read_is_said(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = killed_at(tmp_path, home, 100)
+    rows = rows_of(home)
+    document = json.loads(rows[0].payload)
+    document["settings"] = document["settings"].replace("[risk]", "[risk]\nunheard_of = 1", 1)
+    other = tmp_path / "other"
+    asyncio.run(write_journal(other, [rows[0]._replace(payload=json.dumps(document).encode()), *rows[1:]]))
+    assert run(other, config) == 78
+    assert "unheard_of" in logged(other, "daemon.failed")[0]["error"]
+    assert LoadOptions((config,)).load(home, {})
