@@ -9,8 +9,9 @@ if TYPE_CHECKING:
 
     from tradebot.research.backtesting import Backtest
     from tradebot.research.events import EventArray
+    from tradebot.research.prefixes import LookaheadResult
 
-__all__ = ["backtest", "scan"]
+__all__ = ["backtest", "indicator", "lookahead", "scan"]
 
 
 def scan(
@@ -34,6 +35,26 @@ def scan(
     return scan_events(ts, o, h, l, c, v, params)
 
 
+def indicator(
+    name: str,
+    ts: "ArrayLike",
+    o: "ArrayLike",
+    h: "ArrayLike",
+    l: "ArrayLike",  # noqa: E741 - as everywhere in the trade
+    c: "ArrayLike",
+    v: "ArrayLike",
+    **params: object,
+) -> "EventArray":
+    """Return an indicator of each bar of a history as a structured array.
+
+    Fields: ``defined``, and the outputs of the indicator, 0 where it is not defined. Names, outputs and
+    parameters are those of ``INDICATORS``. Raises as ``scan`` does.
+    """
+    from tradebot.research.indicators import indicator_of
+
+    return indicator_of(name, ts, o, h, l, c, v, params)
+
+
 def backtest(config: "str | Path | Mapping[str, object]", data: "str | list[str] | None" = None) -> "Backtest":
     """Run a configuration, a file or its tables as a mapping, over its bars; return the report.
 
@@ -44,3 +65,24 @@ def backtest(config: "str | Path | Mapping[str, object]", data: "str | list[str]
     from tradebot.research.backtesting import run
 
     return run(config, data)
+
+
+def lookahead(
+    config: "str | Path | Mapping[str, object]",
+    data: "str | list[str] | None" = None,
+    *,
+    strategy: str | None = None,
+    bars: int | None = None,
+    prefixes: int = 50,
+) -> "LookaheadResult":
+    """Run a configuration on a whole history and on parts of it; return the decisions that changed.
+
+    ``strategy`` is the one to run alone: a name of the configuration, a built-in kind, or ``file.py:Class``.
+    At most the first ``bars`` are used. It is the check of ``tradebot lookahead`` and needs no extra. Raises
+    ``ConfigError``, ``DataError`` and ``UsageError``.
+    """
+    from tradebot.research.backtesting import load
+    from tradebot.research.prefixes import check_prefixes
+
+    specs = [data] if isinstance(data, str) else list(data or ())
+    return check_prefixes(load(config), strategy=strategy, data=specs, bars=bars, prefixes=prefixes)

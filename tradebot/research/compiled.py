@@ -17,6 +17,7 @@ from types import FunctionType
 from typing import Any, cast
 
 from tradebot.model.errors import ConfigError
+from tradebot.pipeline.patterns import indicator
 from tradebot.pipeline.patterns.kernels import ENTRIES, KERNELS
 
 Kernel = Callable[..., Any]
@@ -37,6 +38,18 @@ def compiled() -> dict[Kernel, Kernel]:
     return made
 
 
+@cache
+def compiled_run(step: Kernel) -> Kernel:
+    """Return the loop over a history with the indicator ``step`` in it. Raises ``ConfigError`` without numba."""
+    made = dict(compiled())
+    made[indicator.step_indicator] = made[step]
+    numba = _numba()
+    run = cast("FunctionType", indicator.run)
+    with _cache_in(numba, _cache_directory()):
+        # Machine code on the disk goes by name, and each indicator has its own.
+        return _compile(numba, run, made, f"run_{step.__name__}")
+
+
 def is_on_disk() -> bool:
     """Return whether machine code is kept, so that the first call need not compile."""
     return any(_cache_directory().glob("**/*.nbi"))
@@ -51,13 +64,13 @@ def _numba() -> Any:
         ) from error
 
 
-def _compile(numba: Any, kernel: FunctionType, made: dict[Kernel, Kernel]) -> Kernel:
+def _compile(numba: Any, kernel: FunctionType, made: dict[Kernel, Kernel], name: str | None = None) -> Kernel:
     # The same code with other globals, so that the interpreted kernels stay as they are.
     names = dict(kernel.__globals__)
     names.update({name: made[value] for name, value in names.items() if _is_made(value, made)})
     twin = FunctionType(kernel.__code__, names, kernel.__name__, kernel.__defaults__)
     twin.__module__ = kernel.__module__
-    twin.__qualname__ = kernel.__qualname__
+    twin.__qualname__ = name or kernel.__qualname__
     if kernel not in ENTRIES:
         return cast("Kernel", numba.njit(**_OPTIONS)(twin))
     try:

@@ -39,7 +39,7 @@ def scan_events(
     ts: ArrayLike, o: ArrayLike, h: ArrayLike, lo: ArrayLike, c: ArrayLike, v: ArrayLike, params: Mapping[str, object]
 ) -> EventArray:
     """Return the events of a history: see ``tradebot.research.scan``."""
-    checked = params_of({name: _plain(value) for name, value in params.items()})
+    checked = params_of({name: plain(value) for name, value in params.items()})
     return scan_columns(columns_of(ts, o, h, lo, c, v), checked)
 
 
@@ -80,7 +80,8 @@ def _records(numbers: list[IntArray], prices: list[FloatArray], ts: IntArray) ->
     return records
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
+    """Return a number of numpy's as one of Python's."""
     return value.item() if isinstance(value, np.generic) else value
 
 

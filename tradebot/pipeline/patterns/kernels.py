@@ -6,7 +6,23 @@ but the names differs: it is one source at two speeds, equal to the last bit.
 
 from collections.abc import Callable
 
-from tradebot.pipeline.patterns import atr, calendar, chart, emit, leg, liquidity, window, zones
+from tradebot.pipeline.patterns import (
+    atr,
+    averages,
+    bands,
+    calendar,
+    chart,
+    directional,
+    emit,
+    indicator,
+    leg,
+    liquidity,
+    oscillators,
+    regime,
+    vwap,
+    window,
+    zones,
+)
 
 KERNELS: tuple[Callable[..., object], ...] = (
     atr.step,
@@ -38,7 +54,21 @@ KERNELS: tuple[Callable[..., object], ...] = (
     chart.most_events,
     chart.is_ready,
     chart.run,
+    averages.push_mean,
+    averages.push_ema,
+    averages.step_sma,
+    averages.step_ema,
+    averages.step_macd,
+    oscillators.step_rsi,
+    oscillators.step_stochastic,
+    bands.step_bollinger,
+    bands.step_donchian,
+    directional.move,
+    directional.step_adx,
+    vwap.step_vwap,
+    regime.step_regime,
+    indicator.step_atr,
 )
 
-ENTRIES: tuple[Callable[..., object], ...] = (chart.run,)
+ENTRIES: tuple[Callable[..., object], ...] = (chart.run, indicator.run)
 """Those that run whole histories."""
