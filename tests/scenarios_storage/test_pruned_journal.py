@@ -1,0 +1,109 @@
+"""Old market rows go while the daemon trades; whatever is lost then, the state comes back, or it is said why not."""
+
+import asyncio
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.lab import Running, facts_of, logged, recovered_state, rows_of, run, until, write_config
+from tradebot.cli.main import run as cli
+from tradebot.runtime import housekeeping
+
+# Four days of market.
+FEED = 'kind = "generated"\nseed = 5\ntimeframe = "15m"\nbars = 400'
+STORE = "keep_market_days = 1\nsnapshot_turns = 40"
+
+
+@pytest.fixture(scope="module")
+def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a whole run, and a kill while a journal pruned at least twice went on."""
+    folder = tmp_path_factory.mktemp("pruned")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(housekeeping, "_PERIOD_S", 0.05)
+        config = write_config(folder, feed=FEED, store=STORE, speed="400000")
+
+        async def leave(daemon: Running) -> None:
+            await until(lambda: len(logged(folder / "other", "journal.pruned")) >= 3)
+            await daemon.turns(600)
+            await daemon.image(folder / "killed")
+            document = json.loads(await daemon.read("report"))
+            assert document["residual"] == "0"
+
+        assert run(folder / "other", config, leave) == 0
+    config = write_config(folder, feed=FEED, store=STORE)
+    assert run(folder / "home", config) == 0
+    bars = rows_of(folder / "killed", "bar")
+    assert len(bars) < 300
+    return folder
+
+
+def copied(pruned: Path, tmp_path: Path) -> Path:
+    home = tmp_path / "home"
+    shutil.copytree(pruned / "killed", home)
+    return home
+
+
+def json_of(capsys: pytest.CaptureFixture[str], home: Path, *words: str) -> str:
+    assert cli(["--home", str(home), *words, "--json"], {}) == 0
+    return capsys.readouterr().out
+
+
+def test_a_kill_after_pruning_changes_nothing(pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = copied(pruned, tmp_path)
+    assert run(home, pruned / "bot.toml") == 0
+    assert facts_of(home) == facts_of(pruned / "home")
+    for view in ("report", "trades"):
+        assert json_of(capsys, home, view) == json_of(capsys, pruned / "home", view)
+    assert cli(["--home", str(home), "state", "verify"], {}) == 0
+
+
+def test_without_any_snapshot_file_the_one_in_the_journal_is_taken(pruned: Path, tmp_path: Path) -> None:
+    home = copied(pruned, tmp_path)
+    state = asyncio.run(recovered_state(home, pruned / "bot.toml"))
+    for kept in home.glob("state.json*"):
+        kept.unlink()
+    assert asyncio.run(recovered_state(home, pruned / "bot.toml")) == state
+    assert run(home, pruned / "bot.toml") == 0
+    assert facts_of(home) == facts_of(pruned / "home")
+
+
+def test_any_backup_of_a_pruned_journal_can_be_restored(
+    pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    backups = sorted((pruned / "killed" / "backups").glob("journal-*.db"))
+    assert len(backups) >= 3
+    for number, backup in enumerate(backups):
+        home = copied(pruned, tmp_path / str(number))
+        assert cli(["--home", str(home), "state", "restore", str(backup)], {}) == 0, capsys.readouterr().err
+        assert run(home, pruned / "bot.toml") == 0
+        assert facts_of(home) == facts_of(pruned / "home")
+
+
+def test_with_no_snapshot_at_all_a_pruned_journal_is_refused_with_the_mend(pruned: Path, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    home = copied(pruned, tmp_path)
+    for kept in home.glob("state.json*"):
+        kept.unlink()
+    with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as connection:
+        connection.execute("DELETE FROM meta WHERE key = 'anchor'")
+    assert run(home, pruned / "bot.toml") == 74
+    error = logged(home, "daemon.failed")[-1]["error"]
+    assert "state restore" in error
+    assert "state reset" in error
+
+
+def test_damage_behind_the_pruned_part_leaves_a_journal_that_still_boots(pruned: Path, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    home = copied(pruned, tmp_path)
+    with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as connection:
+        (last,) = connection.execute("SELECT max(seq) FROM rows").fetchone()
+        connection.execute("UPDATE rows SET payload = x'00' WHERE seq = ?", (last - 3,))
+    assert run(home, pruned / "bot.toml") == 0
+    assert logged(home, "journal.quarantined")
+    assert facts_of(home) == facts_of(pruned / "home")
