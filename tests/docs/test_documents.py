@@ -36,6 +36,7 @@ def test_the_documents_hold_together() -> None:
     [
         ("docs/index.md", "[gone](gone.md)", "broken link: gone.md"),
         ("docs/index.md", "[x](glossary.md#no-such-part)", "no such heading: glossary.md#no-such-part"),
+        ("docs/index.md", "[over\nthe end](gone.md)", "broken link: gone.md"),
         ("docs/how-to/new.md", "# New", "cannot be reached"),
         ("README.md", "```\ntradebot stauts\n```", "does not parse: tradebot stauts"),
         ("README.md", "```\ntradebot close\n```", "does not parse: tradebot close"),
