@@ -19,7 +19,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
         listed = [{name: group, **section(groups, group)} for group in groups]
         if listed:
             blocks.append(_group_table(name, listed, colour))
-    if rows(document, "rows"):
+    # Those two are shown anyway.
+    if rows(document, "rows") and document.get("by") not in ("symbol", "strategy"):
         blocks.append(_group_table(cell(document.get("by")), rows(document, "rows"), colour))
     held = rows(document, "open_positions")
     if held:

@@ -111,7 +111,7 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
         guarded = paint(guarded, "red", colour)
     errors = cell(document.get("errors_last_hour"))
     return [
-        ("venue", f"{cell(venue.get('kind'))} {cell(venue.get('network'))}, {connected}"),
+        ("venue", f"{_venue_name(venue)}, {connected}"),
         ("feed", f"{cell(feed.get('kind'))}, {cell(feed.get('state'))}, market time {moment(feed.get('last_ts'))}"),
         *_account_pairs(section(document, "account"), colour),
         ("orders", f"{cell(orders.get('open'))} open, {cell(orders.get('unknown'))} of unknown outcome"),
@@ -120,6 +120,11 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
         ("last signal", _last_signal(section(document, "last_signal"))),
         ("last trade", _last_trade(section(document, "last_trade"), colour)),
     ]
+
+
+def _venue_name(venue: Mapping[str, Json]) -> str:
+    network = venue.get("network")
+    return cell(venue.get("kind")) + ("" if network in (None, "none") else f" {cell(network)}")
 
 
 def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str, str]]:
