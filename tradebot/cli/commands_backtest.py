@@ -2,19 +2,17 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from contextlib import redirect_stdout
 from pathlib import Path
 
 from tradebot.cli.commands_results import write_lines, write_page
 from tradebot.cli.context import Context
 from tradebot.cli.options import load
+from tradebot.cli.progress import progress_bar
 from tradebot.model.time import to_ms
 from tradebot.report.document import document
 from tradebot.report.table import moment
 from tradebot.report.trades import trade_line
-
-Progress = Callable[[int, int], None]
 
 
 def backtest(context: Context) -> int:
@@ -25,7 +23,7 @@ def backtest(context: Context) -> int:
     loaded = load(context)
     bars = given.whole("bars", 0)
     # What a strategy prints is no part of the result.
-    with _progress_bar() as progress, redirect_stdout(sys.stderr):
+    with progress_bar() as progress, redirect_stdout(sys.stderr):
         result = run_backtest(
             loaded,
             data=given.texts("data"),
@@ -53,19 +51,3 @@ def backtest(context: Context) -> int:
 
     context.write(report_text(json.loads(body), context.is_colour))
     return 0
-
-
-@contextmanager
-def _progress_bar() -> Iterator[Progress | None]:
-    """Give what draws a bar on a terminal, and nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("bars", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)

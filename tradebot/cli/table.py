@@ -212,6 +212,20 @@ COMMANDS: tuple[Command, ...] = (
         (Argument("FILE|SYMBOL", "a file with bars, or a symbol of the configuration"),),
     ),
     Command(
+        "lookahead",
+        RESEARCH,
+        "say whether decisions depend on bars that were still to come; exit 1 when one does",
+        "commands_lookahead:lookahead",
+        (
+            Option("--strategy", "only this one: a name of the configuration, a kind, or FILE.py:CLASS", TEXT, "NAME"),
+            Option("--data", "bars in place of the configured", TEXT, "SYMBOL:TF=FILE", is_repeatable=True),
+            Option(
+                "--bars", "at most so many bars; of a generated market, so many for each symbol", INT, "N", at_least=1
+            ),
+            Option("--prefixes", "how many parts of the history are run (50)", INT, "K", at_least=1),
+        ),
+    ),
+    Command(
         "devnet",
         UPKEEP,
         "run a local exchange that speaks Hyperliquid's protocol, to rehearse on; until interrupted",

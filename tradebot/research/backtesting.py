@@ -29,11 +29,12 @@ class Backtest(dict[str, Json]):
 def run(config: str | Path | Mapping[str, object], data: str | Sequence[str] | None) -> Backtest:
     """Return what a configuration earns: see ``tradebot.research.backtest``."""
     specs = [data] if isinstance(data, str) else list(data or ())
-    result = run_backtest(_load(config), data=specs)
+    result = run_backtest(load(config), data=specs)
     return Backtest(json.loads(document(result.document)), [trade_row(trip) for trip in result.trades])
 
 
-def _load(config: str | Path | Mapping[str, object]) -> Loaded:
+def load(config: str | Path | Mapping[str, object]) -> Loaded:
+    """Return the configuration in a file, or of tables as a mapping. Raises ``ConfigError``."""
     with tempfile.TemporaryDirectory(prefix="tradebot-research-") as folder:
         home = Path(folder)
         if not isinstance(config, Mapping):

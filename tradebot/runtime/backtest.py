@@ -57,7 +57,7 @@ def run_backtest(
     clock = clock or SystemClock()
     with tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
         repairs: list[str] = []
-        settings = _with_feed(loaded.settings, data, bars)
+        settings = with_feed(loaded.settings, data, bars)
         if repair:
             settings = _repaired(settings, Path(folder), repairs)
         return _run(replace(loaded, settings=settings), progress, clock, repairs)
@@ -99,7 +99,11 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     return BacktestResult(document=document, trades=by_exit(trips), disabled=disabled, repairs=repairs)
 
 
-def _with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Settings:
+def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Settings:
+    """Return the settings with ``data`` as their feed, or with a generated market of ``bars``.
+
+    Raises ``UsageError`` where nobody says how long that is, and where ``bars`` does not fit.
+    """
     feed = settings.feed
     if data:
         for spec in data:
