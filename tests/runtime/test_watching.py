@@ -1,0 +1,148 @@
+"""What watches the daemon: the lag probe, the disk probe, systemd's socket, and the timer on strategies."""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from tradebot.pipeline.strategy.stage import StrategyBlocked, StrategyStage
+from tradebot.runtime import probes
+from tradebot.runtime.guard import StrategyGuard, watching
+from tradebot.runtime.notify import Notifier
+from tradebot.runtime.probes import DiskProbe, LagProbe
+
+
+async def test_a_loop_that_is_held_up_shows_its_lag(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probes, "_LAG_PERIOD_S", 0.01)
+    probe, ready = LagProbe(), asyncio.Event()
+    measuring = asyncio.create_task(probe.run(ready.set))
+    await ready.wait()
+    assert probe.worst_s == 0.0
+    await asyncio.sleep(0.005)
+    held_until = time.monotonic() + 0.1
+    while time.monotonic() < held_until:
+        pass
+    await asyncio.sleep(0.02)
+    measuring.cancel()
+    assert probe.worst_s > 0.07
+
+
+async def test_a_full_disk_is_told_once_each_time_it_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = iter([500, 90, 80, 500, 70, 60])
+    seen: list[int] = []
+    done = asyncio.Event()
+
+    def look(_: Path) -> int:
+        left = next(free, None)
+        if left is None:
+            done.set()
+        return left or 60
+
+    async def on_low(free_mb: int) -> None:
+        seen.append(free_mb)
+
+    monkeypatch.setattr(probes, "_DISK_PERIOD_S", 0.0)
+    monkeypatch.setattr(probes, "disk_free_mb", look)
+    settings = SimpleNamespace(min_free_mb=100)
+    looking = asyncio.create_task(DiskProbe(tmp_path, settings, on_low).run(lambda: None))  # type: ignore[arg-type]
+    await done.wait()
+    looking.cancel()
+    assert seen == [90, 70]
+
+
+def test_systemd_is_told_over_its_socket(tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(path)
+        notifier = Notifier({"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "3000000", "WATCHDOG_PID": str(os.getpid())})
+        notifier.ready("running")
+        notifier.watchdog()
+        notifier.reloading(7)
+        notifier.extend_start(2)
+        notifier.stopping()
+        assert [systemd.recv(200).decode() for _ in range(5)] == [
+            "READY=1\nSTATUS=running",
+            "WATCHDOG=1",
+            "RELOADING=1\nMONOTONIC_USEC=7",
+            "EXTEND_TIMEOUT_USEC=2000000",
+            "STOPPING=1",
+        ]
+    assert notifier.watchdog_s == 3.0
+    # Nobody listens any more, and nobody is harmed.
+    notifier.status("running")
+
+
+def test_an_abstract_socket_is_found_too() -> None:
+    name = f"tradebot-test-{os.getpid()}"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind("\0" + name)
+        Notifier({"NOTIFY_SOCKET": "@" + name}).status("well")
+        assert systemd.recv(200) == b"STATUS=well"
+
+
+@pytest.mark.parametrize("environ", [{}, {"WATCHDOG_USEC": "soon"}, {"WATCHDOG_USEC": "1000", "WATCHDOG_PID": "1"}])
+def test_without_a_watchdog_of_ours_none_is_fed(environ: dict[str, str]) -> None:
+    notifier = Notifier(environ)
+    assert notifier.watchdog_s is None
+    notifier.watchdog()
+
+
+def test_the_timer_leaves_alone_what_is_no_strategy_and_the_process_as_it_was() -> None:
+    before = signal.getsignal(signal.SIGALRM)
+    with watching(StrategyStage([], {}), limit_s=0.02):
+        time.sleep(0.06)
+    assert signal.getsignal(signal.SIGALRM) is before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+def test_many_short_calls_are_never_taken_for_one_long() -> None:
+    stage = StrategyStage([], {})
+    until = time.monotonic() + 0.1
+    with watching(stage, limit_s=0.02):
+        while time.monotonic() < until:
+            stage.calls += 1
+            stage.asking = "quick"
+            stage.asking = None
+
+
+def swallow(caught: list[BaseException]) -> None:
+    while True:
+        try:
+            time.sleep(5)
+        except BaseException as error:
+            caught.append(error)
+
+
+def test_a_long_call_is_interrupted_again_when_it_swallows_the_first() -> None:
+    stage: StrategyStage = StrategyStage([], {})
+    caught: list[BaseException] = []
+    with watching(stage, limit_s=0.02):
+        stage.calls, stage.asking = 1, "deaf"
+        with pytest.raises(StrategyBlocked):
+            swallow(caught)
+        stage.asking = None
+    assert caught
+
+
+def test_outside_the_main_thread_there_is_no_timer() -> None:
+    seen: list[BaseException] = []
+
+    def elsewhere() -> None:
+        try:
+            guard = StrategyGuard(StrategyStage([], {}), 0.01)
+            guard.install()
+            with guard:
+                pass
+        except ValueError as error:
+            seen.append(error)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert seen == []
