@@ -2,18 +2,21 @@
 
 import asyncio
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TypeVar
 
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
+from tradebot.runtime.loop import new_loop
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import JOURNAL_NAME
 
+T = TypeVar("T")
 _GRACE_S = 5.0
 
 
@@ -53,3 +56,9 @@ async def run_turns(engine: Engine, count: int) -> int:
             await engine.turn(message)
     await asyncio.sleep(0)
     return count
+
+
+def in_loop(work: Coroutine[None, None, T]) -> T:
+    """Run ``work`` in the daemon's kind of event loop."""
+    with asyncio.Runner(loop_factory=new_loop) as runner:
+        return runner.run(work)

@@ -1,7 +1,8 @@
 """The journal in SQLite: one connection on its own thread, one writer task, commits in groups.
 
 ``append`` numbers a row and returns at once. The writer takes all that is queued, adds the hashes and
-commits; ``committed`` waits for that. While one group is on its way to the disk, the next one gathers.
+commits; ``committed`` waits for that. While one group is on its way to the disk, the next one gathers; and so it
+does for a millisecond while nobody waits, lest an order's own commit stand behind that of the bar it follows from.
 
 After a failed commit nothing is tried again on the connection: what the disk holds is then unknown, and a
 retry may report as durable what is not. All waiters and all later appends get ``StorageFailed``.
@@ -45,6 +46,8 @@ from tradebot.store.schema import (
 )
 
 T = TypeVar("T")
+# How long rows gather for which nobody waits.
+_GATHER_S = 0.001
 ROOM_ROWS = 8_192
 MAX_QUEUED_ROWS = 65_536
 
@@ -95,7 +98,7 @@ class SqliteJournal:
         self._queue: list[_Queued] = []
         self._wake = asyncio.Event()
         self._is_closing = False
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         # Waiters share the future of the group their row is in; it says that the group is decided, not how.
         self._flight_done: asyncio.Future[None] = loop.create_future()
         self._queue_done: asyncio.Future[None] = loop.create_future()
@@ -140,8 +143,9 @@ class SqliteJournal:
         if self._last_seq - self._durable >= MAX_QUEUED_ROWS:
             raise InvariantError(f"{MAX_QUEUED_ROWS} rows wait for the disk; who appends many must await room()")
         self._last_seq = seq = self._last_seq + 1
+        if not self._queue:
+            self._loop.call_later(_GATHER_S, self._wake.set)
         self._queue.append((seq, kind, ts_event, self._clock.now(), payload))
-        self._wake.set()
         return seq
 
     async def committed(self, seq: int) -> None:
@@ -154,6 +158,7 @@ class SqliteJournal:
         while self._durable < seq:
             if self.failed is not None:
                 raise self.failed
+            self._wake.set()
             await asyncio.shield(self._flight_done if seq <= self._in_flight else self._queue_done)
 
     async def room(self) -> None:
