@@ -70,6 +70,23 @@ def scanned(bars, scanner=None, **given):
     return found
 
 
+def timed(bars):
+    """Bars with times, a minute apart."""
+    return [(t * MINUTE_MS, *bar) for t, bar in enumerate(bars)]
+
+
+def interpreted(rows, **params):
+    """Events of a scanner in the form of ``tradebot.research.scan``."""
+    scanner = Scanner(PatternParams(**params))
+    found = []
+    for row in rows:
+        for e in scanner.take(*row):
+            prices = (e.level, 0.0, 0.0) if e.level is not None else (0.0, e.top, e.bottom)
+            ts, confirmed_ts = rows[e.index][0], rows[e.confirmed][0]
+            found.append((e.kind.value, e.side, e.index, e.confirmed, ts, confirmed_ts, *prices, e.count or 0))
+    return found
+
+
 def real_files():
     """Bar files of the test data, or a skip that says why."""
     folder = os.environ.get("TRADEBOT_TEST_DATA")

@@ -11,11 +11,9 @@ from statistics import median
 import pytest
 
 from tests.patterns.naive import Naive
-from tests.patterns.series import MINUTE_MS, read_rows, real_files, walk
+from tests.patterns.series import MINUTE_MS, interpreted, read_rows, real_files, timed, walk
 from tradebot.model.errors import DataError, UsageError
 from tradebot.pipeline.patterns.indicator import INDICATORS, Indicator
-from tradebot.pipeline.patterns.params import PatternParams
-from tradebot.pipeline.patterns.scanner import Scanner
 from tradebot.research import indicator, scan
 
 numpy = pytest.importorskip("numpy", reason="the extra research is not installed")
@@ -26,21 +24,6 @@ PARAMS = ({}, {"L": 1, "atr_n": 3, "pool_atr": 3.0, "max_levels": 2}, {"L": 2, "
 
 def columns(rows):
     return [numpy.array(column) for column in zip(*rows, strict=True)]
-
-
-def timed(bars):
-    return [(t * MINUTE_MS, *bar) for t, bar in enumerate(bars)]
-
-
-def interpreted(rows, **params):
-    scanner = Scanner(PatternParams(**params))
-    found = []
-    for row in rows:
-        for e in scanner.take(*row):
-            prices = (e.level, 0.0, 0.0) if e.level is not None else (0.0, e.top, e.bottom)
-            ts, confirmed_ts = rows[e.index][0], rows[e.confirmed][0]
-            found.append((e.kind.value, e.side, e.index, e.confirmed, ts, confirmed_ts, *prices, e.count or 0))
-    return found
 
 
 @pytest.mark.parametrize("params", PARAMS)

@@ -21,7 +21,7 @@ const written = price => String(Number(price.toPrecision(8)));
 
 function clamp() {
   const span = Math.min(Math.max(view.to - view.from, FEWEST), Math.max(count, FEWEST) * 1.05);
-  view.from = Math.min(Math.max(view.from, -span / 2), count - span / 2);
+  view.from = span >= count ? (count - span) / 2 : Math.min(Math.max(view.from, -span / 2), count - span / 2);
   view.to = view.from + span;
 }
 
