@@ -85,9 +85,9 @@ class Devnet:
 
     async def start(self) -> None:
         """Listen, and let the market move. Raises ``UsageError`` when the port is taken."""
-        runner = self._runner = web.AppRunner(self.server.app(), access_log=None)
+        runner = self._runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=1.0)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, self.options.port, shutdown_timeout=1.0)
+        site = web.TCPSite(runner, HOST, self.options.port)
         try:
             await site.start()
         except OSError as error:

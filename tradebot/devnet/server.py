@@ -60,8 +60,8 @@ class Server:
         app = web.Application(client_max_size=1 << 20)
         app.add_routes(
             [
-                web.post("/info", lambda request: self._serve(request, self._info)),
-                web.post("/exchange", lambda request: self._serve(request, self._exchange)),
+                web.post("/info", self._serve_info),
+                web.post("/exchange", self._serve_exchange),
                 web.get("/ws", self._socket),
                 *self.admin.routes(),
             ]
@@ -83,6 +83,12 @@ class Server:
         desk = self.exchange.desks[getattr(account, "user", "")]
         self.info.users.remember(desk.account)
         self.hub.publish_account(desk.account)
+
+    async def _serve_info(self, request: web.Request) -> web.Response:
+        return await self._serve(request, self._info)
+
+    async def _serve_exchange(self, request: web.Request) -> web.Response:
+        return await self._serve(request, self._exchange)
 
     async def _serve(self, request: web.Request, handle: Handler) -> web.Response:
         self.settle()
