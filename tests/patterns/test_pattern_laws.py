@@ -1,6 +1,7 @@
 """The patterns say what their definitions say, and never change it."""
 
 import json
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -50,6 +51,48 @@ def test_all_numbers_are_finite(bars, given_params):
     json.dumps([list(map(str, scanned(bars, **given_params)))], allow_nan=False)
     for numbers in scanner.save().arrays.floats:
         json.dumps(numbers, allow_nan=False)
+
+
+def test_a_bar_costs_no_more_late_than_early():
+    bars = walk(12, 5000)
+    early, late = _lines(bars[:1000]) / 1000, _lines(bars) / 5000
+    assert late < 1.1 * early
+
+
+def test_memory_is_bounded_by_the_caps():
+    # A staircase leaves a gap at every bar and fills none.
+    stairs = [(x, x + 0.4, x - 0.4, x + 0.3, 1.0) for x in map(float, range(10, 3010))]
+    for max_age in (0, 10, 100):
+        for length in (500, 3000):
+            scanner = Scanner(PatternParams(zone_max_age=max_age))
+            scanned(stairs[:length], scanner)
+            assert sum(map(len, scanner.save().arrays.floats)) < 200 + 2 * (max_age + 1)
+    quiet = Scanner()
+    scanned(walk(13, 1000), quiet)
+    sizes = [sum(map(len, quiet.save().arrays.floats))]
+    for seed in range(3):
+        scanned(walk(seed, 1500), quiet)
+        sizes.append(sum(map(len, quiet.save().arrays.floats)))
+    assert max(sizes) < 1500
+
+
+def _lines(bars):
+    """Count the lines that the kernels run: a clock that no other process can disturb."""
+    count = 0
+
+    def trace(frame, event, _):
+        nonlocal count
+        count += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    scanner = Scanner()
+    sys.settrace(trace)
+    try:
+        scanned(bars, scanner)
+    finally:
+        sys.settrace(before)
+    return count
 
 
 def _uninterrupted(bars, given_params):

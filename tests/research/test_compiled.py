@@ -5,8 +5,6 @@ import os
 import resource
 import subprocess
 import sys
-import time
-from statistics import median
 
 import pytest
 
@@ -120,14 +118,6 @@ def test_numbers_of_numpy_are_parameters_too():
     )
 
 
-def test_time_grows_as_the_history_does():
-    short, long = columns(timed(walk(9, 20_000))), columns(timed(walk(9, 160_000)))
-    scan(*short)
-    exponent = math.log(_seconds(long) / _seconds(short), 8)
-    # 1 is linear; time of a busy machine is noisy.
-    assert exponent < 1.3
-
-
 def test_memory_does_not_grow_with_the_number_of_scans():
     rows = columns(timed(walk(10, 20_000)))
     for _ in range(5):
@@ -148,12 +138,3 @@ def test_without_the_extra_the_error_says_what_to_install():
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, env=os.environ)
     assert done.stdout.startswith("ConfigError")
     assert "tradebot[research]" in done.stdout
-
-
-def _seconds(rows):
-    def once():
-        start = time.perf_counter()
-        scan(*rows)
-        return time.perf_counter() - start
-
-    return median(once() for _ in range(5))
