@@ -266,4 +266,5 @@ def _spec(settings: Settings, checked: _Checked) -> StrategySpec:
         direction=Direction(strategy.direction),
         stop=None if strategy.stop is None else AtrStop(strategy.stop.n, strategy.stop.mult),
         target=None if strategy.target is None else RTarget(strategy.target.r),
+        regimes=strategy.regimes,
     )

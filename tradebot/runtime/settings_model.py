@@ -126,6 +126,7 @@ SeriesText = Annotated[str, AfterValidator(_series)]
 FundingText = Annotated[str, AfterValidator(_funding)]
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
 Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(_unique)]
+Regime = Literal["trend_up", "trend_down", "range", "quiet", "usual", "wild"]
 Speed = Annotated[Any, BeforeValidator(_speed)]
 Start = Annotated[str, BeforeValidator(_start)]
 
@@ -263,6 +264,10 @@ class StrategySettings(Section):
 
     share: Exact = Field(
         default=Decimal(1), gt=0, le=1, description="The part of the equity that it may use; 1 may use all."
+    )
+
+    regimes: Annotated[tuple[Regime, ...], AfterValidator(_unique)] = Field(
+        default=(), description="The markets that it may enter, by trend, by volatility or both; none named: any."
     )
 
     @property

@@ -115,7 +115,10 @@ class RTarget:
 
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
-    """A strategy as configured. ``factory`` makes a fresh object; it is called once for each symbol."""
+    """A strategy as configured. ``factory`` makes a fresh object; it is called once for each symbol.
+
+    ``regimes`` are the markets that it may enter, of trend and of volatility; none named of a kind: any.
+    """
 
     name: str
     symbols: tuple[str, ...]
@@ -124,3 +127,4 @@ class StrategySpec:
     direction: Direction = Direction.BOTH
     stop: AtrStop | None = None
     target: RTarget | None = None
+    regimes: tuple[str, ...] = ()

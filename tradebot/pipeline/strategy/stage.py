@@ -15,10 +15,11 @@ from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, BarsClosed, Message
 from tradebot.model.position import Position, PositionChanged
-from tradebot.model.signal import Signal, StrategyDisabled
+from tradebot.model.signal import Refused, Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.patterns import atr
 from tradebot.pipeline.strategy.base import Strategy, StrategySpec
+from tradebot.pipeline.strategy.regime import Gauge, RegimeState
 from tradebot.pipeline.strategy.state import Shared, freeze, origin, shared, thaw
 from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
 
@@ -69,6 +70,7 @@ class StrategyState:
     atrs: tuple[AtrState, ...]
     disabled: dict[str, str]
     unfit: dict[str, str]
+    regimes: tuple[RegimeState, ...] = ()
 
 
 @dataclass(slots=True)
@@ -95,6 +97,7 @@ class _Asker:
     origin: str
     shared: Mapping[str, Shared]
     atr: _Atr | None
+    gauge: Gauge | None
     signals: int = 0
     asked: int = 0
     position: Position | None = None
@@ -103,9 +106,10 @@ class _Asker:
 
 @dataclass(slots=True)
 class _Plan:
-    """What a symbol's bars are for: the averages of each timeframe, and who is asked about which, in file order."""
+    """What a symbol's bars are for: averages and gauges of timeframes, and who is asked about which, in file order."""
 
     atrs: dict[Timeframe, list[_Atr]] = field(default_factory=dict)
+    gauges: dict[Timeframe, Gauge] = field(default_factory=dict)
     askers: list[tuple[_Asker, Timeframe]] = field(default_factory=list)
 
 
@@ -149,12 +153,13 @@ class StrategyStage:
             if average is None:
                 average = _Atr(spec.stop.n, atr.new_state(spec.stop.n))
                 averages.append(average)
-        asker = _Asker(spec, symbol, instrument, *_make(spec), average)
+        gauge = plan.gauges.setdefault(spec.timeframe, Gauge()) if spec.regimes else None
+        asker = _Asker(spec, symbol, instrument, *_make(spec), average, gauge)
         plan.askers.append((asker, spec.timeframe))
         self._askers[spec.name, symbol] = asker
 
     def handle(self, message: Message) -> Sequence[Message]:
-        """Return the signals that follow from ``message``."""
+        """Return the signals that follow from ``message``, or the refusal of one by its strategy's regimes."""
         handler = self.handlers.get(type(message))
         return () if handler is None else handler(message)
 
@@ -175,10 +180,8 @@ class StrategyStage:
         if plan is None:
             return ()
         bars = closed.bars
-        if plan.atrs:
-            for bar in bars:
-                for average in plan.atrs.get(bar.timeframe, ()):
-                    average.update(bar)
+        if plan.atrs or plan.gauges:
+            _measure(plan, bars)
         out: Sequence[Message] = ()
         for asker, timeframe in plan.askers:
             for bar in bars:
@@ -253,7 +256,14 @@ class StrategyStage:
             for timeframe, averages in plan.atrs.items()
             for average in averages
         )
-        return StrategyState(askers=askers, atrs=atrs, disabled=dict(self.disabled), unfit=dict(self._unfit))
+        regimes = tuple(
+            RegimeState(symbol, timeframe, gauge.kernel.save(), gauge.now)
+            for symbol, plan in self._plans.items()
+            for timeframe, gauge in plan.gauges.items()
+        )
+        return StrategyState(
+            askers=askers, atrs=atrs, disabled=dict(self.disabled), unfit=dict(self._unfit), regimes=regimes
+        )
 
     def _saved(self, asker: _Asker) -> AskerState:
         fields = None
@@ -294,18 +304,32 @@ class StrategyStage:
                 if average.n == known.n:
                     average.state = array("d", known.values)
                     average.value = known.atr
+        for seen in state.regimes:
+            gauge = self._plans.get(seen.symbol, _Plan()).gauges.get(seen.timeframe)
+            if gauge is not None:
+                gauge.kernel.load(seen.kernel)
+                gauge.now = seen.now
 
 
-def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Signal]:
+def _measure(plan: _Plan, bars: Sequence[Bar]) -> None:
+    for bar in bars:
+        for average in plan.atrs.get(bar.timeframe, ()):
+            average.update(bar)
+        gauge = plan.gauges.get(bar.timeframe)
+        if gauge is not None:
+            gauge.update(bar)
+
+
+def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Signal | Refused]:
     leave, enter = gather(answer)
     average = None if asker.atr is None else asker.atr.value
     moment = Moment(closed.ts_event, asker.symbol, closed.bars[-1].close, asker.position, average, asker.signals + 1)
-    signals = []
+    signals: list[Signal | Refused] = []
     if leave is not None and (exit_ := exit_signal(leave, asker.spec, moment)) is not None:
         signals.append(exit_)
         moment.number += 1
     if enter is not None and (entry := entry_signal(enter, asker.spec, asker.instrument, moment)) is not None:
-        signals.append(entry)
+        signals.append(entry if asker.gauge is None else asker.gauge.judge(entry, asker.spec.regimes))
     return signals
 
 
