@@ -43,7 +43,7 @@ def trades(context: Context) -> int:
         return 0
     from tradebot.report.result_text import trades_text
 
-    context.write(trades_text([json.loads(line) for line in body.splitlines()], context.is_colour))
+    context.write(trades_text([json.loads(line) for line in body.splitlines()], context.is_colour, context.width))
     return 0
 
 

@@ -128,9 +128,9 @@ def _show_document(context: Context, view: str, render: Callable[[Mapping[str, J
     return 0
 
 
-def _show_lines(context: Context, body: bytes, render: Callable[[Rows, bool], str]) -> int:
+def _show_lines(context: Context, body: bytes, render: Callable[[Rows, bool, int | None], str]) -> int:
     if context.is_json:
         context.write_bytes(body)
     else:
-        context.write(render([json.loads(line) for line in body.splitlines()], context.is_colour))
+        context.write(render([json.loads(line) for line in body.splitlines()], context.is_colour, context.width))
     return 0

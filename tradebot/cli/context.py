@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,11 @@ class Context:
     def is_colour(self) -> bool:
         """Whether colour is wanted: on a terminal, unless ``NO_COLOR`` is set."""
         return sys.stdout.isatty() and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+
+    @property
+    def width(self) -> int | None:
+        """The columns of the terminal; ``None`` where the output goes elsewhere, and lines stay whole."""
+        return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
     @property
     def socket(self) -> Path:

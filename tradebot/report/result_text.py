@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tradebot.report.shapes import Json, rows, section
-from tradebot.report.table import cell, columns, moment, money, paint, pairs, signed, table
+from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
 from tradebot.report.text import disabled_text
 
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
@@ -34,29 +34,29 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
     return "\n\n".join(blocks)
 
 
-def trades_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+def trades_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: int | None = None) -> str:
     """Return the rows of ``trades`` as a table."""
     if not listed:
         return "no closed round trip yet"
     keys = ("exit_ts", "symbol", "strategy", "side", "qty", "entry_price", "exit_price", "exit_reason")
     names = ("closed", "symbol", "strategy", "side", "qty", "entry", "exit", "by", "net")
     body = [[*columns(row, keys), money(row.get("net_pnl"))] for row in listed]
-    return table(names, body, left=4, colour=colour)
+    return table(names, body, left=4, colour=colour, width=width)
 
 
-def signals_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+def signals_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: int | None = None) -> str:
     """Return the rows of ``signals`` as a table."""
     if not listed:
         return "no signal yet"
     keys = ("ts", "symbol", "strategy", "action", "side", "outcome", "gate", "close", "stop", "target", "confidence")
-    return table(keys, [columns(row, keys) for row in listed], left=7, colour=colour)
+    return table(keys, [columns(row, keys) for row in listed], left=7, colour=colour, width=width)
 
 
-def why_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+def why_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: int | None = None) -> str:
     """Return the rows of ``why``: a paragraph a decision."""
     if not listed:
         return "no decision on that yet"
-    return "\n\n".join(_decision_text(row, colour) for row in listed)
+    return "\n\n".join(fold(_decision_text(row, colour), width) for row in listed)
 
 
 def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:

@@ -1,10 +1,13 @@
 """Plain text in columns, safe for a terminal: no rich, so that ``status`` answers at once."""
 
+import textwrap
 import time
 from collections.abc import Iterable, Mapping, Sequence
 
 from tradebot.report.shapes import Json
 
+_GAP = "  "
+_INDENT = "    "
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
 
 
@@ -68,19 +71,51 @@ def signed(text: str, colour: bool) -> str:
     return paint(text, "red" if text.lstrip().startswith("-") else "green", colour)
 
 
-def table(head: Sequence[str], body: Iterable[Sequence[str]], *, colour: bool = False, left: int = 1) -> str:
-    """Return rows in aligned columns: the first ``left`` of them to the left, the others to the right."""
+def table(
+    head: Sequence[str],
+    body: Iterable[Sequence[str]],
+    *,
+    colour: bool = False,
+    left: int = 1,
+    width: int | None = None,
+) -> str:
+    """Return rows in aligned columns: the first ``left`` of them to the left, the others to the right.
+
+    Where they are wider than ``width``, each row goes on, indented, in lines of its own.
+    """
     lines = [list(head), *(list(row) for row in body)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(head))]
     texts = []
     for number, row in enumerate(lines):
         cells = [
-            text.ljust(width) if column < left else text.rjust(width)
-            for column, (text, width) in enumerate(zip(row, widths, strict=True))
+            text.ljust(size) if column < left else text.rjust(size)
+            for column, (text, size) in enumerate(zip(row, widths, strict=True))
         ]
-        text = "  ".join(cells).rstrip()
+        folded = [_GAP.join(cells[first:last]).rstrip() for first, last in _folds(widths, width)]
+        text = f"\n{_INDENT}".join(folded)
         texts.append(paint(text, "bold", colour) if number == 0 else text)
     return "\n".join(texts)
+
+
+def fold(text: str, width: int | None) -> str:
+    """Return lines that are wider than ``width`` in several, indented."""
+    if width is None:
+        return text
+    return "\n".join(
+        textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+
+
+def _folds(widths: Sequence[int], width: int | None) -> list[tuple[int, int]]:
+    """Return the columns, from and up to, of each line of a row."""
+    starts, used = [0], 0
+    for column, size in enumerate(widths):
+        if width is not None and column > starts[-1] and used + size > width:
+            starts.append(column)
+            used = len(_INDENT)
+        used += size + len(_GAP)
+    return list(zip(starts, [*starts[1:], len(widths)], strict=True))
 
 
 def columns(row: Mapping[str, Json], keys: Sequence[str]) -> list[str]:

@@ -41,7 +41,7 @@ def health_text(document: Mapping[str, Json], colour: bool = False) -> str:
     return "\n".join([head, *body])
 
 
-def positions_text(document: Mapping[str, Json], colour: bool = False) -> str:
+def positions_text(document: Mapping[str, Json], colour: bool = False, width: int | None = None) -> str:
     """Return ``positions`` as a table."""
     listed = rows(document, "positions")
     if not listed:
@@ -52,16 +52,16 @@ def positions_text(document: Mapping[str, Json], colour: bool = False) -> str:
         [*columns(row, keys), money(row.get("unrealized_pnl")), cell(row.get("stop_price")), cell(row.get("protected"))]
         for row in listed
     ]
-    return table(names, body, left=3, colour=colour)
+    return table(names, body, left=3, colour=colour, width=width)
 
 
-def orders_text(listed: Sequence[Mapping[str, Json]], colour: bool = False) -> str:
+def orders_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: int | None = None) -> str:
     """Return the rows of ``orders`` as a table."""
     if not listed:
         return "no open order"
     names = ("id", "symbol", "role", "side", "type", "qty", "filled", "price", "trigger", "state")
     keys = ("id", "symbol", "role", "side", "type", "qty", "filled_qty", "price", "trigger", "state")
-    return table(names, [columns(row, keys) for row in listed], left=5, colour=colour)
+    return table(names, [columns(row, keys) for row in listed], left=5, colour=colour, width=width)
 
 
 def balance_text(document: Mapping[str, Json], colour: bool = False) -> str:
