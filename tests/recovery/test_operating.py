@@ -1,0 +1,223 @@
+"""An operator at the socket of a daemon that recovers, runs short of disk, or has lost its journal."""
+
+import asyncio
+import json
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.lab import Running, facts_of, logged, rows_of, run, until, write_config, write_journal
+from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
+from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.runtime import daemon as daemon_module
+from tradebot.runtime import probes
+from tradebot.runtime.supervisor import Policy, TaskSpec
+from tradebot.store import journal as journal_module
+
+
+def cut_to(home: Path, other: Path, seq: int) -> Path:
+    asyncio.run(write_journal(other, rows_of(home)[:seq]))
+    return other
+
+
+def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    assert run(tmp_path / "whole", config) == 0
+    home = cut_to(tmp_path / "whole", tmp_path / "home", 300)
+
+    async def halt(daemon: Running) -> None:
+        await until(lambda: daemon.daemon._server is not None)
+        operations = daemon.daemon._operations
+        assert operations is not None
+        if operations.books() is None:
+            with pytest.raises(Unavailable):
+                await operations.reload()
+        operations.halt_at_boot()
+
+    assert run(home, config, halt) == 0
+    after = [row for row in rows_of(home) if row.seq > 300]
+    first_bar = next(row.seq for row in after if row.kind == "bar")
+    (halted,) = [row for row in after if row.kind == "state_changed"]
+    assert halted.seq < first_bar
+    assert not [row for row in after if row.kind == "submit" and row.seq > halted.seq]
+
+
+def test_a_disk_below_the_limit_stops_new_positions_until_resume(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    config = write_config(tmp_path, bars=None, speed="6000")
+    config.write_text(config.read_text().replace("min_free_mb = 1", "min_free_mb = 1000000"))
+
+    async def see(daemon: Running) -> None:
+        status = await daemon.until(lambda status: status.get("state") == "reduce_only")
+        assert not status["positions"]
+        assert (await daemon.act("resume"))["state"] == "running"
+        await daemon.act("backup")
+        await daemon.act("stop")
+
+    assert run(home, config, see) == 0
+    assert logged(home, "disk.low")
+    (made,) = logged(home, "backup.made")
+    assert (home / "backups" / made["file"]).exists()
+    assert not (home / "reserve.bin").exists()
+
+
+def test_a_journal_that_fails_ends_it_with_74_and_the_next_boot_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path)
+    healthy, commits = journal_module._insert, 0
+
+    def insert(*arguments: object, **named: object) -> object:
+        nonlocal commits
+        commits += 1
+        if commits == 60:
+            raise sqlite3.OperationalError("disk I/O error")
+        return healthy(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(journal_module, "_insert", insert)
+        assert run(home, config) == 74
+    assert logged(home, "journal.failed")
+    assert not rows_of(home, "failed_turn")
+    assert run(home, config) == 0
+    assert run(tmp_path / "whole", config) == 0
+    assert facts_of(home) == facts_of(tmp_path / "whole")
+
+
+def test_half_a_turn_is_never_kept(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+
+    async def keep(daemon: Running) -> None:
+        await daemon.feed_finished()
+        engine = daemon.daemon._engine
+        assert engine is not None
+        await engine.keeper.keep()
+        before = (home / "state.json").read_bytes()
+        engine.session.turn_seq = 7
+        await engine.keeper.keep()
+        assert (home / "state.json").read_bytes() == before
+        engine.session.turn_seq = 0
+        await daemon.act("stop")
+
+    assert run(home, config, keep) == 0
+
+
+def test_views_of_the_journal_are_the_same_running_and_stopped(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from tradebot.cli.main import run as cli
+
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    live: dict[str, bytes] = {}
+
+    async def read(daemon: Running) -> None:
+        await daemon.feed_finished()
+        for view in ("report", "trades", "signals", "why"):
+            live[view] = await daemon.read(view)
+        await daemon.act("stop")
+
+    assert run(home, config, read) == 0
+    for view in ("report", "trades", "signals"):
+        assert cli(["--home", str(home), view, "--json"], {}) == 0
+        assert capsys.readouterr().out.encode() == live[view]
+    assert json.loads(live["why"].splitlines()[0])["outcome"]
+
+
+def test_inputs_that_all_fail_end_in_a_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = write_config(tmp_path)
+    assert run(tmp_path / "whole", config) == 0
+    home = cut_to(tmp_path / "whole", tmp_path / "home", 30)
+
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("always")
+
+    monkeypatch.setattr(RiskStage, "_on_bars", fail)
+    assert run(home, config) == 70
+    assert "8 inputs" in logged(home, "daemon.failed")[0]["error"]
+    monkeypatch.undo()
+    # All that failed is left out; what followed no longer fits, and that is said.
+    assert run(home, config) in (0, 70)
+
+
+def test_market_data_that_does_not_repeat_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    assert run(tmp_path / "whole", config) == 0
+    rows = rows_of(tmp_path / "whole")[:60]
+    bars = [row for row in rows if row.kind == "bar"]
+    swapped = [row._replace(payload=bars[3].payload) if row.seq == bars[5].seq else row for row in rows]
+    asyncio.run(write_journal(tmp_path / "home", swapped))
+    assert run(tmp_path / "home", config) == 78
+    assert f"journal row {bars[5].seq}" in logged(tmp_path / "home", "daemon.failed")[0]["error"]
+
+
+def test_an_output_nobody_gives_again_is_refused(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    assert run(tmp_path / "whole", config) == 0
+    rows = rows_of(tmp_path / "whole")
+    fill = next(row for row in rows if row.kind == "fill")
+    doctored = [row._replace(payload=row.payload.replace(b'"t1"', b'"t7"')) for row in rows[: fill.seq + 40]]
+    asyncio.run(write_journal(tmp_path / "home", doctored))
+    assert run(tmp_path / "home", config) == 70
+    assert "start afresh" in logged(tmp_path / "home", "daemon.failed")[0]["error"]
+    # One output less, in the middle.
+    missing = [row for row in rows[: fill.seq + 40] if row.seq != fill.seq]
+    shorter = [row._replace(seq=number) for number, row in enumerate(missing, 1)]
+    asyncio.run(write_journal(tmp_path / "other", shorter))
+    assert run(tmp_path / "other", config) == 70
+
+
+def test_a_task_beside_the_line_is_restarted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    healthy, looks = probes.disk_free_mb, 0
+
+    def look(folder: Path) -> int:
+        nonlocal looks
+        looks += 1
+        if looks == 1:
+            raise OSError("not now")
+        return healthy(folder)
+
+    monkeypatch.setattr(probes, "disk_free_mb", look)
+
+    async def see(daemon: Running) -> None:
+        await until(lambda: len(logged(home, "task.restarted")) == 1)
+        (disk,) = [task for task in (await daemon.status())["tasks"] if task["name"] == "disk"]
+        assert (disk["restarts"], disk["state"]) == (1, "running")
+        await daemon.act("stop")
+
+    assert run(home, config, see) == 0
+
+
+def test_a_short_task_that_fails_ends_it(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+
+    async def fail() -> None:
+        raise StorageFailed("as asked")
+
+    async def see(daemon: Running) -> None:
+        await daemon.up()
+        daemon.daemon._supervisor.run_once("short", fail)
+
+    assert run(home, config, see) == 74
+
+
+def test_a_boot_that_fails_at_a_task_ends_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+
+    async def broken(_: object) -> None:
+        raise RuntimeError("no heart")
+
+    monkeypatch.setattr(daemon_module.Heart, "run", lambda self, ready: broken(ready))
+    assert run(home, config) == 70
+    assert "no heart" in logged(home, "daemon.failed")[0]["error"]
+    assert TaskSpec(name="x", run=broken, policy=Policy.HALT).queue_size() == 0
+    monkeypatch.undo()
+
+    async def see(daemon: Running) -> None:
+        assert (await daemon.up())["state"] == "halted"
+        with pytest.raises(TradebotError):
+            await daemon.act("close", symbol="AAA")
+        await daemon.act("stop")
+
+    assert run(home, config, see) == 0
