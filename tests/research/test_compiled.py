@@ -11,8 +11,11 @@ import pytest
 from tests.patterns.naive import Naive
 from tests.patterns.series import MINUTE_MS, interpreted, read_rows, real_files, timed, walk
 from tradebot.model.errors import DataError, UsageError
+from tradebot.pipeline.patterns.calendar import sessions_at
 from tradebot.pipeline.patterns.indicator import INDICATORS, Indicator
-from tradebot.research import indicator, scan
+from tradebot.pipeline.patterns.params import PatternParams
+from tradebot.pipeline.patterns.scanner import Scanner
+from tradebot.research import indicator, read_outs, scan
 
 numpy = pytest.importorskip("numpy", reason="the extra research is not installed")
 pytest.importorskip("numba", reason="the extra research is not installed")
@@ -45,6 +48,26 @@ def test_compiled_and_interpreted_indicators_agree(name):
     for record, row in zip(found.tolist(), rows, strict=True):
         mine = one.take(*row)
         assert record == ((False, *[0.0] * (len(record) - 1)) if mine is None else (True, *mine))
+
+
+@pytest.mark.parametrize("params", PARAMS)
+def test_compiled_and_interpreted_read_outs_agree(params):
+    rows = [(ts * 97, *rest) for ts, *rest in timed(walk(15, 900, 0.5))]
+    scanner = Scanner(PatternParams(**params))
+    for record, row in zip(read_outs(*columns(rows), **params), rows, strict=True):
+        scanner.take(*row)
+        span = scanner.dealing_range
+        assert (record["trend"], record["sessions"]) == (scanner.trend, sessions_at(row[0]))
+        for names, has, mine in (
+            (("atr",), "has_atr", scanner.atr),
+            (("displacement",), "has_displacement", scanner.displacement),
+            (("range_high", "range_low", "position"), "has_range", span and (span.high, span.low, span.position)),
+            (("day_high", "day_low"), "has_day", scanner.previous_day),
+            (("week_high", "week_low"), "has_week", scanner.previous_week),
+        ):
+            theirs = tuple(float(record[name]) for name in names)
+            assert bool(record[has]) == (mine is not None)
+            assert theirs == ((0.0,) * len(names) if mine is None else mine if isinstance(mine, tuple) else (mine,))
 
 
 def test_a_prefix_of_real_bars_gives_a_prefix_of_the_events():

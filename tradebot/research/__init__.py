@@ -55,6 +55,26 @@ def indicator(
     return indicator_of(name, ts, o, h, l, c, v, params)
 
 
+def read_outs(
+    ts: "ArrayLike",
+    o: "ArrayLike",
+    h: "ArrayLike",
+    l: "ArrayLike",  # noqa: E741 - as everywhere in the trade
+    c: "ArrayLike",
+    v: "ArrayLike",
+    **params: object,
+) -> "EventArray":
+    """Return what can be read off the chart at the close of each bar, as a structured array.
+
+    Fields: ``trend``, ``sessions`` (bits: 1 Asia, 2 London, 4 New York), ``atr``, ``displacement``, ``range_high``,
+    ``range_low``, ``position``, ``day_high``, ``day_low``, ``week_high``, ``week_low``, and ``has_atr``,
+    ``has_displacement``, ``has_range``, ``has_day``, ``has_week``: what is not defined is 0. Raises as ``scan`` does.
+    """
+    from tradebot.research.indicators import read_outs_of
+
+    return read_outs_of(ts, o, h, l, c, v, params)
+
+
 def backtest(config: "str | Path | Mapping[str, object]", data: "str | list[str] | None" = None) -> "Backtest":
     """Run a configuration, a file or its tables as a mapping, over its bars; return the report.
 

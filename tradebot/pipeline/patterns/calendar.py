@@ -80,10 +80,3 @@ def sessions_at(ts_ms: int) -> int:
     if 13 <= hour < 22:
         bits += 4
     return bits
-
-
-def previous(period: Period) -> tuple[float, float] | None:
-    """Return high and low of the period before, or ``None``."""
-    if not period.ints[HAS_PREVIOUS]:
-        return None
-    return period.floats[PREVIOUS_HIGH], period.floats[PREVIOUS_LOW]

@@ -18,6 +18,7 @@ from tradebot.pipeline.patterns import (
     leg,
     liquidity,
     oscillators,
+    read_outs,
     regime,
     vwap,
     window,
@@ -54,6 +55,8 @@ KERNELS: tuple[Callable[..., object], ...] = (
     chart.most_events,
     chart.is_ready,
     chart.run,
+    read_outs.measure,
+    read_outs.run_read_outs,
     averages.push_mean,
     averages.push_ema,
     averages.step_sma,
@@ -70,5 +73,5 @@ KERNELS: tuple[Callable[..., object], ...] = (
     indicator.step_atr,
 )
 
-ENTRIES: tuple[Callable[..., object], ...] = (chart.run, indicator.run)
+ENTRIES: tuple[Callable[..., object], ...] = (chart.run, read_outs.run_read_outs, indicator.run)
 """Those that run whole histories."""

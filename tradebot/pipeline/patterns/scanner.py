@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tradebot.pipeline.patterns import calendar
+from tradebot.pipeline.patterns import calendar, read_outs
 from tradebot.pipeline.patterns.arrays import Floats, SavedArrays, floats, load_arrays, save_arrays
-from tradebot.pipeline.patterns.chart import ATR, BARS, HAS_ATR, TREND, Chart, is_ready, new_chart, step
+from tradebot.pipeline.patterns.chart import BARS, TREND, Chart, is_ready, new_chart, step
 from tradebot.pipeline.patterns.emit import COUNT, new_events
 from tradebot.pipeline.patterns.events import PatternEvent, read_events
-from tradebot.pipeline.patterns.leg import LEVEL, SWING
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.room import room_for_events, trimmed, untrimmed, with_room
 
@@ -51,6 +50,7 @@ class Scanner:
         self._events = new_events(_EVENTS_AT_ONCE)
         self._periods = calendar.new_periods()
         self._last = floats(0.0, 0.0)
+        self._found = floats(zeros=len(read_outs.NAMES))
 
     def take(self, ts_ms: int, o: float, h: float, lo: float, c: float, v: float) -> Sequence[PatternEvent]:
         """Take in the bar that opened at ``ts_ms``; return its events, in the order of their definitions."""
@@ -79,34 +79,36 @@ class Scanner:
     @property
     def atr(self) -> float | None:
         """The average true range, or ``None`` before there is one."""
-        return self._chart.floats[ATR] if self._chart.ints[HAS_ATR] else None
+        return self._read(read_outs.ATR_BIT, read_outs.ATR_AT)
 
     @property
     def displacement(self) -> float | None:
         """The last bar's body in ATRs; ``None`` without an ATR, or with one of 0."""
-        atr = self.atr
-        return abs(self._last[1] - self._last[0]) / atr if atr else None
+        return self._read(read_outs.DISPLACEMENT_BIT, read_outs.DISPLACEMENT)
 
     @property
     def dealing_range(self) -> DealingRange | None:
         """The dealing range; ``None`` before both swings, and while the latest high is not above the latest low."""
-        up, down = self._chart.up.leg, self._chart.down.leg
-        if up.ints[SWING] < 0 or down.ints[SWING] < 0:
+        position = self._read(read_outs.RANGE_BIT, read_outs.POSITION)
+        if position is None:
             return None
-        high, low = up.floats[LEVEL], -down.floats[LEVEL]
-        if not high > low:
-            return None
-        return DealingRange(high, low, (self._last[1] - low) / (high - low))
+        return DealingRange(self._found[read_outs.RANGE_HIGH], self._found[read_outs.RANGE_LOW], position)
 
     @property
     def previous_day(self) -> tuple[float, float] | None:
         """High and low of the latest earlier UTC day that has a bar, or ``None``."""
-        return calendar.previous(self._periods.day)
+        high = self._read(read_outs.DAY_BIT, read_outs.DAY_HIGH)
+        return None if high is None else (high, self._found[read_outs.DAY_LOW])
 
     @property
     def previous_week(self) -> tuple[float, float] | None:
         """High and low of the latest earlier week, from Monday, UTC, that has a bar, or ``None``."""
-        return calendar.previous(self._periods.week)
+        high = self._read(read_outs.WEEK_BIT, read_outs.WEEK_HIGH)
+        return None if high is None else (high, self._found[read_outs.WEEK_LOW])
+
+    def _read(self, bit: int, place: int) -> float | None:
+        bits = read_outs.measure(self._chart, self._periods, self._found, self._last[0], self._last[1])
+        return self._found[place] if bits & bit else None
 
     def save(self) -> ScannerState:
         """Return the state, exactly."""
