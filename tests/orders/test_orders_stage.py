@@ -24,15 +24,15 @@ from tradebot.model.order import (
     SubmitOrders,
 )
 from tradebot.model.signal import Action
-from tradebot.pipeline.orders import register
+from tradebot.pipeline.orders.register import Lateness
 from tradebot.pipeline.orders.stage import OrdersStage
 
 ENTRY, STOP, TARGET = "cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"
 SELL = OrderSide.SELL
 
 
-def stage() -> OrdersStage:
-    return OrdersStage({"BTC": instrument(), "ETH": instrument("ETH")})
+def stage(lateness: Lateness = Lateness()) -> OrdersStage:  # noqa: B008  # it is frozen
+    return OrdersStage({"BTC": instrument(), "ETH": instrument("ETH")}, lateness)
 
 
 def submitted(outputs: Sequence[Message]) -> tuple[OrderRequest, ...]:
@@ -363,10 +363,8 @@ def test_a_trade_of_nobody_is_booked_as_manual() -> None:
     assert (fill.strategy, fill.reason, fill.client_order_id) == ("manual", "manual", "by-hand")
 
 
-def test_finished_orders_are_forgotten_but_their_trades_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(register, "LATE_ORDERS", 2)
-    monkeypatch.setattr(register, "LATE_TRADES", 3)
-    orders = stage()
+def test_finished_orders_are_forgotten_but_their_trades_are_not() -> None:
+    orders = stage(Lateness(orders=2, trades=3))
     for number in range(1, 8):
         name = f"cross-BTC-{number}"
         orders.handle(approved(signal(name)))

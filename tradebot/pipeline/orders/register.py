@@ -1,7 +1,7 @@
 """The register of orders and of what their fills leave open. Bounded: what matters no more is dropped."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
@@ -11,18 +11,29 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held, OrdersState
 
-LATE_ORDERS = 100
-"""How many orders that matter no more are kept for fills that come late."""
-LATE_TRADES = 10_000
-"""How many trade ids are kept of orders that are gone."""
+
+@dataclass(frozen=True, slots=True)
+class Lateness:
+    """How long the past is kept for what a venue says late, or again.
+
+    ``orders`` are those that matter no more, ``trades`` the ids of trades whose orders are gone.
+    """
+
+    orders: int = 100
+    trades: int = 10_000
+
+
+PROMPT = Lateness(orders=20, trades=100)
+"""For a venue in this process, which says everything once and at once: snapshots stay small."""
 
 
 class Register:
     """Orders by id, open positions by symbol and the trades seen; ``OrdersState`` says what the fields mean."""
 
-    __slots__ = ("_done", "_seen", "_submitted", "held", "orders")
+    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "orders")
 
-    def __init__(self) -> None:
+    def __init__(self, lateness: Lateness) -> None:
+        self._lateness = lateness
         self.orders: dict[str, Order] = {}
         self.held: dict[str, Held] = {}
         self._done: dict[str, Order] = {}
@@ -88,7 +99,7 @@ class Register:
         """Remember trades that no order remembers."""
         for trade_id in trade_ids:
             self._seen[trade_id] = None
-        while len(self._seen) > LATE_TRADES:
+        while len(self._seen) > self._lateness.trades:
             del self._seen[next(iter(self._seen))]
 
     def find(self, client_order_id: str | None) -> Order | None:
@@ -126,5 +137,5 @@ class Register:
             request = order.request
             if request.signal_id not in alive:
                 self._done[request.client_order_id] = self.orders.pop(request.client_order_id)
-        while len(self._done) > LATE_ORDERS:
+        while len(self._done) > self._lateness.orders:
             self.see(self._done.pop(next(iter(self._done))).fills)

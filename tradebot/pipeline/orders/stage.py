@@ -25,12 +25,13 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import bracket, market_exit
 from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
-from tradebot.pipeline.orders.register import Register
+from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import OrdersState, Protection
 
 CLOSING_REASONS = frozenset({"sibling_filled", "position_closed", "reduce_only"})
 """Why a venue cancels an exit by itself, because the fill that ends the position comes next."""
 LIQUIDATION = "liquidation"
+_LATE = Lateness()
 _submit = maker(SubmitOrders)
 _order_done = maker(OrderDone)
 _booked = maker(Fill)
@@ -41,9 +42,9 @@ class OrdersStage:
 
     STATE = OrdersState
 
-    def __init__(self, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
         self._instruments = instruments
-        self._register = Register()
+        self._register = Register(lateness)
         self._guard = Guard(self._register)
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             Approved: self._on_approved,

@@ -62,10 +62,12 @@ class SimulatedVenue:
         starting_cash: Cash,
         funding: Mapping[str, FundingRates] = _NO_FUNDING,
         match_on: MatchOn = MatchOn.BAR,
+        remembered_ids: int = REMEMBERED_IDS,
     ) -> None:
         self._instruments = instruments
         self._costs = costs
         self._funding = funding
+        self._remembered_ids = remembered_ids
         self._last_order = 0
         self._account = Account(starting_cash)
         self._books: dict[str, Book] = {}
@@ -236,7 +238,7 @@ class SimulatedVenue:
         order = Resting(request, venue_order_id, now + self._costs.latency, armed=armed)
         book.add(order)
         self._orders[request.client_order_id] = order
-        if len(self._orders) > REMEMBERED_IDS:
+        if len(self._orders) > self._remembered_ids:
             self._forget_one()
         return _accepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
 
