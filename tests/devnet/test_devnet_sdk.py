@@ -140,7 +140,9 @@ def test_a_stop_for_the_whole_position_grows_with_it(trader: Any, info: Any, dev
 def test_a_batch_keeps_what_was_placed_before_a_bad_leg(trader: Any, info: Any, devnet: Any) -> None:
     good = order(True, 0.01, price(devnet, 0.9), GTC)
     first, second, third = statuses(
-        trader.bulk_orders([good, order(True, 0.0001, price(devnet, 0.9), GTC), order(True, 9.0, price(devnet, 1.0), GTC)])
+        trader.bulk_orders(
+            [good, order(True, 0.0001, price(devnet, 0.9), GTC), order(True, 9.0, price(devnet, 1.0), GTC)]
+        )
     )
     assert "resting" in first
     assert second == {"error": "Order must have minimum value of $10. asset=0"}
@@ -201,8 +203,8 @@ def test_leverage_margin_transfers_and_the_rest_of_the_actions(trader: Any, info
     assert trader.usd_transfer(10, "0x" + "7" * 40) == ok
     assert info.user_state("0x" + "7" * 40)["withdrawable"] == "10.0"
     assert trader.withdraw_from_bridge(5, "0x" + "7" * 40) == ok
-    assert trader.noop(trader_nonce := 1 + 2 * 0 + devnet.net.exchange.now_ms) == ok
-    assert trader.noop(trader_nonce)["response"] == f"Invalid nonce: duplicate nonce {trader_nonce}"
+    assert trader.noop(nonce := devnet.net.exchange.now_ms) == ok
+    assert trader.noop(nonce)["response"] == f"Invalid nonce: duplicate nonce {nonce}"
     assert "enough volume traded. Required: $1000000" in trader.schedule_cancel(None)["response"]
     assert trader.set_referrer("X")["response"] == "Referral code not registered"
     assert len(info.user_non_funding_ledger_updates(devnet.user, 0)) == 4
@@ -229,7 +231,10 @@ def test_the_streams_of_the_websocket_manager(trader: Any, devnet: Any) -> None:
     wanted = [
         *({"type": kind, "coin": "BTC"} for kind in ("l2Book", "trades", "bbo", "activeAssetCtx")),
         {"type": "candle", "coin": "BTC", "interval": "1m"},
-        *({"type": kind, "user": user} for kind in ("userEvents", "userFills", "orderUpdates", "userFundings", "webData2")),
+        *(
+            {"type": kind, "user": user}
+            for kind in ("userEvents", "userFills", "orderUpdates", "userFundings", "webData2")
+        ),
         {"type": "userNonFundingLedgerUpdates", "user": user},
         {"type": "activeAssetData", "user": user, "coin": "BTC"},
         {"type": "allMids"},
@@ -248,7 +253,6 @@ def test_the_streams_of_the_websocket_manager(trader: Any, devnet: Any) -> None:
     assert [update["status"] for update in updates] == ["open", "filled"]
     assert heard["trades"].get(timeout=5)["data"][0]["coin"] == "BTC"
     info.disconnect_websocket()
-    info.ws_manager.join(5)
     info.session.close()
 
 

@@ -1,7 +1,7 @@
 """What ``/info`` answers about the market, and the table of all its requests."""
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 from tradebot.devnet.account import FUNDING_RATE
 from tradebot.devnet.candles import INTERVALS, KEPT
@@ -142,7 +142,7 @@ def book_of(market: CoinMarket, figures: object = None, mantissa: object = None,
 def _bucketed(levels: list[Level], step: Decimal, *, up: bool) -> list[Level]:
     buckets: dict[Decimal, Level] = {}
     for level in levels:
-        px = -(-level.px // step) * step if up else level.px // step * step
+        px = (level.px / step).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
         bucket = buckets.setdefault(px, Level(px, ZERO, 0))
         bucket.sz += level.sz
         bucket.n += level.n
