@@ -8,6 +8,7 @@ from tradebot.model.money import Cash
 from tradebot.model.time import Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import StageName
+from tradebot.pipeline.orders.register import PROMPT
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
@@ -22,6 +23,9 @@ from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import SimulatedVenue
+
+# Our own ids come from counters: none is given twice, and a snapshot need not carry a thousand of them.
+_REMEMBERED_IDS = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
         feed=_feed(settings, check_data),
         bars=BarsStage(sources, _wanted(specs)),
         venue=_venue(settings.venue, instruments),
-        orders=OrdersStage(instruments),
+        orders=OrdersStage(instruments, PROMPT),
         risk=RiskStage(
             instruments=instruments,
             starting_cash=Cash(settings.venue.starting_cash),
@@ -95,4 +99,6 @@ def _wanted(specs: Sequence[StrategySpec]) -> dict[str, frozenset[Timeframe]]:
 
 def _venue(venue: SimulatedVenueSettings, instruments: Mapping[str, Instrument]) -> SimulatedVenue:
     funding = {file.symbol: FundingRates(read_funding(file.path)) for file in venue.funding_files}
-    return SimulatedVenue(instruments, build_costs(venue), Cash(venue.starting_cash), funding)
+    return SimulatedVenue(
+        instruments, build_costs(venue), Cash(venue.starting_cash), funding, remembered_ids=_REMEMBERED_IDS
+    )
