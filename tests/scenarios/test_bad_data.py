@@ -37,9 +37,9 @@ BAD = {
 }
 
 
-def config_on(folder: Path, name: str, **changes: str) -> Path:
+def config_on(folder: Path, name: str) -> Path:
     feed = f'kind = "replay"\ndata = ["BTC:1m={name}"]'
-    return write_config(folder, feed=feed, symbols=("BTC",), strategies=CROSS, **changes)
+    return write_config(folder, feed=feed, symbols=("BTC",), strategies=CROSS)
 
 
 def said(capsys: pytest.CaptureFixture[str]) -> str:

@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from tests.recovery.lab import Running, facts_of, run, write_config
 from tradebot.control import client
 from tradebot.model.errors import TradebotError
 
-GARBAGE: Sequence[bytes] = (
+GARBAGE: tuple[bytes, ...] = (
     os.urandom(4096),
     b"\xff\xfe\x00" * 100,
     b"GET /v1/status HTTP/9.9\r\n\r\n",

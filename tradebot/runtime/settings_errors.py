@@ -145,7 +145,9 @@ def _expectation(item: Mapping[str, Any], field: FieldInfo | None) -> str:
         return "must not be empty"
     if item["type"] == "string_pattern_mismatch":
         return f"{echo(item['input'])} is not a name of letters, digits and -_. up to 32 characters"
-    wanted = item["msg"].replace("Input should be", "must be").replace("valid ", "")
+    wanted = (
+        item["msg"].replace("Input should be", "must be").replace("a valid integer", "an integer").replace("valid ", "")
+    )
     limits = range_text(field) if field is not None else ""
     return f"{wanted}, not {echo(item['input'])}" + (f" (range: {limits})" if limits else "")
 
