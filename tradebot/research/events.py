@@ -33,6 +33,7 @@ EventArray = NDArray[np.void]
 
 _KIND_NAMES = np.array([kind.value for kind in KINDS], dtype="U14")
 _EVENTS_AT_ONCE = 8_192
+_EVENT_FIELDS = ("kind", "side", "index", "confirmed", "level", "top", "bottom", "count")
 
 
 def scan_events(
@@ -102,12 +103,13 @@ def resize_numpy(numbers: object, size: int) -> object:
 def as_events(records: EventArray) -> Iterator[PatternEvent]:
     """Give the records of ``scan_columns`` as events."""
     kinds = {kind.value: kind for kind in KINDS}
-    names = ("kind", "side", "index", "confirmed", "level", "top", "bottom", "count")
-    for name, side, index, confirmed, level, top, bottom, count in zip(
-        *(records[column].tolist() for column in names), strict=True
-    ):
-        kind = kinds[name]
-        if kind in ZONE_KINDS:
-            yield PatternEvent(kind, side, index, confirmed, top=top, bottom=bottom)
-        else:
-            yield PatternEvent(kind, side, index, confirmed, level, count=count if kind in COUNTED_KINDS else None)
+    # A part at a time: as objects they need many times their room in an array.
+    for start in range(0, len(records), _EVENTS_AT_ONCE):
+        part = records[start : start + _EVENTS_AT_ONCE]
+        columns = (part[name].tolist() for name in _EVENT_FIELDS)
+        for name, side, index, confirmed, level, top, bottom, count in zip(*columns, strict=True):
+            kind = kinds[name]
+            if kind in ZONE_KINDS:
+                yield PatternEvent(kind, side, index, confirmed, top=top, bottom=bottom)
+            else:
+                yield PatternEvent(kind, side, index, confirmed, level, count=count if kind in COUNTED_KINDS else None)
