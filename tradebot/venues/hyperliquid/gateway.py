@@ -63,7 +63,7 @@ class Gateway:
         self.nonces = Nonces()
         self._rest = rest
         self._signer = signer
-        self._account = account.lower()
+        self.account = account.lower()
         self._clock = clock
         self._recorder = recorder
         self._rules = rules
@@ -71,7 +71,7 @@ class Gateway:
 
     async def ask(self, kind: str, purpose: Purpose = Purpose.WATCH, **fields: object) -> Node:
         """Return the reply to an ``/info`` request about the account."""
-        return await self._rest.info({"type": kind, "user": self._account, **fields}, purpose)
+        return await self._rest.info({"type": kind, "user": self.account, **fields}, purpose)
 
     async def learn_time(self) -> None:
         """Ask the venue what time it is."""

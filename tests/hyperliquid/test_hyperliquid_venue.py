@@ -1,0 +1,327 @@
+"""The native venue lives a trading life at the local exchange: brackets, cancels, faults, a lost journal."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from tradebot.devnet.devnet import Devnet, DevnetOptions
+from tradebot.devnet.faults import Rule
+from tradebot.model.errors import ConfigError, NotPermitted
+from tradebot.model.market import Message
+from tradebot.model.money import Price, Qty
+from tradebot.model.order import (
+    CancelOrder,
+    FillReport,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderRequest,
+    OrderRole,
+    OrderSide,
+    OrderType,
+    SubmitOrders,
+)
+from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.runtime.clock import SystemClock
+from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.cloid import Cloids
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.keys import SigningKey
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.stream import Stream, Up
+from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
+from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
+from tradebot.venues.resilience import Policy, Resilience
+
+D = Decimal
+QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
+
+
+@dataclass
+class Desk:
+    """A devnet, our venue at it, its socket, and all it has told us."""
+
+    net: Devnet
+    venue: HyperliquidVenue
+    gateway: Gateway
+    stream: Stream
+    rest: RestClient
+    rows: list[Intent | Settled]
+    told: list[Message] = field(default_factory=list)
+
+    async def record(self, entry: Intent | Settled) -> None:
+        self.rows.append(entry)
+
+    def price(self) -> Decimal:
+        return self.net.exchange.markets["BTC"].mark
+
+    def move(self, price: Decimal) -> None:
+        self.net.server.admin.move("BTC", price)
+
+    def fault(self, name: str, **options: Any) -> None:
+        self.net.server.admin.inject(Rule(name, **options))
+
+    def filled(self) -> Decimal:
+        return sum((m.qty * m.side.sign for m in self.told if isinstance(m, FillReport)), D(0))
+
+    async def listen(self, *kinds: type[Message]) -> None:
+        """Read the socket until each of ``kinds`` was told."""
+        async with asyncio.timeout(10):
+            while not all(any(isinstance(message, kind) for message in self.told) for kind in kinds):
+                event = await self.stream.next()
+                if isinstance(event, OrdersUpdated | Filled | Funded):
+                    self.told += self.venue.on_frame(event)
+
+
+@contextlib.asynccontextmanager
+async def desk(rules: Rules = QUICK, seed: int = 1, tag: bytes = b"test") -> AsyncIterator[Desk]:
+    clock = SystemClock()
+    options = DevnetOptions(
+        coins=("BTC", "ETH"),
+        timeframe=parse_timeframe("1m"),
+        port=0,
+        speed=None,
+        history=50,
+        is_unlimited=True,
+        seed=seed,
+    )
+    net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), seed), clock)
+    await net.start()
+    resilience = Resilience(
+        Policy(base_s=0.01, cap_s=0.05, limited_s=0.05, trade_reserve=0), clock, asyncio.sleep, seed
+    )
+    try:
+        async with RestClient(net.url, resilience, timeout_s=0.5) as rest:
+            made = await connected(net, rest, resilience, rules, tag)
+            yield made
+            await made.stream.close()
+    finally:
+        await net.stop()
+
+
+async def connected(net: Devnet, rest: RestClient, resilience: Resilience, rules: Rules, tag: bytes) -> Desk:
+    rows: list[Intent | Settled] = []
+
+    async def record(entry: Intent | Settled) -> None:
+        rows.append(entry)
+
+    key = SigningKey(net.key.secret)
+    gateway = Gateway(rest, ActionSigner(key, is_mainnet=False), net.user, SystemClock(), record, rules)
+    cloids = Cloids(tag, b"k" * 32, ("cross",))
+    submitter = Submitter(gateway, rules)
+    venue = HyperliquidVenue(rest, gateway, submitter, cloids, TradingRules(leverage=5))
+    await venue.open(net.user, key.address, ("BTC",))
+    subscriptions = [{"type": kind, "user": net.user} for kind in ("orderUpdates", "userFills", "userFundings")]
+    stream = Stream(lambda: rest.session, net.url.replace("http", "ws") + "/ws", subscriptions, resilience)
+    while not isinstance(await stream.next(), Up):
+        pass
+    return Desk(net, venue, gateway, stream, rest, rows)
+
+
+def request(name: str, **changes: Any) -> OrderRequest:
+    role = OrderRole(name.rpartition("-")[2].rstrip("0123456789"))
+    fields: dict[str, Any] = {
+        "client_order_id": name,
+        "symbol": "BTC",
+        "strategy": "cross",
+        "signal_id": name.rpartition("-")[0],
+        "role": role,
+        "side": OrderSide.BUY if role is OrderRole.ENTRY else OrderSide.SELL,
+        "type": OrderType.MARKET,
+        "qty": Qty(D("0.01")),
+        "ts_event": Nanos(0),
+        "reduce_only": role is not OrderRole.ENTRY,
+    }
+    return OrderRequest(**(fields | changes))
+
+
+def bracket(made: Desk, number: int = 1, **entry: Any) -> SubmitOrders:
+    price = made.price()
+    name = f"cross-BTC-{number}"
+    target = Price(price * D("1.02"))
+    orders = (
+        request(f"{name}-entry", **entry),
+        request(f"{name}-stop", type=OrderType.STOP_MARKET, trigger=Price(price * D("0.98"))),
+        request(f"{name}-target", type=OrderType.TAKE_PROFIT, price=target, trigger=target),
+    )
+    return SubmitOrders(ts_event=Nanos(0), orders=orders)
+
+
+def names(messages: Sequence[Message], kind: type[Message]) -> set[str]:
+    return {getattr(message, "client_order_id", "") for message in messages if isinstance(message, kind)}
+
+
+async def test_a_bracket_enters_rests_and_exits_at_the_venue() -> None:
+    async with desk() as made:
+        messages = await made.venue.submit(bracket(made))
+        assert names(messages, OrderAccepted) == {"cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"}
+        assert [type(row) for row in made.rows] == [Intent, Settled]
+        await made.listen(FillReport)
+        assert made.filled() == D("0.01")
+        holdings = await made.venue.holdings()
+        assert set(holdings.ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
+        assert all(order.reduce_only for order in holdings.ours.values())
+        assert [position.qty for position in holdings.account.positions] == [D("0.01")]
+        made.told.clear()
+        made.move(made.price() * D("0.97"))
+        await made.listen(FillReport, OrderCanceled)
+        assert names(made.told, FillReport) == {"cross-BTC-1-stop"}
+        canceled = [message for message in made.told if isinstance(message, OrderCanceled)]
+        assert canceled[0].client_order_id == "cross-BTC-1-target"
+        assert canceled[0].reason in {"sibling_filled", "reduce_only"}
+        after = await made.venue.holdings()
+        assert (dict(after.ours), after.account.positions) == ({}, ())
+
+
+async def test_a_waiting_entry_is_cancelled_with_its_exits() -> None:
+    async with desk() as made:
+        price = Price(made.price() * D("0.9"))
+        await made.venue.submit(bracket(made, type=OrderType.LIMIT, price=price))
+        assert "cross-BTC-1-entry" in (await made.venue.holdings()).ours
+        cancel = CancelOrder(ts_event=Nanos(0), client_order_id="cross-BTC-1-entry", symbol="BTC", reason="pause")
+        assert names(await made.venue.cancel(cancel), OrderCanceled) == {"cross-BTC-1-entry"}
+        assert not (await made.venue.holdings()).ours
+        # Cancelled again, the venue only says that there is nothing; what the order is now is asked.
+        again = await made.venue.cancel(cancel)
+        assert names(again, OrderCanceled) == {"cross-BTC-1-entry"}
+
+
+async def test_what_the_venue_refuses_is_rejected_with_its_words() -> None:
+    async with desk() as made:
+        tiny = SubmitOrders(ts_event=Nanos(0), orders=(request("cross-BTC-1-entry", qty=Qty(D("0.00001"))),))
+        (rejected,) = await made.venue.submit(tiny)
+        assert isinstance(rejected, OrderRejected)
+        assert "minimum value" in rejected.reason
+
+
+async def test_an_order_that_cannot_be_written_never_leaves() -> None:
+    async with desk() as made:
+        odd = SubmitOrders(ts_event=Nanos(0), orders=(request("cross-BTC-1-entry", qty=Qty(D("0.0000001"))),))
+        (rejected,) = await made.venue.submit(odd)
+        assert isinstance(rejected, OrderRejected)
+        assert made.rows == []
+
+
+@pytest.mark.parametrize("fault", ["drop_reply", "error_502", "timeout", "lost", "error_500", "rate_limit"])
+async def test_whatever_happens_to_the_answer_the_order_exists_once(fault: str) -> None:
+    async with desk(Rules(first_pause_ms=20, longest_pause_ms=50)) as made:
+        await made.venue.submit(bracket(made, 1))
+        await made.listen(FillReport)
+        # Only the next action is struck, then the venue is well again.
+        made.fault(fault, count=1, value=D(1) if fault == "timeout" else None)
+        messages = await made.venue.submit(bracket(made, 2))
+        assert "cross-BTC-2-entry" in names(messages, OrderAccepted)
+        assert (await made.venue.account()).positions[0].qty == D("0.02")
+
+
+async def test_a_venue_that_only_ever_fails_settles_as_never_and_holds_nothing() -> None:
+    async with desk() as made:
+        await made.venue.submit(bracket(made, 1))
+        made.fault("lost")
+        messages = await made.venue.submit(bracket(made, 2))
+        assert names(messages, OrderRejected) == {"cross-BTC-2-entry", "cross-BTC-2-stop", "cross-BTC-2-target"}
+        made.net.server.faults.clear()
+        holdings = await made.venue.holdings()
+        assert set(holdings.ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
+        assert holdings.account.positions[0].qty == D("0.01")
+
+
+async def test_a_moving_stop_is_placed_anew_before_the_old_one_goes() -> None:
+    async with desk() as made:
+        await made.venue.submit(bracket(made))
+        higher = Price(made.price() * D("0.99"))
+        anew = request("cross-BTC-1-stop2", type=OrderType.STOP_MARKET, trigger=higher)
+        messages = await made.venue.submit(SubmitOrders(ts_event=Nanos(0), orders=(anew,)))
+        assert names(messages, OrderAccepted) == {"cross-BTC-1-stop2"}
+        await made.venue.cancel(
+            CancelOrder(ts_event=Nanos(0), client_order_id="cross-BTC-1-stop", symbol="BTC", reason="moved")
+        )
+        ours = (await made.venue.holdings()).ours
+        assert "cross-BTC-1-stop2" in ours
+        assert "cross-BTC-1-stop" not in ours
+
+
+async def test_a_lost_journal_finds_its_own_orders_and_tells_the_foreign_ones() -> None:
+    async with desk() as made:
+        await made.venue.submit(bracket(made))
+        made.fault("manual_trade", user=made.net.user, coin="BTC", value=D("0.02"))
+        resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
+        survivor = await connected(made.net, made.rest, resilience, QUICK, b"anew")
+        ours = (await survivor.venue.holdings()).ours
+        assert set(ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
+        caught = await survivor.venue.catch_up(survivor.gateway.time.ms(), ["cross-BTC-1-entry"])
+        assert {"cross-BTC-1-entry"} < names(caught, FillReport)
+        assert any(name.startswith("venue-") for name in names(caught, FillReport))
+        assert not [m for m in await survivor.venue.catch_up(0, []) if isinstance(m, FillReport)], "told once"
+        await survivor.stream.close()
+
+
+async def test_an_intent_left_by_a_crash_is_settled_by_looking() -> None:
+    async with desk() as made:
+        await made.venue.submit(bracket(made))
+        intent = made.rows[0]
+        assert isinstance(intent, Intent)
+        resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
+        survivor = await connected(made.net, made.rest, resilience, QUICK, b"test")
+        messages = await survivor.venue.resume(intent, "BTC")
+        assert names(messages, OrderAccepted) == {"cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"}
+        assert (await survivor.venue.account()).positions[0].qty == D("0.01")
+        await survivor.stream.close()
+
+
+@pytest.mark.parametrize("fault", ["duplicate", "reorder"])
+async def test_fills_told_twice_or_backwards_are_booked_once(fault: str) -> None:
+    async with desk() as made:
+        made.fault(fault)
+        for number in (1, 2, 3):
+            await made.venue.submit(bracket(made, number))
+        await made.listen(FillReport)
+        while made.filled() < D("0.03"):
+            event = await made.stream.next()
+            if isinstance(event, OrdersUpdated | Filled | Funded):
+                made.told += made.venue.on_frame(event)
+        made.told += await made.venue.catch_up(0, [])
+        assert made.filled() == D("0.03")
+        trades = [message.trade_id for message in made.told if isinstance(message, FillReport)]
+        assert len(trades) == len(set(trades))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_under_random_faults_orders_fills_and_position_equal_the_venues(seed: int) -> None:
+    rules = Rules(ttl_ms=2_000, margin_ms=400, spacing_ms=100, first_pause_ms=20, longest_pause_ms=100)
+    async with desk(rules, seed) as made:
+        await made.venue.submit(bracket(made, 1))
+        for name in ("drop_reply", "lost", "error_502", "error_500", "timeout"):
+            made.fault(name, probability=D("0.15"), value=D("0.2"))
+        made.fault("replica_lag", lasts=D(1), value=D("0.2"))
+        outcomes = await asyncio.gather(*(made.venue.submit(bracket(made, number)) for number in range(2, 22)))
+        made.net.server.faults.clear()
+        accepted = [name for messages in outcomes for name in names(messages, OrderAccepted) if name.endswith("entry")]
+        rejected = [name for messages in outcomes for name in names(messages, OrderRejected) if name.endswith("entry")]
+        assert len(accepted) + len(rejected) == 20
+        holdings = await made.venue.holdings()
+        assert holdings.account.positions[0].qty == D("0.01") * (1 + len(accepted))
+        assert {name for name in holdings.ours if name.endswith("stop")} == {
+            name.replace("entry", "stop") for name in ("cross-BTC-1-entry", *accepted)
+        }
+        assert holdings.foreign == []
+        made.told += await made.venue.catch_up(0, [])
+        assert made.filled() == holdings.account.positions[0].qty
+        settled = [row for row in made.rows if isinstance(row, Settled)]
+        assert len(settled) == len([row for row in made.rows if isinstance(row, Intent)]) == 21
+
+
+async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> None:
+    async with desk() as made:
+        stranger = SigningKey(b"\x07" * 32)
+        with pytest.raises(NotPermitted, match="no agent"):
+            await made.venue.open(made.net.user, stranger.address, ("BTC",))
+        with pytest.raises(ConfigError, match="not traded"):
+            await made.venue.open(made.net.user, stranger.address, ("btc",))

@@ -1,0 +1,63 @@
+"""What became of an order, as the messages the line takes. Pure, and safe to say twice: the line folds them."""
+
+import re
+from collections.abc import Sequence
+from typing import assert_never
+
+from tradebot.model.market import Message
+from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected
+from tradebot.model.time import Nanos
+from tradebot.venues.hyperliquid.account import OrderRecord
+from tradebot.venues.hyperliquid.replies import FilledNow, LegOutcome, Refusal, Resting, Success, Unclear, Waiting
+from tradebot.venues.hyperliquid.statuses import Phase
+from tradebot.venues.hyperliquid.submit import Never, Sighting
+
+_NEVER = "the venue never accepted it"
+# The line must know these: a fill that ends the position comes next, nothing needs to be protected anew.
+_REASONS = {"siblingFilledCanceled": "sibling_filled", "reduceOnlyCanceled": "reduce_only", "canceled": "canceled"}
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def reason_of(word: str) -> str:
+    """Return the venue's status word as a reason of ours: ``marginCanceled`` is ``margin_canceled``."""
+    return _REASONS.get(word) or _HUMP.sub("_", word).lower()
+
+
+def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, refusal: str = "") -> Sequence[Message]:
+    """Return what an outcome of ``submit`` means; fills are told by the fills themselves."""
+    match leg:
+        case Resting(oid) | FilledNow(oid):
+            return (_accepted(client_order_id, str(oid), ts),)
+        case Waiting() | Success():
+            # It has no id of the venue's before it wakes.
+            return (_accepted(client_order_id, client_order_id, ts),)
+        case Refusal(text):
+            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=text),)
+        case Never():
+            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=refusal or _NEVER),)
+        case Sighting(oid, phase):
+            return _of_phase(client_order_id, oid, phase, phase.value, ts)
+        case Unclear():
+            return ()
+    assert_never(leg)
+
+
+def of_record(client_order_id: str, record: OrderRecord) -> Sequence[Message]:
+    """Return what a status of an order means; nothing for a word we cannot read."""
+    return _of_phase(client_order_id, record.order.oid, record.phase, reason_of(record.word), record.ts_event)
+
+
+def _of_phase(client_order_id: str, oid: int, phase: Phase, reason: str, ts: Nanos) -> Sequence[Message]:
+    match phase:
+        case Phase.LIVE | Phase.FILLED:
+            return (_accepted(client_order_id, str(oid), ts),)
+        case Phase.CANCELED:
+            return (OrderCanceled(ts_event=ts, client_order_id=client_order_id, reason=reason),)
+        case Phase.REJECTED:
+            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=reason),)
+        case Phase.UNKNOWN:
+            return ()
+
+
+def _accepted(client_order_id: str, venue_order_id: str, ts: Nanos) -> OrderAccepted:
+    return OrderAccepted(ts_event=ts, client_order_id=client_order_id, venue_order_id=venue_order_id)

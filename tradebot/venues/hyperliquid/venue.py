@@ -1,0 +1,300 @@
+"""Trading on Hyperliquid: intents of the line out, reports of the venue in.
+
+Brackets go as one action (``normalTpsl``): the exits wait at the venue for their entry, and rest there when
+this process is gone. A moving stop is the line's to place anew before it cancels the old one; both rest side
+by side for a moment, reduce-only. What the socket did not tell is asked for by ``catch_up``.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.errors import ConfigError, Rejected, VenueError
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Cash, Price, Qty
+from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
+from tradebot.model.time import Nanos, from_ms, to_ms
+from tradebot.venues.hyperliquid.access import check_signer
+from tradebot.venues.hyperliquid.account import (
+    AccountState,
+    OrderRecord,
+    VenueFill,
+    VenueOrder,
+    account_state,
+    fills,
+    fundings,
+    open_orders,
+    order_status,
+    spot_collateral,
+)
+from tradebot.venues.hyperliquid.cloid import Cloids
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
+from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal
+from tradebot.venues.hyperliquid.reports import of_leg, of_record
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.seen import Seen
+from tradebot.venues.hyperliquid.statuses import Verdict
+from tradebot.venues.hyperliquid.submit import Intent, Settled, Submitter
+from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
+from tradebot.venues.hyperliquid.wire import (
+    Asset,
+    cancel_by_cloid_action,
+    leverage_action,
+    order_action,
+    order_wire,
+)
+from tradebot.venues.resilience import Purpose
+
+_OVERLAP_MS = 60_000
+_PAGE = 2000
+_UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
+MANUAL = "venue-"
+"""How the id begins of an order that is not ours: somebody's by hand, or another program's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingRules:
+    """How we trade: leverage and margin mode of each symbol, and how far a market order may slip, as a fraction."""
+
+    leverage: int = 1
+    is_cross: bool = True
+    slippage: Decimal = Decimal("0.05")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Holdings:
+    """What the venue says there is: orders of ours by client order id, others, and the account."""
+
+    ours: Mapping[str, VenueOrder]
+    foreign: Sequence[VenueOrder]
+    account: AccountState
+
+
+class HyperliquidVenue:
+    """One account. ``open`` first; then ``submit``, ``cancel`` and the frames of the socket give messages."""
+
+    def __init__(
+        self, rest: RestClient, gateway: Gateway, submitter: Submitter, cloids: Cloids, rules: TradingRules
+    ) -> None:
+        self._rest = rest
+        self._gateway = gateway
+        self._submitter = submitter
+        self._cloids = cloids
+        self._rules = rules
+        self._seen = Seen()
+        self._assets: dict[str, Asset] = {}
+        self._marks: dict[str, Price] = {}
+        self._names: dict[int, str] = {}
+        self._short: dict[int, Decimal] = {}
+        self._leveraged: set[str] = set()
+        self._is_unified = False
+        self._filled_until_ms = 0
+
+    @property
+    def assets(self) -> Mapping[str, Asset]:
+        """The perpetuals, by symbol, as ``refresh`` last saw them."""
+        return self._assets
+
+    async def open(self, account: str, signer: str, symbols: Iterable[str]) -> None:
+        """Learn time, assets and the account's mode; check that ``signer`` may trade for ``account``.
+
+        Raises ``NotPermitted`` and ``ConfigError`` with what is wrong.
+        """
+        await self._gateway.learn_time()
+        self._filled_until_ms = self._gateway.time.ms()
+        await self.refresh()
+        for symbol in symbols:
+            asset = self._assets.get(symbol)
+            if asset is None or asset.is_delisted:
+                raise ConfigError(
+                    f"{symbol} is not traded at this venue", mend="symbols are case-sensitive: BTC, kPEPE"
+                )
+        await check_signer(self._rest, account.lower(), signer)
+        mode = (await self._gateway.ask("userAbstraction")).value
+        self._is_unified = mode in _UNIFIED
+
+    async def refresh(self) -> Sequence[AssetContext]:
+        """Read assets and marks anew; return the contexts of those that trade."""
+        listed, contexts = asset_contexts(await self._rest.info({"type": "metaAndAssetCtxs"}))
+        self._assets = {asset.symbol: asset for asset in listed}
+        known = [context for context in contexts if context is not None]
+        self._marks |= {context.symbol: context.mark for context in known}
+        return known
+
+    def mark(self, symbol: str, price: Price) -> None:
+        """Take note of a newer price: market orders slip from it."""
+        self._marks[symbol] = price
+
+    async def submit(self, submit: SubmitOrders) -> Sequence[Message]:
+        """Place orders as one action, once, and return what became of each."""
+        orders = submit.orders
+        symbol = orders[0].symbol
+        try:
+            asset = self._assets[symbol]
+            cloids = tuple(self._cloids.encode(order.client_order_id) for order in orders)
+            pairs = zip(orders, cloids, strict=True)
+            wires = [order_wire(asset, o, cloid, self._marks[symbol], self._rules.slippage) for o, cloid in pairs]
+            if orders[0].role is OrderRole.ENTRY:
+                await self._set_leverage(asset)
+        except (KeyError, ValueError, VenueError) as error:
+            # Nothing has left: what cannot be written is refused here.
+            return [
+                OrderRejected(ts_event=submit.ts_event, client_order_id=order.client_order_id, reason=str(error))
+                for order in orders
+            ]
+        grouping = "normalTpsl" if len(orders) > 1 and orders[0].role is OrderRole.ENTRY else "na"
+        is_urgent = orders[0].role is not OrderRole.ENTRY
+        intent = self._gateway.intent(order_action(wires, grouping), cloids, is_urgent=is_urgent)
+        settled = await self._submitter.place(intent)
+        names = {cloid: order.client_order_id for cloid, order in zip(cloids, orders, strict=True)}
+        sizes = {order.client_order_id: order.qty for order in orders}
+        return self._settled(intent, settled, names, sizes)
+
+    async def resume(self, intent: Intent, symbol: str) -> Sequence[Message]:
+        """Settle an intent that the last run left without an outcome."""
+        self._gateway.nonces.seen(intent.nonce)
+        settled = await self._submitter.resume(intent)
+        owners = {cloid: self._cloids.decode(cloid, symbol) for cloid in intent.cloids}
+        names = {cloid: owner.client_order_id for cloid, owner in owners.items() if owner is not None}
+        return self._settled(intent, settled, names, {})
+
+    def _settled(
+        self, intent: Intent, settled: Settled, names: Mapping[str, str], sizes: Mapping[str, Qty]
+    ) -> Sequence[Message]:
+        ts = from_ms(self._gateway.time.ms())
+        messages: list[Message] = []
+        for cloid, leg in zip(intent.cloids, settled.legs, strict=True):
+            name = names[cloid]
+            messages += of_leg(name, leg, ts, settled.refusal)
+            oid = getattr(leg, "oid", None)
+            if isinstance(oid, int):
+                self._names[oid] = name
+            if isinstance(leg, FilledNow) and leg.qty < sizes.get(name, ZERO):
+                # The rest of a market order is gone without a word; said when its fills are all in.
+                self._short[leg.oid] = leg.qty
+        return messages
+
+    async def _set_leverage(self, asset: Asset) -> None:
+        if asset.symbol in self._leveraged:
+            return
+        is_cross = self._rules.is_cross and not asset.only_isolated
+        action = leverage_action(asset.id, min(self._rules.leverage, asset.max_leverage), is_cross=is_cross)
+        reply = await self._gateway.act(action)
+        # A duplicate is an earlier sending of these bytes whose answer was lost.
+        if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
+            raise Rejected(
+                f"leverage of {asset.symbol}: {reply.refusal.text}", mend="close the position, or keep its mode"
+            )
+        self._leveraged.add(asset.symbol)
+
+    async def cancel(self, cancel: CancelOrder) -> Sequence[Message]:
+        """Cancel one order. Whatever the answer, what the order is now is the venue's to say."""
+        cloid = self._cloids.encode(cancel.client_order_id)
+        reply = await self._gateway.act(cancel_by_cloid_action([(self._assets[cancel.symbol].id, cloid)]), 1)
+        if _is_done(reply):
+            ts = from_ms(self._gateway.time.ms())
+            return (OrderCanceled(ts_event=ts, client_order_id=cancel.client_order_id, reason=cancel.reason),)
+        return await self.status(cancel.client_order_id)
+
+    async def status(self, client_order_id: str) -> Sequence[Message]:
+        """Ask what an order is now; nothing when the venue does not know it there and then."""
+        cloid = self._cloids.encode(client_order_id)
+        record = order_status(await self._gateway.ask("orderStatus", Purpose.PROTECT, oid=cloid))
+        return () if record is None else self._record(record)
+
+    def on_frame(self, said: OrdersUpdated | Filled | Funded) -> Sequence[Message]:
+        """Return what a frame of the account's channels means; replays of fills are told once."""
+        match said:
+            case OrdersUpdated(records):
+                return [message for record in records for message in self._record(record)]
+            case Filled(rows):
+                return self._fills(rows)
+            case Funded(payments, is_snapshot):
+                # A snapshot repeats what the line has booked; catch_up asks for what it has not.
+                return () if is_snapshot else payments
+
+    def _record(self, record: OrderRecord) -> Sequence[Message]:
+        name = self._name(record.order)
+        return () if name is None else of_record(name, record)
+
+    def _name(self, order: VenueOrder | VenueFill) -> str | None:
+        known = self._names.get(order.oid)
+        if known is None and order.cloid is not None:
+            owner = self._cloids.decode(order.cloid, order.symbol)
+            if owner is not None:
+                known = self._names[order.oid] = owner.client_order_id
+        return known
+
+    def _fills(self, rows: Iterable[VenueFill]) -> Sequence[Message]:
+        messages: list[Message] = []
+        for fill in sorted(rows, key=lambda row: (row.ts_event, row.trade_id)):
+            if not self._seen.is_new(f"{fill.trade_id}-{fill.oid}"):
+                continue
+            self._filled_until_ms = max(self._filled_until_ms, to_ms(fill.ts_event))
+            name = self._name(fill)
+            foreign = None if fill.liquidated_user == self._gateway.account else f"{MANUAL}{fill.oid}"
+            messages.append(fill.report(name or foreign))
+            messages += self._rest_of(fill, name)
+        return messages
+
+    def _rest_of(self, fill: VenueFill, name: str | None) -> Sequence[Message]:
+        left = self._short.get(fill.oid)
+        if left is None or name is None:
+            return ()
+        if left > fill.qty:
+            self._short[fill.oid] = left - fill.qty
+            return ()
+        del self._short[fill.oid]
+        return (OrderCanceled(ts_event=fill.ts_event, client_order_id=name, reason="ioc_canceled"),)
+
+    async def catch_up(self, since_ms: int, open_ids: Iterable[str]) -> Sequence[Message]:
+        """Return what the socket may not have told: fills since ``since_ms``, funding, and each order's state."""
+        start = max(0, min(since_ms, self._filled_until_ms) - _OVERLAP_MS)
+        messages = list(self._fills(await self._fills_since(start)))
+        messages += fundings(await self._gateway.ask("userFunding", Purpose.PROTECT, startTime=since_ms))
+        resting = {self._name(order) for order in await self._open_orders()}
+        for client_order_id in open_ids:
+            if client_order_id not in resting:
+                messages += await self.status(client_order_id)
+        return messages
+
+    async def _fills_since(self, start_ms: int) -> Sequence[VenueFill]:
+        found: list[VenueFill] = []
+        while True:
+            page = fills(await self._gateway.ask("userFillsByTime", Purpose.PROTECT, startTime=start_ms))
+            found += page
+            last = max((to_ms(fill.ts_event) for fill in page), default=start_ms)
+            # A full page of one millisecond cannot be paged past; the rest of it is not to be had.
+            if len(page) < _PAGE or last <= start_ms:
+                return found
+            start_ms = last
+
+    async def _open_orders(self) -> Sequence[VenueOrder]:
+        return open_orders(await self._gateway.ask("frontendOpenOrders", Purpose.PROTECT))
+
+    async def holdings(self) -> Holdings:
+        """Return all that rests and all that is held, with whose each order is."""
+        ours: dict[str, VenueOrder] = {}
+        foreign: list[VenueOrder] = []
+        for order in await self._open_orders():
+            name = self._name(order)
+            if name is None:
+                foreign.append(order)
+            else:
+                ours[name] = order
+        return Holdings(ours=ours, foreign=foreign, account=await self.account())
+
+    async def account(self) -> AccountState:
+        """Return money and positions as the venue has them."""
+        return account_state(await self._gateway.ask("clearinghouseState", Purpose.PROTECT))
+
+    async def collateral(self) -> Cash:
+        """Return the money that may back positions: a unified account keeps it with its spot balances."""
+        if self._is_unified:
+            return spot_collateral(await self._gateway.ask("spotClearinghouseState"))
+        return (await self.account()).equity
+
+
+def _is_done(reply: ActionReply) -> bool:
+    return reply.refusal is None and not any(isinstance(leg, Refusal) for leg in reply.legs)
