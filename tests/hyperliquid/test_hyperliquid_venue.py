@@ -26,9 +26,10 @@ from tradebot.model.order import (
     OrderType,
     SubmitOrders,
 )
-from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.model.time import Nanos, from_ms, parse_timeframe
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import SigningKey
@@ -316,6 +317,17 @@ async def test_under_random_faults_orders_fills_and_position_equal_the_venues(se
         assert made.filled() == holdings.account.positions[0].qty
         settled = [row for row in made.rows if isinstance(row, Settled)]
         assert len(settled) == len([row for row in made.rows if isinstance(row, Intent)]) == 21
+
+
+async def test_closed_bars_are_read_from_the_venue_without_the_forming_one() -> None:
+    async with desk() as made:
+        minute = parse_timeframe("1m")
+        now = from_ms(made.gateway.time.ms())
+        found = await read_bars(made.rest, "BTC", minute, (Nanos(now - 20 * minute), now))
+        closes = [bar.ts_event for bar in found]
+        assert 18 <= len(found) <= 21
+        assert closes == list(range(closes[0], closes[0] + len(closes) * minute, minute))
+        assert closes[-1] <= now
 
 
 async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> None:

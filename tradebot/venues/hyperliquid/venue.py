@@ -13,7 +13,7 @@ from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
-from tradebot.model.time import Nanos, from_ms, to_ms
+from tradebot.model.time import from_ms, to_ms
 from tradebot.venues.hyperliquid.access import check_signer
 from tradebot.venues.hyperliquid.account import (
     AccountState,
