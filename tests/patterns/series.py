@@ -53,7 +53,7 @@ def params():
             "atr_n": st.integers(1, 20),
             "min_gap_atr": st.sampled_from((0.0, 0.3, 1.0)),
             "zone_max_age": st.sampled_from((0, 1, 3, 10, 500)),
-            "max_levels": st.sampled_from((1, 2, 4, 50)),
+            "max_levels": st.sampled_from((1, 2, 4, 50, 10**9)),
             "pool_atr": st.sampled_from((0.0, 0.25, 1.0, 3.0)),
         },
     )

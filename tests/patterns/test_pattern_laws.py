@@ -76,6 +76,16 @@ def test_memory_is_bounded_by_the_caps():
     assert max(sizes) < 1500
 
 
+def test_levels_beyond_the_first_room_are_kept():
+    # A falling zigzag: no high is ever taken.
+    falling = [(1000.0 - t, 1002.0 - t + 3 * (t % 2), 999.0 - t, 1000.5 - t, 1.0) for t in range(400)]
+    given_params = {"L": 1, "max_levels": 10**9, "pool_atr": 0.0}
+    rise = [(600.0, 1010.0, 599.0, 1009.0, 1.0)]
+    found = scanned([*falling, *rise], **given_params)
+    assert found == Naive([*falling, *rise], **given_params).events
+    assert sum(event[0] == "run" and event[1] == 1 for event in found) > 150
+
+
 def _lines(bars):
     """Count the lines that the kernels run: a clock that no other process can disturb."""
     count = 0

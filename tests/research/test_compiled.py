@@ -20,7 +20,12 @@ from tradebot.research import indicator, read_outs, scan
 numpy = pytest.importorskip("numpy", reason="the extra research is not installed")
 pytest.importorskip("numba", reason="the extra research is not installed")
 
-PARAMS = ({}, {"L": 1, "atr_n": 3, "pool_atr": 3.0, "max_levels": 2}, {"L": 2, "zone_max_age": 5, "min_gap_atr": 0.5})
+PARAMS = (
+    {},
+    {"L": 1, "atr_n": 3, "pool_atr": 3.0, "max_levels": 2},
+    {"L": 2, "zone_max_age": 5, "min_gap_atr": 0.5},
+    {"L": 1, "max_levels": 10**9, "pool_atr": 0.0},
+)
 
 
 def columns(rows):

@@ -11,7 +11,14 @@ const AXIS = 70, FOOT = 22, FEWEST = 10;
 const view = {from: Math.max(0, count - 250), to: Math.max(count, FEWEST)};
 let width = 0, height = 0, top_ = 1, bottom = 0, mouse = null;
 
-const colour = name => getComputedStyle(document.documentElement).getPropertyValue("--" + name).trim();
+// The colours of the page's style, read once a drawing.
+const NAMES = ["ink", "rule", "up", "down", "gap", "block", "break", "pool", "take"];
+let colours = {};
+function mix() {
+  const style = getComputedStyle(document.documentElement);
+  colours = Object.fromEntries(NAMES.map(name => [name, style.getPropertyValue("--" + name).trim()]));
+}
+const colour = name => colours[name];
 const shown = name => boxes.some(box => box.value === name && box.checked);
 const x = bar => (bar - view.from) / (view.to - view.from) * (width - AXIS);
 const y = price => 6 + (top_ - price) / (top_ - bottom) * (height - FOOT - 12);
@@ -133,7 +140,7 @@ function draw() {
   width = canvas.clientWidth; height = canvas.clientHeight;
   canvas.width = width * ratio; canvas.height = height * ratio;
   pen.setTransform(ratio, 0, 0, ratio, 0, 0); pen.font = "11px system-ui, sans-serif";
-  clamp(); scale(); grid();
+  mix(); clamp(); scale(); grid();
   pen.save(); pen.beginPath(); pen.rect(0, 0, width - AXIS, height - FOOT); pen.clip();
   const drawnZones = zones(), drawnBars = candles();
   patterns(); pen.restore(); pointer();

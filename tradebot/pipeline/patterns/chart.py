@@ -28,7 +28,7 @@ from tradebot.pipeline.patterns.emit import (
 )
 from tradebot.pipeline.patterns.leg import BLOCK, BLOCK_BOTTOM, BLOCK_TOP, LEVEL, SWING, Leg, follow, new_leg
 from tradebot.pipeline.patterns.liquidity import COUNT as LEVEL_COUNT
-from tradebot.pipeline.patterns.liquidity import Levels, join, new_levels, take
+from tradebot.pipeline.patterns.liquidity import Levels, has_place, join, new_levels, take
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.window import GREATEST, Window, new_window, push
 from tradebot.pipeline.patterns.zones import Zones, change, count_zones, has_room, new_zones, open_zone
@@ -80,7 +80,7 @@ def _new_half(params: PatternParams) -> Half:
         new_leg(params.L),
         new_zones(),
         new_zones(),
-        new_levels(params.max_levels),
+        new_levels(),
     )
 
 
@@ -177,6 +177,8 @@ def is_ready(chart: Chart, events: Events) -> int:
     up = chart.up
     down = chart.down
     if not (has_room(up.gaps) and has_room(down.gaps) and has_room(up.blocks) and has_room(down.blocks)):
+        return 0
+    if not (has_place(up.levels) and has_place(down.levels)):
         return 0
     used = FIRST + (events.ints[COUNT] + most_events(chart)) * INTS_EACH
     return 1 if used <= len(events.ints) else 0

@@ -40,6 +40,7 @@ KERNELS: tuple[Callable[..., object], ...] = (
     zones.change,
     zones.close_ranks,
     zones.open_zone,
+    liquidity.has_place,
     liquidity.put,
     liquidity.take,
     liquidity.join,

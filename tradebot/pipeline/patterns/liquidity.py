@@ -13,6 +13,8 @@ COUNT, LEVELS = 0, 1
 INDEX, MEMBERS, INTS_EACH = 0, 1, 2
 # Floats: no open level is lower than the first; then the levels.
 NEAREST, PRICES = 0, 1
+# Room at the start; it is doubled as needed.
+CAPACITY = 64
 
 
 class Levels(NamedTuple):
@@ -22,9 +24,14 @@ class Levels(NamedTuple):
     floats: Floats
 
 
-def new_levels(max_levels: int) -> Levels:
-    """Return no levels, with room for ``max_levels`` and one more."""
-    return Levels(ints(0, zeros=INTS_EACH * (max_levels + 1)), floats(ABOVE_ALL, zeros=max_levels + 1))
+def new_levels(capacity: int = CAPACITY) -> Levels:
+    """Return no levels, with room for ``capacity``."""
+    return Levels(ints(0, zeros=INTS_EACH * capacity), floats(ABOVE_ALL, zeros=capacity))
+
+
+def has_place(levels: Levels) -> int:
+    """Return 1 when another level finds a place."""
+    return 1 if PRICES + levels.ints[COUNT] < len(levels.floats) else 0
 
 
 def take(levels: Levels, events: Events, half: int, now: int, h: float, c: float) -> None:
@@ -65,7 +72,7 @@ def join(
 ) -> None:
     """Let the nearest level within ``reach`` absorb the swing at ``index`` of level ``x``, or open a new level.
 
-    A negative ``reach`` reaches nothing.
+    A negative ``reach`` reaches nothing. There must be a place.
     """
     count = levels.ints[COUNT]
     best = -1

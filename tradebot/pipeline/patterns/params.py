@@ -8,7 +8,7 @@ from tradebot.model.errors import UsageError
 
 Number: TypeAlias = "int | float"
 
-# Rings are as long as these; longer ones would only fill the memory.
+# The ring of a swing is twice as long; longer ones would only fill the memory.
 _LONGEST_RING = 1_000_000
 _LARGEST_WHOLE = 2**53
 
@@ -37,7 +37,7 @@ class PatternParams:
         _check_whole("L", self.L, 1, _LONGEST_RING)
         _check_whole("atr_n", self.atr_n, 1, _LARGEST_WHOLE)
         _check_whole("zone_max_age", self.zone_max_age, 0, _LARGEST_WHOLE)
-        _check_whole("max_levels", self.max_levels, 1, _LONGEST_RING)
+        _check_whole("max_levels", self.max_levels, 1, _LARGEST_WHOLE)
         _check_size("min_gap_atr", self.min_gap_atr)
         _check_size("pool_atr", self.pool_atr)
 

@@ -6,7 +6,7 @@ from typing import TypeAlias, cast
 
 from tradebot.pipeline.patterns import emit, liquidity, zones
 from tradebot.pipeline.patterns.arrays import Floats, Ints
-from tradebot.pipeline.patterns.chart import MAX_LEVELS, Chart, Half, most_events
+from tradebot.pipeline.patterns.chart import Chart, Half, most_events
 from tradebot.pipeline.patterns.emit import Events
 from tradebot.pipeline.patterns.liquidity import Levels
 from tradebot.pipeline.patterns.zones import Zones
@@ -23,7 +23,7 @@ def resize_array(numbers: object, size: int) -> object:
 
 
 def with_room(chart: Chart, resize: Resize = resize_array) -> Chart:
-    """Return the chart with more room for the zones that need it."""
+    """Return the chart with more room for the zones and levels that need it."""
     return chart._replace(up=_roomy(chart.up, resize), down=_roomy(chart.down, resize))
 
 
@@ -39,25 +39,20 @@ def room_for_events(events: Events, chart: Chart, resize: Resize = resize_array)
 
 
 def trimmed(chart: Chart) -> Chart:
-    """Return the chart with arrays that end behind the last zone and level: what is worth keeping."""
+    """Return the chart with arrays that end behind the last zone and level: what is worth keeping.
+
+    ``with_room`` makes it fit for more bars again.
+    """
     return chart._replace(up=_trim(chart.up), down=_trim(chart.down))
 
 
-def untrimmed(chart: Chart) -> Chart:
-    """Return the chart with the room that ``trimmed`` took."""
-    most = chart.ints[MAX_LEVELS] + 1
-    return with_room(
-        chart._replace(
-            up=chart.up._replace(levels=_levels_of(chart.up.levels, most)),
-            down=chart.down._replace(levels=_levels_of(chart.down.levels, most)),
-        )
-    )
-
-
 def _roomy(half: Half, resize: Resize) -> Half:
-    if zones.has_room(half.gaps) and zones.has_room(half.blocks):
+    if zones.has_room(half.gaps) and zones.has_room(half.blocks) and liquidity.has_place(half.levels):
         return half
-    return half._replace(gaps=_more(half.gaps, resize), blocks=_more(half.blocks, resize))
+    levels = half.levels
+    if not liquidity.has_place(levels):
+        levels = _levels_of(levels, max(liquidity.CAPACITY, 2 * levels.ints[liquidity.COUNT]), resize)
+    return half._replace(gaps=_more(half.gaps, resize), blocks=_more(half.blocks, resize), levels=levels)
 
 
 def _more(kept: Zones, resize: Resize) -> Zones:
@@ -71,7 +66,7 @@ def _trim(half: Half) -> Half:
     return half._replace(
         gaps=_zones_of(half.gaps, zones.close_ranks(half.gaps), resize_array),
         blocks=_zones_of(half.blocks, zones.close_ranks(half.blocks), resize_array),
-        levels=_levels_of(half.levels, half.levels.ints[liquidity.COUNT]),
+        levels=_levels_of(half.levels, half.levels.ints[liquidity.COUNT], resize_array),
     )
 
 
@@ -82,8 +77,8 @@ def _zones_of(kept: Zones, capacity: int, resize: Resize) -> Zones:
     )
 
 
-def _levels_of(kept: Levels, capacity: int) -> Levels:
+def _levels_of(kept: Levels, capacity: int, resize: Resize) -> Levels:
     return Levels(
-        cast("Ints", resize_array(kept.ints, liquidity.LEVELS + liquidity.INTS_EACH * capacity)),
-        cast("Floats", resize_array(kept.floats, liquidity.PRICES + capacity)),
+        cast("Ints", resize(kept.ints, liquidity.LEVELS + liquidity.INTS_EACH * capacity)),
+        cast("Floats", resize(kept.floats, liquidity.PRICES + capacity)),
     )

@@ -10,7 +10,7 @@ from tradebot.pipeline.patterns.chart import BARS, TREND, Chart, is_ready, new_c
 from tradebot.pipeline.patterns.emit import COUNT, new_events
 from tradebot.pipeline.patterns.events import PatternEvent, read_events
 from tradebot.pipeline.patterns.params import PatternParams
-from tradebot.pipeline.patterns.room import room_for_events, trimmed, untrimmed, with_room
+from tradebot.pipeline.patterns.room import room_for_events, trimmed, with_room
 
 _EVENTS_AT_ONCE = 256
 
@@ -120,4 +120,4 @@ class Scanner:
             raise ValueError(f"the saved state is that of {state.params}, not of {self.params}")
         shape = _Memory(self._chart, self._periods, self._last)
         chart, self._periods, self._last = load_arrays(shape, state.arrays)
-        self._chart = untrimmed(chart)
+        self._chart = with_room(chart)
