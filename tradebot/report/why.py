@@ -14,7 +14,7 @@ from tradebot.report.shapes import Document
 from tradebot.report.trades import optional
 
 _M = TypeVar("_M", bound=Message)
-_RATIO_GATES = frozenset({"max_leverage", "share_leverage", "confidence", "confidence_scale"})
+_RATIO_GATES = frozenset({"max_leverage", "share_leverage", "confidence", "confidence_scale", "duplicate_zone"})
 
 
 class WhyFold:

@@ -1,7 +1,7 @@
 """What must fit together in a configuration: symbols and data, names, timeframes, strategies, safety rules."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tradebot.model.errors import ConfigError
 from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
+from tradebot.pipeline.risk.zones import Cooldown
 from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_errors import BadSettings, Problem, did_you_mean, found_in
@@ -223,6 +224,12 @@ def _safety_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
     for key in _MONEY_LIMITS:
         if is_live_mode and getattr(settings.risk, key) is None:
             yield _problem(loaded, ("risk", key), "live trading needs it set", f"set risk.{key}")
+
+
+def build_cooldowns(specs: Sequence[StrategySpec], settings: Settings) -> Mapping[str, Cooldown]:
+    """Return how long each strategy keeps off zones, where it does."""
+    bars = {strategy.name: strategy.zone_cooldown for strategy in settings.strategy}
+    return {spec.name: Cooldown(bars[spec.name], spec.timeframe) for spec in specs if bars[spec.name]}
 
 
 def _strategies(loaded: Loaded, problems: list[Problem]) -> Iterator[_Checked | None]:

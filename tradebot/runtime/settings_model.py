@@ -270,6 +270,10 @@ class StrategySettings(Section):
         default=(), description="The markets that it may enter, by trend, by volatility or both; none named: any."
     )
 
+    zone_cooldown: Int = Field(
+        default=0, ge=0, le=100_000, description="Its bars in which it keeps off a zone that was entered; 0: never."
+    )
+
     @property
     def parameters(self) -> Mapping[str, object]:
         """The strategy's own keys."""

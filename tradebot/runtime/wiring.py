@@ -16,7 +16,7 @@ from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
-from tradebot.runtime.settings_check import build_specs, check_settings, feed_timeframes
+from tradebot.runtime.settings_check import build_cooldowns, build_specs, check_settings, feed_timeframes
 from tradebot.runtime.settings_model import GeneratedFeedSettings, Settings, SimulatedVenueSettings
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.venues.generated import Generated
@@ -73,6 +73,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
             starting_cash=Cash(settings.venue.starting_cash),
             size=build_size(settings.risk, settings.strategy),
             limits=build_limits(settings.risk),
+            cooldowns=build_cooldowns(specs, settings),
         ),
         strategy=StrategyStage(specs, instruments),
         specs=specs,

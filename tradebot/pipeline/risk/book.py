@@ -11,6 +11,7 @@ from tradebot.model.command import TradingState
 from tradebot.model.money import ZERO, Cash, Price, Qty, Ratio, mean_price
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.zones import ZoneState
 
 NO_CASH = Cash(ZERO)
 NO_QTY = Qty(ZERO)
@@ -74,7 +75,8 @@ class RiskState:
 
     ``marks`` holds the last price of each symbol seen. ``entries`` are the working entries by signal id.
     ``pending_equity`` is the point of the equity curve whose closing time may not be over. ``manual`` counts
-    the signals made for operators, by symbol. ``is_flattening``: every position is being closed, until flat.
+    the signals made for operators, by symbol. ``zones`` are where positions were entered lately.
+    ``is_flattening``: every position is being closed, until flat.
     """
 
     starting_cash: Cash
@@ -96,6 +98,7 @@ class RiskState:
     signals: int = 0
     refused: int = 0
     manual: dict[str, int] = field(default_factory=dict)
+    zones: ZoneState = field(default_factory=ZoneState)
 
     @property
     def unrealized(self) -> Cash:

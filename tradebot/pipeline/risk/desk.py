@@ -14,6 +14,7 @@ from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
 from tradebot.pipeline.risk.trip import Trip
+from tradebot.pipeline.risk.zones import Zones
 
 MANUAL = "manual"
 _approved = maker(Approved)
@@ -33,12 +34,14 @@ class Desk:
         "sizing",
         "state_reason",
         "trading_state",
+        "zones",
     )
 
-    def __init__(self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing) -> None:
+    def __init__(self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing, zones: Zones) -> None:
         self.instruments = instruments
         self.ledger = ledger
         self.sizing = sizing
+        self.zones = zones
         self.trading_state = TradingState.RUNNING
         self.state_reason = ""
         self.is_flattening = False
@@ -53,6 +56,7 @@ class Desk:
         self.state_reason = state.state_reason
         self.is_flattening = state.is_flattening
         self.entries = dict(state.entries)
+        self.zones.load(state.zones)
         self.manual = dict(state.manual)
         self.signals = state.signals
         self.refused = state.refused
@@ -107,6 +111,7 @@ class Desk:
 
     def on_fill(self, fill: Fill) -> None:
         """Take what filled of an entry off those at work; call before the fill is booked."""
+        self.zones.on_fill(fill)
         entry = self.entries.get(fill.signal_id)
         if entry is None or fill.role is not OrderRole.ENTRY:
             return
@@ -120,6 +125,7 @@ class Desk:
         """Free what an order at work held: the room of an entry, or the position an exit was closing."""
         if done.role is OrderRole.ENTRY:
             self.entries.pop(done.signal_id, None)
+            self.zones.drop(done.signal_id)
         elif done.role is OrderRole.EXIT:
             trip = self.ledger.trips.get(done.symbol)
             if trip is not None and trip.closing_id == done.signal_id:
@@ -129,7 +135,7 @@ class Desk:
         return self.instruments.get(symbol) or Instrument(symbol=symbol)
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
-        stopped = self._may_add() or self._is_free(signal)
+        stopped = self._may_add() or self._is_free(signal) or self.zones.check(signal)
         if stopped is not None:
             return stopped
         sized = self.sizing.size(
@@ -147,6 +153,7 @@ class Desk:
                 qty=sized.qty,
                 price=checked_price(signal),
             )
+            self.zones.offer(signal)
         return sized
 
     def _may_add(self) -> Stopped | None:

@@ -19,6 +19,7 @@ from tradebot.pipeline.risk.desk import Desk
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.sizing import Sizing
+from tradebot.pipeline.risk.zones import Cooldown, Zones
 
 
 class RiskStage:
@@ -33,11 +34,12 @@ class RiskStage:
         size: SizeRule,
         limits: Limits,
         require_stop: bool = False,
+        cooldowns: Mapping[str, Cooldown] | None = None,
     ) -> None:
         self.limits = limits
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
-        self._desk = Desk(instruments, self._ledger, Sizing(size, limits, require_stop))
+        self._desk = Desk(instruments, self._ledger, Sizing(size, limits, require_stop), Zones(cooldowns or {}))
         self._operator = Operator(self._desk)
         self._market_ts = Nanos(0)
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
@@ -79,6 +81,7 @@ class RiskStage:
             signals=desk.signals,
             refused=desk.refused,
             manual=dict(desk.manual),
+            zones=desk.zones.save(),
         )
 
     def load(self, state: RiskState) -> None:
