@@ -255,3 +255,12 @@ def test_a_backtest_warns_of_a_disabled_strategy_in_words(tmp_path: Path, capsys
     out, err = capsys.readouterr()
     assert "warning: strategy Own was disabled at 2025-01-01 00:20:00: raised ValueError: boom at own.py:18" in err
     assert "disabled strategies" in out
+
+
+def test_a_strategy_that_keeps_very_much_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tradebot.runtime.engine.StrategyGuard", StrategyGuard)
+    config = write(tmp_path, "self.many = [0.12345678901] * 90_000\n        return ()", store="snapshot_s = 0.1")
+    assert run(tmp_path / "home", config) == 0
+    (line,) = logged(tmp_path / "home", "strategy.swelled")
+    assert (line["strategy"], line["level"]) == ("Own", "warning")
+    assert line["bytes"] > 10**6

@@ -26,6 +26,7 @@ class LogEvent(StrEnum):
     SIGNAL_APPROVED = "signal.approved"
     SIGNAL_REFUSED = "signal.refused"
     STRATEGY_DISABLED = "strategy.disabled"
+    STRATEGY_SWELLED = "strategy.swelled"
     ORDERS_SUBMITTED = "orders.submitted"
     ORDER_REJECTED = "order.rejected"
     ORDER_CANCELED = "order.canceled"

@@ -37,7 +37,8 @@ class Engine:
         guard = StrategyGuard(booted.wired.strategy)
         guard.install()
         self.runner = LineRunner(self.session.line, self.durable, guard)
-        self.keeper = Keeper(home, self.session, self.runner, journal, loaded)
+        sizes = booted.wired.strategy.saved_bytes
+        self.keeper = Keeper(home, self.session, self.runner, journal, loaded, sizes)
         speed = loaded.settings.feed.speed_factor
         pace = None if speed is None else Pace(speed)
         self.feeder = Feeder(self.session, self.runner, self.turn, journal.room, pace, clock)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot.model.logevent import LogEvent
@@ -13,9 +13,14 @@ from tradebot.runtime.tasks import LineRunner
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.snapshot import write_snapshot
 
+_MUCH_BYTES = 1_000_000
+
 
 class Keeper:
-    """Writes a snapshot as often as ``[store]`` says: by the clock and by the turns since the last."""
+    """Writes a snapshot as often as ``[store]`` says: by the clock and by the turns since the last.
+
+    ``sizes`` are those of the strategies' fields; one that keeps much is told of once, for trading waits for it.
+    """
 
     def __init__(
         self,
@@ -24,8 +29,10 @@ class Keeper:
         runner: LineRunner,
         journal: SqliteJournal,
         loaded: Loaded,
+        sizes: Mapping[str, int],
     ) -> None:
         self._home, self._session, self._runner, self._journal = home, session, runner, journal
+        self._sizes, self._told = sizes, set[str]()
         self.loaded = loaded
         self._due = asyncio.Event()
         self._turns_kept = -1
@@ -55,3 +62,7 @@ class Keeper:
         await self._journal.committed(anchor)
         await asyncio.to_thread(write_snapshot, self._home, anchor, self.loaded.config_hash, body)
         log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=anchor, bytes=len(body))
+        for strategy, size in self._sizes.items():
+            if size > _MUCH_BYTES and strategy not in self._told:
+                self._told.add(strategy)
+                log(LogEvent.STRATEGY_SWELLED, level="warning", strategy=strategy, bytes=size)

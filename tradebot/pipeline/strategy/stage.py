@@ -119,7 +119,8 @@ class StrategyStage:
     ``disabled`` and ``force_disable`` give reasons by strategy; one in ``force_disable`` is disabled with
     that reason instead of being asked the next time - so a recovery repeats what a timer did. ``asking``
     names the strategy whose call is running; with ``calls``, which counts them, a timer can tell that one
-    call goes on, and raise ``StrategyBlocked`` into it. Raises ``ConfigError`` on a strategy that cannot
+    call goes on, and raise ``StrategyBlocked`` into it. ``saved_bytes`` is the most that a strategy's fields took
+    in one symbol when saved. Raises ``ConfigError`` on a strategy that cannot
     be made or keeps what cannot be saved.
     """
 
@@ -128,6 +129,7 @@ class StrategyStage:
     def __init__(self, specs: Sequence[StrategySpec], instruments: Mapping[str, Instrument]) -> None:
         self.disabled: dict[str, str] = {}
         self.force_disable: dict[str, str] = {}
+        self.saved_bytes: dict[str, int] = {}
         self._unfit: dict[str, str] = {}
         self.asking: str | None = None
         self.calls = 0
@@ -270,6 +272,7 @@ class StrategyStage:
         if not asker.is_disabled:
             try:
                 fields = _frozen(asker)
+                self.saved_bytes[asker.spec.name] = max(len(fields), self.saved_bytes.get(asker.spec.name, 0))
             except StrategyError as error:
                 self._unfit[asker.spec.name] = error.what
         return AskerState(
