@@ -149,7 +149,7 @@ async def test_the_streams_tell_what_happens(pro: Any, devnet: Any) -> None:
     assert book["bids"][0][0] < book["asks"][0][0]
     orders = asyncio.create_task(pro.watch_orders(BTC))
     fills = asyncio.create_task(pro.watch_my_trades(BTC))
-    while len(devnet.net.server.hub.connections) == 0 or not _has(devnet, "userFills"):
+    while len(devnet.net.server.hub.connections) == 0 or not _has(devnet, "userFills"):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     placed = await pro.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
     assert {order["id"] for order in await asyncio.wait_for(orders, 5)} == {placed["id"]}
@@ -157,7 +157,7 @@ async def test_the_streams_tell_what_happens(pro: Any, devnet: Any) -> None:
     candles = asyncio.create_task(pro.watch_ohlcv(BTC, "1m"))
     trades = asyncio.create_task(pro.watch_trades(BTC))
     ticker = asyncio.create_task(pro.watch_ticker(BTC))
-    while not (_has(devnet, "candle") and _has(devnet, "trades") and _has(devnet, "activeAssetCtx")):
+    while not (_has(devnet, "candle") and _has(devnet, "trades") and _has(devnet, "activeAssetCtx")):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     devnet.do(devnet.net.step)
     assert (await asyncio.wait_for(candles, 5))[-1][4] == float(devnet.mark("BTC"))

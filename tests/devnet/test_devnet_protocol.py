@@ -95,7 +95,7 @@ def test_a_nonce_counts_once_above_the_hundredth_and_near_the_time() -> None:
 
 
 def test_an_address_that_used_its_budget_acts_once_in_ten_seconds_and_cancels_longer() -> None:
-    account = Account("0x" + "1" * 40, coins_of(["BTC"]), Decimal(100))
+    account = Account("0x" + "1" * 40, coins_of(["BTC"]), {}, Decimal(100))
     budget = AddressBudget(account)
     budget.admit("order", 10_000, NOW)
     budget.admit("order", 1, NOW)

@@ -61,9 +61,10 @@ class Outbox:
 class Account:
     """One user's account. ``volume`` is what it traded, ``requests`` what it used of its address budget."""
 
-    def __init__(self, user: str, coins: Mapping[str, Coin], cash: Decimal) -> None:
+    def __init__(self, user: str, coins: Mapping[str, Coin], markets: Mapping[str, CoinMarket], cash: Decimal) -> None:
         self.user = user
         self.coins = coins
+        self.markets = markets
         self.pools: dict[str, SimulatedVenue] = {CROSS: self._new_pool(cash)}
         self.holdings: dict[str, Holding] = {}
         self.leverage: dict[str, Leverage] = {}
@@ -111,8 +112,23 @@ class Account:
         return holding.cost / holding.qty
 
     def equity(self, pool: str = CROSS) -> Decimal:
-        """Return what a pool is worth."""
-        return self.pools[pool].account().equity
+        """Return what a pool is worth at the marks."""
+        profits = (
+            self.position(coin) * self.markets[coin].mark - self.holdings[coin].cost for coin in self._held(pool)
+        )
+        return sum(profits, self.cash(pool))
+
+    def cash(self, pool: str = CROSS) -> Decimal:
+        """Return the cash of a pool, without its open profit."""
+        return self.pools[pool].account().cash
+
+    def maintenance(self, pool: str = CROSS) -> Decimal:
+        """Return the equity below which a pool is liquidated."""
+        parts = (
+            abs(self.position(coin)) * self.markets[coin].mark / (2 * self.coins[coin].max_leverage)
+            for coin in self._held(pool)
+        )
+        return sum(parts, ZERO)
 
     def transfer(self, pool: str, amount: Decimal) -> None:
         """Add ``amount`` to the cash of a pool, or take it when < 0."""
@@ -125,14 +141,21 @@ class Account:
         self.transfer(CROSS, -amount)
         self.transfer(coin, amount)
 
-    def free_margin(self, markets: Mapping[str, CoinMarket], leaving_out: Order | None = None) -> Decimal:
+    def free_margin(self, leaving_out: Order | None = None) -> Decimal:
         """Return what the cross pool can still bind, beside its positions and resting orders."""
-        used = sum((self.margin_of(coin, markets) for coin in self._held(CROSS)), ZERO)
+        used = sum((self.margin_of(coin) for coin in self._held(CROSS)), ZERO)
         return self.equity() - used - self.reserved(leaving_out)
 
-    def margin_of(self, coin: str, markets: Mapping[str, CoinMarket]) -> Decimal:
+    def withdrawable(self) -> Decimal:
+        """Return what may leave the account: equity less the margin, at least a tenth of what is held, and reserves."""
+        held = self._held(CROSS)
+        notional = sum((abs(self.position(coin)) * self.markets[coin].mark for coin in held), ZERO)
+        used = sum((self.margin_of(coin) for coin in held), ZERO)
+        return max(ZERO, self.equity() - max(used, notional / 10) - self.reserved())
+
+    def margin_of(self, coin: str) -> Decimal:
         """Return the initial margin of what is held of ``coin``, at the mark."""
-        return abs(self.position(coin)) * markets[coin].mark / self.leverage_of(coin).value
+        return abs(self.position(coin)) * self.markets[coin].mark / self.leverage_of(coin).value
 
     def reserved(self, leaving_out: Order | None = None) -> Decimal:
         """Return what resting orders bind: of each coin the larger side; reduce-only ones bind nothing."""
@@ -172,20 +195,16 @@ class Account:
         """Return the agents whose time has not run out."""
         return [agent for agent in self.agents.values() if agent.valid_until_ms > now_ms]
 
-    def clearinghouse_state(self, markets: Mapping[str, CoinMarket], now_ms: int) -> Json:
+    def clearinghouse_state(self, now_ms: int) -> Json:
         """Return the account's state as ``clearinghouseState``."""
-        cross = self._summary(self._held(CROSS), (CROSS,), markets)
-        total = self._summary([coin for coin in self.coins if self.position(coin)], tuple(self.pools), markets)
-        equity = self.equity()
-        notional = sum((abs(self.position(coin)) * markets[coin].mark for coin in self._held(CROSS)), ZERO)
-        used = sum((self.margin_of(coin, markets) for coin in self._held(CROSS)), ZERO)
-        withdrawable = max(ZERO, equity - max(used, notional / 10) - self.reserved())
-        positions = [self._position_row(coin, markets) for coin in self.coins if self.position(coin)]
+        cross = self._summary(self._held(CROSS), (CROSS,))
+        total = self._summary([coin for coin in self.coins if self.position(coin)], tuple(self.pools))
+        positions = [self._position_row(coin) for coin in self.coins if self.position(coin)]
         return {
             "marginSummary": total,
             "crossMarginSummary": cross,
-            "crossMaintenanceMarginUsed": rounded(self.pools[CROSS].account().maintenance),
-            "withdrawable": rounded(withdrawable),
+            "crossMaintenanceMarginUsed": rounded(self.maintenance()),
+            "withdrawable": rounded(self.withdrawable()),
             "assetPositions": positions,
             "time": now_ms,
         }
@@ -193,11 +212,11 @@ class Account:
     def _held(self, pool: str) -> list[str]:
         return [coin for coin in self.coins if self.position(coin) and self.pool_key(coin) == pool]
 
-    def _summary(self, coins: list[str], pools: tuple[str, ...], markets: Mapping[str, CoinMarket]) -> Json:
+    def _summary(self, coins: list[str], pools: tuple[str, ...]) -> Json:
         value = sum((self.equity(pool) for pool in pools), ZERO)
-        signed = sum((self.position(coin) * markets[coin].mark for coin in coins), ZERO)
-        notional = sum((abs(self.position(coin)) * markets[coin].mark for coin in coins), ZERO)
-        used = sum((self._margin_used(coin, markets) for coin in coins), ZERO)
+        signed = sum((self.position(coin) * self.markets[coin].mark for coin in coins), ZERO)
+        notional = sum((abs(self.position(coin)) * self.markets[coin].mark for coin in coins), ZERO)
+        used = sum((self._margin_used(coin) for coin in coins), ZERO)
         return {
             "accountValue": rounded(value),
             "totalNtlPos": rounded(notional),
@@ -205,12 +224,12 @@ class Account:
             "totalMarginUsed": rounded(used),
         }
 
-    def _margin_used(self, coin: str, markets: Mapping[str, CoinMarket]) -> Decimal:
+    def _margin_used(self, coin: str) -> Decimal:
         pool = self.pool_key(coin)
-        return self.margin_of(coin, markets) if pool == CROSS else self.equity(pool)
+        return self.margin_of(coin) if pool == CROSS else self.equity(pool)
 
-    def _position_row(self, coin: str, markets: Mapping[str, CoinMarket]) -> Json:
-        szi, mark, entry = self.position(coin), markets[coin].mark, self.entry_px(coin)
+    def _position_row(self, coin: str) -> Json:
+        szi, mark, entry = self.position(coin), self.markets[coin].mark, self.entry_px(coin)
         chosen = self.leverage_of(coin)
         profit = szi * mark - self.holdings[coin].cost
         leverage: Json = {"type": "cross" if chosen.is_cross else "isolated", "value": chosen.value}
@@ -226,7 +245,7 @@ class Account:
             "unrealizedPnl": rounded(profit),
             "returnOnEquity": rounded(profit / (abs(self.holdings[coin].cost) / chosen.value), 10),
             "liquidationPx": self._liquidation_px(coin, mark),
-            "marginUsed": rounded(self._margin_used(coin, markets)),
+            "marginUsed": rounded(self._margin_used(coin)),
             "maxLeverage": self.coins[coin].max_leverage,
             "cumFunding": dict(zip(("allTime", "sinceOpen", "sinceChange"), map(rounded, paid), strict=True)),
         }
@@ -234,9 +253,10 @@ class Account:
 
     def _liquidation_px(self, coin: str, mark: Decimal) -> str | None:
         szi, rate = self.position(coin), 1 / Decimal(2 * self.coins[coin].max_leverage)
-        view = self.pools[self.pool_key(coin)].account()
+        pool = self.pool_key(coin)
+        room = self.equity(pool) - self.maintenance(pool)
         side = 1 if szi > 0 else -1
-        price = mark - side * (view.equity - view.maintenance) / abs(szi) / (1 - rate * side)
+        price = mark - side * room / abs(szi) / (1 - rate * side)
         return rounded(price, 8) if 0 < price < mark * 1000 else None
 
     def _new_pool(self, cash: Decimal) -> SimulatedVenue:

@@ -6,7 +6,7 @@ from decimal import Decimal
 import orjson
 from aiohttp import web
 
-from tradebot.devnet.account import CROSS, Account
+from tradebot.devnet.account import Account
 from tradebot.devnet.desk import Desk
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.faults import AT_ONCE, Faults, Rule, read_rule
@@ -89,9 +89,8 @@ class Admin:
         held = [coin for coin in account.coins if account.position(coin)]
         for coin in held:
             pool = account.pool_key(coin)
-            view = account.pools[pool].account()
             # Taken away what keeps it above maintenance, the next mark liquidates.
-            account.transfer(pool, view.maintenance - view.equity - 1)
+            account.transfer(pool, account.maintenance(pool) - account.equity(pool) - 1)
             desk.execution.now_ms = self._exchange.now_ms
             mark = self._exchange.markets[coin].mark
             desk.execution.quote(coin, mark, mark)
@@ -118,7 +117,7 @@ class Admin:
 
     def _fund(self, body: Json) -> object:
         account = self._exchange.fund(read_address(body.get("user")), read_decimal(body.get("amount")))
-        return {"user": account.user, "cash": f"{account.pools[CROSS].account().cash:f}"}
+        return {"user": account.user, "cash": f"{account.cash():f}"}
 
     def _steps(self, body: Json) -> object:
         wanted = body.get("count", 1)

@@ -102,8 +102,8 @@ class Desk:
             raise Refusal("Position does not use isolated margin.")
         if not self.account.position(coin.name):
             raise Refusal("Cannot update margin for empty position.")
-        needed = self.account.margin_of(coin.name, self._markets)
-        available = self.account.free_margin(self._markets)
+        needed = self.account.margin_of(coin.name)
+        available = self.account.free_margin()
         if amount > available or -amount > self.account.equity(coin.name) - needed:
             raise Refusal("Insufficient margin available.")
         self.account.shift(coin.name, amount)
@@ -263,9 +263,9 @@ class Desk:
         market = self._markets[coin]
         held = self.account.position(coin)
         closing = abs(held) if held * order.side.sign < 0 else ZERO
-        free = self.account.free_margin(self._markets, leaving_out=order)
+        free = self.account.free_margin(leaving_out=order)
         if self.account.pool_key(coin) == CROSS and closing:
-            free += self.account.margin_of(coin, self._markets)
+            free += self.account.margin_of(coin)
         best = market.ask if spec.is_buy else market.bid
         price = min(spec.px, best) if spec.is_buy else max(spec.px, best)
         if order.is_trigger:

@@ -122,7 +122,7 @@ class Exchange:
         """Deposit ``amount`` with ``user``, opening the account when there is none."""
         desk = self.desks.get(user)
         if desk is None:
-            account = Account(user, self.coins, amount)
+            account = Account(user, self.coins, self.markets, amount)
             desk = self.desks[user] = Desk(account, self.markets, self.counters)
             self._budgets[user] = AddressBudget(account)
         else:

@@ -68,7 +68,7 @@ class Execution:
             self._post_isolated(order, order.sz, order.spec.px)
         order.resting_id = order.next_part()
         request = self._request(order, order.resting_id, OrderType.LIMIT, order.sz)
-        self._book(pool, self.account.pools[pool].submit([request], Nanos(market.ts)))
+        self._book(pool, self.account.pools[pool].submit([request], self._now()))
         # It first meets the book it was placed into, as one that does not cross; from then on it is a maker.
         self.quote(order.coin.name, market.bid, market.ask)
 
@@ -79,7 +79,7 @@ class Execution:
         name, resting_id = order.coin.name, order.resting_id
         order.resting_id = None
         for venue in self.account.pools.values():
-            venue.cancel(name, resting_id, Nanos(self.markets[name].ts))
+            venue.cancel(name, resting_id, self._now())
 
     def end(self, order: Order, status: Status) -> None:
         """End ``order`` with ``status``, and what depends on it."""
@@ -94,8 +94,7 @@ class Execution:
 
     def quote(self, coin: str, bid: Decimal, ask: Decimal) -> None:
         """Show all pools that trade ``coin`` a bid and an ask."""
-        market = self.markets[coin]
-        quote = Quote(symbol=coin, ts_event=Nanos(market.ts), bid=Price(bid), ask=Price(ask))
+        quote = Quote(symbol=coin, ts_event=self._now(), bid=Price(bid), ask=Price(ask))
         for key, venue in list(self.account.pools.items()):
             if key in (CROSS, coin):
                 self._book(key, venue.on_quote(quote))
@@ -104,12 +103,16 @@ class Execution:
         """Record that ``order`` was refused."""
         self.account.set_status(order, status, self.now_ms)
 
+    def _now(self) -> Nanos:
+        # The pools have one time for all coins: nothing may be quoted before what another coin has shown.
+        return Nanos(max(market.ts for market in self.markets.values()))
+
     def _trade(self, order: Order, qty: Decimal, price: Decimal) -> None:
         pool = self.account.pool_key(order.coin.name)
         market = self.markets[order.coin.name]
         if pool != CROSS and not order.spec.reduce_only:
             self._post_isolated(order, qty, price)
-        venue, ts = self.account.pools[pool], Nanos(market.ts)
+        venue, ts = self.account.pools[pool], self._now()
         request = self._request(order, order.next_part(), OrderType.MARKET, qty)
         bid, ask = (market.bid, price) if order.spec.is_buy else (price, market.ask)
         quote = Quote(symbol=order.coin.name, ts_event=ts, bid=Price(bid), ask=Price(ask))
@@ -141,7 +144,7 @@ class Execution:
             side=order.side,
             type=type_,
             qty=Qty(qty),
-            ts_event=Nanos(self.markets[order.coin.name].ts),
+            ts_event=self._now(),
             price=Price(order.spec.px) if type_ is OrderType.LIMIT else None,
             reduce_only=order.spec.reduce_only,
         )

@@ -70,11 +70,11 @@ class UserInfo:
         """Keep the account's state as of now, for answers that lag."""
         states = self._states.setdefault(account.user, deque(maxlen=_LAG_KEPT))
         now = self._exchange.now_ms
-        states.append((now, account.clearinghouse_state(self._exchange.markets, now)))
+        states.append((now, account.clearinghouse_state(now)))
 
     def find(self, user: str) -> Account:
         """Return the account of ``user``, an empty one when there is none."""
-        return self._exchange.account(user) or Account(user, self._exchange.coins, ZERO)
+        return self._exchange.account(user) or Account(user, self._exchange.coins, self._exchange.markets, ZERO)
 
     def state(self, account: Account) -> Json:
         """Return the account's state."""
@@ -83,7 +83,7 @@ class UserInfo:
             old = [state for at, state in self._states.get(account.user, ()) if at <= now - self.lag_ms]
             if old:
                 return old[-1]
-        return account.clearinghouse_state(self._exchange.markets, now)
+        return account.clearinghouse_state(now)
 
     def spot_state(self, account: Account) -> Json:
         """Return the balances outside the perpetuals."""
@@ -126,7 +126,7 @@ class UserInfo:
         if coin not in self._exchange.coins:
             raise Malformed(f"unknown coin {coin}")
         market, chosen = self._exchange.markets[coin], account.leverage_of(coin)
-        free = max(ZERO, account.free_margin(self._exchange.markets))
+        free = max(ZERO, account.free_margin())
         size = number(market.coin.qty_down(free * chosen.value / market.mark))
         leverage = {"type": "cross" if chosen.is_cross else "isolated", "value": chosen.value}
         if not chosen.is_cross:

@@ -139,8 +139,7 @@ def _nothing(_bank: Bank, _account: Account, _action: Json) -> None:
 
 
 def _take(account: Account, amount: Decimal, refusal: str) -> None:
-    view = account.pools[CROSS].account()
-    if amount > view.equity - view.margin_used - account.reserved():
+    if amount > account.withdrawable():
         raise Refusal(refusal)
     account.transfer(CROSS, -amount)
 
