@@ -37,9 +37,9 @@ class Patient:
 """
 
 
-def patient(folder: Path) -> str:
+def patient(folder: Path, stop: str = "") -> str:
     (folder / "patient.py").write_text(PATIENT)
-    return '[[strategy]]\nkind = "patient.py:Patient"\nsymbols = ["AAA"]\n'
+    return f'[[strategy]]\nkind = "patient.py:Patient"\nsymbols = ["AAA"]\n{stop}\n'
 
 
 def snapshot(home: Path) -> dict[str, Any]:
@@ -197,7 +197,8 @@ def test_a_flatten_that_takes_too_long_is_told_and_trading_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "_FLATTEN_S", 0.05)
-    home, strategies = tmp_path / "home", patient(tmp_path)
+    # So far away that the position is still there when it is asked for.
+    home, strategies = tmp_path / "home", patient(tmp_path, 'stop = { kind = "atr", n = 14, mult = 40 }')
 
     async def stop(daemon: Running) -> None:
         await daemon.turns(60)

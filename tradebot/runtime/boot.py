@@ -15,7 +15,7 @@ from tradebot.pipeline.line import Line
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
 from tradebot.runtime.logs import log
 from tradebot.runtime.reading import FAILED_TURN
-from tradebot.runtime.recording import Recorder
+from tradebot.runtime.recording import INPUT_KINDS, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml
@@ -28,8 +28,6 @@ from tradebot.store.snapshot import Snapshot
 
 CONFIG = "config"
 BOOT = "boot"
-# Each try leaves out one more turn that fails.
-_MAX_TRIES = 8
 _LONGEST_REASON = 400
 _RESET = "put it back as it was, or start afresh with: tradebot state reset"
 
@@ -62,26 +60,20 @@ async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Cal
     """
     is_failed = await _failed_since_boot(journal)
     anchors = await Anchors.find(home, journal)
-    tries = 0
-    while tries < _MAX_TRIES:
+    while True:
         progress()
         try:
             booted = await _recover(loaded, journal, anchors.best)
         except UnusableSnapshot as error:
             anchors.reject(error.what)
         except TurnFailed as error:
-            tries += 1
+            await _refuse_past_failure(journal, error)
             log(LogEvent.TASK_FAILED, level="error", task="recovery", error=str(error))
             is_failed = True
             await journal.committed(journal.append(FAILED_TURN, Nanos(0), str(error.seq).encode()))
         else:
             booted.is_failed = is_failed
             return booted
-    raise InvariantError(
-        f"{_MAX_TRIES} inputs make the line fail, one after the other",
-        where=str(home),
-        mend="look at the last log lines, then start afresh with: tradebot state reset",
-    )
 
 
 def record_config(loaded: Loaded, session: Session, journal: SqliteJournal) -> int:
@@ -190,6 +182,17 @@ def _load(session: Session, snapshot: Snapshot) -> None:
         session.load(snapshot.body)
     except (BadRecord, LookupError, ValueError, TypeError, AttributeError) as error:
         raise UnusableSnapshot(f"this version cannot load it: {error!r}"[:_LONGEST_REASON]) from error
+
+
+async def _refuse_past_failure(journal: SqliteJournal, error: TurnFailed) -> None:
+    # Only the last turn can have failed when it was first run. To leave out another one, which went well then,
+    # would part the state from the journal for good.
+    if await journal.rows(Query(after_seq=error.seq, kinds=INPUT_KINDS, limit=1)):
+        raise InvariantError(
+            f"run again, {error.what}",
+            where=error.where,
+            mend="use the version that wrote the journal, or start afresh with: tradebot state reset",
+        ) from error
 
 
 async def _failed_since_boot(journal: SqliteJournal) -> bool:
