@@ -4,13 +4,20 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+
+from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import AT_ONCE, LASTING, Faults, Rule, parse_rule
 from tradebot.model.errors import UsageError
+from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
+from tradebot.runtime.clock import VirtualClock
+from tradebot.venues.generated import Generated
 
 pytest.importorskip("hyperliquid", reason="hyperliquid-python-sdk is not installed")
 with warnings.catch_warnings():
@@ -185,6 +192,41 @@ def test_a_fault_begins_and_ends_when_asked_to() -> None:
 def test_a_fault_that_makes_no_sense_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         parse_rule(text)
+
+
+def test_a_frozen_market_loses_its_ticks_while_everything_else_goes_on() -> None:
+    made = DevnetOptions(coins=("BTC",), timeframe=parse_timeframe("1m"), port=0, speed=600.0, history=10)
+    clock = VirtualClock(1_700_000_000 * NANOS_PER_S)
+    net = Devnet(made, Generated(made.coins, made.timeframe, Nanos(0), 1), clock)
+    net.catch_up()
+    clock.advance(NANOS_PER_S)
+    net.catch_up()
+    before = net.exchange.markets["BTC"].ts
+    net.server.admin.inject(parse_rule("frozen_feed:for=1"))
+    clock.advance(NANOS_PER_S // 2)
+    net.catch_up()
+    assert net.exchange.markets["BTC"].ts == before
+    clock.advance(NANOS_PER_S)
+    net.catch_up()
+    assert net.exchange.markets["BTC"].ts > before + 300 * NANOS_PER_S
+
+
+def test_a_dead_mans_switch_needs_volume_and_cancels_everything(trader: Any, devnet: Any) -> None:
+    rest(trader, devnet)
+    at = devnet.net.exchange.now_ms + 5_050
+    assert trader.schedule_cancel(at)["status"] == "err"
+    devnet.net.exchange.account(devnet.user).volume = Decimal(1_000_000)
+    assert trader.schedule_cancel(at)["status"] == "ok"
+    assert "at least 5 seconds" in trader.schedule_cancel(at - 5_000)["response"]
+    devnet.net.exchange.scheduled[devnet.user] = devnet.net.exchange.now_ms - 1
+    devnet.do(devnet.net.step)
+    assert trader.info.open_orders(devnet.user) == []
+    assert trader.info.historical_orders(devnet.user)[0]["status"] == "scheduledCancel"
+
+
+def test_the_guide_explains_every_fault() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "how-to" / "rehearse-on-devnet.md").read_text()
+    assert all(f"`{name}`" in guide for name in (*LASTING, *AT_ONCE))
 
 
 def test_no_fault_is_of_both_kinds() -> None:

@@ -26,7 +26,9 @@ HOST = "127.0.0.1"
 PORT = 3001
 TICK_S = 0.5
 MIN_TICKS, MAX_TICKS = 4, 60
-_NAP_S = 0.02
+_NAP_S = 0.1
+# After so many ticks in a row, clients have their turn.
+_AT_ONCE = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,20 +122,28 @@ class Devnet:
         self._next = next(self._steps, None)
         return True
 
+    def catch_up(self) -> float:
+        """Move the market to where it should be by now, and return the seconds until it moves again.
+
+        While the feed is frozen what would have happened is lost.
+        """
+        self.server.settle()
+        for _ in range(_AT_ONCE):
+            wait_s = self._wait_s()
+            if wait_s is None:
+                return _NAP_S
+            if wait_s > 0:
+                return min(wait_s, _NAP_S)
+            if self.server.faults.active("frozen_feed", self._clock.monotonic()) is None:
+                self.step()
+            else:
+                self._next = next(self._steps, None)
+        return 0.0
+
     async def _run(self) -> None:
         while True:
-            self.server.settle()
             await self.server.hub.close_idle()
-            is_frozen = self.server.faults.active("frozen_feed", self._clock.monotonic()) is not None
-            wait_s = self._wait_s()
-            if wait_s is not None and wait_s <= 0:
-                if is_frozen:
-                    self._next = next(self._steps, None)
-                else:
-                    self.step()
-                await asyncio.sleep(0)
-            else:
-                await asyncio.sleep(_NAP_S * 5 if wait_s is None else min(wait_s, _NAP_S * 5))
+            await asyncio.sleep(self.catch_up())
 
     def _wait_s(self) -> float | None:
         if self._next is None or self.options.speed is None:

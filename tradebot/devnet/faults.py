@@ -22,7 +22,7 @@ LASTING: Mapping[str, str] = {
     "error_500": "a request is answered with 500 null and nothing is done",
     "error_502": "an action is done and answered with 502",
     "rate_limit": "a request is answered with 429 null",
-    "partial_batch": "one order of a batch is refused for want of margin",
+    "partial_batch": "the last order of a batch is refused for want of margin",
     "half_open": "sockets stay open and say nothing, not even pong",
     "frozen_feed": "the market stands still; sockets live on",
     "duplicate": "what happens to an account is told twice",
