@@ -9,10 +9,10 @@ import orjson
 import pytest
 from aiohttp import web
 
-from tradebot.model.errors import Rejected, Unavailable, Unreadable, VenueError
+from tradebot.model.errors import ConfigError, InvariantError, Rejected, Unavailable, Unreadable, VenueError
 from tradebot.model.time import NANOS_PER_S
 from tradebot.runtime.clock import VirtualClock
-from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.replies import Resting
 from tradebot.venues.hyperliquid.rest import RestClient, info_weight
@@ -157,7 +157,7 @@ class Recorder:
 def gateway(client: RestClient, clock: VirtualClock, recorder: Recorder) -> Gateway:
     signer = ActionSigner(SigningKey(b"\x01" * 32), is_mainnet=False)
     made = Gateway(client, signer, ACCOUNT, clock, recorder, Rules(first_pause_ms=1, longest_pause_ms=2))
-    made.time.learn(START_MS)
+    made.time.start(START_MS)
     return made
 
 
@@ -192,6 +192,7 @@ class Exchange:
         self.asked: list[str] = []
         self.sent: list[dict[str, Any]] = []
         self.now = START_MS
+        self.leap_ms = 0
 
     async def __call__(self, request: web.Request) -> web.StreamResponse:
         body = orjson.loads(await request.read())
@@ -200,7 +201,11 @@ class Exchange:
             return await self.exchange.pop(0)(request)
         self.asked.append(body["type"])
         self.now += 4_000
-        replies = {"clearinghouseState": STATE | {"time": self.now}, "orderStatus": self.status}
+        replies = {
+            "exchangeStatus": {"time": self.now},
+            "clearinghouseState": STATE | {"time": self.now + self.leap_ms},
+            "orderStatus": self.status,
+        }
         return await says(replies.get(body["type"], []))(request)
 
 
@@ -237,6 +242,48 @@ async def test_a_lost_answer_is_followed_by_the_same_bytes_and_the_duplicate_is_
     settled, _ = await place(exchange)
     assert settled.legs == (Sighting(5, Phase.FILLED),)
     assert exchange.sent[0] == exchange.sent[1]
+
+
+async def test_a_stamp_from_the_far_future_proves_no_absence() -> None:
+    exchange = Exchange(*[says(None, 500)] * 9, status={"status": "unknownOid"})
+    exchange.leap_ms = 10**11
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await place(exchange)
+    assert len(exchange.asked) > 4
+
+
+async def test_after_the_machine_slept_the_venue_says_what_time_it_is() -> None:
+    exchange = Exchange(*[says(None, 500)] * 9, status={"status": "unknownOid"})
+    exchange.now += 3_600_000
+    settled, _ = await place(exchange)
+    assert settled.legs == (Never(),)
+    assert "exchangeStatus" in exchange.asked
+
+
+def test_venue_time_goes_on_between_stamps_and_ignores_lagging_ones() -> None:
+    clock = VirtualClock(START_MS * 1_000_000)
+    time = VenueTime(clock)
+    time.start(START_MS + 500)
+    clock.advance(2 * NANOS_PER_S)
+    assert time.ms() == START_MS + 2_500
+    assert time.learn(START_MS + 1_000)
+    assert time.ms() == START_MS + 2_500
+    assert time.learn(START_MS + 3_000)
+    assert time.ms() == START_MS + 3_000
+    assert not time.learn(START_MS + 90_000)
+    assert time.ms() == START_MS + 3_000
+
+
+@pytest.mark.parametrize("off_ms", [-7 * 3_600_000, 7 * 3_600_000])
+def test_a_clock_that_is_hours_off_is_refused(off_ms: int) -> None:
+    with pytest.raises(ConfigError, match="off the venue's"):
+        VenueTime(VirtualClock((START_MS + off_ms) * 1_000_000)).start(START_MS)
+
+
+def test_venue_time_is_not_guessed() -> None:
+    with pytest.raises(InvariantError):
+        VenueTime(VirtualClock(0)).ms()
 
 
 async def test_absence_is_proven_by_venue_time_in_all_lists() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 import orjson
 
-from tradebot.model.errors import InvariantError, Rejected, VenueError
+from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.venues.hyperliquid.account import account_state, fills, open_orders, order_records, order_status
@@ -29,6 +29,10 @@ Recorder = Callable[[Intent | Settled], Awaitable[None]]
 _RESENDS = 3
 # Fills and history are looked through from a while before the nonce was given out.
 _LOOK_BACK_MS = 60_000
+# The venue takes nonces from two days back to one ahead; a clock hours off is a mistake before that.
+_MAX_OFF_MS = 6 * 3_600_000
+# Between two stamps the venue's clock and ours cannot drift apart by more; a stamp beyond it is garbled.
+_MAX_LEAP_MS = 60_000
 
 
 class VenueTime:
@@ -41,10 +45,24 @@ class VenueTime:
         self._stamp_ms: int | None = None
         self._stamped_at = 0.0
 
-    def learn(self, stamp_ms: int) -> None:
-        """Take a stamp of the venue's; an older one than is known by now is left out."""
-        if self._stamp_ms is None or stamp_ms >= self.ms():
+    def start(self, stamp_ms: int) -> None:
+        """Take the first stamp. Raises ``ConfigError`` when it and our clock are hours apart: one of them is wrong."""
+        off_ms = to_ms(self._clock.now()) - stamp_ms
+        if abs(off_ms) > _MAX_OFF_MS:
+            raise ConfigError(f"this machine's clock is {off_ms // 1000} s off the venue's", mend="set the clock")
+        self._stamp_ms, self._stamped_at = stamp_ms, self._clock.monotonic()
+
+    def learn(self, stamp_ms: int) -> bool:
+        """Take a later stamp and return ``True``; ``False`` for one from a future that cannot be.
+
+        One that is older than what is known by now comes from a lagging replica: it is sound, and changes nothing.
+        """
+        known = self.ms()
+        if stamp_ms > known + _MAX_LEAP_MS:
+            return False
+        if stamp_ms >= known:
             self._stamp_ms, self._stamped_at = stamp_ms, self._clock.monotonic()
+        return True
 
     def ms(self) -> int:
         """Return venue time in epoch milliseconds. Raises ``InvariantError`` before the first stamp."""
@@ -64,7 +82,6 @@ class Gateway:
         self._rest = rest
         self._signer = signer
         self.account = account.lower()
-        self._clock = clock
         self._recorder = recorder
         self._rules = rules
         self._writes: dict[tuple[int, bool], asyncio.Future[None]] = {}
@@ -74,9 +91,9 @@ class Gateway:
         return await self._rest.info({"type": kind, "user": self.account, **fields}, purpose)
 
     async def learn_time(self) -> None:
-        """Ask the venue what time it is."""
+        """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
         status = await self._rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
-        self.time.learn(to_ms(status.at("time").time()))
+        self.time.start(to_ms(status.at("time").time()))
 
     def intent(self, action: Action, cloids: tuple[str, ...], *, is_urgent: bool) -> Intent:
         """Sign an action that places the orders ``cloids``."""
@@ -84,7 +101,7 @@ class Gateway:
         return Intent(nonce=nonce, cloids=cloids, expires_ms=expires_ms, body=body, is_urgent=is_urgent)
 
     def _signed(self, action: Action) -> tuple[int, int, str]:
-        nonce = self.nonces.next(self.local_ms())
+        nonce = self.nonces.next(self.time.ms())
         expires_ms = self.time.ms() + self._rules.ttl_ms
         return nonce, expires_ms, self._envelope(action, nonce, expires_ms)
 
@@ -119,8 +136,8 @@ class Gateway:
     # The ports of the submit protocol.
 
     def local_ms(self) -> int:
-        """Return local wall time in epoch milliseconds."""
-        return to_ms(self._clock.now())
+        """Return the time that paces the protocol: the venue's, as far as we know it."""
+        return self.time.ms()
 
     async def record(self, entry: Intent | Settled) -> None:
         """Return when ``entry`` is durable; a cancelled caller does not stop the write."""
@@ -159,8 +176,11 @@ class Gateway:
     async def _look(self, intent: Intent) -> View:
         stamp = account_state(await self.ask("clearinghouseState", Purpose.PROTECT)).ts_event
         stamp_ms = None if stamp is None else to_ms(stamp)
-        if stamp_ms is not None:
-            self.time.learn(stamp_ms)
+        if stamp_ms is not None and not self.time.learn(stamp_ms):
+            # A garbled stamp would prove an absence that is none; after a sleep of the machine it is our time
+            # that is behind, and the venue's own clock says so.
+            stamp_ms = None
+            await self.learn_time()
         found: dict[str, Sighting] = {}
         for cloid in intent.cloids:
             record = order_status(await self.ask("orderStatus", Purpose.PROTECT, oid=cloid))

@@ -215,7 +215,7 @@ class Ports(Protocol):
     """What the protocol needs of the world."""
 
     def local_ms(self) -> int:
-        """Return local wall time in epoch milliseconds."""
+        """Return the time in epoch milliseconds as well as it is known here; nothing is proven by it."""
         ...
 
     async def record(self, entry: Intent | Settled) -> None:
