@@ -129,7 +129,7 @@ def replay_config(folder: Path, data: Sequence[str], symbols: Sequence[str]) -> 
     third = max(1, len(symbols) // 3)
     shares = [symbols[:third], symbols[third : 2 * third] or symbols[:1], symbols[2 * third :] or symbols[-1:]]
     config = folder / "tradebot.toml"
-    config.write_text(_config("kind = \"replay\"\ndata = " + json.dumps(list(data)), symbols, shares))
+    config.write_text(_config('kind = "replay"\ndata = ' + json.dumps(list(data)), symbols, shares))
     return config
 
 

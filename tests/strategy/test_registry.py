@@ -99,7 +99,10 @@ def test_every_built_in_parameter_has_a_range_and_a_description(kind):
     ("kind", "said"),
     [
         ("sma_cros", "there is no strategy 'sma_cros', did you mean 'sma_cross'"),
-        ("nothing_like_it", "use one of sma_cross, donchian_breakout, or path/to/file.py:ClassName"),
+        (
+            "nothing_like_it",
+            "use one of sma_cross, donchian_breakout, liquidity_sweep, fvg_fill, bos_orderblock, or path/to/file.py:ClassName",
+        ),
         ("file.py", "there is no strategy 'file.py'"),
         ("file.py:not a name", "there is no strategy"),
         ("missing.py:Mine", "missing.py: the strategy file cannot be read: No such file"),

@@ -102,6 +102,7 @@ class OrderRequest:
     ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names
     in ``parent_id`` the entry whose fills arm and size it; ``oco_id`` is shared by exits of which one filled
     cancels the others. ``reason`` becomes the exit reason.
+    An entry is withdrawn at the close of ``expires_ts``, and at a close beyond ``void_price``.
     """
 
     client_order_id: str
@@ -119,6 +120,8 @@ class OrderRequest:
     parent_id: str | None = None
     oco_id: str | None = None
     reason: str = ""
+    expires_ts: Nanos | None = None
+    void_price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

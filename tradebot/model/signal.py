@@ -17,14 +17,25 @@ class Action(StrEnum):
 
     ENTER = "enter"
     EXIT = "exit"
+    MOVE_STOP = "move_stop"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rung:
+    """One target of several: leave ``fraction``, in (0, 1], of what was entered, at ``price``."""
+
+    price: Price
+    fraction: Decimal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal(Message):
-    """A wish to enter, or to leave ``fraction`` of a position on ``side``.
+    """A wish to enter, to leave ``fraction`` of a position on ``side``, or to move its stop to ``stop``.
 
     ``close`` is the last price of the symbol when it was made. ``entry_price`` is the limit or trigger of
     an entry that is not at market. ``reason`` becomes the exit reason of the round trip.
+    ``ladder`` stands in place of ``target``. An entry that waits is withdrawn at the close of ``expires_ts``,
+    and at a close beyond ``void_price``: below it for a long.
     """
 
     kind: ClassVar[str] = "signal"
@@ -39,6 +50,9 @@ class Signal(Message):
     entry_price: Price | None = None
     stop: Price | None = None
     target: Price | None = None
+    ladder: tuple[Rung, ...] = ()
+    expires_ts: Nanos | None = None
+    void_price: Price | None = None
     fraction: Decimal = ONE
     reason: str = "signal"
     confidence: float | None = None

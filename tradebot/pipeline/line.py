@@ -46,8 +46,8 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Quote: (S.VENUE, S.RISK),
     Command: (S.RISK, S.ORDERS, S.STRATEGY),
     Heartbeat: tuple(StageName),
-    # The venue matches, risk marks, and only then the strategies are asked.
-    BarsClosed: (S.VENUE, S.RISK, S.STRATEGY),
+    # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
+    BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),
     Disorder: (),
     Signal: (S.RISK,),

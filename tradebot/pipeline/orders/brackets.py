@@ -3,7 +3,7 @@
 Ids are the signal's id and what the order is for; exits placed anew carry their generation: ``-stop2``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,17 +11,18 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
-from tradebot.model.signal import Approved
+from tradebot.model.signal import Approved, Rung
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held
 
 UNPROTECTED = "unprotected"
+TRAIL = "trail"
 _request = maker(OrderRequest)
 
 
 def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
-    """Return the entry, then its stop and its target where the signal has them; prices on the tick."""
+    """Return the entry, then its stop and its targets where the signal has them; prices on the tick."""
     signal, side = approved.signal, approved.signal.side.entry
     is_stop = signal.entry_type is OrderType.STOP_MARKET
     price = signal.entry_price
@@ -38,6 +39,8 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
         price=None if price is None or is_stop else instrument.price_passive(price, side),
         trigger=None if price is None or not is_stop else instrument.price_against(price, side),
         reason="entry",
+        expires_ts=signal.expires_ts,
+        void_price=signal.void_price,
     )
     orders = [entry]
     if signal.stop is not None:
@@ -46,7 +49,37 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
     if signal.target is not None:
         target = instrument.price_passive(signal.target, side.opposite)
         orders.append(_child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, target, target))
-    return tuple(orders)
+    return (*orders, *_rungs(entry, signal.ladder, instrument))
+
+
+def _rungs(entry: OrderRequest, ladder: Sequence[Rung], instrument: Instrument) -> Iterator[OrderRequest]:
+    """Give the targets of a ladder. None is larger than its share; the last takes what rounding left over.
+
+    They cancel nothing when they fill: the stop lives on for what they leave, and goes with the position.
+    """
+    left = entry.qty
+    for number, rung in enumerate(ladder, start=1):
+        is_rest = number == len(ladder) and sum(one.fraction for one in ladder) == 1
+        qty = left if is_rest else min(left, instrument.qty_down(entry.qty * rung.fraction))
+        left = Qty(left - qty)
+        if qty > 0:
+            price = instrument.price_passive(rung.price, entry.side.opposite)
+            target = _child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, price, price)
+            name = f"{entry.signal_id}-rung{number}"
+            yield replace(target, client_order_id=name, qty=qty, oco_id=None)
+
+
+def moved_stop(held: Held, old: OrderRequest, trigger: Price, ts: Nanos) -> OrderRequest:
+    """Return a stop like ``old`` at ``trigger``, for all of ``held``, in its generation."""
+    return replace(
+        old,
+        client_order_id=f"{held.signal_id}-{old.role}{held.generation}",
+        qty=Qty(abs(held.qty)),
+        ts_event=ts,
+        trigger=trigger,
+        parent_id=None,
+        reason=TRAIL,
+    )
 
 
 def market_exit(approved: Approved) -> OrderRequest:

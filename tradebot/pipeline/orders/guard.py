@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO, Qty
+from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import Fill, OrderRole, OrderState, SubmitOrders
 from tradebot.model.time import Nanos
-from tradebot.pipeline.orders.brackets import closing_side, exits_anew, flatten
+from tradebot.pipeline.orders.brackets import closing_side, exits_anew, flatten, moved_stop
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held, Protection
 
 _PLACED_ANEW, _CLOSED = 1, 2
+_LEAVING = (OrderRole.EXIT, OrderRole.TARGET)
 _RESTING = (OrderState.OPEN, OrderState.PARTIALLY_FILLED)
 
 
@@ -54,6 +55,18 @@ class Guard:
         held = self._register.held.get(order.request.symbol)
         return [] if held is None else self._secure(held, order, ts)
 
+    def move_stop(self, symbol: str, trigger: Price, ts: Nanos) -> list[Message]:
+        """Return what puts the stop of a position at ``trigger``: the new one first, then the old one's end."""
+        held = self._register.held.get(symbol)
+        if held is None:
+            return []
+        olds = [order for order in self._kin(held, OrderRole.STOP) if order.is_waiting]
+        if not olds:
+            return []
+        request = moved_stop(self._next_generation(held), olds[-1].request, trigger, ts)
+        self._register.submit((request,))
+        return [SubmitOrders(ts_event=ts, orders=(request,)), *self._register.cancel(olds, ts, "replaced")]
+
     def guards(self, order: Order) -> bool:
         """Return whether ``order`` is the stop of an open position."""
         held = self._register.held.get(order.request.symbol)
@@ -67,13 +80,15 @@ class Guard:
         return entry.request.role is OrderRole.ENTRY and entry.is_waiting and not entry.fills
 
     def _secure(self, held: Held, order: Order | None, ts: Nanos) -> list[Message]:
-        is_partial_exit = order is not None and order.request.role is OrderRole.EXIT and order.state.is_terminal
+        is_partial_exit = order is not None and order.request.role in _LEAVING and order.state.is_terminal
         resized = self._resize_exits(held, ts) if is_partial_exit else []
         return resized or self._protect(held, ts)
 
     def _resize_exits(self, held: Held, ts: Nanos) -> list[Message]:
         exits = self._kin(held, OrderRole.STOP, OrderRole.TARGET)
-        olds = [order for order in exits if order.is_waiting and order.qty - order.filled_qty != abs(held.qty)]
+        # The rungs of a ladder are smaller than the position, and leave what they do not take to the stop.
+        alone = [order for order in exits if order.is_waiting and order.request.oco_id is not None]
+        olds = [order for order in alone if order.qty - order.filled_qty != abs(held.qty)]
         if not olds:
             return []
         # The new ones first: at no moment is the position without its stop.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged, TradingState, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
-from tradebot.model.market import Message
+from tradebot.model.market import BarsClosed, Message
 from tradebot.model.order import (
     Fill,
     FillReport,
@@ -17,6 +17,7 @@ from tradebot.model.order import (
     OrderCanceled,
     OrderDone,
     OrderRejected,
+    OrderRequest,
     OrderRole,
     SubmitOrders,
 )
@@ -46,6 +47,8 @@ class OrdersStage:
         self._instruments = instruments
         self._register = Register(lateness)
         self._guard = Guard(self._register)
+        # The entries that wait no longer than a time or a price: few, and asked for at each bar.
+        self._timed: set[str] = set()
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             Approved: self._on_approved,
             OrderAccepted: self._on_accepted,
@@ -54,6 +57,7 @@ class OrdersStage:
             FillReport: self._on_report,
             StateChanged: self._on_state,
             Command: self._on_command,
+            BarsClosed: self._on_bars,
             Heartbeat: _nothing,
         }
 
@@ -68,16 +72,21 @@ class OrdersStage:
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
+        self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
         """Return for each open position how much of it stops at the venue cover."""
         return tuple(self._guard.protection(held) for held in self._register.held.values())
 
     def _on_approved(self, approved: Approved) -> Sequence[Message]:
-        symbol = approved.signal.symbol
-        if approved.signal.action is Action.ENTER:
+        signal, symbol = approved.signal, approved.signal.symbol
+        if signal.action is Action.MOVE_STOP:
+            return [] if signal.stop is None else self._guard.move_stop(symbol, signal.stop, approved.ts_event)
+        if signal.action is Action.ENTER:
             requests = bracket(approved, self._instruments.get(symbol) or Instrument(symbol=symbol))
             self._register.submit(requests)
+            if signal.expires_ts is not None or signal.void_price is not None:
+                self._timed.add(requests[0].client_order_id)
             return (_submit(ts_event=approved.ts_event, orders=requests),)
         # The rest of an entry would go on enlarging what is being closed.
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
@@ -85,6 +94,18 @@ class OrdersStage:
         request = market_exit(approved)
         self._register.submit((request,))
         return (*canceled, _submit(ts_event=approved.ts_event, orders=(request,)))
+
+    def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
+        if not self._timed:
+            return ()
+        outputs: list[Message] = []
+        for name in sorted(self._timed):
+            order = self._register.orders.get(name)
+            if order is None or not order.is_waiting:
+                self._timed.discard(name)
+            elif order.request.symbol == closed.symbol and (reason := _overdue(order.request, closed)):
+                outputs += self._register.cancel([order], closed.ts_event, reason)
+        return outputs
 
     def _on_accepted(self, accepted: OrderAccepted) -> Sequence[Message]:
         order = self._register.orders.get(accepted.client_order_id)
@@ -193,6 +214,17 @@ class OrdersStage:
 
     def _is_child(self, order: Order) -> bool:
         return order.request.parent_id is not None and self._guard.is_of_next(order)
+
+
+def _is_timed(order: Order) -> bool:
+    return order.request.expires_ts is not None or order.request.void_price is not None
+
+
+def _overdue(entry: OrderRequest, closed: BarsClosed) -> str:
+    """Return why an entry that waits is withdrawn at this close; empty when it may go on waiting."""
+    if entry.void_price is not None and (closed.bars[-1].close - entry.void_price) * entry.side.sign < 0:
+        return "invalidated"
+    return "expired" if entry.expires_ts is not None and closed.ts_event >= entry.expires_ts else ""
 
 
 def _nothing(message: Message) -> Sequence[Message]:

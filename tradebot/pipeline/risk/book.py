@@ -67,6 +67,7 @@ class WorkingEntry:
     strategy: str
     qty: Qty
     price: Price
+    stop: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,6 +100,7 @@ class RiskState:
     refused: int = 0
     manual: dict[str, int] = field(default_factory=dict)
     zones: ZoneState = field(default_factory=ZoneState)
+    stops: dict[str, Price] = field(default_factory=dict)
 
     @property
     def unrealized(self) -> Cash:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
-from tradebot.model.money import ONE, ZERO, Cash, Qty
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRole
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
@@ -33,6 +33,7 @@ class Desk:
         "signals",
         "sizing",
         "state_reason",
+        "stops",
         "trading_state",
         "zones",
     )
@@ -47,6 +48,7 @@ class Desk:
         self.is_flattening = False
         self.entries: dict[str, WorkingEntry] = {}
         self.manual: dict[str, int] = {}
+        self.stops: dict[str, Price] = {}
         self.signals = 0
         self.refused = 0
 
@@ -58,13 +60,14 @@ class Desk:
         self.entries = dict(state.entries)
         self.zones.load(state.zones)
         self.manual = dict(state.manual)
+        self.stops = dict(state.stops)
         self.signals = state.signals
         self.refused = state.refused
 
     def decide(self, signal: Signal) -> Approved | Refused:
         """Return ``signal`` approved with its size, or refused with the gate that stopped it."""
         self.signals += 1
-        decided = self._enter(signal) if signal.action is Action.ENTER else self._exit(signal)
+        decided = self._judge(signal)
         if isinstance(decided, Sized):
             return _approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
         self.refused += 1
@@ -115,6 +118,10 @@ class Desk:
         entry = self.entries.get(fill.signal_id)
         if entry is None or fill.role is not OrderRole.ENTRY:
             return
+        if entry.stop is None:
+            self.stops.pop(fill.symbol, None)
+        else:
+            self.stops[fill.symbol] = entry.stop
         left = entry.qty - fill.qty
         if left > 0:
             self.entries[fill.signal_id] = _working(entry, left)
@@ -152,9 +159,34 @@ class Desk:
                 strategy=signal.strategy,
                 qty=sized.qty,
                 price=checked_price(signal),
+                stop=signal.stop,
             )
             self.zones.offer(signal)
         return sized
+
+    def _judge(self, signal: Signal) -> Sized | Stopped:
+        match signal.action:
+            case Action.ENTER:
+                return self._enter(signal)
+            case Action.EXIT:
+                return self._exit(signal)
+            case Action.MOVE_STOP:
+                return self._move_stop(signal)
+
+    def _move_stop(self, signal: Signal) -> Sized | Stopped:
+        # Allowed in every state: a stop is what is left when nothing else may be sent.
+        trip = self.ledger.trips.get(signal.symbol)
+        if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
+            return _no_position(signal)
+        before, after = self.stops.get(signal.symbol), signal.stop
+        if before is None or after is None:
+            return Stopped("no_stop", detail="the position has no stop that could be moved")
+        if (after - before) * signal.side.sign <= 0:
+            return Stopped("stop_not_better", before, after, "a stop is only ever moved in favour of the position")
+        if (signal.close - after) * signal.side.sign <= 0:
+            return Stopped("bad_stop", signal.close, after, "the stop is not on the losing side of the close")
+        self.stops[signal.symbol] = after
+        return Sized(Qty(abs(trip.qty)))
 
     def _may_add(self) -> Stopped | None:
         if self.trading_state is not TradingState.RUNNING:
@@ -180,7 +212,7 @@ class Desk:
             return Stopped(TradingState.HALTED.value, detail=self.state_reason)
         trip = self.ledger.trips.get(signal.symbol)
         if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
-            return Stopped("no_position", detail=f"{signal.strategy} has no {signal.side} position in {signal.symbol}")
+            return _no_position(signal)
         return self._close(trip, signal)
 
     def _close(self, trip: Trip, signal: Signal) -> Sized | Stopped:
@@ -200,7 +232,16 @@ class Desk:
         return Sized(Qty(qty))
 
 
+def _no_position(signal: Signal) -> Stopped:
+    return Stopped("no_position", detail=f"{signal.strategy} has no {signal.side} position in {signal.symbol}")
+
+
 def _working(entry: WorkingEntry, qty: Decimal) -> WorkingEntry:
     return WorkingEntry(
-        signal_id=entry.signal_id, symbol=entry.symbol, strategy=entry.strategy, qty=Qty(qty), price=entry.price
+        signal_id=entry.signal_id,
+        symbol=entry.symbol,
+        strategy=entry.strategy,
+        qty=Qty(qty),
+        price=entry.price,
+        stop=entry.stop,
     )

@@ -82,6 +82,7 @@ class RiskStage:
             refused=desk.refused,
             manual=dict(desk.manual),
             zones=desk.zones.save(),
+            stops=dict(desk.stops),
         )
 
     def load(self, state: RiskState) -> None:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tradebot.model.market import Bar
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position
+from tradebot.model.signal import Rung
 from tradebot.model.time import Timeframe
 
 __all__ = [
@@ -25,11 +26,13 @@ __all__ = [
     "Enter",
     "Exit",
     "Field",
+    "MoveStop",
     "OrderType",
     "Params",
     "Position",
     "PositionSide",
     "RTarget",
+    "Rung",
     "Strategy",
     "StrategySpec",
 ]
@@ -46,7 +49,9 @@ class Enter:
     """The wish to open a position.
 
     Without ``stop`` or ``target`` those of the configuration are used. ``entry_price`` is the limit, or the
-    trigger of a stop entry. ``confidence`` is in percent; ``factors`` say what it is made of.
+    trigger of a stop entry. ``ladder`` are targets for parts of the position, in place of ``target``. An entry
+    that waits is withdrawn after ``wait_bars``, and at a close beyond ``void_price``.
+    ``confidence`` is in percent; ``factors`` say what it is made of.
     """
 
     side: PositionSide
@@ -56,6 +61,16 @@ class Enter:
     entry_price: Decimal | None = None
     confidence: float | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
+    ladder: tuple[Rung, ...] = ()
+    wait_bars: int | None = None
+    void_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MoveStop:
+    """The wish to put the stop of the position at ``stop``: only ever in its favour."""
+
+    stop: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +88,7 @@ class Strategy(Protocol):
 
     def __init__(self, params: Any) -> None: ...
 
-    def on_bar(self, bar: Bar, position: Position | None) -> Iterable[Enter | Exit]:
+    def on_bar(self, bar: Bar, position: Position | None) -> Iterable[Enter | Exit | MoveStop]:
         """Return what is wished now; an exit together with an entry is a reversal."""
         ...
 

@@ -20,13 +20,19 @@ from pydantic.fields import FieldInfo
 
 from tradebot.model.errors import ConfigError
 from tradebot.pipeline.strategy.base import Strategy
+from tradebot.pipeline.strategy.bos_orderblock import BosOrderblock
 from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
+from tradebot.pipeline.strategy.fvg_fill import FvgFill
+from tradebot.pipeline.strategy.liquidity_sweep import LiquiditySweep
 from tradebot.pipeline.strategy.sma_cross import SmaCross
 
 BUILT_IN: Mapping[str, type[Strategy]] = {
     # A nested class could be assigned to, so it is not taken for one that is only read.
     "sma_cross": SmaCross,  # type: ignore[dict-item]
     "donchian_breakout": DonchianBreakout,  # type: ignore[dict-item]
+    "liquidity_sweep": LiquiditySweep,  # type: ignore[dict-item]
+    "fvg_fill": FvgFill,  # type: ignore[dict-item]
+    "bos_orderblock": BosOrderblock,  # type: ignore[dict-item]
 }
 _MEND_CLASS = "give it a nested class Params and a method on_bar(self, bar, position); see: tradebot new-strategy FILE"
 

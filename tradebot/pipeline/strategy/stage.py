@@ -21,7 +21,7 @@ from tradebot.pipeline.patterns import atr
 from tradebot.pipeline.strategy.base import Strategy, StrategySpec
 from tradebot.pipeline.strategy.regime import Gauge, RegimeState
 from tradebot.pipeline.strategy.state import Shared, freeze, origin, shared, thaw
-from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather
+from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit_signal, gather, move_signal
 
 BLOCKED_AFTER_S = 5
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
@@ -324,12 +324,15 @@ def _measure(plan: _Plan, bars: Sequence[Bar]) -> None:
 
 
 def _signals(answer: object, asker: _Asker, closed: BarsClosed) -> Sequence[Signal | Refused]:
-    leave, enter = gather(answer)
+    leave, enter, move = gather(answer)
     average = None if asker.atr is None else asker.atr.value
     moment = Moment(closed.ts_event, asker.symbol, closed.bars[-1].close, asker.position, average, asker.signals + 1)
     signals: list[Signal | Refused] = []
     if leave is not None and (exit_ := exit_signal(leave, asker.spec, moment)) is not None:
         signals.append(exit_)
+        moment.number += 1
+    if move is not None and (moved := move_signal(move, asker.spec, asker.instrument, moment)) is not None:
+        signals.append(moved)
         moment.number += 1
     if enter is not None and (entry := entry_signal(enter, asker.spec, asker.instrument, moment)) is not None:
         signals.append(entry if asker.gauge is None else asker.gauge.judge(entry, asker.spec.regimes))

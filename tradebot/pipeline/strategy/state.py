@@ -1,7 +1,7 @@
 """A strategy's state: its fields, as JSON text that reads back exactly.
 
-Kept are int, float, str, bool, None, Decimal, list, tuple, dict (keys str or int), deque and array, nested
-as deep as they are; its parameters stay out, for they come from the configuration. Anything else is
+Kept are int, float, str, bool, None, Decimal, list, tuple, dict (keys str or int), deque, array and pattern
+scanners, nested as deep as they are; its parameters stay out, for they come from the configuration. Anything else is
 refused by name, as are NaN, infinities, and a container kept twice: it would come back as two.
 """
 
@@ -11,12 +11,16 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict
 from decimal import Decimal
 from typing import Any, NoReturn
 
 from pydantic import BaseModel
 
 from tradebot.model.errors import StrategyError
+from tradebot.pipeline.patterns.arrays import SavedArrays
+from tradebot.pipeline.patterns.params import PatternParams
+from tradebot.pipeline.patterns.scanner import Scanner, ScannerState
 
 _MEND = "keep only int, float, str, bool, None, Decimal, list, tuple, dict, deque or array in fields"
 _NO_NUMBER = "keep None where there is no number"
@@ -142,6 +146,11 @@ class _Writer:
             "of": value.typecode,
         }
 
+    def _scanner(self, value: Scanner, path: str, depth: int) -> Any:
+        del path, depth
+        state = value.save()
+        return {"scanner": asdict(state.params), "ints": state.arrays.ints, "floats": state.arrays.floats}
+
     def _dict(self, value: dict[Any, Any], path: str, depth: int) -> Any:
         pairs = []
         for key, item in value.items():
@@ -165,6 +174,7 @@ _CONTAINERS: dict[type, Callable[[_Writer, Any, str, int], Any]] = {
     deque: _Writer._deque,
     array: _Writer._array,
     dict: _Writer._dict,
+    Scanner: _Writer._scanner,
 }
 
 
@@ -182,7 +192,17 @@ def _read(value: Any) -> Any:
             return deque((_read(item) for item in value["deque"]), maxlen=value["maxlen"])
         case "array":
             return array(value["of"], value["array"])
+        case "scanner":
+            return _read_scanner(value)
         case "dict":
             return {key: _read(item) for key, item in value["dict"]}
         case tag:
             raise ValueError(f"{tag!r} is no tag of a saved value")
+
+
+def _read_scanner(value: dict[str, Any]) -> Scanner:
+    params = PatternParams(**value["scanner"])
+    arrays = SavedArrays(tuple(map(tuple, value["ints"])), tuple(map(tuple, value["floats"])))
+    scanner = Scanner(params)
+    scanner.load(ScannerState(params, arrays))
+    return scanner

@@ -4,20 +4,22 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import Price, from_float
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position
-from tradebot.model.signal import Action, Signal
+from tradebot.model.signal import Action, Rung, Signal
 from tradebot.model.time import Nanos
-from tradebot.pipeline.strategy.base import AtrStop, Enter, Exit, StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, Enter, Exit, MoveStop, StrategySpec
 
 ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
-# A strategy has nothing to say that takes more than one exit and one entry.
-_MOST_WISHES = 2
+_FIELDS: Mapping[type, str] = {Exit: "leave", Enter: "enter", MoveStop: "move"}
+_MOST_RUNGS = 10
+_MOST_BARS = 1_000_000
 # Beyond it a price has no digits left for its ticks.
 _HIGHEST_PRICE = Decimal("1e12")
 _MOST_FACTORS = 64
@@ -44,24 +46,29 @@ class Moment:
     number: int
 
 
-def gather(answer: object) -> tuple[Exit | None, Enter | None]:
-    """Return the exit and the entry among what ``on_bar`` returned. Raises ``Nonsense``."""
-    if answer is None:
-        return None, None
-    if not isinstance(answer, Iterable):
-        raise Nonsense(f"on_bar returned {type(answer).__name__}, not a list of Enter and Exit")
+class Wishes(NamedTuple):
+    """What ``on_bar`` returned, by what it asks for."""
+
     leave: Exit | None = None
     enter: Enter | None = None
-    for count, wish in enumerate(answer, start=1):
-        if count > _MOST_WISHES or (type(wish) is Exit and leave) or (type(wish) is Enter and enter):
-            raise Nonsense("on_bar returned more than one Exit and one Enter")
-        if type(wish) is Exit:
-            leave = wish
-        elif type(wish) is Enter:
-            enter = wish
-        else:
-            raise Nonsense(f"on_bar returned {type(wish).__name__} in its list, not Enter or Exit")
-    return leave, enter
+    move: MoveStop | None = None
+
+
+def gather(answer: object) -> Wishes:
+    """Return the wishes among what ``on_bar`` returned, at most one of each kind. Raises ``Nonsense``."""
+    if answer is None:
+        return Wishes()
+    if not isinstance(answer, Iterable):
+        raise Nonsense(f"on_bar returned {type(answer).__name__}, not a list of Enter and Exit")
+    found = Wishes()
+    for wish in answer:
+        field = _FIELDS.get(type(wish))
+        if field is None:
+            raise Nonsense(f"on_bar returned {type(wish).__name__} in its list, not Enter, Exit or MoveStop")
+        if getattr(found, field) is not None:
+            raise Nonsense(f"on_bar returned more than one {type(wish).__name__}")
+        found = found._replace(**{field: wish})
+    return found
 
 
 def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None:
@@ -86,6 +93,30 @@ def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None
     )
 
 
+def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
+    """Return the signal of ``wish``; ``None`` when there is no position, or no tick between stop and close."""
+    given = _given("stop", wish.stop, "MoveStop")
+    if given is None:
+        raise Nonsense("MoveStop.stop is None")
+    if moment.position is None:
+        return None
+    side = moment.position.side
+    stop = instrument.price_against(given, side.entry.opposite)
+    if stop <= 0:
+        raise Nonsense(f"MoveStop.stop is {given}, less than a tick")
+    return _signal(
+        id=f"{spec.name}-{moment.symbol}-{moment.number}",
+        ts_event=moment.ts_event,
+        strategy=spec.name,
+        symbol=moment.symbol,
+        action=Action.MOVE_STOP,
+        side=side,
+        close=moment.close,
+        stop=stop,
+        reason="trail",
+    )
+
+
 def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
     """Return the signal of ``wish``; ``None`` when it may not enter there or has no stop yet."""
     side = _side(wish)
@@ -93,6 +124,9 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     reference = moment.close if entry_price is None else entry_price
     stop = _given_stop(wish, side, instrument, reference)
     target = _given_target(wish, side, instrument, reference)
+    ladder = _ladder(wish, side, instrument, reference)
+    void_price = _void_price(wish, side, instrument, moment.close)
+    expires_ts = _expires_ts(wish, spec, moment)
     confidence = _confidence(wish.confidence)
     factors = _factors(wish.factors)
     if not spec.direction.allows(side):
@@ -101,7 +135,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
         stop = _atr_stop(spec.stop, side, instrument, reference, moment.atr)
         if stop is None:
             return None
-    if target is None and stop is not None:
+    if target is None and stop is not None and not ladder:
         target = _r_target(spec, side, instrument, reference, stop)
     return _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
@@ -115,6 +149,9 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
         entry_price=entry_price,
         stop=stop,
         target=target,
+        ladder=ladder,
+        expires_ts=expires_ts,
+        void_price=void_price,
         confidence=confidence,
         factors=factors,
     )
@@ -138,6 +175,51 @@ def _given_target(wish: Enter, side: PositionSide, instrument: Instrument, refer
     if target <= 0 or (target - reference) * side.sign <= 0:
         raise Nonsense(f"Enter.target is {given}, which is not on the winning side of {reference} for a {side}")
     return target
+
+
+def _ladder(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> tuple[Rung, ...]:
+    if type(wish.ladder) is not tuple or len(wish.ladder) > _MOST_RUNGS:
+        raise Nonsense(f"Enter.ladder is {_said(wish.ladder)}, not a tuple of at most {_MOST_RUNGS} rungs")
+    if wish.ladder and wish.target is not None:
+        raise Nonsense("Enter has both a target and a ladder")
+    rungs = tuple(_rung(rung, side, instrument, reference) for rung in wish.ladder)
+    if sum(rung.fraction for rung in rungs) > 1:
+        raise Nonsense("the fractions of Enter.ladder are more than 1 together")
+    return rungs
+
+
+def _rung(rung: object, side: PositionSide, instrument: Instrument, reference: Decimal) -> Rung:
+    if type(rung) is not Rung:
+        raise Nonsense(f"Enter.ladder holds {_said(rung)}, not a Rung")
+    fraction = rung.fraction
+    if type(fraction) is not Decimal or not fraction.is_finite() or not 0 < fraction <= 1:
+        raise Nonsense(f"Rung.fraction is {_said(fraction)}, not a Decimal above 0 and at most 1")
+    given = _given("price", rung.price, "Rung")
+    if given is None:
+        raise Nonsense("Rung.price is None")
+    price = instrument.price_passive(given, side.entry.opposite)
+    if price <= 0 or (price - reference) * side.sign <= 0:
+        raise Nonsense(f"Rung.price is {given}, which is not on the winning side of {reference} for a {side}")
+    return Rung(price=price, fraction=fraction)
+
+
+def _void_price(wish: Enter, side: PositionSide, instrument: Instrument, close: Decimal) -> Price | None:
+    given = _given("void_price", wish.void_price)
+    if given is None:
+        return None
+    price = instrument.price_against(given, side.entry.opposite)
+    if (close - price) * side.sign < 0:
+        raise Nonsense(f"Enter.void_price is {given}, beyond which {close} is already for a {side}")
+    return price
+
+
+def _expires_ts(wish: Enter, spec: StrategySpec, moment: Moment) -> Nanos | None:
+    bars = wish.wait_bars
+    if bars is None:
+        return None
+    if type(bars) is not int or not 1 <= bars <= _MOST_BARS:
+        raise Nonsense(f"Enter.wait_bars is {_said(bars)}, not a whole number from 1 to {_MOST_BARS}")
+    return Nanos(moment.ts_event + bars * spec.timeframe)
 
 
 def _atr_stop(
@@ -188,13 +270,13 @@ def _entry(wish: Enter, side: PositionSide, instrument: Instrument) -> tuple[Ord
     return entry_type, rounded
 
 
-def _given(name: str, price: object) -> Decimal | None:
+def _given(name: str, price: object, owner: str = "Enter") -> Decimal | None:
     if price is None:
         return None
     if type(price) is not Decimal or not price.is_finite() or price <= 0:
-        raise Nonsense(f"Enter.{name} is {_said(price)}, not a Decimal above 0")
+        raise Nonsense(f"{owner}.{name} is {_said(price)}, not a Decimal above 0")
     if price > _HIGHEST_PRICE:
-        raise Nonsense(f"Enter.{name} is above {_HIGHEST_PRICE:f}")
+        raise Nonsense(f"{owner}.{name} is above {_HIGHEST_PRICE:f}")
     return price
 
 
