@@ -26,14 +26,17 @@ def run() -> Iterable[Figure]:
     """Yield the figures."""
     with walk(3 * (ORDERS + _WARM_UP)) as (folder, data):
         config = write_config(folder, data, {"kind": "flip.py:Flip", "name": "flip"})
-        latencies = in_loop(_latencies(config))[_WARM_UP:]
+        latencies, commits = (times[_WARM_UP:] for times in in_loop(_latencies(config)))
     note = f"{len(latencies)} orders"
     yield Figure(what="event to order, p50", value=statistics.median(latencies) * 1e6, unit="us", aim=150, note=note)
     yield Figure(what="event to order, p99", value=percentile(latencies, 0.99) * 1e6, unit="us", aim=1_000, note=note)
+    commit_us = statistics.median(commits) * 1e6
+    yield Figure(what="of which this disk: a lone row made durable, p50", value=commit_us, unit="us")
 
 
-async def _latencies(config: Path) -> list[float]:
+async def _latencies(config: Path) -> tuple[list[float], list[float]]:
     latencies: list[float] = []
+    commits: list[float] = []
     begin = 0.0
 
     def accepted(_: Message) -> None:
@@ -50,4 +53,7 @@ async def _latencies(config: Path) -> list[float]:
                 await engine.turn(message)
             await engine.durable()
             await asyncio.sleep(_PAUSE_S)
-    return latencies
+            asked = time.perf_counter()
+            await engine.journal.committed(engine.journal.append("bench", engine.session.market_time, b"{}"))
+            commits.append(time.perf_counter() - asked)
+    return latencies, commits
