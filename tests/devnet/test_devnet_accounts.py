@@ -197,6 +197,27 @@ def test_exits_of_a_bracket_stay_asleep_until_their_parent_has_filled_whole() ->
     assert world.account.position("BTC") == held
 
 
+def test_exits_of_an_entry_that_filled_in_part_and_was_dropped_end_with_it() -> None:
+    world = World(cash="1000000", depth="100000")
+    reply = world.place(spec(px="50005", sz="2"), stop("49000", sz="2"), grouping="normalTpsl")
+    assert reply[1] == "waitingForFill"
+    assert world.account.position("BTC") > 0
+    assert world.account.open == {}
+    assert [row["status"] for row in world.account.history] == ["open", "canceled", "canceled"]
+
+
+def test_exits_of_an_entry_that_filled_at_once_are_armed_at_once() -> None:
+    world = World()
+    first, second, third = world.place(
+        spec(), stop("49000"), stop("51000", tpsl="tp", px="50900"), grouping="normalTpsl"
+    )
+    assert "filled" in first
+    assert second == third == "waitingForTrigger"
+    world.move("BTC", "48999")
+    assert world.account.position("BTC") == 0
+    assert world.account.open == {}
+
+
 @pytest.mark.parametrize(
     ("orders", "grouping", "error"),
     [

@@ -174,6 +174,25 @@ async def test_an_order_can_be_placed_and_cancelled_over_the_socket(pro: Any, de
     assert await pro.fetch_open_orders(BTC) == []
 
 
+async def test_balance_and_positions_are_watched_and_a_broken_socket_is_taken_up_again(pro: Any, devnet: Any) -> None:
+    await pro.load_markets()
+    assert (await asyncio.wait_for(pro.watch_balance(), 5))["USDC"]["total"] == 10_000
+    positions = asyncio.create_task(pro.watch_positions())
+    while not _has(devnet, "clearinghouseState"):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    await pro.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
+    assert (await asyncio.wait_for(positions, 5))[0]["contracts"] == 0.01
+    await pro.watch_order_book(BTC)
+    waiting = asyncio.create_task(pro.watch_order_book(BTC))
+    await asyncio.sleep(0)
+    devnet.do(devnet.net.server.hub.abort_all)
+    with pytest.raises(ccxt.NetworkError):
+        await asyncio.wait_for(waiting, 5)
+    assert (await asyncio.wait_for(pro.watch_order_book(BTC), 5))["bids"]
+    await pro.un_watch_order_book(BTC)
+    assert not _has(devnet, "l2Book")
+
+
 def _has(devnet: Any, kind: str) -> bool:
     connections = list(devnet.net.server.hub.connections)
     return any(one["type"] == kind for connection in connections for one in list(connection.subscriptions.values()))

@@ -165,12 +165,10 @@ class Desk:
             for child in children:
                 del self.account.orders[child.oid]
             return [first] * len(specs)
-        for child in children:
-            if not parent.status.is_live and parent.status is not Status.FILLED:
-                self.account.set_status(child, Status.CANCELED, self.execution.now_ms)
-            else:
+        if parent.status.is_live or parent.status is Status.FILLED:
+            for child in children:
                 self.account.set_status(child, Status.OPEN, self.execution.now_ms)
-        waits = "waitingForFill" if parent.status.is_live else "waitingForTrigger"
+        waits = "waitingForTrigger" if parent.status is Status.FILLED else "waitingForFill"
         return [first, *[waits] * len(children)]
 
     def _place_wide(self, order: Order) -> object:
@@ -254,7 +252,7 @@ class Desk:
         if order.spec.is_market:
             self.execution.end(order, Status.CANCELED if order.filled else Status.NO_LIQUIDITY_REJECTED)
         else:
-            self.execution.rest(order)
+            self._keep_rest(order, is_ioc=False)
 
     def _affordable(self, order: Order) -> Decimal:
         spec, coin = order.spec, order.coin.name

@@ -87,8 +87,12 @@ class Execution:
             return
         self.withdraw(order)
         self.account.set_status(order, status, self.now_ms)
+        # Exits of an entry that ends for want of margin protect what it got; those of any other end with it.
+        is_armed = status is Status.MARGIN_CANCELED and bool(order.filled)
         for child in order.children:
-            if child.is_waiting:
+            if child.is_waiting and is_armed:
+                child.is_waiting = False
+            elif child.is_waiting:
                 self.end(child, Status.CANCELED)
         self._tidy(order.coin.name)
 
