@@ -22,7 +22,8 @@ from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 
-_FLATTEN_S = 60.0
+# Less than the 30 s that the command waits for an answer.
+_FLATTEN_S = 25.0
 _STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"
 
 
