@@ -22,12 +22,14 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 from tradebot.devnet.coins import Coin, coins_of
 from tradebot.devnet.devnet import Devnet, DevnetOptions, devnet_key, write_key
 from tradebot.devnet.market import CoinMarket, path
-from tradebot.model.errors import ConfigError, NotPermitted
+from tradebot.devnet.recorded import RecordedSocket
+from tradebot.model.errors import ConfigError, DataError, NotPermitted
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe
 from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.generated import Generated
+from tradebot.venues.replay import Replay
 
 MINUTE = parse_timeframe("1m")
 START = 1_700_000_040_000 * NANOS_PER_MS
@@ -110,6 +112,37 @@ def test_data_shorter_than_the_history_are_refused() -> None:
     options = DevnetOptions(coins=("BTC", "ETH"), timeframe=MINUTE, speed=None, history=50)
     with pytest.raises(ConfigError):
         Devnet(options, feed, VirtualClock(START))
+
+
+def test_a_recorded_socket_is_a_market(tmp_path: Path) -> None:
+    level = {"px": "100", "sz": "1", "n": 1}
+    book = {"coin": "BTC", "time": 2_500, "levels": [[level], [level | {"px": "102"}]]}
+    prints = [
+        {"coin": "BTC", "px": px, "sz": "2", "time": ms} for px, ms in (("90", 1_000), ("95", 1_999), ("93", 4_000))
+    ]
+    file = tmp_path / "frames.jsonl"
+    lines = [{"channel": "trades", "data": prints}, {"channel": "l2Book", "data": book}, {"channel": "pong"}]
+    file.write_text("".join(f"17 {json.dumps(line)}\n" for line in lines))
+    source = RecordedSocket(file, "BTC")
+    closes = [(bar.ts_open // 1_000_000, int(bar.open), int(bar.close), int(bar.volume)) for bar in source.skip(0)]
+    assert closes == [(1_000, 90, 95, 4), (2_000, 101, 101, 0), (3_000, 101, 101, 0), (4_000, 93, 93, 2)]
+    with pytest.raises(DataError, match="no print or book of ETH"):
+        RecordedSocket(file, "ETH")
+    file.write_text("17 {}\nnonsense\n")
+    with pytest.raises(DataError) as told:
+        RecordedSocket(file, "BTC")
+    assert told.value.where.endswith(":2")
+
+
+def test_a_recording_of_the_real_exchange_is_a_market() -> None:
+    folder = os.environ.get("TRADEBOT_TEST_DATA")
+    if not folder:
+        pytest.skip("TRADEBOT_TEST_DATA is not set")
+    source = RecordedSocket(Path(folder) / "ticks" / "hl_BTC_20250126_ws_raw.jsonl.gz", "BTC")
+    options = DevnetOptions(coins=("BTC",), timeframe=source.timeframe, speed=None, history=1)
+    net = Devnet(options, Replay([source]), VirtualClock(START))
+    assert run(net) == 4 * (len(source) - 1)
+    assert 104_000 < net.exchange.markets["BTC"].mark < 106_000
 
 
 def test_the_key_is_for_its_owner_alone(tmp_path: Path) -> None:

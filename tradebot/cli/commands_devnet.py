@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from tradebot.devnet.devnet import Devnet, DevnetOptions
 
 _COINS = ("BTC", "ETH")
+_HISTORY = 1_000
 _KEY_NAME = "devnet.key"
 _MS_PER_S = 1000
 # The generated market needs a start of its own; the devnet moves its bars to the present.
@@ -60,9 +61,12 @@ def _options(context: Context) -> "tuple[DevnetOptions, MarketData]":
     from tradebot.devnet.faults import parse_rule
 
     given = context.given
-    specs = given.texts("data")
-    seed = given.whole("seed", 1)
-    if specs:
+    specs, recorded = given.texts("data"), given.text("recorded")
+    seed, history = given.whole("seed", 1), _HISTORY
+    if recorded is not None:
+        feed, coins, timeframe = _recorded(Path(recorded).absolute(), given.texts("symbol"))
+        history = 1
+    elif specs:
         feed, coins, timeframe = _replay(specs)
     else:
         coins = tuple(given.texts("symbol")) or _COINS
@@ -77,7 +81,7 @@ def _options(context: Context) -> "tuple[DevnetOptions, MarketData]":
         port=given.whole("port", PORT),
         seed=seed,
         speed=speed,
-        history=given.whole("history", 1_000),
+        history=given.whole("history", history),
         cash=_money(context, "cash", "10000"),
         depth=_money(context, "depth", "5000000"),
         latency_s=given.whole("latency", 0) / _MS_PER_S,
@@ -101,6 +105,16 @@ def _replay(specs: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timefram
         )
     check_files(files)
     return Replay(files), tuple(file.symbol for file in files), timeframes.pop()
+
+
+def _recorded(path: Path, symbols: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timeframe]:
+    from tradebot.devnet.recorded import SECOND, RecordedSocket
+    from tradebot.venues.replay import Replay
+
+    if len(symbols) > 1:
+        raise UsageError("--recorded is of one --symbol", mend="name the coin whose frames are to be replayed")
+    coin = symbols[0] if symbols else _COINS[0]
+    return Replay([RecordedSocket(path, coin)]), (coin,), SECOND
 
 
 def _generated(coins: Sequence[str], timeframe: Timeframe, seed: int) -> MarketData:

@@ -240,6 +240,7 @@ COMMANDS: tuple[Command, ...] = (
                 "SYMBOL:TF=FILE",
                 is_repeatable=True,
             ),
+            Option("--recorded", "replay the frames of a recorded socket, of one --symbol", PATH, "FILE"),
             Option("--timeframe", "of the bars that are generated (1m)", TEXT, "TF"),
             Option("--history", "how many bars are past when it starts (1000)", INT, "N", at_least=1),
             Option("--speed", "market seconds a second (1)", FLOAT, "X", at_least=0),
