@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
+import orjson
 import pytest
 
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
-from tradebot.model.errors import ConfigError, NotPermitted
+from tradebot.model.errors import ConfigError, NotPermitted, Unavailable
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import (
@@ -29,17 +30,21 @@ from tradebot.model.order import (
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import SigningKey
+from tradebot.venues.hyperliquid.replies import Unclear, Waiting
+from tradebot.venues.hyperliquid.reports import Endings, of_leg, reason_of
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.sign import ActionSigner, user_digest, user_signed
+from tradebot.venues.hyperliquid.statuses import Phase
 from tradebot.venues.hyperliquid.stream import Stream, Up
-from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
+from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
-from tradebot.venues.resilience import Policy, Resilience
+from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 D = Decimal
 QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
@@ -82,7 +87,9 @@ class Desk:
 
 
 @contextlib.asynccontextmanager
-async def desk(rules: Rules = QUICK, seed: int = 1, tag: bytes = b"test") -> AsyncIterator[Desk]:
+async def desk(
+    rules: Rules = QUICK, seed: int = 1, tag: bytes = b"test", depth: int = 5_000_000
+) -> AsyncIterator[Desk]:
     clock = SystemClock()
     options = DevnetOptions(
         coins=("BTC", "ETH"),
@@ -92,6 +99,7 @@ async def desk(rules: Rules = QUICK, seed: int = 1, tag: bytes = b"test") -> Asy
         history=50,
         is_unlimited=True,
         seed=seed,
+        depth=D(depth),
     )
     net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), seed), clock)
     await net.start()
@@ -337,3 +345,93 @@ async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> No
             await made.venue.open(made.net.user, stranger.address, ("BTC",))
         with pytest.raises(ConfigError, match="not traded"):
             await made.venue.open(made.net.user, stranger.address, ("btc",))
+
+
+async def test_the_rest_of_a_market_order_is_cancelled_after_its_last_fill() -> None:
+    async with desk(depth=200) as made:
+        large = request("cross-BTC-1-entry", qty=Qty(D("0.5")))
+        await made.venue.submit(SubmitOrders(ts_event=Nanos(0), orders=(large,)))
+        await made.listen(FillReport, OrderCanceled)
+        ending = [message for message in made.told if isinstance(message, FillReport | OrderCanceled)]
+        assert isinstance(ending[-1], OrderCanceled)
+        assert ending[-1].reason in {"ioc_canceled", "canceled"}
+        assert len([message for message in ending if isinstance(message, OrderCanceled)]) == 1
+        assert D(0) < made.filled() < D("0.5")
+        assert made.filled() == (await made.venue.account()).positions[0].qty
+
+
+async def approve(made: Desk, agent: str) -> None:
+    """Approve ``agent`` as the owner does with a wallet: an action the daemon itself never signs."""
+    owner, nonce = SigningKey(made.net.key.secret), made.gateway.time.ms() + 1
+    action = user_signed(
+        {"type": "approveAgent", "agentAddress": agent, "agentName": "bot", "nonce": nonce}, is_mainnet=False
+    )
+    signature = owner.sign_digest(user_digest(action)).wire()
+    body = orjson.dumps({"action": action, "nonce": nonce, "signature": signature})
+    assert (await made.rest.exchange(body, 0, Purpose.PROTECT)).at("status").value == "ok"
+
+
+async def test_an_agent_trades_for_its_master_until_it_expires() -> None:
+    async with desk() as made:
+        agent = SigningKey(b"\x07" * 32)
+        await approve(made, agent.address)
+        await check_signer(made.rest, made.net.user, agent.address)
+        expiry = await agent_expiry(made.rest, made.net.user, agent.address)
+        assert expiry is not None
+        assert expiry > from_ms(made.gateway.time.ms())
+        assert await agent_expiry(made.rest, made.net.user, made.net.user) is None
+        with pytest.raises(NotPermitted, match=f"master's: {made.net.user}"):
+            await made.venue.open(agent.address, agent.address, ("BTC",))
+        made.gateway._signer = ActionSigner(agent, is_mainnet=False)
+        assert names(await made.venue.submit(bracket(made)), OrderAccepted)
+        made.fault("agent_expiry", user=made.net.user)
+        with pytest.raises(NotPermitted, match="no agent"):
+            await check_signer(made.rest, made.net.user, agent.address)
+        messages = await made.venue.submit(bracket(made, 2))
+        reasons = {message.reason for message in messages if isinstance(message, OrderRejected)}
+        assert len(reasons) == 1
+        assert "does not exist" in reasons.pop(), "one clear message, after proof that nothing was placed"
+
+
+async def test_what_is_safe_to_repeat_is_sent_again_as_the_same_bytes() -> None:
+    async with desk() as made:
+        await made.venue.submit(bracket(made))
+        made.fault("drop_reply", count=1)
+        cancel = CancelOrder(ts_event=Nanos(0), client_order_id="cross-BTC-1-target", symbol="BTC", reason="test")
+        # The cancel was done, its answer lost; the second sending is a duplicate, so the order is asked for.
+        assert names(await made.venue.cancel(cancel), OrderCanceled) == {"cross-BTC-1-target"}
+        made.fault("lost")
+        with pytest.raises(Unavailable):
+            await made.venue.cancel(cancel)
+
+
+async def test_the_collateral_and_the_equity_are_the_venues() -> None:
+    async with desk() as made:
+        assert await made.venue.collateral() == D(10_000) == (await made.venue.account()).equity
+        assert made.venue.assets["BTC"].max_leverage >= 5
+
+
+def test_an_end_waits_for_the_fills_before_it() -> None:
+    end = OrderCanceled(ts_event=Nanos(1), client_order_id="a", reason="canceled")
+    endings = Endings()
+    assert list(endings.ended(1, D(2), end)) == []
+    assert list(endings.filled(1, D(1))) == []
+    assert list(endings.filled(1, D(1))) == [end]
+    assert list(endings.filled(1, D(1))) == []
+    assert list(endings.ended(1, D(3), end)) == [end]
+    assert list(endings.ended(2, D(0), end)) == [end]
+
+
+def test_what_the_venue_did_is_said_in_our_words() -> None:
+    ts = Nanos(1)
+    assert reason_of("marginCanceled") == "margin_canceled"
+    assert reason_of("siblingFilledCanceled") == "sibling_filled"
+    assert of_leg("a", Unclear("?"), ts) == ()
+    assert of_leg("a", Sighting(1, Phase.UNKNOWN), ts) == ()
+    assert of_leg("a", Waiting(), ts) == (OrderAccepted(ts_event=ts, client_order_id="a", venue_order_id="a"),)
+    canceled, rejected = (of_leg("a", Sighting(1, phase), ts)[0] for phase in (Phase.CANCELED, Phase.REJECTED))
+    assert isinstance(canceled, OrderCanceled)
+    assert isinstance(rejected, OrderRejected)
+    never = of_leg("a", Never(), ts, "Action already expired")[0]
+    assert isinstance(never, OrderRejected)
+    assert never.reason == "Action already expired"

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.market import Message
+from tradebot.model.money import ZERO
 from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected
 from tradebot.model.time import Nanos
 from tradebot.venues.hyperliquid.account import OrderRecord
@@ -12,6 +14,7 @@ from tradebot.venues.hyperliquid.replies import FilledNow, LegOutcome, Refusal, 
 from tradebot.venues.hyperliquid.statuses import Phase
 from tradebot.venues.hyperliquid.submit import Never, Sighting
 
+_KEPT = 5_000
 _NEVER = "the venue never accepted it"
 # The line must know these: a fill that ends the position comes next, nothing needs to be protected anew.
 _REASONS = {"siblingFilledCanceled": "sibling_filled", "reduceOnlyCanceled": "reduce_only", "canceled": "canceled"}
@@ -45,6 +48,37 @@ def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, 
 def of_record(client_order_id: str, record: OrderRecord) -> Sequence[Message]:
     """Return what a status of an order means; nothing for a word we cannot read."""
     return _of_phase(client_order_id, record.order.oid, record.phase, reason_of(record.word), record.ts_event)
+
+
+class Endings:
+    """Holds back the end of an order until the fills before it are told: streams come in any order.
+
+    An entry that ends without a fill takes its exits with it; one that ends after a fill must not.
+    """
+
+    __slots__ = ("_booked", "_held")
+
+    def __init__(self) -> None:
+        self._booked: dict[int, Decimal] = {}
+        self._held: dict[int, tuple[Decimal, OrderCanceled]] = {}
+
+    def ended(self, oid: int, filled: Decimal, canceled: OrderCanceled) -> Sequence[Message]:
+        """Take the end of an order of which ``filled`` traded; return it when all of that is told."""
+        if self._booked.get(oid, ZERO) >= filled:
+            return (canceled,)
+        self._held[oid] = filled, canceled
+        return ()
+
+    def filled(self, oid: int, qty: Decimal) -> Sequence[Message]:
+        """Take a fill that is told; return the end that waited for it."""
+        booked = self._booked[oid] = self._booked.pop(oid, ZERO) + qty
+        if len(self._booked) > _KEPT:
+            del self._booked[next(iter(self._booked))]
+        held = self._held.get(oid)
+        if held is None or booked < held[0]:
+            return ()
+        del self._held[oid]
+        return (held[1],)
 
 
 def _of_phase(client_order_id: str, oid: int, phase: Phase, reason: str, ts: Nanos) -> Sequence[Message]:

@@ -31,10 +31,10 @@ from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
 from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal
-from tradebot.venues.hyperliquid.reports import of_leg, of_record
+from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.statuses import Verdict
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict
 from tradebot.venues.hyperliquid.submit import Intent, Settled, Submitter
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
@@ -86,7 +86,7 @@ class HyperliquidVenue:
         self._assets: dict[str, Asset] = {}
         self._marks: dict[str, Price] = {}
         self._names: dict[int, str] = {}
-        self._short: dict[int, Decimal] = {}
+        self._endings = Endings()
         self._leveraged: set[str] = set()
         self._is_unified = False
         self._filled_until_ms = 0
@@ -171,8 +171,9 @@ class HyperliquidVenue:
             if isinstance(oid, int):
                 self._names[oid] = name
             if isinstance(leg, FilledNow) and leg.qty < sizes.get(name, ZERO):
-                # The rest of a market order is gone without a word; said when its fills are all in.
-                self._short[leg.oid] = leg.qty
+                # The rest of a market order is gone without a word.
+                gone = OrderCanceled(ts_event=ts, client_order_id=name, reason="ioc_canceled")
+                messages += self._endings.ended(leg.oid, leg.qty, gone)
         return messages
 
     async def _set_leverage(self, asset: Asset) -> None:
@@ -215,8 +216,14 @@ class HyperliquidVenue:
                 return () if is_snapshot else payments
 
     def _record(self, record: OrderRecord) -> Sequence[Message]:
-        name = self._name(record.order)
-        return () if name is None else of_record(name, record)
+        order, name = record.order, self._name(record.order)
+        messages = () if name is None else of_record(name, record)
+        if record.phase is not Phase.CANCELED or name is None or not name.endswith(f"-{OrderRole.ENTRY}"):
+            return messages
+        # What an exit lacks of its size may have been clamped to the position; of an entry it was filled.
+        filled = order.original_qty - order.qty
+        ends = [message for message in messages if isinstance(message, OrderCanceled)]
+        return [message for end in ends for message in self._endings.ended(order.oid, filled, end)]
 
     def _name(self, order: VenueOrder | VenueFill) -> str | None:
         known = self._names.get(order.oid)
@@ -235,18 +242,8 @@ class HyperliquidVenue:
             name = self._name(fill)
             foreign = None if fill.liquidated_user == self._gateway.account else f"{MANUAL}{fill.oid}"
             messages.append(fill.report(name or foreign))
-            messages += self._rest_of(fill, name)
+            messages += self._endings.filled(fill.oid, fill.qty)
         return messages
-
-    def _rest_of(self, fill: VenueFill, name: str | None) -> Sequence[Message]:
-        left = self._short.get(fill.oid)
-        if left is None or name is None:
-            return ()
-        if left > fill.qty:
-            self._short[fill.oid] = left - fill.qty
-            return ()
-        del self._short[fill.oid]
-        return (OrderCanceled(ts_event=fill.ts_event, client_order_id=name, reason="ioc_canceled"),)
 
     async def catch_up(self, since_ms: int, open_ids: Iterable[str]) -> Sequence[Message]:
         """Return what the socket may not have told: fills since ``since_ms``, funding, and each order's state."""
