@@ -124,8 +124,9 @@ class RiskStage:
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
         point = self._curve.advance(closed)
-        if closed.ts_event > self._market_ts:
-            self._market_ts = closed.ts_event
+        ts = closed.ts_event
+        if ts > self._market_ts:
+            self._market_ts = ts
         symbol, bar, ledger = closed.symbol, closed.bars[-1], self._ledger
         ledger.marks[symbol] = bar.close
         trip = ledger.trips.get(symbol)
