@@ -3,16 +3,19 @@
 import os
 import time
 from concurrent.futures import ProcessPoolExecutor
+from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.hyperliquid.simulation import Mutant, search
+from tradebot.model.money import Price, Qty
+from tradebot.store import codec
 from tradebot.venues.hyperliquid.nonce import Nonces
-from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, Resting, Success, Unclear, Waiting
+from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal, Resting, Success, Unclear, Waiting
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.statuses import Phase, verdict_of
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict, verdict_of
 from tradebot.venues.hyperliquid.submit import (
     Intent,
     Never,
@@ -203,3 +206,28 @@ def test_a_million_intents_meet_a_hostile_venue(capsys: pytest.CaptureFixture[st
         )
     assert [wrong for _, wrong, _ in found if wrong] == []
     assert intents >= 1_000_000
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        Intent(nonce=NOW, cloids=("a", "b"), expires_ms=EXPIRES, body='{"nonce":1}', is_urgent=True),
+        Settled(
+            NOW,
+            (
+                Resting(1),
+                FilledNow(2, Qty(Decimal("0.5")), Price(Decimal("1.5"))),
+                Waiting(),
+                Success(),
+                Refusal("no", Verdict.REJECTED),
+                Unclear("?"),
+                Sighting(3, Phase.LIVE),
+                Never(),
+            ),
+            "why",
+        ),
+    ],
+)
+def test_what_the_journal_holds_reads_back_the_same(row: Intent | Settled) -> None:
+    codec.check(type(row))
+    assert codec.decode(type(row), codec.encode(row)) == row
