@@ -8,14 +8,6 @@ from typing import Any
 
 import pytest
 
-pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
-pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
-
-from tradebot.devnet.devnet import Devnet, DevnetOptions
-from tradebot.model.time import Nanos, parse_timeframe
-from tradebot.runtime.clock import SystemClock
-from tradebot.venues.generated import Generated
-
 COINS = ("BTC", "ETH")
 
 
@@ -23,6 +15,12 @@ class Running:
     """A devnet that runs; its market moves only when told to."""
 
     def __init__(self, **options: Any) -> None:
+        # Here, so that without the extra the tests are skipped and not broken.
+        from tradebot.devnet.devnet import Devnet, DevnetOptions
+        from tradebot.model.time import Nanos, parse_timeframe
+        from tradebot.runtime.clock import SystemClock
+        from tradebot.venues.generated import Generated
+
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         given = {"coins": COINS, "timeframe": parse_timeframe("1m"), "port": 0, "speed": None, "history": 400}

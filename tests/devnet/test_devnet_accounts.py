@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.account import CROSS, Account, Leverage
 from tradebot.devnet.desk import Desk

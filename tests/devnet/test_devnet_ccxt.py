@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
 import ccxt.pro as ccxtpro  # noqa: E402
 

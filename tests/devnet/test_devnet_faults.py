@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import AT_ONCE, LASTING, Faults, Rule, parse_rule

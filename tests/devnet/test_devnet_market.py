@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.coins import Coin, coins_of
 from tradebot.devnet.devnet import Devnet, DevnetOptions, devnet_key, write_key

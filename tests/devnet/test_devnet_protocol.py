@@ -8,6 +8,9 @@ from typing import Any
 import aiohttp
 import pytest
 
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
+
 from tradebot.devnet.account import Account
 from tradebot.devnet.coins import coins_of
 from tradebot.devnet.limits import AddressBudget, IpWeight, Nonces

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.recover import (
     Signature,

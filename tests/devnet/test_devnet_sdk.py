@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 pytest.importorskip("hyperliquid", reason="hyperliquid-python-sdk is not installed")
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 # What recordings of 2023 have no word for yet, or have no more, by the documented shapes of today.
 NEWER = frozenset(
