@@ -125,3 +125,15 @@ def test_money_goes_out_to_spot_and_comes_back() -> None:
     registry.user_signed(net.exchange, account, {"type": "userSetAbstraction", "abstraction": "unifiedAccount"})
     asked = {"type": "userAbstraction", "user": net.user}
     assert net.server.info.answer(asked) == "unifiedAccount"
+
+
+def test_a_unified_account_keeps_its_money_with_its_spot_balances() -> None:
+    net = quiet()
+    user = {"user": net.user}
+    assert net.server.info.answer(user | {"type": "spotClearinghouseState"}) == {"balances": []}
+    action: Json = {"type": "userSetAbstraction", "abstraction": "unifiedAccount"}
+    net.exchange.registry.user_signed(net.exchange, _account(net), action)
+    state: Any = net.server.info.answer(user | {"type": "clearinghouseState"})
+    assert (state["marginSummary"]["accountValue"], state["withdrawable"]) == ("0.0", "0.0")
+    spot: Any = net.server.info.answer(user | {"type": "spotClearinghouseState"})
+    assert spot["balances"][0]["total"] == "10000.0"

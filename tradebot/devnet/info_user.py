@@ -25,6 +25,10 @@ from tradebot.model.money import BPS, ZERO
 _FILL_ROWS = 2_000
 _ROWS = 500
 _LAG_KEPT = 600
+UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
+_NOTHING = dict.fromkeys(("accountValue", "totalNtlPos", "totalRawUsd", "totalMarginUsed"), "0.0")
+# What a unified account shows where its collateral is not: positions, but no money.
+_EMPTY: Json = {"marginSummary": _NOTHING, "crossMarginSummary": _NOTHING, "withdrawable": "0.0"}
 _LIVE = frozenset({str(Status.OPEN), str(Status.TRIGGERED)})
 _PERIODS = ("day", "week", "month", "allTime", "perpDay", "perpWeek", "perpMonth", "perpAllTime")
 
@@ -83,12 +87,17 @@ class UserInfo:
             old = [state for at, state in self._states.get(account.user, ()) if at <= now - self.lag_ms]
             if old:
                 return old[-1]
-        return account.clearinghouse_state(now)
+        state = account.clearinghouse_state(now)
+        return state | _EMPTY if account.abstraction in UNIFIED else state
 
     def spot_state(self, account: Account) -> Json:
-        """Return the balances outside the perpetuals."""
-        row = {"coin": "USDC", "token": 0, "total": number(account.spot_usdc), "hold": "0.0", "entryNtl": "0.0"}
-        return {"balances": [row] if account.spot_usdc else []}
+        """Return the balances outside the perpetuals; a unified account has all its collateral there."""
+        total, hold = account.spot_usdc, ZERO
+        if account.abstraction in UNIFIED:
+            equity = sum((account.equity(pool) for pool in account.pools), ZERO)
+            total, hold = total + equity, equity - account.withdrawable()
+        row = {"coin": "USDC", "token": 0, "total": rounded(total, 8), "hold": rounded(hold, 8), "entryNtl": "0.0"}
+        return {"balances": [row] if total else []}
 
     def open_orders(self, account: Account) -> list[Json]:
         """Return the open orders, newest first."""
