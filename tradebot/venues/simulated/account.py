@@ -60,6 +60,11 @@ class Holding:
         """Return the cushion if the price were ``price``."""
         return self._factor * price - self.cost
 
+    def bankrupt_at(self, cash: Decimal) -> Decimal | None:
+        """Return the price beyond which an account of ``cash`` and only this would not stand; ``None``: no price."""
+        # All of the notional being margin, the price does not matter.
+        return (self.cost - cash) / self._factor if self._factor else None
+
     @property
     def cushion(self) -> Decimal:
         """The cushion at the mark, computed when first asked: with one position nobody asks."""

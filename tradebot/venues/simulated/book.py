@@ -5,10 +5,11 @@ stops, limits and targets, liquidation at the worst price, and the mark.
 """
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, Message, Quote, Trade
-from tradebot.model.money import Price, Qty
+from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import Liquidity, OrderSide
 from tradebot.model.time import HOUR, Nanos
 from tradebot.venues.simulated.account import Account
@@ -26,9 +27,11 @@ class Book:
     """
 
     __slots__ = (
+        "_account",
         "_execution",
         "_funding_due",
         "_is_settled",
+        "_solvent_cash",
         "_wake_high",
         "_wake_low",
         "holding",
@@ -47,11 +50,14 @@ class Book:
         self.ts_open = 0
         self.ts = 0
         self.is_idle = True
+        self._account = account
         self._execution = execution
         # While settled, a bar between the two prices that opens before the next funding changes no order.
         self._is_settled = False
-        self._wake_high: Price | None = None
-        self._wake_low: Price | None = None
+        self._wake_high: Decimal | None = None
+        self._wake_low: Decimal | None = None
+        # With this very cash the account stands at any price that does not wake the book; None: that is not known.
+        self._solvent_cash: Cash | None = None
         self._funding_due = 0
 
     def on_bar(self, bar: Bar) -> Sequence[Message]:
@@ -65,9 +71,10 @@ class Book:
             self.ts = ts_close
             return ()
         if self._is_settled and ts_open < self._funding_due and not self._is_woken(bar):
-            self._execution.liquidate_if_bankrupt(bar.low, bar.high, ts_open)
-            if self._execution.reports:
-                return self._end(bar.close, ts_open, ts_close)
+            if self._account.cash is not self._solvent_cash:
+                self._execution.liquidate_if_bankrupt(bar.low, bar.high, ts_open)
+                if self._execution.reports:
+                    return self._end(bar.close, ts_open, ts_close)
             holding.mark_to(bar.close)
             self.ts_open = ts_open
             self.ts = ts_close
@@ -161,8 +168,8 @@ class Book:
         return reports
 
     def _settle(self) -> None:
-        high: Price | None = None
-        low: Price | None = None
+        high: Decimal | None = None
+        low: Decimal | None = None
         self._is_settled = False
         for order in self.orders:
             if order.cancel_at is not None:
@@ -178,8 +185,24 @@ class Book:
                 low = level if low is None or level > low else low
         self._wake_high = high
         self._wake_low = low
+        self._solvent_cash = None
+        if self.holding.qty and len(self._account.held) == 1:
+            self._wake_before_bankrupt()
         self._funding_due = (self.ts_open // HOUR + 1) * HOUR
         self._is_settled = True
+
+    def _wake_before_bankrupt(self) -> None:
+        # Whatever else changes the account, changes its cash. The quotient is rounded: one digit more is enough.
+        price = self.holding.bankrupt_at(self._account.cash)
+        if price is None:
+            return
+        if self.holding.qty > 0:
+            price = price.next_plus()
+            self._wake_low = price if self._wake_low is None else max(self._wake_low, price)
+        else:
+            price = price.next_minus()
+            self._wake_high = price if self._wake_high is None else min(self._wake_high, price)
+        self._solvent_cash = self._account.cash
 
     def _is_woken(self, bar: Bar) -> bool:
         high, low = self._wake_high, self._wake_low
