@@ -63,6 +63,34 @@ def test_a_line_is_one_json_object_with_plain_numbers(tmp_path: Path) -> None:
     assert logs.log_file(tmp_path).stat().st_mode & 0o777 == 0o600
 
 
+def test_lists_and_tables_stay_what_they_are(tmp_path: Path) -> None:
+    _, stderr = start(tmp_path)
+    key = "0x" + "aB" * 32
+    fields = {"files": ["a.toml", Path("b.toml")], "arguments": {key: (Decimal("1.50"), None)}, "none": []}
+    logs.log(LogEvent.CONFIG_LOADED, **fields)
+    (line,) = lines(tmp_path)
+    assert {name: line[name] for name in fields} == {
+        "files": ["a.toml", "b.toml"],
+        "arguments": {"***": ["1.5", None]},
+        "none": [],
+    }
+    assert "files=a.toml,b.toml" in stderr.getvalue()
+
+
+def test_a_person_is_not_told_what_is_absent(tmp_path: Path) -> None:
+    _, stderr = start(tmp_path, {"NO_COLOR": "1"})
+    logs.log(LogEvent.ORDERS_SUBMITTED, qty=Decimal(1), price=None, trigger=Decimal("9.50"), ok=False)
+    assert stderr.getvalue() == "22:13:20.123 info    orders.submitted qty=1 trigger=9.5 ok=False\n"
+
+
+def test_a_list_that_holds_itself_is_counted_and_never_raised(tmp_path: Path) -> None:
+    start(tmp_path)
+    files: list[object] = []
+    files.append(files)
+    logs.log(LogEvent.CONFIG_LOADED, files=files)
+    assert logs.failures() > 0
+
+
 @given(st.dictionaries(st.text(max_size=5), st.text() | st.floats() | st.binary(max_size=5), max_size=4))
 def test_whatever_the_fields_hold_a_line_stays_one_printable_line(fields: dict[str, object]) -> None:
     line = logs._json_line(1, "info", "a.b", fields)

@@ -172,6 +172,10 @@ def _json_value(value: object) -> object:
         return value if value == value and abs(value) != float("inf") else str(value)
     if isinstance(value, Decimal):
         return plain(value) if value.is_finite() else str(value)
+    if isinstance(value, list | tuple):
+        return [_json_value(one) for one in value]
+    if isinstance(value, dict):
+        return {_text(key): _json_value(one) for key, one in value.items()}
     return _text(value)
 
 
@@ -186,7 +190,14 @@ def _human_line(ts: int, level: str, event: str, fields: Mapping[str, object], *
     minutes, second = divmod(seconds, 60)
     clock = f"{minutes // 60 % 24:02}:{minutes % 60:02}:{second:02}.{ms:03}"
     name = f"{_COLOURS[level]}{level:7}{_PLAIN}" if is_coloured else f"{level:7}"
-    return " ".join([clock, name, event, *(f"{key}={_json_value(value)}" for key, value in fields.items())])
+    shown = [f"{key}={_human_value(value)}" for key, value in fields.items() if value is not None]
+    return " ".join([clock, name, event, *shown])
+
+
+def _human_value(value: object) -> object:
+    if isinstance(value, list | tuple):
+        return ",".join(str(_human_value(one)) for one in value)
+    return _json_value(value)
 
 
 class _RotatingFile:
