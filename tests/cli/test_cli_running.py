@@ -58,7 +58,7 @@ class Fake:
         if view in ANSWERS:
             return json.dumps(ANSWERS[view]).encode() + b"\n"
         row = TRADE if view == "trades" else SIGNAL
-        return b"" if view == "orders" else json.dumps(row).encode() + b"\n"
+        return b"" if view == "orders" or query.get("of") == "NOPE" else json.dumps(row).encode() + b"\n"
 
     async def act(self, verb: str, arguments: Mapping[str, str], peer: Peer) -> bytes:
         self.asked.append((verb, dict(arguments)))
@@ -135,6 +135,8 @@ async def test_a_person_gets_text_without_colour_codes_off_a_terminal(
         ("reduce-only", ("reduce-only", {})),
         ("halt", ("halt", {})),
         ("halt --flatten", ("halt", {"flatten": "true"})),
+        ("halt --reason odd", ("halt", {"reason": "odd"})),
+        ("halt --flatten --reason odd", ("halt", {"flatten": "true", "reason": "odd"})),
         ("close BTC --fraction 0.5", ("close", {"symbol": "BTC", "fraction": "0.5"})),
         ("cancel --all", ("cancel", {"all": "true"})),
         ("cancel cross-BTC-1-entry", ("cancel", {"id": "cross-BTC-1-entry"})),
@@ -156,6 +158,26 @@ async def test_the_daemons_refusal_keeps_its_exit_code_and_words(
     assert await cli(environ, "resume", "--reason", "please") == 5
     assert capsys.readouterr().err == "error: the loss limit holds\n  where: resume\n  mend: wait\n"
     assert await cli(environ, "close", "NOPE") == 2
+
+
+async def test_why_of_something_unknown_names_the_symbols_that_have_decisions(
+    fake: Fake, environ: dict[str, str], capsysbinary
+) -> None:
+    assert await cli(environ, "why", "NOPE") == 0
+    assert capsysbinary.readouterr().out == (
+        b"no decision on NOPE: not a symbol with decisions, nor the id of one; there are some on BTC\n"
+    )
+    assert await cli(environ, "why", "NOPE", "--json") == 0
+    assert capsysbinary.readouterr().out == b""
+
+
+async def test_an_answer_without_words_is_said_to_be_done(
+    fake: Fake, environ: dict[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert await cli(environ, "pause", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"detail": "as you wish"}
+    assert await cli(environ, "cancel") == 2
+    assert "name one order, or say --all" in capsys.readouterr().err
 
 
 async def test_health_tells_by_its_exit_code(fake: Fake, environ: dict[str, str]) -> None:

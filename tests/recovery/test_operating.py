@@ -33,13 +33,14 @@ def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> No
         if operations.books() is None:
             with pytest.raises(Unavailable):
                 await operations.reload()
-        operations.halt_at_boot()
+        operations.halt_at_boot("the moon is full")
 
     assert run(home, config, halt) == 0
     after = [row for row in rows_of(home) if row.seq > 300]
     first_bar = next(row.seq for row in after if row.kind == "bar")
     (halted,) = [row for row in after if row.kind == "state_changed"]
     assert halted.seq < first_bar
+    assert b"the moon is full" in halted.payload
     assert not [row for row in after if row.kind == "submit" and row.seq > halted.seq]
 
 

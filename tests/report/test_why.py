@@ -23,7 +23,7 @@ from tradebot.model.order import (
 from tradebot.model.signal import Action, Approved, Cut, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.report.document import document
-from tradebot.report.result_text import signals_text, why_text
+from tradebot.report.result_text import no_decision_text, signals_text, why_text
 from tradebot.report.why import WhyFold
 
 TS = Nanos(1_767_225_600_000_000_000)
@@ -216,6 +216,8 @@ def test_signals_say_what_was_wanted_and_what_came_of_it() -> None:
     )  # fmt: skip
     assert "paused" in signals_text([row])
     assert why_text([]) == "no decision on that yet"
+    assert no_decision_text("X\x1b", ()) == "no decision on X?: nothing was decided yet"
+    assert no_decision_text("X", {"ETH", "BTC"}).endswith("there are some on BTC, ETH")
     assert signals_text([]) == "no signal yet"
 
 

@@ -11,6 +11,8 @@ from tradebot.report.shapes import Json
 FLATTEN_TIMEOUT_S = 300.0
 DEFAULT_LAST = 50
 _ACT_TIMEOUT_S = 30.0
+# Of so many, the newest, the symbols are told when a question names none of them.
+_MOST_SIGNALS = 10_000
 
 Rows = Sequence[Mapping[str, Json]]
 
@@ -22,8 +24,7 @@ def pause(context: Context) -> int:
 
 def resume(context: Context) -> int:
     """Trade again."""
-    reason = context.given.text("reason")
-    return act(context, "resume", {} if reason is None else {"reason": reason})
+    return act(context, "resume", _reason(context))
 
 
 def reduce_only(context: Context) -> int:
@@ -34,8 +35,8 @@ def reduce_only(context: Context) -> int:
 def halt(context: Context) -> int:
     """Nothing but cancels and stops; with ``--flatten`` also close."""
     if context.given.flag("flatten"):
-        return act(context, "halt", {"flatten": "true"}, FLATTEN_TIMEOUT_S)
-    return act(context, "halt")
+        return act(context, "halt", {"flatten": "true", **_reason(context)}, FLATTEN_TIMEOUT_S)
+    return act(context, "halt", _reason(context))
 
 
 def close(context: Context) -> int:
@@ -103,14 +104,24 @@ def signals(context: Context) -> int:
 
 def why(context: Context) -> int:
     """Explain decisions, newest first; from the journal when no daemon runs."""
-    from tradebot.report.result_text import why_text
+    from tradebot.report.result_text import no_decision_text, why_text
 
     about = context.given.text("symbol") or ""
-    return _show_lines(context, _read_decisions(context, "why", {"of": about}), why_text)
+    body = _read_decisions(context, "why", {"of": about})
+    if body or context.is_json:
+        return _show_lines(context, body, why_text)
+    signals = map(json.loads, _read_decisions(context, "signals", {}, _MOST_SIGNALS).splitlines())
+    context.write(no_decision_text(about, {row["symbol"] for row in signals}))
+    return 0
 
 
-def _read_decisions(context: Context, view: str, query: dict[str, str]) -> bytes:
-    query["limit"] = str(context.given.whole("last", DEFAULT_LAST))
+def _reason(context: Context) -> dict[str, str]:
+    reason = context.given.text("reason")
+    return {} if reason is None else {"reason": reason}
+
+
+def _read_decisions(context: Context, view: str, query: dict[str, str], limit: int | None = None) -> bytes:
+    query["limit"] = str(limit or context.given.whole("last", DEFAULT_LAST))
     try:
         return client.read(context.socket, view, query)
     except NotRunning:

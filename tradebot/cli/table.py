@@ -64,6 +64,7 @@ GLOBALS: tuple[Option, ...] = (
 )
 
 _FLATTEN = Option("--flatten", "also close all positions, and wait until the venue says flat")
+_REASON = Option("--reason", "a note for the journal", TEXT, "TEXT")
 _SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
 _UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
 _HTML = Option("--html", "write a page with curve and tables", PATH, "FILE")
@@ -133,10 +134,10 @@ COMMANDS: tuple[Command, ...] = (
         TRADING,
         "trade again after pause, reduce-only or halt; asks disabled strategies again",
         "commands_trading:resume",
-        (Option("--reason", "a note for the journal", TEXT, "TEXT"),),
+        (_REASON,),
     ),
     Command("reduce-only", TRADING, "nothing that adds to a position", "commands_trading:reduce_only"),
-    Command("halt", TRADING, "nothing but cancels and stops", "commands_trading:halt", (_FLATTEN,)),
+    Command("halt", TRADING, "nothing but cancels and stops", "commands_trading:halt", (_FLATTEN, _REASON)),
     Command(
         "close",
         TRADING,

@@ -65,7 +65,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "pause": (),
     "resume": ("reason",),
     "reduce-only": (),
-    "halt": ("flatten",),
+    "halt": ("flatten", "reason"),
     "close": ("symbol", "fraction"),
     "cancel": ("id", "all"),
     "stop": ("flatten",),

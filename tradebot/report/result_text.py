@@ -1,6 +1,6 @@
 """Reports, trades and decisions as text for a terminal, from their JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
@@ -57,6 +57,14 @@ def why_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: 
     if not listed:
         return "no decision on that yet"
     return "\n\n".join(fold(_decision_text(row, colour), width) for row in listed)
+
+
+def no_decision_text(about: str, symbols: Collection[str]) -> str:
+    """Return what to say when nothing was decided on ``about``; ``symbols`` are those with decisions."""
+    if not symbols:
+        return f"no decision on {cell(about)}: nothing was decided yet"
+    known = ", ".join(cell(symbol) for symbol in sorted(symbols))
+    return f"no decision on {cell(about)}: not a symbol with decisions, nor the id of one; there are some on {known}"
 
 
 def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:

@@ -121,7 +121,7 @@ class Daemon:
         if booted.is_failed:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
         elif operations.is_halt_wanted:
-            await engine.command(Verb.HALT, {"reason": "operator: halt during recovery"})
+            await engine.command(Verb.HALT, {"reason": operations.halt_reason})
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
         journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))

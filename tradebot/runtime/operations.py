@@ -47,6 +47,7 @@ class Operations:
     ) -> None:
         self.home, self.journal = home, journal
         self.is_halt_wanted = self.is_stop_recorded = self.is_ready = False
+        self.halt_reason = "operator: halt during recovery"
         self._loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
@@ -118,9 +119,10 @@ class Operations:
         """Run a command through the line and return its answer once it is durable."""
         return await self._running().command(verb, arguments)
 
-    def halt_at_boot(self) -> None:
+    def halt_at_boot(self, reason: str = "") -> None:
         """Halt as soon as recovery is done."""
         self.is_halt_wanted = True
+        self.halt_reason = reason or self.halt_reason
 
     async def stop(self, *, flatten: bool) -> None:
         """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut``, ``RefusedByRule``."""
