@@ -56,9 +56,11 @@ def doctor(context: Context) -> int:
 def config_check(context: Context) -> int:
     """Say whether the configuration can be used, its data and strategies included."""
     from tradebot.runtime.settings_check import check_settings
+    from tradebot.runtime.wiring import check_data_files
 
     loaded = load(context)
     check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
+    check_data_files(loaded.settings)
     files = [str(path) for path in loaded.files]
     if context.is_json:
         context.write_json({"ok": True, "config_hash": loaded.config_hash, "files": files})

@@ -17,7 +17,7 @@ from tradebot.ports import MarketData, Stage
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
 from tradebot.runtime.settings_check import build_cooldowns, build_specs, check_settings, feed_timeframes
-from tradebot.runtime.settings_model import GeneratedFeedSettings, Settings, SimulatedVenueSettings
+from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, SimulatedVenueSettings
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
@@ -80,12 +80,26 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     )
 
 
-def _feed(settings: Settings, check_data: bool) -> MarketData:
+def check_data_files(settings: Settings) -> None:
+    """Read every data file whole, as the daemon does before it trades. Raises ``DataError`` at the first bad line."""
+    feed = settings.feed
+    if isinstance(feed, ReplayFeedSettings):
+        check_files(_bar_files(feed))
+    for file in settings.venue.funding_files:
+        for _ in read_funding(file.path):
+            pass
+
+
+def _bar_files(feed: ReplayFeedSettings) -> list[BarFile]:
+    return [BarFile(one.path, one.symbol, one.timeframe) for one in feed.series]
+
+
+def _feed(settings: Settings, is_checked: bool) -> MarketData:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
-    files = [BarFile(one.path, one.symbol, one.timeframe) for one in feed.series]
-    if check_data:
+    files = _bar_files(feed)
+    if is_checked:
         check_files(files)
     return Replay(files)
 
