@@ -17,7 +17,8 @@ from tradebot.runtime.backtest import BacktestResult, run_backtest
 from tradebot.runtime.guard import StrategyGuard, watching
 from tradebot.runtime.settings import LoadOptions
 
-LIMIT_S = 0.15
+# Long enough for a busy machine to give an innocent strategy its turn within it.
+LIMIT_S = 0.3
 CROSS = """
 [[strategy]]
 kind = "sma_cross"
@@ -62,9 +63,9 @@ FAULTS = {
     "import sys; sys.exit(3)": "raised SystemExit: 3 at own.py:18",
     "import nothing_of_that_name": ("raised ModuleNotFoundError: No module named 'nothing_of_that_name' at own.py:18"),
     "return self.on_bar(bar, position)": "raised RecursionError: maximum recursion depth exceeded",
-    "while True: yield Enter(PositionSide.LONG)": "nonsense: on_bar returned more than one Exit and one Enter",
-    "return 'buy'": "nonsense: on_bar returned str in its list, not Enter or Exit",
-    f"return [Enter({LONG})] * 10_000": "nonsense: on_bar returned more than one Exit and one Enter",
+    "while True: yield Enter(PositionSide.LONG)": "nonsense: on_bar returned more than one Enter",
+    "return 'buy'": "nonsense: on_bar returned str in its list, not Enter, Exit or MoveStop",
+    f"return [Enter({LONG})] * 10_000": "nonsense: on_bar returned more than one Enter",
     f"return [Enter({LONG}, stop=Decimal('nan'))]": "nonsense: Enter.stop is Decimal('NaN'), not a Decimal above 0",
     f"return [Enter({LONG}, stop=1.5)]": "nonsense: Enter.stop is 1.5, not a Decimal above 0",
     f"return [Enter({LONG}, target=Decimal('9' * 5000))]": "nonsense: Enter.target is above 1000000000000",
@@ -100,8 +101,9 @@ BLOCKS = (
 )
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def quick_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For what blocks on purpose; what is only slow under a debugger or coverage has the ordinary limit."""
     monkeypatch.setattr("tradebot.runtime.engine.StrategyGuard", partial(StrategyGuard, limit_s=LIMIT_S))
     for module in ("recovery", "backtest"):
         monkeypatch.setattr(f"tradebot.runtime.{module}.watching", partial(watching, limit_s=LIMIT_S))
@@ -139,6 +141,7 @@ def test_a_strategy_that_fails_is_named_and_the_others_trade_as_if_alone(
     assert (getcontext().prec, getcontext().rounding) == (28, ROUND_HALF_EVEN)
 
 
+@pytest.mark.usefixtures("quick_guards")
 @pytest.mark.parametrize("body", BLOCKS)
 def test_a_strategy_that_does_not_come_back_is_disabled_even_when_it_catches_everything(
     tmp_path: Path, body: str
@@ -148,6 +151,7 @@ def test_a_strategy_that_does_not_come_back_is_disabled_even_when_it_catches_eve
     assert result.trades == alone(tmp_path).trades
 
 
+@pytest.mark.usefixtures("quick_guards")
 @pytest.mark.parametrize("body", ["raise ValueError('\\udcff')", "while True: pass", "raise KeyboardInterrupt"])
 def test_a_daemon_disables_as_a_backtest_does_and_says_so(tmp_path: Path, body: str) -> None:
     config = write(tmp_path, body, at_end="stay")
@@ -170,6 +174,7 @@ def test_a_daemon_disables_as_a_backtest_does_and_says_so(tmp_path: Path, body: 
     assert len(trades) == len(alone(tmp_path).trades)
 
 
+@pytest.mark.usefixtures("quick_guards")
 def test_a_strategy_that_blocks_is_disabled_at_the_same_bar_after_a_kill(tmp_path: Path) -> None:
     config = write(tmp_path, "while True: pass")
     home, killed, cut = tmp_path / "home", tmp_path / "killed", tmp_path / "cut"
@@ -257,8 +262,7 @@ def test_a_backtest_warns_of_a_disabled_strategy_in_words(tmp_path: Path, capsys
     assert "disabled strategies" in out
 
 
-def test_a_strategy_that_keeps_very_much_is_told_of_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradebot.runtime.engine.StrategyGuard", StrategyGuard)
+def test_a_strategy_that_keeps_very_much_is_told_of_once(tmp_path: Path) -> None:
     config = write(tmp_path, "self.many = [0.12345678901] * 90_000\n        return ()", store="snapshot_s = 0.1")
     assert run(tmp_path / "home", config) == 0
     (line,) = logged(tmp_path / "home", "strategy.swelled")
