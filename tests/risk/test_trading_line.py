@@ -15,7 +15,7 @@ from tradebot.model.message import KINDS
 from tradebot.model.money import ZERO
 from tradebot.model.order import Fill, OrderRole, OrderSide, OrderType, PositionSide, SubmitOrders
 from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
-from tradebot.model.signal import Action, Approved, Refused, Signal
+from tradebot.model.signal import Action, Approved, Refused, Rung, Signal
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
@@ -143,6 +143,16 @@ COMMANDS = st.sampled_from(
     ]
 )
 
+LADDERS = st.sampled_from(
+    [
+        (),
+        ((3, Decimal("0.5")), (6, Decimal("0.5"))),
+        ((2, Decimal("0.333")), (3, Decimal("0.333")), (5, Decimal("0.2"))),
+        ((4, Decimal("0.0001")), (5, Decimal("0.9999"))),
+        ((4, Decimal(1)),),
+    ]
+)
+
 
 @st.composite
 def markets(draw: st.DrawFn) -> Market:
@@ -176,13 +186,19 @@ def markets(draw: st.DrawFn) -> Market:
 @st.composite
 def signals(draw: st.DrawFn, symbol: str, count: int, close: Decimal, number: int) -> Signal:
     side = draw(st.sampled_from(PositionSide))
-    action = draw(st.sampled_from([Action.ENTER, Action.ENTER, Action.EXIT]))
+    action = draw(st.sampled_from([Action.ENTER, Action.ENTER, Action.EXIT, Action.MOVE_STOP]))
     strategy = draw(st.sampled_from(["cross", "cross", "cross", "break"]))
     kind = draw(st.sampled_from([OrderType.MARKET, OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET]))
     shift = side.sign * (-2 if kind is OrderType.LIMIT else 2)
     entry = None if kind is OrderType.MARKET else price(close + shift)
     stop = draw(st.sampled_from([None, 4, 4, Decimal("7.3")]))
     target = draw(st.sampled_from([None, 6, Decimal("9.1")]))
+    ladder = () if target is not None else draw(LADDERS)
+    is_resting = action is Action.ENTER and kind is not OrderType.MARKET
+    waits = draw(st.sampled_from([None, 1, 2])) if is_resting else None
+    void = draw(st.sampled_from([None, 1, 3])) if is_resting else None
+    if action is Action.MOVE_STOP:
+        stop = draw(st.sampled_from([1, 2, 4, -1]))
     return Signal(
         id=f"{strategy}-{symbol}-{count}",
         ts_event=minute(number * 20),
@@ -195,7 +211,13 @@ def signals(draw: st.DrawFn, symbol: str, count: int, close: Decimal, number: in
         entry_price=entry,
         stop=None if stop is None else price(max(close - side.sign * stop, Decimal(1))),
         target=None if target is None else price(max(close + side.sign * target, Decimal(1))),
+        ladder=tuple(
+            Rung(price=price(max(close + side.sign * reach, Decimal(1))), fraction=part) for reach, part in ladder
+        ),
+        expires_ts=None if waits is None else minute((number + waits) * 20),
+        void_price=None if void is None else price(max(close - side.sign * void, Decimal(1))),
         fraction=draw(st.sampled_from([Decimal(1), Decimal("0.5"), Decimal("0.01")])),
+        reason="trail" if action is Action.MOVE_STOP else "signal",
     )
 
 

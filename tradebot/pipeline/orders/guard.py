@@ -80,9 +80,15 @@ class Guard:
         return entry.request.role is OrderRole.ENTRY and entry.is_waiting and not entry.fills
 
     def _secure(self, held: Held, order: Order | None, ts: Nanos) -> list[Message]:
-        is_partial_exit = order is not None and order.request.role in _LEAVING and order.state.is_terminal
-        resized = self._resize_exits(held, ts) if is_partial_exit else []
+        resized = self._resize_exits(held, ts) if order is not None and self._changes_size(held, order) else []
         return resized or self._protect(held, ts)
+
+    def _changes_size(self, held: Held, order: Order) -> bool:
+        """Return whether the exits of ``held`` may no longer be of its size after what happened to ``order``."""
+        if order.request.role is OrderRole.ENTRY:
+            # The exits that came with an entry are for all of it; those placed since, for what had filled by then.
+            return held.generation > 1
+        return order.request.role in _LEAVING and order.state.is_terminal
 
     def _resize_exits(self, held: Held, ts: Nanos) -> list[Message]:
         exits = self._kin(held, OrderRole.STOP, OrderRole.TARGET)

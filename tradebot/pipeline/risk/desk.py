@@ -118,10 +118,12 @@ class Desk:
         entry = self.entries.get(fill.signal_id)
         if entry is None or fill.role is not OrderRole.ENTRY:
             return
-        if entry.stop is None:
+        trip = self.ledger.trips.get(fill.symbol)
+        # A further part of the same entry must not make a stop that was moved forget it.
+        if trip is None or trip.qty * fill.side.sign < 0:
             self.stops.pop(fill.symbol, None)
-        else:
-            self.stops[fill.symbol] = entry.stop
+            if entry.stop is not None:
+                self.stops[fill.symbol] = entry.stop
         left = entry.qty - fill.qty
         if left > 0:
             self.entries[fill.signal_id] = _working(entry, left)
@@ -165,13 +167,9 @@ class Desk:
         return sized
 
     def _judge(self, signal: Signal) -> Sized | Stopped:
-        match signal.action:
-            case Action.ENTER:
-                return self._enter(signal)
-            case Action.EXIT:
-                return self._exit(signal)
-            case Action.MOVE_STOP:
-                return self._move_stop(signal)
+        if signal.action is Action.ENTER:
+            return self._enter(signal)
+        return self._exit(signal) if signal.action is Action.EXIT else self._move_stop(signal)
 
     def _move_stop(self, signal: Signal) -> Sized | Stopped:
         # Allowed in every state: a stop is what is left when nothing else may be sent.
