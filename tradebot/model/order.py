@@ -12,6 +12,9 @@ from tradebot.model.time import Nanos
 class OrderSide(StrEnum):
     """The direction of an order."""
 
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
+
     BUY = "buy"
     SELL = "sell"
 
@@ -51,6 +54,9 @@ class PositionSide(StrEnum):
 class OrderType(StrEnum):
     """How an order meets the market. Take-profit triggers in our favour and rests as a limit."""
 
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
+
     MARKET = "market"
     LIMIT = "limit"
     STOP_MARKET = "stop_market"
@@ -69,6 +75,9 @@ class OrderRole(StrEnum):
 
 class OrderState(StrEnum):
     """Where an order is in its life; the table is ``pipeline.orders.lifecycle.TRANSITIONS``."""
+
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
 
     PENDING = "pending"
     SUBMITTED = "submitted"

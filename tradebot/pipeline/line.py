@@ -29,6 +29,9 @@ from tradebot.ports import Stage
 class StageName(StrEnum):
     """The stages of the line. The venue is the simulated one, or the way out to a real one."""
 
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
+
     BARS = "bars"
     VENUE = "venue"
     ORDERS = "orders"

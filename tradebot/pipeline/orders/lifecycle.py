@@ -18,6 +18,9 @@ from tradebot.model.order import OrderRequest, OrderState
 class OrderEvent(StrEnum):
     """What can happen to an order. ``FILL_LAST`` is the fill that leaves nothing of it."""
 
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
+
     SUBMIT = "submit"
     ACCEPT = "accept"
     FILL = "fill"
