@@ -1,0 +1,151 @@
+"""The commands on the home of a daemon that has ended: its journal tells, and its state is looked after."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.recovery.lab import run as run_daemon
+from tests.recovery.lab import write_config
+from tradebot.cli.main import run
+from tradebot.store.lock import HomeLock
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("ended")
+    assert run_daemon(folder / "home", write_config(folder)) == 0
+    return folder / "home"
+
+
+@pytest.fixture
+def home(ended: Path, tmp_path: Path) -> Path:
+    shutil.copytree(ended, tmp_path / "home", ignore=shutil.ignore_patterns("*.sock"))
+    return tmp_path / "home"
+
+
+def cli(home: Path, *words: str, expect: int = 0) -> None:
+    assert run(["--home", str(home), *words], {}) == expect
+
+
+def rows(capsysbinary: pytest.CaptureFixture[bytes]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in capsysbinary.readouterr().out.splitlines()]
+
+
+def test_trades_add_up_to_the_report(home: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli(home, "trades", "--json")
+    trades = rows(capsysbinary)
+    cli(home, "report", "--by", "symbol", "--json")
+    (report,) = rows(capsysbinary)
+    assert report["trades"] == len(trades) > 5
+    assert {trade["symbol"] for trade in trades} == {"AAA", "BBB"}
+    cli(home, "report", "--by", "symbol")
+    shown = capsysbinary.readouterr().out.decode()
+    assert "net P&L" in shown
+    assert "AAA" in shown
+    cli(home, "trades", "--until", str(trades[2]["exit_ts"]), "--json")
+    assert len(rows(capsysbinary)) == 2
+
+
+def test_decisions_are_told_newest_first_and_by_id(home: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli(home, "signals", "--json", "-n", "5")
+    newest = rows(capsysbinary)
+    assert len(newest) == 5
+    assert [row["ts"] for row in newest] == sorted((row["ts"] for row in newest), reverse=True)
+    cli(home, "why", str(newest[0]["signal_id"]), "--json")
+    (decision,) = rows(capsysbinary)
+    assert decision["signal_id"] == newest[0]["signal_id"]
+    cli(home, "why", str(newest[0]["signal_id"]))
+    assert str(newest[0]["symbol"]) in capsysbinary.readouterr().out.decode()
+    cli(home, "why", "CCC")
+    assert capsysbinary.readouterr().out.endswith(b"there are some on AAA, BBB\n")
+
+
+def test_a_backup_is_restored_and_what_was_there_is_kept(
+    home: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli(home, "state", "verify")
+    assert capsysbinary.readouterr().out.startswith(b"sound: ")
+    cli(home, "state", "backup", "--json")
+    (made,) = rows(capsysbinary)
+    cli(home, "state", "restore", str(made["file"]), "--json")
+    (restored,) = rows(capsysbinary)
+    assert restored["done"] == "restored"
+    assert Path(str(restored["kept"])).exists()
+    cli(home, "state", "verify", "--json")
+    (verified,) = rows(capsysbinary)
+    assert (verified["ok"], verified["problems"]) == (True, [])
+    cli(home, "state", "restore", "nothing.db", expect=2)
+
+
+def test_a_fresh_account_has_no_past(home: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    cli(home, "state", "reset")
+    assert capsysbinary.readouterr().out.startswith(b"reset; kept in ")
+    cli(home, "trades", expect=3)
+    cli(home, "state", "verify", expect=2)
+    assert b"there is no state here" in capsysbinary.readouterr().err
+
+
+def test_damage_is_named_with_what_to_do(home: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:
+    journal = home / "journal.db"
+    content = bytearray(journal.read_bytes())
+    content[content.index(b'"t8"') + 1] ^= 0x20
+    journal.write_bytes(content)
+    cli(home, "state", "verify", "--json", expect=74)
+    out, err = capsysbinary.readouterr()
+    assert json.loads(out)["ok"] is False
+    assert b"state restore FILE" in err
+
+
+@pytest.mark.parametrize("words", ["report --html nowhere/page.html", "report --csv file/folder"])
+def test_a_place_that_cannot_be_written_is_named(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    cli(home, *words.split(), expect=2)
+    err = capsys.readouterr().err
+    assert "error: cannot " in err
+    assert f"where: {words.split()[-1]}" in err
+
+
+def test_a_daemon_that_comes_up_is_told_from_none(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with HomeLock(home):
+        cli(home, "status", "--json")
+        assert json.loads(capsys.readouterr().out) == {"state": "starting", "pid": os.getpid()}
+        cli(home, "status")
+        assert capsys.readouterr().out.startswith("starting ")
+        cli(home, "stop", "--timeout", "0.1", expect=3)
+        cli(home, "trades", expect=75)
+    cli(home, "stop", expect=3)
+    cli(home, "status", expect=3)
+    assert capsys.readouterr().out.startswith("stopped ")
+
+
+def test_the_error_of_a_command_has_a_traceback_only_on_request(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli(home, "stop", expect=3)
+    assert "Traceback" not in capsys.readouterr().err
+    cli(home, "stop", "--debug", expect=3)
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environ", "where"),
+    [
+        ({"STATE_DIRECTORY": "{tmp}/a:{tmp}/b"}, "{tmp}/a"),
+        ({"XDG_STATE_HOME": "{tmp}"}, "{tmp}/tradebot"),
+        ({"TRADEBOT_HOME": "{tmp}/c", "STATE_DIRECTORY": "{tmp}/a"}, "{tmp}/c"),
+    ],
+)
+def test_the_home_is_found_in_the_environment(
+    tmp_path: Path, environ: dict[str, str], where: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {name: value.format(tmp=tmp_path) for name, value in environ.items()}
+    assert run(["status"], given) == 3
+    assert f"home {where.format(tmp=tmp_path)})" in capsys.readouterr().out
+
+
+def test_an_empty_home_is_refused() -> None:
+    assert run(["--home", "", "status"], {}) == 2
