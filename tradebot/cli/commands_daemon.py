@@ -115,6 +115,11 @@ def _log_text(line: Mapping[str, object]) -> str:
 
     ts = line.get("ts")
     head = f"{moment(ts if isinstance(ts, int) else None)}  {line.get('level', ''):<8}{line.get('event', '')}"
-    rest = (f"{name}={value}" for name, value in line.items() if name not in {"ts", "level", "event"})
+    told = {"ts", "level", "event"}
+    rest = (f"{name}={_value_text(value)}" for name, value in line.items() if name not in told and value is not None)
     # What a strategy or a venue said may hold control characters; a terminal must not obey them.
     return "".join(char if char.isprintable() else "?" for char in "  ".join([head, *rest]))
+
+
+def _value_text(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

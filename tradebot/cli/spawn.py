@@ -32,7 +32,7 @@ class ChildFailed(TradebotError):
 
 def spawn(home: Path, words: Sequence[str]) -> "subprocess.Popen[bytes]":
     """Start ``python -m tradebot`` with ``words``, detached from this terminal."""
-    command = [sys.executable, "-m", "tradebot", "--home", os.fspath(home), *words, "start", "--foreground"]
+    command = [sys.executable, "-m", "tradebot", "--home", os.fspath(home), "start", "--foreground", *words]
     folder = home / "logs"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -103,7 +103,9 @@ def words_of(pid: int) -> list[str]:
     if any(entry.startswith(b"NOTIFY_SOCKET=") for entry in environment):
         raise UsageError("systemd runs this daemon", where=f"pid {pid}", mend="restart it with systemctl restart")
     given = _parse_arguments([os.fsdecode(argument) for argument in arguments])
-    return [] if given is None else option_words(given, folder)
+    if given is None:
+        return []
+    return [*option_words(given, folder), *(["--live"] if given.flag("live") else [])]
 
 
 def option_words(given: Given, folder: Path) -> list[str]:
