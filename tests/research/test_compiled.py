@@ -5,6 +5,7 @@ import os
 import resource
 import subprocess
 import sys
+from array import array
 
 import pytest
 
@@ -16,6 +17,7 @@ from tradebot.pipeline.patterns.indicator import INDICATORS, Indicator
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.scanner import Scanner
 from tradebot.research import indicator, read_outs, scan
+from tradebot.research.history import History, events_of
 
 numpy = pytest.importorskip("numpy", reason="the extra research is not installed")
 pytest.importorskip("numba", reason="the extra research is not installed")
@@ -43,6 +45,18 @@ def test_compiled_and_interpreted_agree_on_real_bars():
     for path in real_files():
         rows = read_rows(path, 4000)
         assert scan(*columns(rows)).tolist() == interpreted(rows), path.name
+
+
+def test_a_long_history_gives_the_events_of_a_short_one(monkeypatch):
+    rows = timed(walk(7, 900, 0.5))
+    ts, *prices = zip(*rows, strict=True)
+    history = History(array("q", ts), *(array("d", column) for column in prices))
+    params = PatternParams(L=2)
+    one_by_one = list(events_of(history, params))
+    monkeypatch.setattr("tradebot.research.history._WORTH_STARTING", 1)
+    monkeypatch.setattr("tradebot.research.history._WORTH_COMPILING", 1)
+    assert list(events_of(history, params)) == one_by_one
+    assert len({event.kind for event in one_by_one}) > 4
 
 
 @pytest.mark.parametrize("name", INDICATORS)

@@ -1,6 +1,5 @@
 """What happened lately, kept for ``status`` and told to the log."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
 
 from tradebot.model.command import StateChanged
@@ -12,9 +11,6 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import to_ms
 from tradebot.runtime.logs import log
-
-_ERRORS_KEPT = 10_000
-_HOUR_S = 3600.0
 
 
 class RecentFacts:
@@ -68,25 +64,6 @@ class RecentFacts:
             net_pnl=plain(trip.net_pnl),
             reason=trip.exit_reason,
         )
-
-
-class ErrorCount:
-    """Errors of the last hour, by a monotonic clock."""
-
-    def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._monotonic = monotonic
-        self._times: deque[float] = deque(maxlen=_ERRORS_KEPT)
-
-    def add(self) -> None:
-        """Count one."""
-        self._times.append(self._monotonic())
-
-    def last_hour(self) -> int:
-        """Return how many came in the last hour."""
-        since = self._monotonic() - _HOUR_S
-        while self._times and self._times[0] < since:
-            self._times.popleft()
-        return len(self._times)
 
 
 def _gap(gap: Gap) -> None:
