@@ -106,3 +106,27 @@ def test_a_generated_market_is_scanned(capsys, tmp_path):
     code, out, _ = run(capsys, "--home", tmp_path, "--profile", "demo", "scan", "BTC", "--bars", "500")
     assert code == 0
     assert out.startswith("500 bars from ")
+
+
+def test_a_page_that_cannot_be_written_is_named(capsys, file, tmp_path):
+    code, out, err = run(capsys, "scan", file, "--html", tmp_path / "nowhere" / "page.html")
+    assert (code, out) == (2, "")
+    assert "cannot write: No such file or directory" in err
+    assert "nowhere/page.html" in err
+
+
+def test_no_events_are_shown_where_none_are_asked_for(capsys, file):
+    _, with_events, _ = run(capsys, "scan", file)
+    code, counts, _ = run(capsys, "scan", file, "--last", "0")
+    assert code == 0
+    assert with_events.startswith(counts.rstrip("\n"))
+    assert "confirmed" not in counts
+
+
+def test_a_symbol_that_nobody_has_is_refused_with_those_there_are(capsys, tmp_path, file):
+    config = tmp_path / "bot.toml"
+    rest = '[venue]\nkind = "simulated"\n[[strategy]]\nkind = "sma_cross"\n'
+    config.write_text(f'[bot]\nsymbols = ["BTC"]\n[feed]\nkind = "replay"\ndata = ["BTC:1m={file}"]\n{rest}')
+    code, _, err = run(capsys, "--config", config, "scan", "ETH")
+    assert code == 2
+    assert "name a file with bars, or one of BTC" in err
