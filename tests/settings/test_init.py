@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.model.errors import ConfigError, TradebotError, UsageError
+from tradebot.model.errors import ConfigError, StorageFailed, TradebotError, UsageError
 from tradebot.runtime.init import QUESTIONS, Kind, init_text, write_init
 from tradebot.runtime.settings import check_settings, load_settings
 
@@ -77,3 +77,21 @@ def test_the_commented_replay_is_good_too(tmp_path: Path) -> None:
     rest = after[after.index("[venue]") :]
     write_init(tmp_path / "tradebot.toml", before + feed + rest)
     check_settings(load_settings(home=tmp_path, environ={}))
+
+
+def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    with pytest.raises(StorageFailed, match="File name too long"):
+        write_init(tmp_path / ("x" * 300), "")
+    (tmp_path / "file").touch()
+    with pytest.raises(TradebotError):
+        write_init(tmp_path / "file" / "tradebot.toml", "")
+
+
+def test_half_a_configuration_is_not_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(StorageFailed, match="No space left"):
+        write_init(tmp_path / "tradebot.toml", "text")
+    assert not list(tmp_path.iterdir())
