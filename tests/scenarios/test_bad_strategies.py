@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import sys
-from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, getcontext
 from functools import partial
 from pathlib import Path
@@ -102,14 +100,11 @@ BLOCKS = (
 
 
 @pytest.fixture
-def quick_guards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def quick_guards(monkeypatch: pytest.MonkeyPatch) -> None:
     """For what blocks on purpose; what is only slow under a debugger or coverage has the ordinary limit."""
     monkeypatch.setattr("tradebot.runtime.engine.StrategyGuard", partial(StrategyGuard, limit_s=LIMIT_S))
     for module in ("recovery", "backtest"):
         monkeypatch.setattr(f"tradebot.runtime.{module}.watching", partial(watching, limit_s=LIMIT_S))
-    trace = sys.gettrace()
-    yield
-    sys.settrace(trace)
 
 
 def write(folder: Path, body: str, **changes: Any) -> Path:
