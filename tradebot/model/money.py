@@ -3,7 +3,7 @@
 Fees, funding and realized P&L are booked at 1e-8, so that a sum does not depend on where a run was cut.
 """
 
-from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 from typing import NewType
 
 Price = NewType("Price", Decimal)
@@ -12,6 +12,17 @@ Qty = NewType("Qty", Decimal)
 Cash = NewType("Cash", Decimal)
 Ratio = NewType("Ratio", Decimal)
 
+# All money is reckoned in this context, whatever the program around us or a library of it has set.
+MONEY_CONTEXT = Context(
+    prec=28,
+    rounding=ROUND_HALF_EVEN,
+    Emin=-999_999,
+    Emax=999_999,
+    capitals=1,
+    clamp=0,
+    flags=[],
+    traps=[InvalidOperation, DivisionByZero, Overflow],
+)
 ZERO = Decimal(0)
 ONE = Decimal(1)
 BOOKING_UNIT = Decimal("1e-8")

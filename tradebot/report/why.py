@@ -8,7 +8,7 @@ from typing import ClassVar, TypeVar, cast
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, mean_price, plain
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole, OrderState, SubmitOrders
-from tradebot.model.signal import Approved, Refused, Signal
+from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import to_ms
 from tradebot.report.shapes import Document
 from tradebot.report.trades import optional
@@ -143,6 +143,9 @@ class _Decision:
         """Return ordered, refused, waiting (nothing filled yet) or expired (it ended unfilled)."""
         if isinstance(self.answer, Refused):
             return "refused"
+        if self.signal.action is Action.MOVE_STOP:
+            # Its stop goes by the name of the entry, whose story it belongs to.
+            return "ordered"
         leading = [story for story in self.orders.values() if story.request.role in (OrderRole.ENTRY, OrderRole.EXIT)]
         if any(story.filled for story in leading):
             return "ordered"

@@ -5,11 +5,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from decimal import localcontext
 from pathlib import Path
 from typing import cast
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
+from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.line import Line
@@ -57,7 +59,7 @@ def run_backtest(
     temporary folder. Raises ``ConfigError``, ``DataError`` and ``UsageError``.
     """
     clock = clock or SystemClock()
-    with tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
+    with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
         repairs: list[str] = []
         settings = with_feed(loaded.settings, data, bars)
         if repair:

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import sys
 from collections.abc import Awaitable, Mapping
+from decimal import localcontext
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tradebot.control.server import ControlServer
 from tradebot.model.command import Verb
 from tradebot.model.errors import InvariantError, StorageFailed, TradebotError
 from tradebot.model.logevent import LogEvent
+from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.api import DaemonApi
@@ -52,7 +54,7 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
     os.umask(0o077)
     loaded = options.load(home)
     check_settings(loaded, is_live=live)
-    with HomeLock(home), logs.keep_stdout():
+    with localcontext(MONEY_CONTEXT), HomeLock(home), logs.keep_stdout():
         logs.configure(home, loaded.settings.log, os.environ)
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])
         with asyncio.Runner(loop_factory=new_loop) as runner:

@@ -128,6 +128,8 @@ def _check_header(path: Path) -> None:
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Iterable[str]]) -> None:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version < 0:
+        raise Damaged(f"the header says schema {version}")
     if version > 0:
         _check_version(connection, path, version, len(migrations))
     for number in range(version, len(migrations)):

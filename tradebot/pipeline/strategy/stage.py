@@ -5,7 +5,7 @@ import signal
 from array import array
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, DefaultContext, getcontext
+from decimal import getcontext
 from pathlib import PurePath
 from types import CodeType, TracebackType
 from typing import ClassVar
@@ -14,6 +14,7 @@ from tradebot.model.command import Command, Verb
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, BarsClosed, Message
+from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.position import Position, PositionChanged
 from tradebot.model.signal import Refused, Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
@@ -26,7 +27,6 @@ from tradebot.pipeline.strategy.wish import Moment, Nonsense, entry_signal, exit
 BLOCKED_AFTER_S = 5
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _MOST_SAID = 300
-_PRECISION = DefaultContext.prec
 _NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckoned; use decimal.localcontext()"
 
 
@@ -211,7 +211,7 @@ class StrategyStage:
             if asked & (asked - 1) == 0:
                 _frozen(asker)
             context = getcontext()
-            if context.prec != _PRECISION or context.rounding != ROUND_HALF_EVEN:
+            if context.prec != MONEY_CONTEXT.prec or context.rounding != MONEY_CONTEXT.rounding:
                 raise StrategyError(_NO_MONEY_ROUNDING)
             self.asking = None
         except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
@@ -356,10 +356,11 @@ def _is_operator_heard() -> bool:
 
 
 def _restore_context() -> None:
-    """Give the money of all others its arithmetic back."""
-    context, default = getcontext(), DefaultContext
-    context.prec, context.rounding, context.traps = default.prec, default.rounding, default.traps
-    context.Emin, context.Emax, context.clamp = default.Emin, default.Emax, default.clamp
+    """Give the money of all others its arithmetic back: tasks share one context, so it is mended, not replaced."""
+    context = getcontext()
+    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+        setattr(context, name, getattr(MONEY_CONTEXT, name))
+    context.traps.update(MONEY_CONTEXT.traps)
 
 
 def _make(spec: StrategySpec) -> tuple[Strategy, str, Mapping[str, Shared]]:
