@@ -2,9 +2,12 @@
 
 import sys
 from collections.abc import Iterator
+from decimal import localcontext
 
 import pytest
 from hypothesis import settings
+
+from tradebot.model.money import MONEY_CONTEXT
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("tradebot", deadline=None)
@@ -18,3 +21,10 @@ def _same_tracer() -> Iterator[None]:
     yield
     if sys.gettrace() is not tracer:
         sys.settrace(tracer)
+
+
+@pytest.fixture(autouse=True)
+def _own_context() -> Iterator[None]:
+    """Give each test the arithmetic of the program: libraries that are only oracles here change that of the process."""
+    with localcontext(MONEY_CONTEXT):
+        yield

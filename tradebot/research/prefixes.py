@@ -8,7 +8,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from enum import StrEnum
 from itertools import islice
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
-from tradebot.model.money import plain
+from tradebot.model.money import MONEY_CONTEXT, plain
 from tradebot.model.signal import Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.line import Line, StageName
@@ -116,7 +116,7 @@ def check_prefixes(
     feed = wire(loaded, check_data=False).feed
     history = list(feed if is_generated or bars is None else islice(feed, bars))
     files = () if isinstance(settings.feed, GeneratedFeedSettings) else settings.feed.series
-    with tempfile.TemporaryDirectory(prefix="tradebot-lookahead-") as folder:
+    with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-lookahead-") as folder:
         return _Check(loaded, history, Veil(files, Path(folder)), progress).run(prefixes)
 
 
