@@ -35,7 +35,8 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     config = write_config(folder, feed=FEED, store=STORE)
     assert run(folder / "home", config) == 0
     bars = rows_of(folder / "killed", "bar")
-    assert len(bars) < 300
+    # At least 600 turns were taken, each with a bar.
+    assert len(bars) < 500
     return folder
 
 

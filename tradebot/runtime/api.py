@@ -11,9 +11,6 @@ from tradebot.control.protocol import Peer
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
-from tradebot.model.money import ZERO, Cash
-from tradebot.pipeline.orders.state import OrdersState
-from tradebot.pipeline.risk.book import RiskState
 from tradebot.report import views
 from tradebot.report.document import document, line
 from tradebot.report.shapes import Json
@@ -27,13 +24,6 @@ from tradebot.store.rows import Query
 
 _READ_ROWS = 500
 _LOG_LINES = 50
-_NOTHING = Cash(ZERO)
-_EMPTY = BookFacts(
-    risk=RiskState(starting_cash=_NOTHING, cash=_NOTHING, peak_equity=_NOTHING),
-    orders=OrdersState(),
-    protection=(),
-    limits=(),
-)
 _VERBS = {
     "pause": Verb.PAUSE,
     "resume": Verb.RESUME,
@@ -107,9 +97,11 @@ class DaemonApi:
             return await self._logs(query)
         facts, books = self._daemon.facts(), self._daemon.books()
         if books is None:
-            if view not in ("status", "health"):
-                raise _not_yet()
-            books = _EMPTY
+            if view == "status":
+                return document(views.status(facts, None))
+            if view == "health":
+                return document(views.health(facts, None))
+            raise _not_yet()
         if view == "orders":
             return b"".join(line(order) for order in views.orders(books))
         if view in self._live:
