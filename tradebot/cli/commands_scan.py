@@ -15,7 +15,7 @@ from tradebot.pipeline.patterns.events import KINDS, PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams, parse_params
 from tradebot.report.table import moment, table
 from tradebot.research.history import History, events_of, history_of, read_history
-from tradebot.runtime.settings_model import GeneratedFeedSettings, Settings
+from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings
 
 _GENERATED_BARS = 10_000
 _LAST = 20
@@ -47,9 +47,10 @@ def _history(context: Context, name: str) -> History:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return _generated(context, name, settings, feed)
-    series = [one for one in feed.series if one.symbol == name]
+    given = feed.series if isinstance(feed, ReplayFeedSettings) else ()
+    series = [one for one in given if one.symbol == name]
     if not series:
-        raise _unknown(name, sorted({one.symbol for one in feed.series}))
+        raise _unknown(name, sorted({one.symbol for one in given}))
     finest = min(series, key=lambda one: one.timeframe)
     context.note(f"{name}: {timeframe_name(finest.timeframe)} bars of {finest.path}")
     return read_history(finest.path)

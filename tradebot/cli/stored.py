@@ -14,7 +14,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.runtime.reading import FAILED_TURN, Standing, Voided, reading
-from tradebot.runtime.recording import INPUT_KINDS
+from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode, decode_message
 from tradebot.store.lock import HomeLock
 from tradebot.store.rows import JournalReader, Query
@@ -47,7 +47,7 @@ def _standing(home: Path, journal: JournalReader) -> Standing:
     last = next(iter(journal.rows(Query(newest_first=True, limit=1))), None)
     snapshots = peek_snapshots(home, 0 if last is None else last.seq).valid
     if snapshots:
-        later = Query(after_seq=snapshots[0].seq, kinds=INPUT_KINDS, limit=1)
+        later = Query(after_seq=snapshots[0].seq, kinds=REAL.inputs, limit=1)
         if next(iter(journal.rows(later)), None) is None:
             risk = decode(RiskState, orjson.dumps(orjson.loads(snapshots[0].body)[StageName.RISK.value]))
             return Standing(

@@ -10,7 +10,11 @@ from tradebot.model.time import Nanos
 
 
 class Verb(StrEnum):
-    """The commands that change what the line does."""
+    """The commands that change what the line does.
+
+    The last two are the daemon's own: no entries in the ``symbol`` named, or in all when it is empty, for ``reason``,
+    until the same reason is taken back.
+    """
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -19,6 +23,8 @@ class Verb(StrEnum):
     CLOSE = "close"
     CANCEL = "cancel"
     STOP = "stop"
+    FREEZE = "freeze"
+    THAW = "thaw"
 
 
 class TradingState(StrEnum):
@@ -68,3 +74,35 @@ class Heartbeat(Message):
 
     kind: ClassVar[str] = "heartbeat"
     ts_event: Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tick(Message):
+    """Time passed at a real venue: what is overdue is done now. ``ts_event`` is venue time."""
+
+    kind: ClassVar[str] = "tick"
+    ts_event: Nanos
+
+
+class AlertName(StrEnum):
+    """What a human is paged for."""
+
+    HALTED = "halted"
+    UNPROTECTED = "unprotected"
+    UNKNOWN_ORDER = "unknown_order"
+    MISMATCH = "mismatch"
+    FOREIGN_ORDER = "foreign_order"
+    KEY_EXPIRES = "key_expires"
+    VENUE_LOST = "venue_lost"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert(Message):
+    """Somebody must look: ``what`` happened, and how to ``mend`` it."""
+
+    kind: ClassVar[str] = "alert"
+    ts_event: Nanos
+    name: AlertName
+    what: str
+    symbol: str = ""
+    mend: str = ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged
+from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
     CancelOrder,
@@ -11,14 +11,15 @@ from tradebot.model.order import (
     OrderAccepted,
     OrderCanceled,
     OrderDone,
+    OrderFound,
     OrderRejected,
     SubmitOrders,
 )
-from tradebot.model.position import EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
-INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat)
+INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound)
 VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
 """Outputs of the simulated venue, inputs from a real one."""
 
@@ -39,5 +40,6 @@ OUTPUTS: tuple[type[Message], ...] = (
     EquityMark,
     StateChanged,
     CommandDone,
+    Alert,
 )
 KINDS: Mapping[str, type[Message]] = {cls.kind: cls for cls in (*INPUTS, *VENUE_REPORTS, *OUTPUTS)}

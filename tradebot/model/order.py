@@ -237,3 +237,16 @@ class OrderDone(Message):
     state: OrderState
     filled_qty: Qty
     reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderFound(Message):
+    """The venue works an order of ours that the book does not know: its journal was lost.
+
+    ``order`` is what can be read from the venue; ``qty`` of it is what was asked for at first.
+    """
+
+    kind: ClassVar[str] = "order_found"
+    ts_event: Nanos
+    order: OrderRequest
+    venue_order_id: str

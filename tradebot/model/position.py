@@ -85,3 +85,16 @@ class EquityMark(Message):
     ts_event: Nanos
     equity: Cash
     is_exposed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit(Message):
+    """Money that came to the account from outside, or left it: ``amount`` < 0. ``id`` is unique.
+
+    The first one is what a real venue's account held when the bot first saw it: the starting cash.
+    """
+
+    kind: ClassVar[str] = "deposit"
+    ts_event: Nanos
+    id: str
+    amount: Cash

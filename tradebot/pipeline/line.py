@@ -9,7 +9,7 @@ can hand it on from one to the next. Both visit the same stages in the same orde
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
-from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged
+from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
     CancelOrder,
@@ -18,10 +18,11 @@ from tradebot.model.order import (
     OrderAccepted,
     OrderCanceled,
     OrderDone,
+    OrderFound,
     OrderRejected,
     SubmitOrders,
 )
-from tradebot.model.position import EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 from tradebot.ports import Stage
 
@@ -49,6 +50,10 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Quote: (S.VENUE, S.RISK),
     Command: (S.RISK, S.ORDERS, S.STRATEGY),
     Heartbeat: tuple(StageName),
+    # What is overdue: flattening goes on, and positions are looked at for their stops.
+    Tick: (S.RISK, S.ORDERS),
+    Deposit: (S.RISK,),
+    OrderFound: (S.ORDERS,),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),
@@ -71,6 +76,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     EquityMark: (),
     StateChanged: (S.ORDERS,),
     CommandDone: (),
+    Alert: (),
 }
 
 

@@ -26,7 +26,7 @@ from tradebot.runtime.backtest import Progress, with_feed
 from tradebot.runtime.guard import watching
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_errors import did_you_mean
-from tradebot.runtime.settings_model import GeneratedFeedSettings, Settings, StrategySettings
+from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, StrategySettings
 from tradebot.runtime.wiring import wire
 from tradebot.store.codec import decode, encode
 
@@ -115,7 +115,7 @@ def check_prefixes(
     loaded = replace(loaded, settings=settings)
     feed = wire(loaded, check_data=False).feed
     history = list(feed if is_generated or bars is None else islice(feed, bars))
-    files = () if isinstance(settings.feed, GeneratedFeedSettings) else settings.feed.series
+    files = settings.feed.series if isinstance(settings.feed, ReplayFeedSettings) else ()
     with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-lookahead-") as folder:
         return _Check(loaded, history, Veil(files, Path(folder)), progress).run(prefixes)
 

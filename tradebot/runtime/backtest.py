@@ -97,7 +97,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     if progress is not None:
         progress(count, count)
     risk = wired.risk.save()
-    document = report.result(risk.pending_equity, risk.marks, wired.venue.account().equity)
+    document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
     document |= report.run_counts(count, clock.monotonic() - started_at)
     document["disabled"] = [disabled_row(message) for message in disabled]
     return BacktestResult(document=document, trades=by_exit(trips), disabled=disabled, repairs=repairs)
@@ -129,6 +129,8 @@ def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Sett
         if bars is None and feed.bars is None:
             raise UsageError("a generated market never ends", where="[feed]", mend="say how long: --bars 20000")
         return settings.model_copy(update={"feed": feed.model_copy(update={"bars": bars or feed.bars})})
+    if not isinstance(feed, ReplayFeedSettings):
+        raise UsageError("a live market has no history here", where="[feed]", mend="give one: --data BTC:5m=btc.csv.gz")
     if bars is not None:
         raise UsageError("--bars is for a generated market; this one has files", where="[feed]", mend="leave it out")
     return settings
@@ -148,7 +150,7 @@ def _absolute(spec: str) -> str:
 
 def _repaired(settings: Settings, folder: Path, repairs: list[str]) -> Settings:
     feed = settings.feed
-    if isinstance(feed, GeneratedFeedSettings):
+    if not isinstance(feed, ReplayFeedSettings):
         return settings
     specs = []
     for number, one in enumerate(feed.series):
@@ -163,4 +165,5 @@ def _bars_in_all(settings: Settings) -> int:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return (feed.bars or 0) * len(settings.bot.symbols)
-    return sum(BarFile(one.path, one.symbol, one.timeframe).count() for one in feed.series)
+    series = feed.series if isinstance(feed, ReplayFeedSettings) else ()
+    return sum(BarFile(one.path, one.symbol, one.timeframe).count() for one in series)

@@ -15,7 +15,7 @@ from tradebot.pipeline.line import Line
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
 from tradebot.runtime.logs import log
 from tradebot.runtime.reading import FAILED_TURN
-from tradebot.runtime.recording import INPUT_KINDS, Recorder
+from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml
@@ -172,7 +172,7 @@ def _changed(loaded: Loaded, then: str, now: str) -> str:
 
 
 def _fresh(wired: Wired, journal: SqliteJournal) -> Booted:
-    recorder = Recorder(journal.append)
+    recorder = Recorder(journal.append, wired.vocabulary)
     session = Session(Line(wired.stages, recorder.sinks()), wired.feed)
     return Booted(wired=wired, session=session, recorder=recorder)
 
@@ -187,7 +187,7 @@ def _load(session: Session, snapshot: Snapshot) -> None:
 async def _refuse_past_failure(journal: SqliteJournal, error: TurnFailed) -> None:
     # Only the last turn can have failed when it was first run. To leave out another one, which went well then,
     # would part the state from the journal for good.
-    if await journal.rows(Query(after_seq=error.seq, kinds=INPUT_KINDS, limit=1)):
+    if await journal.rows(Query(after_seq=error.seq, kinds=REAL.inputs, limit=1)):
         raise InvariantError(
             f"run again, {error.what}",
             where=error.where,

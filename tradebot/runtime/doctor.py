@@ -17,7 +17,7 @@ from tradebot.model.errors import TradebotError
 from tradebot.model.time import NANOS_PER_S, timeframe_name
 from tradebot.ports import Clock
 from tradebot.runtime.settings import Loaded, check_settings
-from tradebot.runtime.settings_model import ReplayFeedSettings, StoreSettings
+from tradebot.runtime.settings_model import ReplayFeedSettings, SimulatedVenueSettings, StoreSettings
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.store.lock import holder, is_network_fs
 
@@ -232,7 +232,8 @@ def _data(loaded: Loaded) -> Iterator[Finding]:
             yield Finding("data", Grade.WARN, f"{what}, {summary.missing} missing in {summary.gaps} gaps", mend)
         else:
             yield Finding("data", Grade.OK, what)
-    for file in loaded.settings.venue.funding_files:
+    venue = loaded.settings.venue
+    for file in venue.funding_files if isinstance(venue, SimulatedVenueSettings) else ():
         try:
             rows = sum(1 for _ in read_funding(file.path))
         except TradebotError as error:

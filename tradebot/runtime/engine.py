@@ -7,7 +7,7 @@ from pathlib import Path
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.market import Message
-from tradebot.model.money import book, plain
+from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.ports import Clock
 from tradebot.report.views import BookFacts
 from tradebot.runtime.boot import Booted
@@ -15,6 +15,7 @@ from tradebot.runtime.facts import RecentFacts
 from tradebot.runtime.feeding import Feeder
 from tradebot.runtime.guard import StrategyGuard
 from tradebot.runtime.keeper import Keeper
+from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.supervisor import TaskSpec
@@ -123,8 +124,14 @@ class Engine:
             now=self.session.market_time,
             pending=risk.pending_equity,
             marks=risk.marks,
-            venue_equity=wired.venue.account().equity,
+            venue_equity=None if isinstance(wired.venue, Outbox) else wired.venue.account().equity,
         )
+
+    @property
+    def margin_used(self) -> Cash:
+        """The margin that positions hold at the venue."""
+        venue = self.booted.wired.venue
+        return Cash(ZERO) if isinstance(venue, Outbox) else venue.account().margin_used
 
     @property
     def is_flat(self) -> bool:

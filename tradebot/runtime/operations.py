@@ -190,7 +190,7 @@ class Operations:
             connected=True,
             last_message_age_s=None if last_at is None else round(now_s - last_at, 3),
             budget=None,
-            margin_used=Cash(ZERO) if engine is None else engine.booted.wired.venue.account().margin_used,
+            margin_used=Cash(ZERO) if engine is None else engine.margin_used,
         )
 
     def _task_facts(self, task: SupervisedTask) -> TaskFacts:

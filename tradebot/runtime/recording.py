@@ -1,17 +1,19 @@
 """What the journal keeps of a turn: its input, and those outputs that are facts or decisions."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from tradebot.model.command import Command, CommandDone, StateChanged
+from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Tick
 from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
-from tradebot.model.order import CancelOrder, Fill, OrderDone, OrderRejected, SubmitOrders
-from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.message import VENUE_REPORTS
+from tradebot.model.order import CancelOrder, Fill, OrderDone, OrderFound, OrderRejected, SubmitOrders
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.store.codec import encode_message
 
-JOURNALED_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command)
-RECORDED: tuple[type[Message], ...] = (
+_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound)
+_OUTPUTS: tuple[type[Message], ...] = (
     Gap,
     Disorder,
     Approved,
@@ -19,17 +21,36 @@ RECORDED: tuple[type[Message], ...] = (
     StrategyDisabled,
     SubmitOrders,
     CancelOrder,
-    OrderRejected,
     OrderDone,
     Fill,
-    FundingPaid,
     RoundTrip,
     EquityMark,
     StateChanged,
     CommandDone,
+    Alert,
 )
-INPUT_KINDS = frozenset(message_type.kind for message_type in JOURNALED_INPUTS)
-RECORDED_KINDS = frozenset(message_type.kind for message_type in RECORDED)
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """What a journal keeps: the inputs of turns, and the outputs that are recorded behind them."""
+
+    inputs: frozenset[str]
+    outputs: tuple[type[Message], ...]
+    output_kinds: frozenset[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "output_kinds", frozenset(message_type.kind for message_type in self.outputs))
+
+
+def _kinds(*types: type[Message]) -> frozenset[str]:
+    return frozenset(message_type.kind for message_type in types)
+
+
+SIMULATED = Vocabulary(_kinds(*_INPUTS), (*_OUTPUTS, OrderRejected, FundingPaid))
+"""The simulated venue is part of the line: its word is an output, recomputed at boot."""
+REAL = Vocabulary(_kinds(*_INPUTS, *VENUE_REPORTS), _OUTPUTS)
+"""The word of a real venue is an input: it is the truth, and comes but once."""
 
 Append = Callable[[str, Nanos, bytes], int]
 Listener = Callable[[Message], None]
@@ -47,8 +68,9 @@ def ts_of(message: Message) -> Nanos:
 class Recorder:
     """Writes rows through ``append``, and shows each recorded output to those who listen."""
 
-    def __init__(self, append: Append) -> None:
+    def __init__(self, append: Append, vocabulary: Vocabulary = SIMULATED) -> None:
         self.append = append
+        self.vocabulary = vocabulary
         self.listeners: list[Listener] = []
 
     def record(self, message: Message) -> int:
@@ -57,7 +79,7 @@ class Recorder:
 
     def sinks(self) -> Mapping[type[Message], Listener]:
         """Return the sinks for ``Line``: one for each recorded type."""
-        return dict.fromkeys(RECORDED, self._output)
+        return dict.fromkeys(self.vocabulary.outputs, self._output)
 
     def _output(self, message: Message) -> None:
         self.record(message)

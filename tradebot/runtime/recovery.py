@@ -10,12 +10,13 @@ from dataclasses import dataclass, field
 
 from tradebot.model.errors import ConfigError, InvariantError, StorageFailed
 from tradebot.model.market import Message
+from tradebot.model.message import MARKET
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime.guard import watching
 from tradebot.runtime.reading import FAILED_TURN
-from tradebot.runtime.recording import INPUT_KINDS, RECORDED_KINDS, Recorder
+from tradebot.runtime.recording import Recorder, Vocabulary
 from tradebot.runtime.session import Session
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
@@ -76,7 +77,7 @@ async def replay_tail(
     try:
         # A strategy that blocked when the end came blocks again.
         with watching(strategies):
-            async for turn in _turns(journal, after_seq, before_seq):
+            async for turn in _turns(journal, recorder.vocabulary, after_seq, before_seq):
                 if produced:
                     raise _difference(turn.row.seq, produced[0], _NOTHING)
                 message = decode_message(turn.row.kind, turn.row.payload)
@@ -106,9 +107,9 @@ def _run_again(session: Session, message: Message, seq: int) -> None:
 
 
 def _advance_feed(session: Session, message: Message, seq: int) -> None:
-    if message.kind == "command":
+    if not isinstance(message, MARKET):
         return
-    again = session.take()
+    again = session.again(message)
     if again != message:
         raise ConfigError(
             f"the feed now gives {again} where it gave {message}",
@@ -166,14 +167,16 @@ async def _left_out(journal: SqliteJournal) -> frozenset[int]:
     return frozenset([int(row.payload) async for row in journal.scan(Query(kinds=[FAILED_TURN]))])
 
 
-async def _turns(journal: SqliteJournal, after_seq: int, before_seq: int) -> AsyncIterator[_JournaledTurn]:
+async def _turns(
+    journal: SqliteJournal, vocabulary: Vocabulary, after_seq: int, before_seq: int
+) -> AsyncIterator[_JournaledTurn]:
     current: _JournaledTurn | None = None
     async for row in journal.scan(Query(after_seq=after_seq, before_seq=before_seq)):
-        if row.kind in INPUT_KINDS:
+        if row.kind in vocabulary.inputs:
             if current is not None:
                 yield current
             current = _JournaledTurn(row)
-        elif current is not None and row.kind in RECORDED_KINDS:
+        elif current is not None and row.kind in vocabulary.output_kinds:
             current.outputs.append(row)
     if current is not None:
         yield current

@@ -11,6 +11,7 @@ from tradebot.model.market import Bar, Message, Quote, Trade
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line, StageName
 from tradebot.ports import MarketData, Stage
+from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.store.codec import decode, encode
 
 _MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
@@ -55,6 +56,13 @@ class Session:
             message, self._pending = self._pending, None
             return message
         return next(self.feed, None)
+
+    def again(self, message: Message) -> Message | None:
+        """Return what the feed gives where the journal has ``message``, and move on."""
+        if isinstance(self.feed, Arrivals):
+            self.feed.note(message)
+            return message
+        return self.take()
 
     def note(self, message: Message) -> None:
         """Count an input that is about to run."""

@@ -39,14 +39,13 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 # In the wheel beside the code, in a checkout beside the package.
 _PROFILE_FOLDERS = (_PACKAGE / "config", _PACKAGE.parent / "config")
 _NOT_BUILT = {
-    ("feed", "kind"): ("hyperliquid", "ccxt"),
-    ("venue", "kind"): ("hyperliquid", "ccxt"),
-    ("bot", "mode"): ("live",),
+    ("feed", "kind"): ("ccxt",),
+    ("venue", "kind"): ("ccxt",),
 }
 _STAND_IN: Mapping[str, Mapping[str, object]] = {"feed": {"kind": "generated"}, "venue": {"kind": "simulated"}}
-_LATER_SECTIONS = ("dashboard", "alerts")
+_LATER_SECTIONS = ("dashboard",)
 _SYMBOL = re.compile(SYMBOL_PATTERN)
-_BUILT_INSTEAD = {"feed": "generated or replay", "venue": "simulated", "bot": "paper"}
+_BUILT_INSTEAD = {"feed": "generated, replay or hyperliquid", "venue": "simulated or hyperliquid"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,6 +214,9 @@ def _with_defaults(tree: Mapping[str, object]) -> dict[str, object]:
     result = dict(tree)
     bot, strategies = tree.get("bot"), tree.get("strategy")
     symbols = bot.get("symbols") if isinstance(bot, Mapping) else None
+    venue = tree.get("venue")
+    if isinstance(venue, Mapping):
+        result["venue"] = {"kind": "simulated", **venue}
     if isinstance(strategies, list):
         result["strategy"] = [_strategy_with_defaults(item, symbols) for item in strategies]
     return result

@@ -10,6 +10,8 @@ from tradebot.model.time import NANOS_PER_MS, Nanos
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
 from tradebot.runtime.settings_model import (
     EquityFractionSize,
+    HyperliquidFeedSettings,
+    HyperliquidVenueSettings,
     NotionalSize,
     QtySize,
     RiskFractionSize,
@@ -70,3 +72,43 @@ def build_costs(venue: SimulatedVenueSettings) -> Costs:
         maintenance=venue.maintenance,
         funding_rate=venue.funding_rate,
     )
+
+
+URLS: Mapping[str, str] = {
+    "mainnet": "https://api.hyperliquid.xyz",
+    "testnet": "https://api.hyperliquid-testnet.xyz",
+    "devnet": "http://127.0.0.1:3001",
+}
+"""Where each network answers; the socket is the same with ``ws`` for ``http`` and ``/ws`` behind it."""
+
+
+def feed_network(settings: Settings) -> str:
+    """Return the network of a live feed: its own, else the venue's, else mainnet."""
+    feed, venue = settings.feed, settings.venue
+    if isinstance(feed, HyperliquidFeedSettings) and feed.network is not None:
+        return feed.network
+    return venue.network if isinstance(venue, HyperliquidVenueSettings) else "mainnet"
+
+
+def feed_url(settings: Settings) -> str:
+    """Return where the live feed asks: its own url, else the venue's where it is the same network."""
+    feed, venue, network = settings.feed, settings.venue, feed_network(settings)
+    if isinstance(feed, HyperliquidFeedSettings) and feed.url is not None:
+        return feed.url
+    if isinstance(venue, HyperliquidVenueSettings) and venue.network == network:
+        return venue_url(venue)
+    return URLS[network]
+
+
+def venue_url(venue: HyperliquidVenueSettings) -> str:
+    """Return where the venue answers."""
+    return venue.url or URLS[venue.network]
+
+
+def socket_url(url: str) -> str:
+    """Return the address of the socket that belongs to ``url``.
+
+    >>> socket_url("http://127.0.0.1:3001/")
+    'ws://127.0.0.1:3001/ws'
+    """
+    return "ws" + url.rstrip("/").removeprefix("http") + "/ws"

@@ -20,6 +20,7 @@ from tradebot.runtime.settings_layers import dotted
 from tradebot.runtime.settings_model import (
     EquityFractionSize,
     GeneratedFeedSettings,
+    HyperliquidFeedSettings,
     ReplayFeedSettings,
     RiskFractionSize,
     Settings,
@@ -28,6 +29,10 @@ from tradebot.runtime.settings_model import (
 )
 
 _COMMON_KEYS = frozenset(StrategySettings.model_fields)
+LIVE_TIMEFRAMES = tuple(
+    parse_timeframe(name) for name in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
+)
+"""What the live market gives as bars, shortest first."""
 _MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
 
 
@@ -76,10 +81,26 @@ def feed_timeframes(settings: Settings) -> Mapping[str, tuple[Timeframe, ...]]:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return dict.fromkeys(settings.bot.symbols, (parse_timeframe(feed.timeframe),))
+    if isinstance(feed, HyperliquidFeedSettings):
+        return _live_timeframes(settings)
     found: dict[str, set[Timeframe]] = {}
     for series in feed.series:
         found.setdefault(series.symbol, set()).add(series.timeframe)
     return {symbol: tuple(sorted(found[symbol])) for symbol in sorted(found)}
+
+
+def _live_timeframes(settings: Settings) -> Mapping[str, tuple[Timeframe, ...]]:
+    """Return the longest timeframe of the venue that every strategy of a symbol can be built from."""
+    found: dict[str, tuple[Timeframe, ...]] = {}
+    for symbol in settings.bot.symbols:
+        wanted = [
+            parse_timeframe(strategy.timeframe)
+            for strategy in settings.strategy
+            if symbol in strategy.symbols and strategy.timeframe is not None
+        ]
+        fitting = [part for part in LIVE_TIMEFRAMES if all(whole % part == 0 for whole in wanted)]
+        found[symbol] = (max(fitting) if wanted else LIVE_TIMEFRAMES[0],)
+    return found
 
 
 def strategy_timeframe(settings: Settings, strategy: StrategySettings) -> Timeframe | None:
@@ -126,7 +147,8 @@ def _file_problems(loaded: Loaded) -> Iterator[Problem]:
                 yield _problem(loaded, path, what, "keep one file for each symbol and timeframe")
             seen.add((series.symbol, series.timeframe))
             yield from _missing_file(loaded, path, series.path)
-    yield from _funding_problems(loaded, venue)
+    if isinstance(venue, SimulatedVenueSettings):
+        yield from _funding_problems(loaded, venue)
 
 
 def _funding_problems(loaded: Loaded, venue: SimulatedVenueSettings) -> Iterator[Problem]:

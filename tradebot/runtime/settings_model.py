@@ -192,6 +192,58 @@ class ReplayFeedSettings(FeedSettings):
         return tuple(parse_series(text) for text in self.data)
 
 
+Network = Literal["mainnet", "testnet", "devnet"]
+Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=200)]
+
+
+class HyperliquidFeedSettings(Section):
+    """The live market of Hyperliquid, or of a devnet."""
+
+    kind: Literal["hyperliquid"] = Field(description="Names this feed.")
+    network: Network | None = Field(
+        default=None, description="Which market; default: the venue's, and mainnet for paper trading."
+    )
+    url: Url | None = Field(default=None, description="Where it answers; default: that of the network.")
+    history_bars: Int = Field(
+        default=500, ge=0, le=5000, description="Past bars of each symbol that a first start lets the strategies see."
+    )
+    stale_s: Int = Field(
+        default=30, ge=5, le=3600, description="A symbol silent for longer gets no entries until it speaks, seconds."
+    )
+
+    @property
+    def speed_factor(self) -> float | None:
+        """A live market goes at its own pace."""
+        return None
+
+    @property
+    def at_end(self) -> str:
+        """It has no end."""
+        return "stay"
+
+
+class HyperliquidVenueSettings(Section):
+    """An account at Hyperliquid, or at a devnet."""
+
+    kind: Literal["hyperliquid"] = Field(description="Names this venue.")
+    network: Network = Field(default="mainnet", description="Real money, play money, or a local exchange.")
+    url: Url | None = Field(
+        default=None, description="Where it answers; default: that of the network. mainnet takes no other."
+    )
+    account: str | None = Field(
+        default=None, pattern=r"^0x[0-9a-fA-F]{40}$", description="The master's address; default: that of the key."
+    )
+    key_file: Path | None = Field(
+        default=None,
+        description="The agent's key: 64 hex digits or a keystore, mode 0600. On a devnet: devnet.key of the home.",
+    )
+    leverage: Int = Field(default=5, ge=1, le=100, description="Leverage of each symbol, set once.")
+    margin: Literal["cross", "isolated"] = Field(default="cross", description="Margin mode of each symbol, set once.")
+    slippage: Exact = Field(
+        default=Decimal("0.05"), gt=0, le=Decimal("0.1"), description="How far a market order may slip, as a fraction."
+    )
+
+
 class SimulatedVenueSettings(Section):
     """The simulated exchange and its costs."""
 
@@ -331,6 +383,9 @@ class RiskSettings(Section):
     max_leverage: Exact | None = Field(
         default=None, gt=0, le=1000, description="Highest exposure, in multiples of equity."
     )
+    live_cap_notional: Money | None = Field(
+        default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
+    )
 
 
 class InstrumentSettings(Section):
@@ -343,6 +398,13 @@ class InstrumentSettings(Section):
         default=Decimal(0), ge=0, le=Decimal("1e12"), description="Least value of an order, in cash."
     )
     max_leverage: Int = Field(default=50, ge=1, le=1000, description="Leverage the venue allows.")
+
+
+class AlertsSettings(Section):
+    """Who is paged when something needs a human."""
+
+    url: Url | None = Field(default=None, description="A webhook that gets each alert as JSON by POST.")
+    repeat_s: Int = Field(default=300, ge=1, le=86_400, description="The same alert is not sent again before, seconds.")
 
 
 class ControlSettings(Section):
@@ -373,11 +435,14 @@ class Settings(Section):
     """The whole configuration."""
 
     bot: BotSettings
-    feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings, Field(discriminator="kind")]
-    venue: SimulatedVenueSettings = SimulatedVenueSettings()
+    feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings | HyperliquidFeedSettings, Field(discriminator="kind")]
+    venue: Annotated[SimulatedVenueSettings | HyperliquidVenueSettings, Field(discriminator="kind")] = (
+        SimulatedVenueSettings()
+    )
     strategy: tuple[StrategySettings, ...] = Field(min_length=1, max_length=100)
     risk: RiskSettings = RiskSettings()
     instrument: tuple[InstrumentSettings, ...] = ()
+    alerts: AlertsSettings = AlertsSettings()
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import Cash
+from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import StageName
@@ -14,10 +15,19 @@ from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
+from tradebot.runtime.live.arrivals import Arrivals
+from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
 from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
+from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size, feed_network
 from tradebot.runtime.settings_check import build_cooldowns, build_specs, check_settings, feed_timeframes
-from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, SimulatedVenueSettings
+from tradebot.runtime.settings_model import (
+    GeneratedFeedSettings,
+    HyperliquidFeedSettings,
+    ReplayFeedSettings,
+    Settings,
+    SimulatedVenueSettings,
+)
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
@@ -33,12 +43,24 @@ class Wired:
     """All parts of one bot, by their own types. ``stages`` are the same objects, for the line."""
 
     bars: BarsStage
-    venue: SimulatedVenue
+    venue: SimulatedVenue | Outbox
     orders: OrdersStage
     risk: RiskStage
     strategy: StrategyStage
     feed: MarketData
     specs: Sequence[StrategySpec]
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the journal of this line keeps."""
+        return REAL if isinstance(self.venue, Outbox) else SIMULATED
+
+    @property
+    def simulated(self) -> SimulatedVenue:
+        """The simulated venue. Raises ``InvariantError`` when the line trades for real."""
+        if isinstance(self.venue, Outbox):
+            raise InvariantError("the account of a real venue is asked of the line")
+        return self.venue
 
     @property
     def stages(self) -> Mapping[StageName, Stage]:
@@ -58,19 +80,23 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     Raises ``ConfigError`` for what does not fit together and ``DataError`` for a bad data file. Without
     ``check_data`` the feed raises that when it comes to the bad line.
     """
-    check_settings(loaded)
     settings = loaded.settings
+    # That --live was said is asked where a daemon starts; a journal is read again without it.
+    check_settings(loaded, is_live=settings.bot.mode == "live")
     specs = build_specs(loaded)
     instruments = build_instruments(settings)
     sources = feed_timeframes(settings)
+    simulated = settings.venue if isinstance(settings.venue, SimulatedVenueSettings) else None
     return Wired(
         feed=_feed(settings, check_data),
         bars=BarsStage(sources, _wanted(specs)),
-        venue=_venue(settings.venue, instruments),
-        orders=OrdersStage(instruments, PROMPT),
+        venue=Outbox() if simulated is None else _venue(simulated, instruments),
+        # A real venue may say something late, or again.
+        orders=OrdersStage(instruments) if simulated is None else OrdersStage(instruments, PROMPT),
         risk=RiskStage(
             instruments=instruments,
-            starting_cash=Cash(settings.venue.starting_cash),
+            # A real account says by its first deposit what it holds.
+            starting_cash=Cash(ZERO if simulated is None else simulated.starting_cash),
             size=build_size(settings.risk, settings.strategy),
             limits=build_limits(settings.risk),
             cooldowns=build_cooldowns(specs, settings),
@@ -85,7 +111,8 @@ def check_data_files(settings: Settings) -> None:
     feed = settings.feed
     if isinstance(feed, ReplayFeedSettings):
         check_files(_bar_files(feed))
-    for file in settings.venue.funding_files:
+    venue = settings.venue
+    for file in venue.funding_files if isinstance(venue, SimulatedVenueSettings) else ():
         for _ in read_funding(file.path):
             pass
 
@@ -98,6 +125,8 @@ def _feed(settings: Settings, is_checked: bool) -> MarketData:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
+    if isinstance(feed, HyperliquidFeedSettings):
+        return Arrivals(f"{feed.kind} {feed_network(settings)}")
     files = _bar_files(feed)
     if is_checked:
         check_files(files)

@@ -6,7 +6,7 @@ symbol is the sum of our fills; and after whatever happened an open position has
 
 from collections.abc import Callable, Mapping, Sequence
 
-from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged, TradingState, Verb
+from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged, Tick, TradingState, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed, Message
@@ -16,6 +16,7 @@ from tradebot.model.order import (
     OrderAccepted,
     OrderCanceled,
     OrderDone,
+    OrderFound,
     OrderRejected,
     OrderRequest,
     OrderRole,
@@ -58,6 +59,8 @@ class OrdersStage:
             StateChanged: self._on_state,
             Command: self._on_command,
             BarsClosed: self._on_bars,
+            Tick: _nothing,
+            OrderFound: _nothing,
             Heartbeat: _nothing,
         }
 

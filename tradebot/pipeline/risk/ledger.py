@@ -7,7 +7,7 @@ from tradebot.model.making import maker
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
-from tradebot.model.position import FundingPaid, PositionChanged
+from tradebot.model.position import Deposit, FundingPaid, PositionChanged
 from tradebot.pipeline.risk.book import NO_CASH, RiskState
 from tradebot.pipeline.risk.trip import Trip
 
@@ -75,6 +75,12 @@ class Ledger:
         trip = self.trips.get(paid.symbol)
         if trip is not None:
             trip.funding = Cash(trip.funding + paid.amount)
+
+    def deposit(self, deposit: Deposit) -> None:
+        """Book money from outside; the first is what the account began with."""
+        self.cash = Cash(self.cash + deposit.amount)
+        if not self.starting_cash:
+            self.starting_cash = deposit.amount
 
     def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal) -> PositionChanged:
         trip = self.trips[fill.symbol] = Trip(fill.symbol, fill.strategy, fill.ts_event, fill.price)

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
-from tradebot.model.command import Command, Heartbeat, TradingState
+from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
 from tradebot.model.order import Fill, OrderDone
-from tradebot.model.position import FundingPaid
+from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.signal import Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
@@ -51,6 +51,8 @@ class RiskStage:
             FundingPaid: self._on_funding,
             OrderDone: self._on_done,
             Command: self._operator.on_command,
+            Deposit: self._on_deposit,
+            Tick: _nothing,
             Heartbeat: _nothing,
         }
 
@@ -161,6 +163,11 @@ class RiskStage:
     def _on_funding(self, paid: FundingPaid) -> Sequence[Message]:
         self._curve.settle()
         self._ledger.fund(paid)
+        return ()
+
+    def _on_deposit(self, deposit: Deposit) -> Sequence[Message]:
+        self._curve.settle()
+        self._ledger.deposit(deposit)
         return ()
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:

@@ -1,0 +1,1 @@
+"""A real venue under the line: its market as a feed, its account as inputs, our orders on their way out."""

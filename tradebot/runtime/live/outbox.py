@@ -1,0 +1,38 @@
+"""The way out of the line to a real venue, as a stage: it keeps nothing, for the journal and the book keep it.
+
+While a past is run again nothing may leave; so the outbox is shut until somebody listens.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradebot.model.market import Message
+from tradebot.model.order import CancelOrder, SubmitOrders
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """Nothing: what was sent, and what came of it, is known by the journal and the orders stage."""
+
+
+class Outbox:
+    """Hands orders and cancels of the line to ``send``, which must only queue them; shut while it is ``None``."""
+
+    STATE = OutboxState
+
+    def __init__(self) -> None:
+        self.send: Callable[[SubmitOrders | CancelOrder], None] | None = None
+        self.handlers: Mapping[type[Message], Callable[[Message], Sequence[Message]]] = {}
+
+    def handle(self, message: Message) -> Sequence[Message]:
+        """Let what is to leave, leave; the venue answers by inputs of later turns."""
+        if self.send is not None and isinstance(message, SubmitOrders | CancelOrder):
+            self.send(message)
+        return ()
+
+    def save(self) -> OutboxState:
+        """Return nothing, as a value."""
+        return OutboxState()
+
+    def load(self, state: OutboxState) -> None:
+        """Take it back."""
