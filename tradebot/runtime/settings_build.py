@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from pathlib import Path
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
@@ -112,3 +113,8 @@ def socket_url(url: str) -> str:
     'ws://127.0.0.1:3001/ws'
     """
     return "ws" + url.rstrip("/").removeprefix("http") + "/ws"
+
+
+def key_path(venue: HyperliquidVenueSettings, home: Path) -> Path:
+    """Return where the key is: as configured, else where a devnet of this home writes it."""
+    return venue.key_file or home / "devnet.key"

@@ -1,0 +1,152 @@
+"""From settings and key to the ways to a venue: requests, socket, signer. Imported only where something is live."""
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from tradebot.model.errors import ConfigError, NotPermitted
+from tradebot.model.instrument import Instrument
+from tradebot.ports import Clock
+from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_build import feed_url, key_path, socket_url, venue_url
+from tradebot.runtime.settings_model import (
+    HyperliquidFeedSettings,
+    HyperliquidVenueSettings,
+    Settings,
+)
+from tradebot.venues.hyperliquid.account import RoleKind, role
+from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.keys import SigningKey, read_key
+from tradebot.venues.hyperliquid.market import assets
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.stream import Stream, Subscription
+from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
+from tradebot.venues.resilience import Policy, Resilience
+
+_ACCOUNT_CHANNELS = ("orderUpdates", "userFills", "userFundings")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Requests to one address of a venue, with the budget that all who ask it share."""
+
+    url: str
+    rest: RestClient
+    resilience: Resilience
+
+    def stream(self, subscriptions: list[Subscription]) -> Stream:
+        """Return a socket with ``subscriptions``, not yet connected."""
+        return Stream(lambda: self.rest.session, socket_url(self.url), subscriptions, self.resilience)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at the venue, and who signs for it."""
+
+    link: Link
+    address: str
+    signer: str
+    gateway: Gateway
+    submitter: Submitter
+    cloids: Cloids
+    venue: HyperliquidVenue
+
+    def stream(self) -> Stream:
+        """Return the socket that tells of the account."""
+        return self.link.stream([{"type": kind, "user": self.address} for kind in _ACCOUNT_CHANNELS])
+
+
+class Links:
+    """The links of one daemon: one for each address, for the venue counts what comes from one machine."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._links: dict[str, Link] = {}
+
+    def to(self, url: str) -> Link:
+        """Return the link to ``url``."""
+        url = url.rstrip("/")
+        if url not in self._links:
+            resilience = Resilience(Policy(), self._clock, asyncio.sleep, seed=os.getpid())
+            self._links[url] = Link(url, RestClient(url, resilience), resilience)
+        return self._links[url]
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for link in self._links.values():
+            await link.rest.close()
+
+
+async def read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
+    """Return the trading rules of ``symbols`` as the venue has them. Raises ``ConfigError`` for one not traded."""
+    known = {asset.symbol: asset for asset in assets(await link.rest.info({"type": "meta"})) if not asset.is_delisted}
+    for symbol in symbols:
+        if symbol not in known:
+            raise ConfigError(
+                f"{symbol} is not traded there", where=link.url, mend="symbols are case-sensitive: BTC, kPEPE"
+            )
+    return {symbol: known[symbol].instrument() for symbol in symbols}
+
+
+def market_link(settings: Settings, links: Links) -> Link | None:
+    """Return where the market is asked, ``None`` when it is not a live one."""
+    return links.to(feed_url(settings)) if isinstance(settings.feed, HyperliquidFeedSettings) else None
+
+
+async def open_account(
+    loaded: Loaded,
+    home: Path,
+    links: Links,
+    tag: bytes,
+    record: Callable[[Intent | Settled], Awaitable[None]],
+    clock: Clock,
+) -> Account | None:
+    """Return the account of the configuration, ready to trade; ``None`` when the venue is simulated.
+
+    Raises ``NotPermitted`` for a key that may not trade for it, ``ConfigError`` for what the venue does not
+    have, ``VenueError`` while it cannot be asked.
+    """
+    settings = loaded.settings
+    venue = settings.venue
+    if not isinstance(venue, HyperliquidVenueSettings):
+        return None
+    key = read_key(key_path(venue, home))
+    link = links.to(venue_url(venue))
+    address = venue.account.lower() if venue.account else await _master_of(link, key)
+    rules = Rules()
+    signer = ActionSigner(key, is_mainnet=venue.network == "mainnet")
+    gateway = Gateway(link.rest, signer, address, clock, record, rules)
+    submitter = Submitter(gateway, rules)
+    cloids = Cloids(tag, _cloid_key(address), (strategy.name for strategy in settings.strategy))
+    trading = TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage)
+    made = HyperliquidVenue(link.rest, gateway, submitter, cloids, trading)
+    await made.open(address, key.address, settings.bot.symbols)
+    return Account(link, address, key.address, gateway, submitter, cloids, made)
+
+
+async def _master_of(link: Link, key: SigningKey) -> str:
+    """Return the account that the key signs for: its master's where it is an agent, else its own."""
+    found = role(await link.rest.info({"type": "userRole", "user": key.address}))
+    if found.kind is RoleKind.MISSING:
+        raise NotPermitted(
+            f"the venue does not know {key.address}, the address of the key",
+            where="venue.key_file",
+            mend="approve it as an API wallet of your account, or deposit first; check the network",
+        )
+    return found.master if found.kind is RoleKind.AGENT and found.master is not None else key.address
+
+
+def _cloid_key(address: str) -> bytes:
+    # Of the account, not of the signer: a new agent must still know the orders of the last one.
+    return hashlib.blake2s(f"tradebot {address}".encode()).digest()
+
+
+def new_tag(home: Path, now: int) -> bytes:
+    """Return a tag for a fresh state directory: no two of one account begin in one nanosecond of one process."""
+    return hashlib.blake2s(f"{home} {os.getpid()} {now}".encode(), digest_size=TAG_BYTES).digest()
