@@ -143,16 +143,12 @@ def test_a_bound_below_the_smallest_price_is_refused() -> None:
 names = st.from_regex(r"[a-z][a-z0-9_-]{0,12}", fullmatch=True)
 symbols = st.from_regex(r"[A-Za-z@/:]{1,8}", fullmatch=True)
 order_ids = st.builds(
-    lambda strategy, symbol, counter, role, placing: (
-        strategy,
-        symbol,
-        f"{strategy}-{symbol}-{counter}-{role.value}{placing}",
-    ),
+    lambda strategy, symbol, counter, place: (strategy, symbol, f"{strategy}-{symbol}-{counter}-{place}"),
     names | st.just("manual"),
     symbols,
     st.integers(1, 2**20 - 1),
-    st.sampled_from(list(OrderRole)),
-    st.just("") | st.integers(2, 4095).map(str),
+    st.builds("{}{}".format, st.sampled_from([role.value for role in OrderRole]), st.just("") | st.integers(2, 4095))
+    | st.integers(1, 4095).map("rung{}".format),
 )
 
 

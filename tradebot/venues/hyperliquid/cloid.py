@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from tradebot.model.errors import InvariantError
 from tradebot.model.order import OrderRole
 
-_COUNTER_BITS, _PLACING_BITS, _ROLE_BITS, _STRATEGY_BITS, _SYMBOL_BITS = 20, 12, 2, 14, 16
-_ROLES = tuple(OrderRole)
-_TEXT = re.compile(r"(?P<strategy>.+)-(?P<symbol>[^-]+)-(?P<counter>\d+)-(?P<role>[a-z]+?)(?P<placing>\d*)")
+_COUNTER_BITS, _PLACING_BITS, _WORD_BITS, _STRATEGY_BITS, _SYMBOL_BITS = 20, 12, 3, 13, 16
+# What the text of an id may end in: the role, or the rung of a ladder of targets.
+_RUNG = "rung"
+_WORDS = (*(role.value for role in OrderRole), _RUNG)
+_TEXT = re.compile(r"(?P<strategy>.+)-(?P<symbol>[^-]+)-(?P<counter>\d+)-(?P<word>[a-z]+?)(?P<placing>\d*)")
 TAG_BYTES = 4
 _MAC_BYTES = 4
 
@@ -71,25 +73,29 @@ class Cloids:
 
 def _number(client_order_id: str) -> int | None:
     match = _TEXT.fullmatch(client_order_id)
-    if match is None or match["role"] not in {role.value for role in _ROLES}:
+    if match is None or match["word"] not in _WORDS:
         return None
     counter, placing = int(match["counter"]), int(match["placing"] or 1)
-    # What would not read back to the same text, such as stop1 or stop02, is not of our making.
-    is_canonical = match["counter"] == str(counter) and match["placing"] in {"", str(placing)} - {"0", "1"}
-    if not is_canonical or counter >> _COUNTER_BITS or placing >> _PLACING_BITS:
+    if counter >> _COUNTER_BITS or placing >> _PLACING_BITS:
         return None
     number = counter
     number = number << _PLACING_BITS | placing
-    number = number << _ROLE_BITS | _ROLES.index(OrderRole(match["role"]))
+    number = number << _WORD_BITS | _WORDS.index(match["word"])
     number = number << _STRATEGY_BITS | _short_hash(match["strategy"], _STRATEGY_BITS)
-    return number << _SYMBOL_BITS | _short_hash(match["symbol"], _SYMBOL_BITS)
+    number = number << _SYMBOL_BITS | _short_hash(match["symbol"], _SYMBOL_BITS)
+    # What would not read back to the same text, such as stop1 or stop02, is not of our making.
+    return number if _text(number, match["strategy"], match["symbol"]) == client_order_id else None
 
 
 def _text(number: int, strategy: str, symbol: str) -> str | None:
     number, symbol_hash = number >> _SYMBOL_BITS, number & ((1 << _SYMBOL_BITS) - 1)
     number, strategy_hash = number >> _STRATEGY_BITS, number & ((1 << _STRATEGY_BITS) - 1)
-    number, role = number >> _ROLE_BITS, number & ((1 << _ROLE_BITS) - 1)
+    number, place = number >> _WORD_BITS, number & ((1 << _WORD_BITS) - 1)
     counter, placing = number >> _PLACING_BITS, number & ((1 << _PLACING_BITS) - 1)
     if symbol_hash != _short_hash(symbol, _SYMBOL_BITS) or strategy_hash != _short_hash(strategy, _STRATEGY_BITS):
         return None
-    return f"{strategy}-{symbol}-{counter}-{_ROLES[role].value}{'' if placing == 1 else placing}"
+    if place >= len(_WORDS):
+        return None
+    word = _WORDS[place]
+    # A ladder has a first rung; a stop is the second only once the first was placed anew.
+    return f"{strategy}-{symbol}-{counter}-{word}{'' if placing == 1 and word != _RUNG else placing}"

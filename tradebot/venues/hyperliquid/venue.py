@@ -8,6 +8,7 @@ by side for a moment, reduce-only. What the socket did not tell is asked for by 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import zip_longest
 
 from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
@@ -30,7 +31,7 @@ from tradebot.venues.hyperliquid.account import (
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
-from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal
+from tradebot.venues.hyperliquid.replies import FilledNow, Success
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
@@ -189,14 +190,20 @@ class HyperliquidVenue:
             )
         self._leveraged.add(asset.symbol)
 
-    async def cancel(self, cancel: CancelOrder) -> Sequence[Message]:
-        """Cancel one order. Whatever the answer, what the order is now is the venue's to say."""
-        cloid = self._cloids.encode(cancel.client_order_id)
-        reply = await self._gateway.act(cancel_by_cloid_action([(self._assets[cancel.symbol].id, cloid)]), 1)
-        if _is_done(reply):
-            ts = from_ms(self._gateway.time.ms())
-            return (OrderCanceled(ts_event=ts, client_order_id=cancel.client_order_id, reason=cancel.reason),)
-        return await self.status(cancel.client_order_id)
+    async def cancel(self, *cancels: CancelOrder) -> Sequence[Message]:
+        """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is."""
+        rows = [(self._assets[one.symbol].id, self._cloids.encode(one.client_order_id)) for one in cancels]
+        reply = await self._gateway.act(cancel_by_cloid_action(rows), len(rows))
+        ts = from_ms(self._gateway.time.ms())
+        messages: list[Message] = []
+        for cancel, leg in zip_longest(cancels, () if reply.refusal is not None else reply.legs):
+            if isinstance(leg, Success):
+                messages.append(
+                    OrderCanceled(ts_event=ts, client_order_id=cancel.client_order_id, reason=cancel.reason)
+                )
+            else:
+                messages += await self.status(cancel.client_order_id)
+        return messages
 
     async def status(self, client_order_id: str) -> Sequence[Message]:
         """Ask what an order is now; nothing when the venue does not know it there and then."""
@@ -291,7 +298,3 @@ class HyperliquidVenue:
         if self._is_unified:
             return spot_collateral(await self._gateway.ask("spotClearinghouseState"))
         return (await self.account()).equity
-
-
-def _is_done(reply: ActionReply) -> bool:
-    return reply.refusal is None and not any(isinstance(leg, Refusal) for leg in reply.legs)
