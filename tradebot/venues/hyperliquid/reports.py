@@ -11,7 +11,7 @@ from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected
 from tradebot.model.time import Nanos
 from tradebot.venues.hyperliquid.account import OrderRecord
 from tradebot.venues.hyperliquid.replies import FilledNow, LegOutcome, Refusal, Resting, Success, Unclear, Waiting
-from tradebot.venues.hyperliquid.statuses import Phase
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict, verdict_of
 from tradebot.venues.hyperliquid.submit import Never, Sighting
 
 _KEPT = 5_000
@@ -24,6 +24,11 @@ _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
 def reason_of(word: str) -> str:
     """Return the venue's status word as a reason of ours: ``marginCanceled`` is ``margin_canceled``."""
     return _REASONS.get(word) or _HUMP.sub("_", word).lower()
+
+
+def not_permitted(reason: str) -> bool:
+    """Return whether an order was refused because key, agent, account or network are wrong."""
+    return verdict_of(reason) is Verdict.NOT_PERMITTED
 
 
 def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, refusal: str = "") -> Sequence[Message]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import zip_longest
 
-from tradebot.model.errors import ConfigError, Rejected, VenueError
+from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
@@ -156,9 +156,14 @@ class HyperliquidVenue:
         """Settle an intent that the last run left without an outcome."""
         self._gateway.nonces.seen(intent.nonce)
         settled = await self._submitter.resume(intent)
-        owners = {cloid: self._cloids.decode(cloid, symbol) for cloid in intent.cloids}
-        names = {cloid: owner.client_order_id for cloid, owner in owners.items() if owner is not None}
-        return self._settled(intent, settled, names, {})
+        return self._settled(intent, settled, dict(zip(intent.cloids, self.names_of(intent, symbol), strict=True)), {})
+
+    def names_of(self, intent: Intent, symbol: str) -> tuple[str, ...]:
+        """Return the client order ids of the orders of an intent of ours. Raises ``InvariantError`` for another's."""
+        owners = [self._cloids.decode(cloid, symbol) for cloid in intent.cloids]
+        if None in owners:
+            raise InvariantError(f"intent {intent.nonce} is not of {symbol}, or not of this account")
+        return tuple(owner.client_order_id for owner in owners if owner is not None)
 
     def _settled(
         self, intent: Intent, settled: Settled, names: Mapping[str, str], sizes: Mapping[str, Qty]

@@ -1,0 +1,238 @@
+"""Orders of the line on their way to the venue, and the venue's word on its way back.
+
+Each submission is a task of its own, for one whose outcome is unknown may take long; the next must not wait. A
+cancel of an order that is still on its way is tried at once and again when its outcome is known. Cancels that come
+together leave as one action.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from tradebot.model.errors import VenueError
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Message
+from tradebot.model.order import CancelOrder, OrderRejected, OrderRequest, OrderRole, OrderState, SubmitOrders
+from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.runtime.live.line import LiveLine
+from tradebot.runtime.logs import log
+from tradebot.venues.hyperliquid.reports import not_permitted
+from tradebot.venues.hyperliquid.submit import Intent, Submitter
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue
+from tradebot.venues.resilience import Backoff
+
+# A parent takes a stop and one target with it; the rungs of a ladder follow when it has filled.
+_MAX_CHILDREN = 2
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
+NEVER_SENT = "the daemon ended before it was sent"
+
+
+@dataclass(slots=True)
+class _Work:
+    """What waits to leave, in the order the line said it."""
+
+    cancels: list[CancelOrder] = field(default_factory=list)
+    submits: list[SubmitOrders] = field(default_factory=list)
+    resumes: list[tuple[Intent, str]] = field(default_factory=list)
+
+
+class Broker:
+    """One account's orders, out and back.
+
+    ``committed`` returns once all rows so far are durable; ``refused`` hears that the venue does not let us trade.
+    """
+
+    def __init__(
+        self,
+        venue: HyperliquidVenue,
+        submitter: Submitter,
+        line: LiveLine,
+        committed: Callable[[], Awaitable[None]],
+        refused: Callable[[str], Awaitable[None]],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.venue = venue
+        self._submitter = submitter
+        self._line = line
+        self._committed = committed
+        self._refused = refused
+        self._sleep = sleep
+        self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=1)
+        self._work = _Work()
+        self._wake = asyncio.Event()
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._deferred: dict[str, OrderRequest] = {}
+        self._is_closing = False
+
+    def send(self, message: SubmitOrders | CancelOrder) -> None:
+        """Take what the line sends. Returns at once."""
+        if isinstance(message, CancelOrder):
+            self._work.cancels.append(message)
+        else:
+            self._work.submits.append(message)
+        self._wake.set()
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions and cancels have not left or have no outcome."""
+        work = self._work
+        return len(work.cancels) + len(work.submits) + len(work.resumes) + len(self._in_flight)
+
+    def unsettled(self) -> Mapping[int, tuple[Intent, int]]:
+        """Return the intents without an outcome, and since when by venue time, by nonce."""
+        return self._submitter.unsettled()
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Serve until closed and nothing is on its way."""
+        ready()
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._wake.wait()
+                self._wake.clear()
+                work, self._work = self._work, _Work()
+                # What takes risk away goes first.
+                if work.cancels:
+                    group.create_task(self._cancel(work.cancels))
+                for submit in work.submits:
+                    names = [order.client_order_id for order in submit.orders]
+                    self._start(group, self._submit(submit), names)
+                for intent, symbol in work.resumes:
+                    self._start(group, self._resume(intent, symbol), self.venue.names_of(intent, symbol))
+                if self._is_closing:
+                    break
+
+    def close(self) -> None:
+        """Let ``run`` end once what is on its way has its outcome."""
+        self._is_closing = True
+        self._wake.set()
+
+    def _start(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None], names: Sequence[str]) -> None:
+        task = group.create_task(work)
+        for name in names:
+            self._in_flight[name] = task
+        task.add_done_callback(lambda _: self._landed(task))
+
+    def _landed(self, task: asyncio.Task[None]) -> None:
+        self._in_flight = {name: other for name, other in self._in_flight.items() if other is not task}
+
+    async def _submit(self, submit: SubmitOrders) -> None:
+        together, later = _split(submit)
+        self._deferred |= {order.client_order_id: order for order in later}
+        await self._deliver(await self.venue.submit(together))
+
+    def resume(self, intents: Iterable[tuple[Intent, str]]) -> None:
+        """Settle the intents that the last run left without an outcome, each with its symbol."""
+        self._work.resumes += intents
+        self._wake.set()
+
+    async def _resume(self, intent: Intent, symbol: str) -> None:
+        await self._deliver(await self.venue.resume(intent, symbol))
+
+    async def _cancel(self, cancels: Sequence[CancelOrder]) -> None:
+        await self._committed()
+        late = [cancel for cancel in cancels if cancel.client_order_id in self._in_flight]
+        await self._cancel_now(cancels)
+        for cancel in late:
+            await self._cancel_late(cancel)
+
+    async def _cancel_late(self, cancel: CancelOrder) -> None:
+        task = self._in_flight.get(cancel.client_order_id)
+        if task is not None:
+            await asyncio.wait({task})
+        order = self._line.orders.find(cancel.client_order_id)
+        if order is not None and not order.state.is_terminal:
+            await self._cancel_now([cancel])
+
+    async def _cancel_now(self, cancels: Sequence[CancelOrder]) -> None:
+        attempt = 0
+        known = [cancel for cancel in cancels if cancel.client_order_id not in self._deferred]
+        gone = [self._deferred.pop(cancel.client_order_id, None) for cancel in cancels]
+        await self._line.deliver([_never(order, "canceled") for order in gone if order is not None])
+        while known:
+            try:
+                await self._deliver(await self.venue.cancel(*known))
+                return
+            except VenueError as error:
+                attempt += 1
+                log(LogEvent.CANCEL_FAILED, level="warning", attempt=attempt, error=str(error))
+                await self._sleep(self._backoff.delay_s(attempt))
+                known = [cancel for cancel in known if self._may_live(cancel.client_order_id)]
+
+    def _may_live(self, client_order_id: str) -> bool:
+        order = self._line.orders.find(client_order_id)
+        return order is None or not order.state.is_terminal
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        """Give the venue's word to the line, and send what waited for it."""
+        await self._deliver(messages)
+
+    async def _deliver(self, messages: Sequence[Message]) -> None:
+        await self._line.deliver(messages)
+        self._release()
+        reasons = (message.reason for message in messages if isinstance(message, OrderRejected))
+        reason = next((reason for reason in reasons if not_permitted(reason)), None)
+        if reason is not None:
+            await self._refused(reason)
+
+    def _release(self) -> None:
+        """Send the rungs whose entry has ended with a fill; drop those whose order the line ended."""
+        for name, request in list(self._deferred.items()):
+            order = self._line.orders.find(name)
+            if order is None or order.state.is_terminal:
+                del self._deferred[name]
+                continue
+            parent = self._line.orders.find(request.parent_id or "")
+            if parent is None or (parent.state.is_terminal and parent.fills):
+                del self._deferred[name]
+                alone = replace(request, qty=order.qty, parent_id=None)
+                self.send(SubmitOrders(ts_event=request.ts_event, orders=(alone,)))
+
+    async def recover(self, sent: frozenset[str], ts: Nanos) -> None:
+        """Settle what the last run decided and never sent; ``sent`` are the order ids that were in an intent.
+
+        Exits of what is held go out now, entries are given up: their moment is past.
+        """
+        orders = [order for order in self._line.orders.save().orders.values() if not order.state.is_terminal]
+        unsent = [o for o in orders if o.state is OrderState.SUBMITTED and o.request.client_order_id not in sent]
+        given_up = []
+        for order in unsent:
+            parent = self._line.orders.find(order.request.parent_id or "")
+            if _is_lost(order, parent):
+                given_up.append(_never(order.request, NEVER_SENT, ts))
+            elif parent is not None and not parent.state.is_terminal:
+                self._deferred[order.request.client_order_id] = order.request
+            else:
+                alone = replace(order.request, qty=order.qty, parent_id=None)
+                self.send(SubmitOrders(ts_event=ts, orders=(alone,)))
+        await self._deliver(given_up)
+        for order in orders:
+            if order.is_canceling and order not in unsent:
+                request = order.request
+                self.send(
+                    CancelOrder(
+                        ts_event=ts, client_order_id=request.client_order_id, symbol=request.symbol, reason="canceled"
+                    )
+                )
+
+
+def _is_lost(order: Order, parent: Order | None) -> bool:
+    """Return whether an order that was never sent is given up: entries, what opens, and exits of such entries."""
+    if order.request.role is OrderRole.ENTRY or order.is_canceling:
+        return True
+    return parent is not None and parent.state is OrderState.SUBMITTED
+
+
+def _split(submit: SubmitOrders) -> tuple[SubmitOrders, Sequence[OrderRequest]]:
+    first, *children = submit.orders
+    if first.role is not OrderRole.ENTRY or len(children) <= _MAX_CHILDREN:
+        return submit, ()
+    stops = [order for order in children if order.role is OrderRole.STOP]
+    targets = [order for order in children if order.role is not OrderRole.STOP]
+    return replace(submit, orders=(first, *stops)), targets
+
+
+def _never(order: OrderRequest, reason: str, ts: Nanos | None = None) -> OrderRejected:
+    return OrderRejected(
+        ts_event=order.ts_event if ts is None else ts, client_order_id=order.client_order_id, reason=reason
+    )

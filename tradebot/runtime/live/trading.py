@@ -1,0 +1,185 @@
+"""One account under the line: what a boot settles before it trades, and the socket that tells of the account."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from tradebot.model.command import AlertName, Verb
+from tradebot.model.errors import InvariantError, VenueError
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Cash
+from tradebot.model.position import Deposit
+from tradebot.model.time import from_ms, to_ms
+from tradebot.runtime.live.broker import Broker
+from tradebot.runtime.live.connect import Account
+from tradebot.runtime.live.line import LiveLine
+from tradebot.runtime.logs import log
+from tradebot.store.codec import decode, encode
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
+from tradebot.venues.hyperliquid.stream import Down, Garbled, Up
+from tradebot.venues.hyperliquid.submit import Intent, Settled
+from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
+from tradebot.venues.resilience import Backoff
+
+INTENT, SETTLED = "intent", "settled"
+OPENING = "opening"
+# The journal's stamps of writing are of our clock, the venue's of its own; and what it says may be late.
+_OVERLAP_MS = 10 * 60_000
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
+
+
+class IntentLog:
+    """The rows of the submit protocol in the journal: an intent before its first byte leaves, its outcome after."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self._journal = journal
+
+    async def record(self, entry: Intent | Settled) -> None:
+        """Return when ``entry`` is durable."""
+        kind = INTENT if isinstance(entry, Intent) else SETTLED
+        await self._journal.committed(self._journal.append(kind, from_ms(entry.nonce), encode(entry)))
+
+    async def read(self) -> Mapping[int, tuple[Intent, bool]]:
+        """Return every intent by its nonce, and whether it was settled."""
+        found: dict[int, tuple[Intent, bool]] = {}
+        async for row in self._journal.scan(Query(kinds=[INTENT, SETTLED])):
+            if row.kind == INTENT:
+                intent = decode(Intent, row.payload)
+                found[intent.nonce] = (intent, False)
+            else:
+                nonce = decode(Settled, row.payload).nonce
+                found[nonce] = (found[nonce][0], True)
+        return found
+
+
+class Trading:
+    """Trades one account: settles the past, then follows what the venue tells of it.
+
+    ``page`` reaches a human; ``reconcile`` compares book and venue once the rest is settled.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        line: LiveLine,
+        journal: SqliteJournal,
+        symbols: Sequence[str],
+        page: Callable[[AlertName, str, str], None],
+        refused: Callable[[str], Awaitable[None]],
+    ) -> None:
+        self.account = account
+        self.stream = account.stream()
+        self._line = line
+        self._journal = journal
+        self._symbols = symbols
+        self._page = page
+        self.broker = Broker(account.venue, account.submitter, line, self._committed, refused)
+        self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
+        self._is_settled = False
+        self._heard_ms = 0
+        self._sent: frozenset[str] = frozenset()
+        self.reconcile: Callable[[], Awaitable[None]] | None = None
+
+    async def begin(self) -> None:
+        """Read the journal's intents: nonces go on after them, and those without outcome are looked for."""
+        intents = await IntentLog(self._journal).read()
+        for nonce in intents:
+            self.account.gateway.nonces.seen(nonce)
+        self._sent = frozenset(cloid for intent, _ in intents.values() for cloid in intent.cloids)
+        self.broker.resume((intent, self._symbol(intent)) for intent, is_settled in intents.values() if not is_settled)
+        rows = await self._journal.rows(Query(newest_first=True, limit=1))
+        last_ms = to_ms(rows[0].ts_wall) if rows and await self._has_opened() else self._now_ms()
+        self._heard_ms = min(last_ms, self._now_ms()) - _OVERLAP_MS
+
+    def symbol_of(self, intent: Intent) -> str:
+        """Return the symbol of an intent; empty for one that cannot be told."""
+        try:
+            return self._symbol(intent)
+        except InvariantError:
+            return ""
+
+    def _symbol(self, intent: Intent) -> str:
+        cloids, cloid = self.account.cloids, intent.cloids[0]
+        found = next((symbol for symbol in self._symbols if cloids.decode(cloid, symbol) is not None), None)
+        if found is None:
+            raise InvariantError(
+                f"intent {intent.nonce} in the journal is of no symbol or strategy of the configuration",
+                where="journal.db",
+                mend="put the symbols and strategies back until nothing of theirs is under way",
+            )
+        return found
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Follow the account until cancelled; ready once the past is settled."""
+        while True:
+            match event := await self.stream.next():
+                case Up():
+                    log(LogEvent.VENUE_CONNECTED, away_s=event.away_s)
+                    await self._until_done(self._catch_up)
+                    ready()
+                case Down(reason):
+                    log(LogEvent.VENUE_LOST, level="warning", reason=reason)
+                case Garbled(error):
+                    log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
+                    await self._until_done(self._catch_up)
+                case OrdersUpdated() | Filled() | Funded():
+                    self._heard_ms = self._now_ms()
+                    await self.broker.deliver(self.account.venue.on_frame(event))
+                case Liquidated() | CanceledByVenue():
+                    await self._until_done(self._catch_up)
+                case _:
+                    pass
+
+    async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
+        attempt = 0
+        while True:
+            try:
+                return await work()
+            except VenueError as error:
+                attempt += 1
+                log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
+                await asyncio.sleep(self._backoff.delay_s(attempt))
+
+    async def _catch_up(self) -> None:
+        venue = self.account.venue
+        await self.account.gateway.learn_time()
+        await venue.refresh()
+        orders = self._line.orders.save().orders.values()
+        open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
+        await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
+        self._heard_ms = self._now_ms()
+        if not self._is_settled:
+            await self._settle()
+            self._is_settled = True
+        if self.reconcile is not None:
+            await self.reconcile()
+
+    async def _settle(self) -> None:
+        cloids = self.account.cloids
+        orders = self._line.orders.save().orders
+        known = frozenset(name for name in orders if cloids.encode(name) in self._sent)
+        await self.broker.recover(known, from_ms(self._now_ms()))
+        if not await self._has_opened():
+            await self._line.deliver([await self._opening()])
+
+    async def _has_opened(self) -> bool:
+        return bool(await self._journal.rows(Query(kinds=[Deposit.kind], limit=1)))
+
+    async def _opening(self) -> Message:
+        """Return what the account holds when it is first seen, without the open profit of its positions."""
+        state = await self.account.venue.account()
+        equity = await self.account.venue.collateral()
+        unrealized = sum((position.unrealized_pnl for position in state.positions), ZERO)
+        return Deposit(ts_event=from_ms(self._now_ms()), id=OPENING, amount=Cash(equity - unrealized))
+
+    async def halt(self, reason: str) -> None:
+        """Stop all entries: the venue does not let us trade. Said once."""
+        if self._line.risk.trading_state.value != "halted":
+            await self._line.command(Verb.HALT, {"reason": reason})
+
+    def _now_ms(self) -> int:
+        return self.account.gateway.time.ms()
+
+    async def _committed(self) -> None:
+        await self._journal.committed(self._journal.last_seq)
