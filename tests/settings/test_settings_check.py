@@ -134,23 +134,6 @@ def test_a_strategy_file_that_cannot_be_used_is_a_problem_of_its_key(tmp_path: P
     assert problem.where.endswith("bot.toml:6")
 
 
-def test_live_needs_both_words(tmp_path: Path) -> None:
-    loaded = load(tmp_path)
-    assert [problem.key for problem in find_problems(loaded, is_live=True)] == ["bot.mode"]
-
-
-def test_live_needs_a_stop_and_money_limits(tmp_path: Path) -> None:
-    loaded = load(tmp_path, strategy__0__stop="none", risk__size={"kind": "qty", "qty": 1})
-    settings = loaded.settings.model_copy(update={"bot": loaded.settings.bot.model_copy(update={"mode": "live"})})
-    live = Loaded(settings, "", (), (), {})
-    assert {problem.key for problem in find_problems(live, is_live=True)} == {
-        "strategy.0.stop",
-        "risk.max_order_notional",
-        "risk.max_position_notional",
-        "risk.max_exposure_notional",
-    }
-
-
 def test_specs_carry_what_was_configured(tmp_path: Path) -> None:
     rest = (
         '[[strategy]]\nkind = "sma_cross"\nfast = 3\nslow = 9\ndirection = "long"\n'

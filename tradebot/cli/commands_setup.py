@@ -71,10 +71,10 @@ def config_check(context: Context) -> int:
 
 def config_show(context: Context) -> int:
     """Print the configuration as it takes effect, as TOML or JSON."""
-    from tradebot.runtime.settings import effective_toml
+    from tradebot.runtime.settings import effective_toml, shown
 
-    loaded = load(context)
-    context.write(loaded.settings.model_dump_json() if context.is_json else effective_toml(loaded.settings))
+    settings = shown(load(context).settings)
+    context.write(settings.model_dump_json() if context.is_json else effective_toml(settings))
     return 0
 
 

@@ -23,6 +23,7 @@ from tradebot.report.views import disabled_row
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.guard import watching
 from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_live import on_paper
 from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, parse_series
 from tradebot.runtime.wiring import wire
 from tradebot.store.candles import BarFile
@@ -117,8 +118,10 @@ def _collecting_seldom() -> Iterator[None]:
 def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Settings:
     """Return the settings with ``data`` as their feed, or with a generated market of ``bars``.
 
-    Raises ``UsageError`` where nobody says how long that is, and where ``bars`` does not fit.
+    A real venue becomes a simulated one. Raises ``UsageError`` where nobody says how long that is, and where
+    ``bars`` does not fit.
     """
+    settings = on_paper(settings)
     feed = settings.feed
     if data:
         for spec in data:

@@ -56,7 +56,8 @@ def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str
     findings += [_lock(home), _socket(home, environ), *_systemd(environ)]
     try:
         loaded = load()
-        check_settings(loaded)
+        # Whether --live is said is seen when a daemon starts.
+        check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
     except TradebotError as error:
         findings.append(Finding("configuration", Grade.FAIL, _oneline(error), error.mend))
         findings.append(_disk(home, StoreSettings()))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
@@ -143,6 +144,16 @@ def effective_toml(settings: Settings) -> str:
         for key in ("stop", "target"):
             strategy[key] = "none" if strategy[key] is None else strategy[key]
     return to_toml(tree)
+
+
+def shown(settings: Settings) -> Settings:
+    """Return the settings as they may be shown: of the webhook its host alone, since its path is as good as a key."""
+    url = settings.alerts.url
+    if url is None:
+        return settings
+    place = urlsplit(url)
+    host = f"{place.scheme}://{place.hostname}" + (f":{place.port}" if place.port else "")
+    return settings.model_copy(update={"alerts": settings.alerts.model_copy(update={"url": f"{host}/..."})})
 
 
 def profile_path(name: str) -> Path:

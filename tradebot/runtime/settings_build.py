@@ -51,14 +51,16 @@ def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:
             assert_never(risk.size)
 
 
-def build_limits(risk: RiskSettings) -> Limits:
-    """Return the limits of the risk stage."""
+def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
+    """Return the limits of the risk stage; ``live_cap_notional`` is for the mode ``live`` alone."""
+    cap = risk.live_cap_notional if mode == "live" else None
     return Limits(
         min_confidence=risk.min_confidence or None,
         max_order_notional=None if risk.max_order_notional is None else Cash(risk.max_order_notional),
         max_position_notional=None if risk.max_position_notional is None else Cash(risk.max_position_notional),
         max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),
         max_leverage=risk.max_leverage,
+        live_cap_notional=None if cap is None else Cash(cap),
     )
 
 

@@ -17,6 +17,7 @@ from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strateg
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_errors import BadSettings, Problem, did_you_mean, found_in
 from tradebot.runtime.settings_layers import dotted
+from tradebot.runtime.settings_live import live_problems
 from tradebot.runtime.settings_model import (
     EquityFractionSize,
     GeneratedFeedSettings,
@@ -33,7 +34,6 @@ LIVE_TIMEFRAMES = tuple(
     parse_timeframe(name) for name in ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "8h", "12h", "1d")
 )
 """What the live market gives as bars, shortest first."""
-_MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,8 @@ def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
     for check in (_symbol_problems, _file_problems, _name_problems, _timeframe_problems, _instrument_problems):
         problems.extend(check(loaded))
     problems.extend(_share_problems(loaded))
-    problems.extend(_safety_problems(loaded, is_live=is_live))
+    problems.extend(_stop_problems(loaded))
+    problems.extend(live_problems(loaded, is_live=is_live))
     for _ in _strategies(loaded, problems):
         pass
     return problems
@@ -99,7 +100,8 @@ def _live_timeframes(settings: Settings) -> Mapping[str, tuple[Timeframe, ...]]:
             if symbol in strategy.symbols and strategy.timeframe is not None
         ]
         fitting = [part for part in LIVE_TIMEFRAMES if all(whole % part == 0 for whole in wanted)]
-        found[symbol] = (max(fitting) if wanted else LIVE_TIMEFRAMES[0],)
+        # One that nothing fits is told by the check of the timeframes.
+        found[symbol] = (max(fitting, default=LIVE_TIMEFRAMES[0]) if wanted else LIVE_TIMEFRAMES[0],)
     return found
 
 
@@ -228,24 +230,12 @@ def _share_problems(loaded: Loaded) -> Iterator[Problem]:
             yield _problem(loaded, path, what, "set risk.max_exposure_notional or risk.max_leverage, or another size")
 
 
-def _safety_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
+def _stop_problems(loaded: Loaded) -> Iterator[Problem]:
     settings = loaded.settings
-    is_live_mode = settings.bot.mode == "live"
-    if is_live != is_live_mode:
-        what = 'live trading needs both mode = "live" and --live; only one was given'
-        yield _problem(loaded, ("bot", "mode"), what, "give both, or neither")
     for index, strategy in enumerate(settings.strategy):
-        if strategy.stop is not None:
-            continue
-        path = ("strategy", index, "stop")
-        if isinstance(settings.risk.size, RiskFractionSize):
+        if strategy.stop is None and isinstance(settings.risk.size, RiskFractionSize):
             what = '"none" does not go with risk_fraction, which sizes by the distance of the stop'
-            yield _problem(loaded, path, what, "set a stop, or another risk.size")
-        if is_live_mode:
-            yield _problem(loaded, path, '"none" is for paper and backtest only', "set a stop")
-    for key in _MONEY_LIMITS:
-        if is_live_mode and getattr(settings.risk, key) is None:
-            yield _problem(loaded, ("risk", key), "live trading needs it set", f"set risk.{key}")
+            yield _problem(loaded, ("strategy", index, "stop"), what, "set a stop, or another risk.size")
 
 
 def build_cooldowns(specs: Sequence[StrategySpec], settings: Settings) -> Mapping[str, Cooldown]:

@@ -144,12 +144,20 @@ def _expectation(item: Mapping[str, Any], field: FieldInfo | None) -> str:
     if item["type"] == "too_short":
         return "must not be empty"
     if item["type"] == "string_pattern_mismatch":
-        return f"{echo(item['input'])} is not a name of letters, digits and -_. up to 32 characters"
+        return f"{echo(item['input'])} is not {_form(item['ctx']['pattern'])}"
     wanted = (
         item["msg"].replace("Input should be", "must be").replace("a valid integer", "an integer").replace("valid ", "")
     )
     limits = range_text(field) if field is not None else ""
     return f"{wanted}, not {echo(item['input'])}" + (f" (range: {limits})" if limits else "")
+
+
+def _form(pattern: str) -> str:
+    if pattern.startswith("^http"):
+        return "a URL such as https://example.org/path"
+    if pattern.startswith("^0x"):
+        return "an address: 0x and 40 hex digits"
+    return "a name of letters, digits and -_. up to 32 characters"
 
 
 def _place(

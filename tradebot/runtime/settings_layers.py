@@ -221,6 +221,9 @@ def _absolute(tree: Mapping[str, object], folder: Path) -> dict[str, object]:
         table = result.get(section)
         if isinstance(table, Mapping) and key in table:
             result[section] = {**table, key: _each(table[key], lambda item: _absolute_file(item, folder))}
+    venue = result.get("venue")
+    if isinstance(venue, Mapping) and isinstance(venue.get("key_file"), str):
+        result["venue"] = {**venue, "key_file": _path_under(folder, str(venue["key_file"]))}
     if "strategy" in result:
         result["strategy"] = _each(result["strategy"], lambda item: _absolute_kind(item, folder))
     return result

@@ -144,7 +144,7 @@ class BotSettings(Section):
         default="tradebot", pattern=NAME_PATTERN, description="The bot's name in status, reports and logs."
     )
     mode: Literal["paper", "live"] = Field(
-        default="paper", description="Simulated money, or real money (not built yet)."
+        default="paper", description="Simulated money, or the account of a real venue."
     )
     symbols: Symbols = Field(description="The symbols that are traded.")
 
@@ -193,7 +193,10 @@ class ReplayFeedSettings(FeedSettings):
 
 
 Network = Literal["mainnet", "testnet", "devnet"]
-Url = Annotated[str, Field(pattern=r"^https?://[^\s/?#]+(/[^\s?#]*)?$", max_length=200)]
+URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
+WEBHOOK_PATTERN = r"^https?://[^\s/?#@]+(/[^\s#]*)?$"
+ADDRESS_PATTERN = r"^0x[0-9a-fA-F]{40}$"
+Url = Annotated[str, Field(pattern=URL_PATTERN, max_length=200)]
 
 
 class HyperliquidFeedSettings(Section):
@@ -231,7 +234,7 @@ class HyperliquidVenueSettings(Section):
         default=None, description="Where it answers; default: that of the network. mainnet takes no other."
     )
     account: str | None = Field(
-        default=None, pattern=r"^0x[0-9a-fA-F]{40}$", description="The master's address; default: that of the key."
+        default=None, pattern=ADDRESS_PATTERN, description="The master's address; default: that of the key."
     )
     key_file: Path | None = Field(
         default=None,
@@ -403,7 +406,9 @@ class InstrumentSettings(Section):
 class AlertsSettings(Section):
     """Who is paged when something needs a human."""
 
-    url: Url | None = Field(default=None, description="A webhook that gets each alert as JSON by POST.")
+    url: Annotated[str, Field(pattern=WEBHOOK_PATTERN, max_length=1000)] | None = Field(
+        default=None, description="A webhook that gets each alert as JSON by POST."
+    )
     repeat_s: Int = Field(default=300, ge=1, le=86_400, description="The same alert is not sent again before, seconds.")
 
 

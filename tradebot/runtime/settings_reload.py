@@ -8,6 +8,8 @@ from tradebot.runtime.settings_model import Settings
 
 _FREE = frozenset(
     {
+        "alerts.repeat_s",
+        "alerts.url",
         "log.level",
         "log.rotate_mb",
         "log.keep",
@@ -18,7 +20,13 @@ _FREE = frozenset(
     }
 )
 _LIMITS = frozenset(
-    {"risk.max_order_notional", "risk.max_position_notional", "risk.max_exposure_notional", "risk.max_leverage"}
+    {
+        "risk.live_cap_notional",
+        "risk.max_exposure_notional",
+        "risk.max_leverage",
+        "risk.max_order_notional",
+        "risk.max_position_notional",
+    }
 )
 
 

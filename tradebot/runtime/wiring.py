@@ -98,7 +98,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
             # A real account says by its first deposit what it holds.
             starting_cash=Cash(ZERO if simulated is None else simulated.starting_cash),
             size=build_size(settings.risk, settings.strategy),
-            limits=build_limits(settings.risk),
+            limits=build_limits(settings.risk, settings.bot.mode),
             cooldowns=build_cooldowns(specs, settings),
         ),
         strategy=StrategyStage(specs, instruments),

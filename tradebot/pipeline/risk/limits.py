@@ -45,7 +45,8 @@ class SizeRule:
 class Limits:
     """Upper bounds, each ``None`` where there is none. A limit cuts an order and refuses only one cut to nothing.
 
-    ``min_confidence`` refuses what is below it; entries without a confidence pass.
+    ``min_confidence`` refuses what is below it; entries without a confidence pass. ``live_cap_notional`` bounds
+    each entry besides ``max_order_notional``, for the first days of real money.
     """
 
     min_confidence: Decimal | None = None
@@ -53,6 +54,7 @@ class Limits:
     max_position_notional: Cash | None = None
     max_exposure_notional: Cash | None = None
     max_leverage: Decimal | None = None
+    live_cap_notional: Cash | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,115 @@
+"""What a configuration needs before it may trade for real, and what one that does becomes on the simulated exchange."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from tradebot.model.errors import ConfigError
+from tradebot.runtime.settings import Loaded
+from tradebot.runtime.settings_build import URLS, feed_network, feed_url, venue_url
+from tradebot.runtime.settings_errors import Problem
+from tradebot.runtime.settings_layers import dotted
+from tradebot.runtime.settings_model import (
+    HyperliquidFeedSettings,
+    HyperliquidVenueSettings,
+    Settings,
+    SimulatedVenueSettings,
+)
+
+DEVNET_KEY = "devnet.key"
+_KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
+_MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
+
+
+def key_file(venue: HyperliquidVenueSettings, home: Path) -> Path:
+    """Return the file of the signing key. Raises ``ConfigError`` when none is named and the network is no devnet."""
+    if venue.key_file is not None:
+        return venue.key_file
+    if venue.network != "devnet":
+        raise ConfigError("venue.key_file is missing", mend=_KEY_MEND)
+    return home / DEVNET_KEY
+
+
+def on_paper(settings: Settings) -> Settings:
+    """Return the settings with a real venue replaced by a simulated one: its usual costs, no consent needed."""
+    venue = settings.venue
+    if not isinstance(venue, HyperliquidVenueSettings):
+        return settings
+    return settings.model_copy(
+        update={
+            "bot": settings.bot.model_copy(update={"mode": "paper"}),
+            "venue": SimulatedVenueSettings(leverage=venue.leverage),
+        }
+    )
+
+
+def live_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
+    """Yield what stands between this configuration and a real venue; ``is_live`` is whether ``--live`` was said."""
+    settings = loaded.settings
+    is_live_mode = settings.bot.mode == "live"
+    is_real = isinstance(settings.venue, HyperliquidVenueSettings)
+    if is_live != is_live_mode:
+        what = 'live trading needs both mode = "live" and --live; only one was given'
+        yield _problem(loaded, ("bot", "mode"), what, "give both, or neither")
+    if is_live_mode and not is_real:
+        mend = 'set venue.kind = "hyperliquid", or mode = "paper"'
+        yield _problem(loaded, ("venue", "kind"), 'mode = "live" needs a real venue', mend)
+    if is_real and not is_live_mode:
+        mend = 'set mode = "live" and start with --live; or venue.kind = "simulated" to trade on paper'
+        yield _problem(loaded, ("venue", "kind"), 'a real venue needs mode = "live"', mend)
+    yield from _network_problems(loaded)
+    if isinstance(settings.venue, HyperliquidVenueSettings):
+        yield from _feed_problems(loaded, settings.venue)
+        if settings.venue.key_file is None and settings.venue.network != "devnet":
+            yield _problem(loaded, ("venue", "key_file"), "is missing", _KEY_MEND)
+    if is_live_mode:
+        yield from _risk_problems(loaded)
+
+
+def _problem(loaded: Loaded, path: tuple[str | int, ...], what: str, mend: str) -> Problem:
+    return Problem(dotted(path), what, loaded.where(*path), mend)
+
+
+def _network_problems(loaded: Loaded) -> Iterator[Problem]:
+    venue, feed = loaded.settings.venue, loaded.settings.feed
+    if isinstance(venue, HyperliquidVenueSettings):
+        yield from _url_problems(loaded, "venue", venue.network, venue_url(venue))
+    if isinstance(feed, HyperliquidFeedSettings):
+        yield from _url_problems(loaded, "feed", feed_network(loaded.settings), feed_url(loaded.settings))
+
+
+def _url_problems(loaded: Loaded, section: str, network: str, url: str) -> Iterator[Problem]:
+    path = (section, "url")
+    if network == "mainnet":
+        if url.rstrip("/") != URLS["mainnet"]:
+            what = f"mainnet is at {URLS['mainnet']} and nowhere else"
+            yield _problem(loaded, path, what, f'remove the url, or set {section}.network = "testnet" or "devnet"')
+        return
+    owners = {urlsplit(known).hostname: name for name, known in URLS.items() if name != "devnet"}
+    owner = owners.get(urlsplit(url).hostname, network)
+    if owner != network:
+        yield _problem(loaded, path, f"that is {owner}, not {network}", f'set {section}.network = "{owner}"')
+
+
+def _feed_problems(loaded: Loaded, venue: HyperliquidVenueSettings) -> Iterator[Problem]:
+    settings = loaded.settings
+    if not isinstance(settings.feed, HyperliquidFeedSettings):
+        what = f'a real venue needs its own market, not feed.kind = "{settings.feed.kind}"'
+        yield _problem(loaded, ("feed", "kind"), what, 'set feed.kind = "hyperliquid"')
+    elif feed_network(settings) != venue.network:
+        what = f"the feed is of {feed_network(settings)}, the venue of {venue.network}"
+        yield _problem(loaded, ("feed", "network"), what, "leave feed.network out: the venue's is the default")
+    elif feed_url(settings).rstrip("/") != venue_url(venue).rstrip("/"):
+        what = "the feed is of another exchange than the venue"
+        yield _problem(loaded, ("feed", "url"), what, "leave feed.url out: the venue's is the default")
+
+
+def _risk_problems(loaded: Loaded) -> Iterator[Problem]:
+    settings = loaded.settings
+    for index, strategy in enumerate(settings.strategy):
+        if strategy.stop is None:
+            what = '"none" is for paper and backtest only'
+            yield _problem(loaded, ("strategy", index, "stop"), what, "set a stop")
+    for key in _MONEY_LIMITS:
+        if getattr(settings.risk, key) is None:
+            yield _problem(loaded, ("risk", key), "live trading needs it set", f"set risk.{key}")
