@@ -1,8 +1,10 @@
 """The commands on the home of a daemon that has ended: its journal tells, and its state is looked after."""
 
+import asyncio
 import json
 import os
 import shutil
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,14 @@ import pytest
 from tests.recovery.lab import run as run_daemon
 from tests.recovery.lab import write_config
 from tradebot.cli.main import run
+from tradebot.model.money import Cash
+from tradebot.model.position import Deposit
+from tradebot.model.time import Nanos
+from tradebot.runtime.clock import SystemClock
+from tradebot.store.codec import encode_message
+from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
+from tradebot.store.snapshot import peek_snapshots, write_snapshot
 
 
 @pytest.fixture(scope="module")
@@ -47,6 +56,28 @@ def test_trades_add_up_to_the_report(home: Path, capsysbinary: pytest.CaptureFix
     assert "AAA" in shown
     cli(home, "trades", "--until", str(trades[2]["exit_ts"]), "--json")
     assert len(rows(capsysbinary)) == 2
+
+
+def test_a_stopped_daemon_does_not_speak_for_a_real_venue(
+    home: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    cli(home, "report", "--json")
+    (simulated,) = rows(capsysbinary)
+    asyncio.run(_fund(home))
+    cli(home, "report", "--json")
+    (real,) = rows(capsysbinary)
+    assert (simulated["residual"], real["residual"]) == ("0", None)
+    assert simulated["ending_equity"] == real["ending_equity"]
+
+
+async def _fund(home: Path) -> None:
+    """Let the account have had a deposit, as only a real one has."""
+    journal = await SqliteJournal.open(home / "journal.db", SystemClock())
+    came = Deposit(ts_event=Nanos(0), id="d1", amount=Cash(Decimal(1)))
+    seq = journal.append(came.kind, came.ts_event, encode_message(came))
+    await journal.close()
+    newest = peek_snapshots(home).valid[0]
+    write_snapshot(home, seq, newest.config_hash, newest.body)
 
 
 def test_decisions_are_told_newest_first_and_by_id(home: Path, capsysbinary: pytest.CaptureFixture[bytes]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty, book_fee
 from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide, PositionSide
-from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import DAY, HOUR, Nanos
 from tradebot.pipeline.risk.ledger import Ledger
@@ -50,6 +50,10 @@ def funding(hour: int, amount: str, symbol: str = "BTC", is_estimate: bool = Fal
     ts = Nanos(START + hour * HOUR)
     rate = Decimal("0.0000125")
     return FundingPaid(ts_event=ts, symbol=symbol, rate=rate, amount=Cash(Decimal(amount)), is_estimate=is_estimate)
+
+
+def deposit(hour: int, amount: str) -> Deposit:
+    return Deposit(ts_event=Nanos(START + hour * HOUR), id=f"d{hour}", amount=Cash(Decimal(amount)))
 
 
 def mark(hour: int, equity: str, is_exposed: bool = False) -> EquityMark:
@@ -139,6 +143,57 @@ def test_the_pending_point_is_the_same_as_one_that_came(story: list[Message]) ->
     assert report(story, pending=last) | {"exposure_pct": None} == report(story) | {"exposure_pct": None}
 
 
+METRICS = ("max_drawdown_pct", "sharpe", "sortino", "calmar", "var95", "cvar95")
+
+
+@given(
+    st.lists(st.integers(-20, 20), min_size=8, max_size=40),
+    st.dictionaries(st.integers(2, 37), st.tuples(st.integers(-2_000, 20_000), st.booleans()), max_size=4),
+)
+def test_money_that_comes_is_no_return_however_late_the_curve_shows_it(
+    moves: list[int], deposits: dict[int, tuple[int, bool]]
+) -> None:
+    # Where a deposit comes, and at the point after it, the market stands still: so it can be told from a return.
+    still = {day + later for day in deposits for later in (0, 1)}
+    plain_story: list[Message] = [deposit(0, "10000"), mark(0, "10000")]
+    story = list(plain_story)
+    worth, equity, due = Decimal(10_000), Decimal(10_000), ZERO
+    for day, move in enumerate(moves, start=1):
+        change = ZERO if day in still else Decimal(move) / 1000
+        worth, equity = worth * (1 + change), (equity + due) * (1 + change)
+        due = ZERO
+        if day in deposits:
+            amount, is_in_this_point = deposits[day]
+            story.append(deposit(24 * day - 1, str(amount)))
+            equity, due = (equity + amount, ZERO) if is_in_this_point else (equity, Decimal(amount))
+        plain_story.append(mark(24 * day, str(worth)))
+        story.append(mark(24 * day, str(equity)))
+    found, expected = report(story), report(plain_story)
+    for key in METRICS:
+        assert found[key] == (None if expected[key] is None else pytest.approx(expected[key], rel=1e-5, abs=1e-5))
+    assert Decimal(found["deposits"]) == sum(deposits[day][0] for day in deposits if day <= len(moves))
+    assert found["net_pnl"] == "0"
+
+
+def test_the_first_deposit_is_what_the_account_starts_with() -> None:
+    story = [deposit(0, "500"), mark(0, "500"), mark(1, "500"), deposit(1, "250"), mark(2, "500"), mark(3, "750")]
+    found = report(story)
+    assert (found["starting_equity"], found["ending_equity"], found["deposits"]) == ("500", "750", "250")
+    assert (found["net_pnl"], found["max_drawdown_pct"]) == ("0", 0.0)
+
+
+def test_a_deposit_belongs_to_one_window_and_is_a_return_of_none() -> None:
+    story: list[Message] = [deposit(0, "1000"), mark(0, "1000")]
+    for hour in range(1, 200):
+        story += [deposit(hour, "-600")] if hour == 48 else []
+        story.append(mark(hour, "1000" if hour <= 48 else "400"))
+    for cut in (47, 48, 49, 50):
+        before, after = report(story, until=cut), report(story, since=cut)
+        assert Decimal(before["deposits"]) + Decimal(after["deposits"]) == -600
+        assert before["max_drawdown_pct"] == after["max_drawdown_pct"] == 0
+        assert before["equity_curve"] + after["equity_curve"][1:] == report(story)["equity_curve"]
+
+
 def test_a_report_has_every_key_a_script_may_rely_on() -> None:
     keys = [
         "since",
@@ -149,6 +204,7 @@ def test_a_report_has_every_key_a_script_may_rely_on() -> None:
         "gross_pnl",
         "fees",
         "funding",
+        "deposits",
         "residual",
         "trades",
         "win_rate",

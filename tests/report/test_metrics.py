@@ -24,6 +24,29 @@ def test_drawdown_is_the_deepest_fall_from_any_earlier_point(equity: list[int]) 
     assert metrics.max_drawdown(equity) == pytest.approx(deepest, abs=1e-12)
 
 
+def test_without_deposits_the_curve_is_left_as_it_is() -> None:
+    equity = [100, 110, 90]
+    assert metrics.time_weighted(equity, []) is equity
+    assert list(metrics.time_weighted([], [(0, 5)])) == []
+
+
+def test_a_deposit_is_taken_out_of_the_first_point_that_must_hold_it() -> None:
+    assert list(metrics.time_weighted([100, 100, 210], [(1, 100)])) == [100, 100, 110]
+    assert list(metrics.time_weighted([100, 200, 210], [(1, 100)])) == [100, 100, 110]
+    assert list(metrics.time_weighted([100, 100, 200, 330], [(1, 100), (2, 100)])) == [100, 100, 100, 130]
+
+
+def test_a_first_point_that_may_lack_a_deposit_is_compared_with_nothing() -> None:
+    assert list(metrics.time_weighted([100, 150, 165], [(0, 50)])) == pytest.approx([100, 100, 110])
+
+
+def test_an_account_of_nothing_goes_on_where_it_ended_when_money_comes() -> None:
+    assert list(metrics.time_weighted([100, 0, 0, 50, 55], [(2, 50)])) == pytest.approx([100, 0, 0, 0, 0])
+    assert list(metrics.time_weighted([100, 100, 0, 0, 50, 55], [(1, -100), (3, 50)])) == pytest.approx(
+        [100, 100, 100, 100, 100, 110]
+    )
+
+
 def test_a_daily_value_is_the_last_point_at_or_before_midnight() -> None:
     hours = [0, 23, 24, 25, 47, 49, 50]
     ts = [START + 12 * HOUR + (hour - 12) * HOUR for hour in hours]

@@ -107,6 +107,8 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
         "funding": "0",
         "drawdown_pct": 0.0,
         "margin_used": "40",
+        "venue_equity": None,
+        "residual": None,
     }
     (held,) = found["positions"]
     assert {
@@ -127,6 +129,14 @@ def test_the_other_views_are_parts_of_status() -> None:
     assert read(views.balance(FACTS, books())) == whole["account"]
     assert read(views.positions(books())) == {key: whole[key] for key in ("positions", "protected")}
     assert read(views.risk(books()))["risk"] == whole["risk"]
+
+
+def test_what_a_real_venue_says_of_the_account_stands_beside_ours() -> None:
+    told = replace(FACTS, venue_equity=Cash(Decimal("10000.40")), residual=Cash(Decimal("-0.5100")))
+    found = read(views.balance(told, books()))
+    assert (found["venue_equity"], found["residual"]) == ("10000.4", "-0.51")
+    assert "at the venue  10,000.40\nresidual      -0.51" in text.balance_text(found)
+    assert "residual" not in text.balance_text(read(views.balance(FACTS, books())))
 
 
 def test_orders_lists_those_that_still_work() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from tradebot.model.errors import NotRunning
-from tradebot.model.position import EquityMark
+from tradebot.model.position import Deposit, EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
@@ -50,8 +50,13 @@ def _standing(home: Path, journal: JournalReader) -> Standing:
         later = Query(after_seq=snapshots[0].seq, kinds=REAL.inputs, limit=1)
         if next(iter(journal.rows(later)), None) is None:
             risk = decode(RiskState, orjson.dumps(orjson.loads(snapshots[0].body)[StageName.RISK.value]))
+            # The simulated venue is part of the snapshot; only a real one has deposits, and it is not asked here.
+            is_real = next(iter(journal.rows(Query(kinds=(Deposit.kind,), limit=1))), None) is not None
             return Standing(
-                now=Nanos(risk.market_ts), pending=risk.pending_equity, marks=risk.marks, venue_equity=risk.equity
+                now=Nanos(risk.market_ts),
+                pending=risk.pending_equity,
+                marks=risk.marks,
+                venue_equity=None if is_real else risk.equity,
             )
     newest = next(iter(journal.rows(Query(kinds=(EquityMark.kind,), newest_first=True, limit=1))), None)
     return Standing(now=Nanos(0) if newest is None else Nanos(newest.ts_event))

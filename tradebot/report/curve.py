@@ -22,14 +22,16 @@ class Curve(Sequence[tuple[int, str]]):
     """Points of (time, equity), oldest first, one for each time.
 
     As a sequence its items are ``(ts_ms, equity in plain notation)``; ``ts`` and ``units`` hold
-    nanoseconds and multiples of 1e-8, to which equity is rounded half to even.
+    nanoseconds and multiples of 1e-8, to which equity is rounded half to even. ``deposits`` holds the money
+    that came from outside, each amount with the number of points before it.
     """
 
-    __slots__ = ("_equity", "_last", "ts", "units")
+    __slots__ = ("_equity", "_last", "deposits", "ts", "units")
 
     def __init__(self) -> None:
         self.ts = array("q")
         self.units: array[int] | list[int] = array("q")
+        self.deposits: list[tuple[int, int]] = []
         self._equity: Decimal | None = None
         self._last = 0
 
@@ -49,10 +51,20 @@ class Curve(Sequence[tuple[int, str]]):
             self.units = [*self.units, self._last]
         self.ts.append(ts)
 
+    def deposit(self, amount: Decimal) -> None:
+        """Note money that came now; ``amount`` < 0 left. The next point may hold it, the one after it does."""
+        self.deposits.append((len(self), round(amount * _UNITS_OF_ONE)))
+
+    def afresh(self) -> "Curve":
+        """Return an empty curve that knows the money which the last point does not hold."""
+        fresh = Curve()
+        fresh.deposits = [(0, amount) for before, amount in self.deposits if before == len(self)]
+        return fresh
+
     def extended(self, ts: Nanos, equity: Decimal) -> "Curve":
         """Return a copy with one more point."""
         longer = Curve()
-        longer.ts, longer.units = self.ts[:], self.units[:]
+        longer.ts, longer.units, longer.deposits = self.ts[:], self.units[:], self.deposits
         longer.append(ts, equity)
         return longer
 

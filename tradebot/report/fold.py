@@ -3,6 +3,9 @@
 A window holds the fills, funding and trip ends with ``since`` <= ts < ``until``, and the curve's points in
 (``since``, ``until``]: a bar's point stands at its close and holds the fills stamped with its opening. So
 windows that meet share no money and miss none.
+
+The first deposit of an account is what it starts with: the curve's first point holds it. A later one moves the
+curve, and is neither profit nor loss.
 """
 
 from bisect import bisect_right
@@ -14,13 +17,13 @@ from typing import ClassVar, TypeVar, cast
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book, plain
 from tradebot.model.order import Fill
-from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.trip import Trip
 from tradebot.report.curve import Curve
-from tradebot.report.metrics import curve_metrics
+from tradebot.report.metrics import curve_metrics, time_weighted
 from tradebot.report.shapes import Document, Json
 from tradebot.report.tally import By, Tally, period, period_name
 from tradebot.report.trades import optional
@@ -33,7 +36,7 @@ UNOWNED = "unowned"
 class ReportFold:
     """Gathers a report. Give it every message of ``KINDS`` from the first one on, in order of ``seq``."""
 
-    KINDS: ClassVar[tuple[str, ...]] = (EquityMark.kind, RoundTrip.kind, Fill.kind, FundingPaid.kind)
+    KINDS: ClassVar[tuple[str, ...]] = (EquityMark.kind, RoundTrip.kind, Fill.kind, FundingPaid.kind, Deposit.kind)
 
     def __init__(self, since: Nanos | None = None, until: Nanos | None = None, by: By | None = None) -> None:
         self._since = since
@@ -41,6 +44,8 @@ class ReportFold:
         self._by = by
         self._curve = Curve()
         self._exposed = 0
+        self._is_funded = False
+        self._deposits: Decimal = ZERO
         # The very ledger of the risk stage, so that money and positions cannot differ from its own.
         self._ledger = Ledger(Cash(ZERO))
         self._estimates = 0
@@ -53,6 +58,7 @@ class ReportFold:
             EquityMark: _typed(self._on_equity),
             Fill: _typed(self._on_fill),
             FundingPaid: _typed(self._on_funding),
+            Deposit: _typed(self._on_deposit),
             RoundTrip: _typed(self._on_trip),
             Approved: _typed(self._on_approved),
             Refused: _typed(self._on_refused),
@@ -77,19 +83,20 @@ class ReportFold:
         """Return the report so far; the fold can go on.
 
         ``pending`` is the curve's point whose closing time may not be over, ``marks`` the last prices and
-        ``venue_equity`` what the venue says the account is worth. The last two are those of now: a window
-        that ended before knows neither.
+        ``venue_equity`` what the venue says the account is worth, at these prices. The last two are those of
+        now: a window that ended before knows neither.
         """
         curve, exposed = self._with_pending(pending)
         now = self._until is None
         report: Document = {
             **self._span(curve),
             **self._total.money(),
+            "deposits": plain(self._deposits),
             "residual": _residual(curve, venue_equity if now else None),
             "trades": self._total.trades,
             **self._total.ratios(),
             **self._total.averages(),
-            **curve_metrics(curve.ts, curve.units),
+            **curve_metrics(curve.ts, time_weighted(curve.units, curve.deposits)),
             "exposure_pct": exposed / (len(curve) - 1) * 100 if len(curve) > 1 else None,
             "funding_estimates": self._estimates,
             "open_positions": self._open_positions(marks if now and marks is not None else {}),
@@ -118,7 +125,7 @@ class ReportFold:
             return
         if self._since is not None and ts <= self._since:
             # Only the last point before the window counts: its equity is what the window starts with.
-            self._curve = Curve()
+            self._curve = self._curve.afresh()
         elif mark.is_exposed:
             self._exposed += 1
         self._curve.append(ts, mark.equity)
@@ -138,6 +145,14 @@ class ReportFold:
         owner = UNOWNED if held is None else held.strategy
         self._estimates += funding.is_estimate
         self._book(funding.symbol, owner, funding.ts_event, funding=funding.amount)
+
+    def _on_deposit(self, deposit: Deposit) -> None:
+        if not self._is_funded:
+            self._is_funded = True
+            return
+        self._curve.deposit(deposit.amount)
+        if self._has(deposit.ts_event):
+            self._deposits += deposit.amount
 
     def _on_trip(self, trip: RoundTrip) -> None:
         if self._has(trip.exit_ts):

@@ -29,6 +29,7 @@ _SUMMARY = (
     "gross_pnl",
     "fees",
     "funding",
+    "deposits",
     "residual",
     "trades",
     "win_rate",
@@ -49,7 +50,16 @@ _GROUP = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding",
 _OPEN = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
 _TRADE = ("exit_ts", "symbol", "strategy", "side", "qty", "entry_price", "exit_price", "exit_reason", "net_pnl")
 _SIGNED = frozenset({"net_pnl", "gross_pnl", "funding", "unrealized_pnl", "expectancy"})
-_AMOUNTS = _SIGNED | {"starting_equity", "ending_equity", "fees", "residual", "avg_win", "avg_loss", "equity"}
+_AMOUNTS = _SIGNED | {
+    "starting_equity",
+    "ending_equity",
+    "fees",
+    "deposits",
+    "residual",
+    "avg_win",
+    "avg_loss",
+    "equity",
+}
 
 
 def report_html(

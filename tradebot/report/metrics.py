@@ -7,7 +7,7 @@ never NaN or infinity. Source of the formulas: docs/reference/json.md.
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from itertools import pairwise
 
@@ -17,7 +17,32 @@ PERIODS = 365
 _TAIL = 0.05
 
 
-def daily_values(ts: Sequence[int], equity: Sequence[int]) -> list[int]:
+def time_weighted(equity: Sequence[int], deposits: Iterable[tuple[int, int]]) -> Sequence[float]:
+    """Return ``equity`` as it would be had no money come from outside: what came is neither gain nor loss.
+
+    ``deposits`` are amounts, < 0 for money that left, each with the number of points before it. The point after
+    a deposit may hold it or not, so it shows no return; the next one shows that of both steps together.
+    """
+    came: dict[int, int] = {}
+    for before, amount in deposits:
+        came[before] = came.get(before, 0) + amount
+    if not came or not equity:
+        return equity
+    values: list[float] = [equity[0]]
+    base, unseen, is_unknown = equity[0], 0, 0 in came
+    for index in range(1, len(equity)):
+        level, now = values[-1], equity[index]
+        if index in came:
+            unseen += came[index]
+        else:
+            # Of nothing there is no return, and of a first point that may lack a deposit neither.
+            level = level if base <= 0 or is_unknown else level * (now - unseen) / base
+            base, unseen, is_unknown = now, 0, False
+        values.append(level)
+    return values
+
+
+def daily_values(ts: Sequence[int], equity: Sequence[float]) -> list[float]:
     """Return the first equity, then that at each midnight the curve has reached."""
     if not ts:
         return []
@@ -29,7 +54,7 @@ def daily_values(ts: Sequence[int], equity: Sequence[int]) -> list[int]:
     return values
 
 
-def daily_returns(values: Sequence[int]) -> list[float] | None:
+def daily_returns(values: Sequence[float]) -> list[float] | None:
     """Return the simple returns of ``values``; ``None`` when one counts from nothing or less."""
     if any(value <= 0 for value in values[:-1]):
         return None
@@ -54,7 +79,7 @@ def sortino(returns: Sequence[float]) -> float | None:
     return _ratio(mean * PERIODS, math.sqrt(downside) * math.sqrt(PERIODS))
 
 
-def calmar(values: Sequence[int]) -> float | None:
+def calmar(values: Sequence[float]) -> float | None:
     """Return the compound yearly growth over the deepest fall, both of daily values."""
     days = len(values) - 1
     fall = max_drawdown(values)
@@ -85,7 +110,7 @@ def conditional_value_at_risk(returns: Sequence[float]) -> float | None:
     return math.fsum(sorted(returns)[:count]) / count
 
 
-def max_drawdown(equity: Sequence[int]) -> float | None:
+def max_drawdown(equity: Sequence[float]) -> float | None:
     """Return the deepest fall from a running peak, as a fraction of that peak, >= 0.
 
     Above 1 when equity went below 0. ``None`` when empty or never above 0.
@@ -117,7 +142,7 @@ def win_loss(wins: int, losses: int, won: Decimal, lost: Decimal, trades: int) -
     return {"win_rate": rate, "profit_factor": float(won / lost) if losses else None, "kelly": kelly}
 
 
-def curve_metrics(ts: Sequence[int], equity: Sequence[int]) -> dict[str, float | None]:
+def curve_metrics(ts: Sequence[int], equity: Sequence[float]) -> dict[str, float | None]:
     """Return all that the curve alone tells, by its key in the report."""
     values = daily_values(ts, equity)
     returns = daily_returns(values) if len(values) > 2 else None
@@ -136,7 +161,7 @@ def curve_metrics(ts: Sequence[int], equity: Sequence[int]) -> dict[str, float |
     }
 
 
-def _fall(peak: int, trough: int) -> float:
+def _fall(peak: float, trough: float) -> float:
     return (peak - trough) / peak if peak > 0 else 0.0
 
 

@@ -76,6 +76,7 @@ def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:
         ("gross P&L", signed(money(document.get("gross_pnl")), colour)),
         ("fees", money(document.get("fees"))),
         ("funding", _funding(document)),
+        *([] if document.get("deposits") in (None, "0") else [("deposits", money(document.get("deposits")))]),
         ("residual", money(document.get("residual"))),
         ("trades", cell(document.get("trades"))),
         ("expectancy", money(document.get("expectancy"))),

@@ -128,6 +128,8 @@ def _venue_name(venue: Mapping[str, Json]) -> str:
 
 
 def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str, str]]:
+    # What only a real venue says has no line where there is none.
+    said = [("at the venue", "venue_equity"), ("residual", "residual")]
     return [
         ("equity", money(account.get("equity"))),
         ("cash", money(account.get("cash"))),
@@ -137,6 +139,7 @@ def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str,
         ("funding", money(account.get("funding"))),
         ("drawdown", f"{cell(account.get('drawdown_pct'))} %"),
         ("margin used", money(account.get("margin_used"))),
+        *((name, money(account[key])) for name, key in said if account.get(key) is not None),
     ]
 
 

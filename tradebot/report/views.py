@@ -59,7 +59,8 @@ class RuntimeFacts:
     """What only the daemon knows.
 
     ``state`` is one of ``status``. ``stops_expected`` names the strategies whose positions must carry a stop.
-    ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal.
+    ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal. ``venue_equity`` is what
+    a real venue last said the account is worth, ``residual`` by how much its cash differs from ours.
     """
 
     bot: str
@@ -78,6 +79,8 @@ class RuntimeFacts:
     stops_expected: frozenset[str] = frozenset()
     last_signal: Approved | Refused | None = None
     last_trade: RoundTrip | None = None
+    venue_equity: Cash | None = None
+    residual: Cash | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +156,8 @@ def balance(facts: RuntimeFacts, books: BookFacts) -> Document:
         "funding": plain(risk.funding),
         "drawdown_pct": float(risk.drawdown * 100),
         "margin_used": plain(book(facts.venue.margin_used)),
+        "venue_equity": optional(facts.venue_equity),
+        "residual": optional(facts.residual),
     }
 
 

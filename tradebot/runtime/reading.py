@@ -27,7 +27,8 @@ _LIMIT = 50
 class Standing:
     """What the journal does not hold: the open point of the equity curve, the last prices, the venue's word.
 
-    ``now`` is the newest market time.
+    ``now`` is the newest market time. ``venue_equity`` is the venue's, its positions valued at ``marks``: at other
+    prices, a market that moved would look like money lost.
     """
 
     now: Nanos = Nanos(0)
