@@ -19,6 +19,7 @@ from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml
+from tradebot.runtime.settings_build import venue_name
 from tradebot.runtime.settings_model import Settings
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.store.codec import BadRecord
@@ -92,6 +93,7 @@ async def _recover(loaded: Loaded, journal: SqliteJournal, snapshot: Snapshot | 
         booted = _fresh(wire(loaded), journal)
         record_config(loaded, booted.session, journal)
         return booted
+    _refuse_other_venue(reigns[-1].loaded, loaded)
     booted = await _run_reigns(reigns, snapshot, journal)
     if reigns[-1].loaded.config_hash != loaded.config_hash:
         booted = _take_over(booted, loaded, journal)
@@ -123,6 +125,16 @@ async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journ
         )
         booted.turns += recovered.turns
     return booted
+
+
+def _refuse_other_venue(past: Loaded, loaded: Loaded) -> None:
+    then, now = venue_name(past.settings), venue_name(loaded.settings)
+    if then != now:
+        raise ConfigError(
+            f"this home tells of {then}, the configuration of {now}",
+            where="[venue]",
+            mend="give each account a home of its own with --home, or start afresh with: tradebot state reset",
+        )
 
 
 async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:

@@ -8,19 +8,21 @@ import sqlite3
 import sys
 from collections.abc import Awaitable, Mapping
 from decimal import localcontext
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from tradebot import __version__
 from tradebot.control.server import ControlServer
-from tradebot.model.command import Verb
+from tradebot.model.command import AlertName, Verb
 from tradebot.model.errors import InvariantError, StorageFailed, TradebotError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
 from tradebot.runtime import logs
+from tradebot.runtime.alerts import Pager, Sender
 from tradebot.runtime.api import DaemonApi
 from tradebot.runtime.boot import BOOT, boot
 from tradebot.runtime.clock import SystemClock
@@ -34,12 +36,16 @@ from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
 from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_check import check_settings
+from tradebot.runtime.settings_model import HyperliquidFeedSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
 from tradebot.store.snapshot import peek_snapshots
 from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve, free_reserve
+
+if TYPE_CHECKING:
+    from tradebot.runtime.live.assembly import Live
 
 _GRACE_S = 10.0
 _HARD_S = 5.0
@@ -75,6 +81,8 @@ class Daemon:
         self._server: ControlServer | None = None
         self._engine: Engine | None = None
         self._operations: Operations | None = None
+        self._pager: Pager | None = None
+        self._live: Live | None = None
 
     async def main(self) -> int:
         """Boot, trade until asked to stop, end in order; return the exit code."""
@@ -117,9 +125,20 @@ class Daemon:
         )  # fmt: skip
         self._catch_signals(operations)
         await self._start_control(operations)
+        self._pager = pager = self._make_pager(journal)
+        await self._supervisor.start(TaskSpec(name="pager", run=pager.run, policy=Policy.RESTART))
+        live = await self._connect(journal)
+        if live is not None:
+            operations.overrule = live.overrule
+            self._loaded = operations.loaded = live.overrule(self._loaded)
         booted = await boot(self._home, self._loaded, journal, lambda: self._notifier.extend_start(_LONG_BOOT_S))
-        self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock)
+        booted.recorder.listeners.append(pager.hear)
+        market = None if live is None else partial(live.market_feed, self._loaded, booted)
+        self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
         await self._start_tasks(engine, operations, journal)
+        if live is not None:
+            operations.live = live
+            await live.trade(self._supervisor, engine, journal, pager.page)
         if booted.is_failed:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
         elif operations.is_halt_wanted:
@@ -152,6 +171,24 @@ class Daemon:
             log(LogEvent.JOURNAL_QUARANTINED, level="error", damage=damage)
         journal.on_failed = self._journal_failed
         return journal
+
+    def _make_pager(self, journal: SqliteJournal) -> Pager:
+        settings = self._loaded.settings
+        sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=settings.venue.kind)
+        return Pager(settings.alerts.url, settings.alerts.repeat_s, sender, journal, self._clock)
+
+    async def _connect(self, journal: SqliteJournal) -> "Live | None":
+        if not isinstance(self._loaded.settings.feed, HyperliquidFeedSettings):
+            return None
+        # Nothing of it is loaded where nothing is live.
+        from tradebot.runtime.live.assembly import connect
+
+        self._live = await connect(self._loaded, self._home, journal, self._clock, self._page)
+        return self._live
+
+    def _page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+        if self._pager is not None:
+            self._pager.page(name, what, mend, symbol)
 
     async def _start_control(self, operations: Operations) -> None:
         self._server = ControlServer(
@@ -222,6 +259,7 @@ class Daemon:
             # task's failure cut short is not.
             failed_seq = engine.session.turn_seq if self._supervisor.failed_task in TASKS else 0
             engine.journal.append(FAILED_TURN, engine.session.market_time, str(failed_seq).encode())
+        await self._end_outside(error)
         if self._journal is not None:
             await self._journal.close()
         if self._server is not None:
@@ -229,6 +267,14 @@ class Daemon:
         if isinstance(error, StorageFailed):
             free_reserve(self._home)
         log(LogEvent.DAEMON_STOPPED, level="info" if error is None else "error", is_failed=error is not None)
+
+    async def _end_outside(self, error: BaseException | None) -> None:
+        if self._live is not None:
+            await self._live.close()
+        if error is not None:
+            self._page(AlertName.HALTED, f"the daemon ended: {error}", "read its log: tradebot logs --level error")
+        if self._pager is not None:
+            await self._pager.finish()
 
     def _is_internal(self, error: BaseException | None) -> bool:
         if self._supervisor.failed_task in TASKS:

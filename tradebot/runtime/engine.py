@@ -1,18 +1,21 @@
 """The recovered line with the tasks that run it: turns, commands, books, snapshots."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
-from tradebot.model.market import Message
+from tradebot.model.market import Bar, Message
+from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
+from tradebot.model.order import OrderFound
+from tradebot.model.position import Deposit, FundingPaid
 from tradebot.ports import Clock
 from tradebot.report.views import BookFacts
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.facts import RecentFacts
-from tradebot.runtime.feeding import Feeder
+from tradebot.runtime.feeding import Feeder, FeedTask
 from tradebot.runtime.guard import StrategyGuard
 from tradebot.runtime.keeper import Keeper
 from tradebot.runtime.live.outbox import Outbox
@@ -23,6 +26,7 @@ from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 
+_OF_ORDERS = (*VENUE_REPORTS, OrderFound)
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
 _STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"
@@ -31,19 +35,32 @@ _STOP_MEND = "look at positions and at the feed in status; stop without --flatte
 class Engine:
     """Everything between the journal and the control socket, once recovery is done."""
 
-    def __init__(self, home: Path, loaded: Loaded, booted: Booted, journal: SqliteJournal, clock: Clock) -> None:
+    def __init__(
+        self,
+        home: Path,
+        loaded: Loaded,
+        booted: Booted,
+        journal: SqliteJournal,
+        clock: Clock,
+        market: Callable[["Engine"], FeedTask] | None = None,
+    ) -> None:
         self.booted, self.journal = booted, journal
+        self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
         self.recent = RecentFacts()
         booted.recorder.listeners += [self.recent.hear, self._hear_answer]
         guard = StrategyGuard(booted.wired.strategy)
         guard.install()
-        self.runner = LineRunner(self.session.line, self.durable, guard)
+        # What a real venue gets waits for its own intent's row, which is written behind these.
+        durable = _at_once if isinstance(booted.wired.venue, Outbox) else self.durable
+        self.runner = LineRunner(self.session.line, durable, guard)
         sizes = booted.wired.strategy.saved_bytes
         self.keeper = Keeper(home, self.session, self.runner, journal, loaded, sizes)
         speed = loaded.settings.feed.speed_factor
         pace = None if speed is None else Pace(speed)
-        self.feeder = Feeder(self.session, self.runner, self.turn, journal.room, pace, clock)
+        self.feeder: FeedTask = (
+            Feeder(self.session, self.runner, self.turn, journal.room, pace, clock) if market is None else market(self)
+        )
         self._answers: dict[str, CommandDone] = {}
         self._is_ending = self._ends_when_flat = False
         self._over = asyncio.Event()
@@ -62,6 +79,21 @@ class Engine:
         self.keeper.turned()
         if self._ends_when_flat and self.is_flat:
             self.end_turns()
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        """Run a turn for each message that is news, in order. Raises ``StorageFailed``."""
+        for message in messages:
+            if isinstance(message, Bar):
+                await self.journal.room()
+            async with self.runner.gate:
+                # The venue's word is heard to the end; the market's is not.
+                if self._is_news(message) and not (self._is_ending and isinstance(message, Bar)):
+                    await self.turn(message)
+
+    def _is_news(self, message: Message) -> bool:
+        if isinstance(message, FundingPaid | Deposit):
+            return self.risk.is_news(message)
+        return not isinstance(message, _OF_ORDERS) or self.orders.is_news(message)
 
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command as a turn of the line and return its answer once it is durable.
@@ -168,3 +200,7 @@ class Engine:
     def _hear_answer(self, message: Message) -> None:
         if isinstance(message, CommandDone):
             self._answers[message.id] = message
+
+
+async def _at_once() -> None:
+    pass

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from typing import Protocol
 
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
@@ -22,6 +23,22 @@ class FeedState(StrEnum):
     WAITING = "waiting"
     STREAMING = "streaming"
     FINISHED = "finished"
+
+
+class FeedTask(Protocol):
+    """What feeds the line, as the daemon sees it."""
+
+    state: FeedState
+    last_message_at: float | None
+    finished: asyncio.Event
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Feed until the data ends or the feed is closed."""
+        ...
+
+    def close(self) -> None:
+        """Let ``run`` end after the turn that is under way."""
+        ...
 
 
 class Feeder:

@@ -2,8 +2,9 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot import __version__
 from tradebot.model.command import CommandDone, TradingState, Verb
@@ -29,6 +30,9 @@ from tradebot.runtime.supervisor import SupervisedTask, Supervisor
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import backup
 
+if TYPE_CHECKING:
+    from tradebot.runtime.live.assembly import Live
+
 
 class Operations:
     """Implements ``api.Daemon``. Until ``run_with`` there is no engine, and only ``halt`` and ``stop`` are heard."""
@@ -48,9 +52,11 @@ class Operations:
         self.home, self.journal = home, journal
         self.is_halt_wanted = self.is_stop_recorded = self.is_ready = False
         self.halt_reason = "operator: halt during recovery"
-        self._loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
+        self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
+        self.live: Live | None = None
+        self.overrule: Callable[[Loaded], Loaded] = lambda loaded: loaded
         self._engine: Engine | None = None
         self._heart: Heart | None = None
 
@@ -80,7 +86,7 @@ class Operations:
 
     def facts(self) -> RuntimeFacts:
         """Return what only the daemon knows."""
-        settings, engine, now = self._loaded.settings, self._engine, self._clock.monotonic()
+        settings, engine, now = self.loaded.settings, self._engine, self._clock.monotonic()
         failed = self.journal.failed
         return RuntimeFacts(
             bot=settings.bot.name,
@@ -89,7 +95,7 @@ class Operations:
             pid=os.getpid(),
             uptime_s=round(now - self._started_at, 3),
             version=__version__,
-            config_hash=self._loaded.config_hash,
+            config_hash=self.loaded.config_hash,
             venue=self._venue_facts(now),
             feed=FeedFacts(
                 kind=settings.feed.kind,
@@ -160,9 +166,9 @@ class Operations:
             await engine.command(Verb.REDUCE_ONLY, {"reason": f"only {free_mb} MB of disk are free"})
 
     async def _reload(self, engine: Engine) -> Mapping[str, Json]:
-        new = self._options.load(self.home, self._environ)
+        new = self.overrule(self._options.load(self.home, self._environ))
         is_halted = engine.trading_state is TradingState.HALTED
-        diff = reload_diff(self._loaded.settings, new.settings, is_halted=is_halted)
+        diff = reload_diff(self.loaded.settings, new.settings, is_halted=is_halted)
         if diff.refused:
             keys = "; ".join(f"{key} {why}" for key, why in diff.refused.items())
             log(LogEvent.CONFIG_REFUSED, level="warning", error=keys)
@@ -170,7 +176,7 @@ class Operations:
         async with engine.runner.gate:
             await self.journal.committed(record_config(new, engine.session, self.journal))
             engine.booted.wired.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
-        self._loaded = engine.keeper.loaded = new
+        self.loaded = engine.keeper.loaded = new
         logs.configure(self.home, new.settings.log, self._environ)
         log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)
         detail = f"applied: {', '.join(diff.applicable)}" if diff.applicable else "nothing changed"
@@ -182,14 +188,14 @@ class Operations:
         return self._engine
 
     def _venue_facts(self, now_s: float) -> VenueFacts:
-        engine = self._engine
+        engine, live = self._engine, self.live
         last_at = None if engine is None else engine.feeder.last_message_at
         return VenueFacts(
-            kind=self._loaded.settings.venue.kind,
-            network="none",
-            connected=True,
+            kind=self.loaded.settings.venue.kind,
+            network="none" if live is None else live.network,
+            connected=live is None or live.is_connected,
             last_message_age_s=None if last_at is None else round(now_s - last_at, 3),
-            budget=None,
+            budget=None if live is None else live.budget,
             margin_used=Cash(ZERO) if engine is None else engine.margin_used,
         )
 

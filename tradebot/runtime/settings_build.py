@@ -120,3 +120,11 @@ def socket_url(url: str) -> str:
 def key_path(venue: HyperliquidVenueSettings, home: Path) -> Path:
     """Return where the key is: as configured, else where a devnet of this home writes it."""
     return venue.key_file or home / "devnet.key"
+
+
+def venue_name(settings: Settings) -> str:
+    """Return whose orders and money a journal tells of: it never changes for one home."""
+    venue = settings.venue
+    if isinstance(venue, HyperliquidVenueSettings):
+        return f"{venue.kind} {venue.network} {(venue.account or '').lower()}"
+    return venue.kind

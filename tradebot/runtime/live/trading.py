@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-from tradebot.model.command import AlertName, Verb
 from tradebot.model.errors import InvariantError, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
@@ -56,7 +55,8 @@ class IntentLog:
 class Trading:
     """Trades one account: settles the past, then follows what the venue tells of it.
 
-    ``page`` reaches a human; ``reconcile`` compares book and venue once the rest is settled.
+    ``refused`` hears that the venue does not let us trade; ``reconcile`` compares book and venue once the rest is
+    settled.
     """
 
     def __init__(
@@ -65,7 +65,6 @@ class Trading:
         line: LiveLine,
         journal: SqliteJournal,
         symbols: Sequence[str],
-        page: Callable[[AlertName, str, str], None],
         refused: Callable[[str], Awaitable[None]],
     ) -> None:
         self.account = account
@@ -73,10 +72,9 @@ class Trading:
         self._line = line
         self._journal = journal
         self._symbols = symbols
-        self._page = page
         self.broker = Broker(account.venue, account.submitter, line, self._committed, refused)
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
-        self._is_settled = False
+        self.settled = asyncio.Event()
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
         self.reconcile: Callable[[], Awaitable[None]] | None = None
@@ -111,13 +109,13 @@ class Trading:
         return found
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Follow the account until cancelled; ready once the past is settled."""
+        """Follow the account until cancelled; ``settled`` once the past is."""
+        ready()
         while True:
             match event := await self.stream.next():
                 case Up():
                     log(LogEvent.VENUE_CONNECTED, away_s=event.away_s)
                     await self._until_done(self._catch_up)
-                    ready()
                 case Down(reason):
                     log(LogEvent.VENUE_LOST, level="warning", reason=reason)
                 case Garbled(error):
@@ -149,11 +147,11 @@ class Trading:
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
         self._heard_ms = self._now_ms()
-        if not self._is_settled:
+        if not self.settled.is_set():
             await self._settle()
-            self._is_settled = True
         if self.reconcile is not None:
             await self.reconcile()
+        self.settled.set()
 
     async def _settle(self) -> None:
         cloids = self.account.cloids
@@ -172,11 +170,6 @@ class Trading:
         equity = await self.account.venue.collateral()
         unrealized = sum((position.unrealized_pnl for position in state.positions), ZERO)
         return Deposit(ts_event=from_ms(self._now_ms()), id=OPENING, amount=Cash(equity - unrealized))
-
-    async def halt(self, reason: str) -> None:
-        """Stop all entries: the venue does not let us trade. Said once."""
-        if self._line.risk.trading_state.value != "halted":
-            await self._line.command(Verb.HALT, {"reason": reason})
 
     def _now_ms(self) -> int:
         return self.account.gateway.time.ms()

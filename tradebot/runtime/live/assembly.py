@@ -1,0 +1,197 @@
+"""What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from tradebot.model.command import AlertName, TradingState, Verb
+from tradebot.model.errors import InvariantError, VenueError
+from tradebot.model.instrument import Instrument
+from tradebot.model.logevent import LogEvent
+from tradebot.ports import Clock
+from tradebot.runtime.alerts import Page
+from tradebot.runtime.boot import Booted
+from tradebot.runtime.engine import Engine
+from tradebot.runtime.feeding import FeedTask
+from tradebot.runtime.live.arrivals import Arrivals
+from tradebot.runtime.live.connect import Account, Link, Links, market_link, new_tag, open_account, read_instruments
+from tradebot.runtime.live.line import LiveLine
+from tradebot.runtime.live.market import MarketFeed, market_subscriptions
+from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.trading import IntentLog, Trading
+from tradebot.runtime.logs import log
+from tradebot.runtime.settings import Loaded, config_hash
+from tradebot.runtime.settings_build import feed_network
+from tradebot.runtime.settings_check import feed_timeframes
+from tradebot.runtime.settings_model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
+from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.store.journal import SqliteJournal
+from tradebot.venues.resilience import Backoff
+
+_TAG = "instance"
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
+_PATIENCE_S = 60.0
+
+
+class Live:
+    """The ways to the market and to the account of one daemon."""
+
+    def __init__(
+        self,
+        network: str,
+        links: Links,
+        market: Link | None,
+        account: Account | None,
+        instruments: Mapping[str, Instrument],
+        clock: Clock,
+    ) -> None:
+        self.market, self.account = market, account
+        self._network, self._links, self._instruments, self._clock = network, links, instruments, clock
+        self.feed: MarketFeed | None = None
+        self.trading: Trading | None = None
+
+    @classmethod
+    async def connect(cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> "Live":
+        """Ask the venue what it has, and whether we may trade there.
+
+        Raises ``NotPermitted``, ``ConfigError``, and ``VenueError`` while it cannot be asked.
+        """
+        links = Links(clock)
+        try:
+            market = market_link(loaded.settings, links)
+            tag = await _tag(journal, home, clock)
+            account = await open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
+            link = market if account is None else account.link
+            symbols = loaded.settings.bot.symbols
+            instruments = {} if link is None else await read_instruments(link, symbols)
+        except BaseException:
+            await links.close()
+            raise
+        return cls(feed_network(loaded.settings), links, market, account, instruments, clock)
+
+    def overrule(self, loaded: Loaded) -> Loaded:
+        """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
+        settings = loaded.settings
+        rules = tuple(
+            InstrumentSettings(
+                symbol=one.symbol,
+                tick=one.tick,
+                lot=one.lot,
+                min_notional=one.min_notional,
+                max_leverage=one.max_leverage,
+            )
+            for one in self._instruments.values()
+        )
+        update: dict[str, object] = {"instrument": rules}
+        if self.account is not None and isinstance(settings.venue, HyperliquidVenueSettings):
+            update["venue"] = settings.venue.model_copy(update={"account": self.account.address})
+        settings = settings.model_copy(update=update)
+        return replace(loaded, settings=settings, config_hash=config_hash(settings))
+
+    def market_feed(self, loaded: Loaded, booted: Booted, line: LiveLine) -> FeedTask:
+        """Return the task that feeds the line from the live market."""
+        market, settings, arrivals = self.market, loaded.settings, booted.wired.feed
+        if market is None or not (
+            isinstance(settings.feed, HyperliquidFeedSettings) and isinstance(arrivals, Arrivals)
+        ):
+            raise InvariantError("a live feed is asked of another one")
+        timeframes = {symbol: given[0] for symbol, given in feed_timeframes(settings).items()}
+        self.feed = MarketFeed(
+            market.rest,
+            market.stream(market_subscriptions(timeframes)),
+            arrivals,
+            timeframes,
+            settings.feed,
+            line,
+            self._clock,
+        )
+        if self.account is not None:
+            self.feed.on_mark = self.account.venue.mark
+        return self.feed
+
+    async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
+        """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
+        account, outbox = self.account, engine.booted.wired.venue
+        if account is None or not isinstance(outbox, Outbox):
+            return
+        halt = Halt(engine)
+        symbols = tuple(self._instruments)
+        self.trading = trading = Trading(account, engine, journal, symbols, halt)
+        await trading.begin()
+        outbox.send = trading.broker.send
+        broker = trading.broker
+        await supervisor.start(
+            TaskSpec(
+                name="broker",
+                run=broker.run,
+                policy=Policy.HALT,
+                close=broker.close,
+                queue_size=lambda: broker.waiting,
+                when_full="never full",
+            )
+        )
+        await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
+        await trading.settled.wait()
+
+    @property
+    def network(self) -> str:
+        """The network that is traded on, or watched."""
+        return self._network
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether every socket stands."""
+        return (self.feed is None or self.feed.is_connected) and (self.trading is None or self.trading.stream.is_up)
+
+    @property
+    def budget(self) -> int | None:
+        """The weight of requests that may still be sent this minute."""
+        link = self.market if self.account is None else self.account.link
+        return None if link is None else link.resilience.requests.left(self._clock.monotonic())
+
+    async def close(self) -> None:
+        """Close all connections."""
+        if self.trading is not None:
+            await self.trading.stream.close()
+        await self._links.close()
+
+
+async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, page: Page) -> Live:
+    """Return the ways to market and account, however long the venue cannot be asked. Errors as of ``Live.connect``."""
+    backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=3)
+    attempt, began = 0, clock.monotonic()
+    while True:
+        try:
+            return await Live.connect(loaded, home, journal, clock)
+        except VenueError as error:
+            attempt += 1
+            log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
+            if clock.monotonic() - began > _PATIENCE_S:
+                page(
+                    AlertName.VENUE_LOST,
+                    f"the venue cannot be asked: {error}",
+                    "stops rest at the venue; see its status",
+                )
+            await asyncio.sleep(backoff.delay_s(attempt))
+
+
+class Halt:
+    """Stops all entries when the venue does not let us trade, once."""
+
+    def __init__(self, line: LiveLine) -> None:
+        self._line = line
+
+    async def __call__(self, reason: str) -> None:
+        """Halt, unless trading is halted."""
+        if self._line.risk.trading_state is not TradingState.HALTED:
+            await self._line.command(Verb.HALT, {"reason": f"the venue refuses to trade: {reason}"})
+
+
+async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
+    """Return the tag of this state directory, given once."""
+    known = await journal.meta(_TAG)
+    if known is None:
+        known = new_tag(home, clock.now()).hex()
+        await journal.set_meta(_TAG, known)
+    return bytes.fromhex(known)
