@@ -163,7 +163,7 @@ async def test_faults_and_deposits_can_be_asked_for_over_http(web: aiohttp.Clien
     assert (status, rules[0]["name"], rules[0]["probability"]) == (200, "timeout", 0.5)
     assert await admin("clear", {}) == (200, [])
     assert (await admin("fault", {"name": "flood"}))[0] == 400
-    assert (await admin("fund", {"user": "0x" + "2" * 40, "amount": "5"}))[1]["cash"] == "5"
+    assert (await admin("deposit", {"user": "0x" + "2" * 40, "amount": "5"}))[1]["cash"] == "5"
     before = devnet.net.exchange.markets["BTC"].ts
     assert await admin("step", {"count": 3}) == (200, {"steps": 3})
     assert devnet.net.exchange.markets["BTC"].ts > before

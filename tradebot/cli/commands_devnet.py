@@ -28,29 +28,34 @@ def devnet(context: Context) -> int:
     """Run the local exchange until interrupted."""
     if find_spec("coincurve") is None or find_spec("Crypto") is None:
         raise ConfigError("the devnet needs coincurve and pycryptodome", mend="install tradebot[hyperliquid]")
-    from tradebot.devnet.devnet import Devnet, write_key
+    from tradebot.devnet.devnet import Devnet
     from tradebot.runtime.clock import SystemClock
 
     options, feed = _options(context)
     net = Devnet(options, feed, SystemClock())
     key_file = Path(context.given.text("key") or context.home / _KEY_NAME).absolute()
-    write_key(key_file, net.key)
     asyncio.run(_serve(context, net, key_file))
     return 0
 
 
 async def _serve(context: Context, net: "Devnet", key_file: Path) -> None:
+    from tradebot.devnet.devnet import write_key
+
     ended = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, ended.set)
-    await net.start()
     try:
+        # The port first, so that a second devnet leaves the key of one that runs alone; the key before any answer.
+        net.bind()
+        write_key(key_file, net.key)
+        await net.start()
         if context.is_json:
             context.write_json({"url": net.url, "account": net.user, "key_file": str(key_file)})
         else:
             coins = ", ".join(net.options.coins)
-            context.write(f"devnet on {net.url} ({coins}), account {net.user}, key in {key_file}; Ctrl-C ends it")
+            said = f"devnet on {net.url} ({coins}), account {net.user} (in memory only), key in {key_file}"
+            context.write(f"{said}; Ctrl-C ends it")
         await ended.wait()
     finally:
         await net.stop()

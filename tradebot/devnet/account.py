@@ -52,10 +52,11 @@ class Outbox:
     fills: list[Json] = field(default_factory=list)
     fundings: list[Json] = field(default_factory=list)
     events: list[Json] = field(default_factory=list)
+    ledger: list[Json] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.order_updates or self.fills or self.fundings or self.events or self.notes)
+        return bool(self.order_updates or self.fills or self.fundings or self.events or self.ledger or self.notes)
 
 
 class Account:
@@ -135,6 +136,11 @@ class Account:
         venue = self.pools[pool]
         state = venue.save()
         venue.load(replace(state, cash=Cash(state.cash + book(amount))))
+
+    def enter(self, row: Json) -> None:
+        """Enter ``row`` in the ledger of what is neither trade nor funding, and tell the streams."""
+        self.ledger.append(row)
+        self.outbox.ledger.append(row)
 
     def shift(self, coin: str, amount: Decimal) -> None:
         """Move ``amount`` from the cross pool to the isolated one of ``coin``, or back when < 0."""

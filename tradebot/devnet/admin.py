@@ -1,54 +1,80 @@
-"""``/admin``: what no real exchange offers. Faults, deposits, and a market that moves when told to."""
+"""``/admin``: what no real exchange offers. Faults, deposits, a hand in the accounts, a market that obeys."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 import orjson
 from aiohttp import web
 
 from tradebot.devnet.account import Account
-from tradebot.devnet.desk import Desk
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.faults import AT_ONCE, Faults, Rule, read_rule
-from tradebot.devnet.schema import OrderSpec
+from tradebot.devnet.hand import Hand
+from tradebot.devnet.protection import Protection
+from tradebot.devnet.registry import AGENT_LIFE_MS
 from tradebot.devnet.stream import Hub
-from tradebot.devnet.wire import Json, Malformed, read_address, read_decimal, read_object, read_str
+from tradebot.devnet.wire import Json, Malformed, read_address, read_int, read_object, read_str
 from tradebot.model.errors import UsageError
-from tradebot.model.money import ZERO
+from tradebot.model.money import ZERO, plain
 from tradebot.ports import Clock
 
-_AGGRESSIVE = Decimal("0.05")
 MAX_STEPS = 10_000
+_LARGEST = Decimal("1e15")
 
 
 class Admin:
     """The admin requests. ``step`` moves the market by one tick and returns whether there was one."""
 
-    def __init__(self, exchange: Exchange, faults: Faults, hub: Hub, clock: Clock, step: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        faults: Faults,
+        hub: Hub,
+        clock: Clock,
+        step: Callable[[], bool],
+        protection: Protection,
+    ) -> None:
         self._exchange = exchange
+        self._hand = Hand(exchange)
         self._faults = faults
         self._hub = hub
         self._clock = clock
         self._step = step
-        self._at_once: Mapping[str, Callable[[Rule], None]] = {
+        self._protection = protection
+        self._at_once: Mapping[str, Callable[[Rule], object]] = {
             "drop": lambda _rule: hub.abort_all(),
-            "manual_trade": self._manual_trade,
-            "liquidation": self._liquidate,
-            "agent_expiry": self._expire_agents,
+            "manual_trade": lambda rule: self._hand.trade(rule.user, rule.coin, rule.value),
+            "manual_cancel": lambda rule: self._hand.cancel(rule.user, rule.coin),
+            "liquidation": lambda rule: self._hand.liquidate(rule.user),
+            "agent_expiry": lambda rule: self._hand.expire_agents(rule.user),
             "jump": lambda rule: self.move(rule.coin, rule.value),
         }
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
-        handlers: Mapping[str, Callable[[Json], object]] = {
+        posts: Mapping[str, Callable[[Json], object]] = {
             "fault": self._fault,
             "clear": self._clear,
-            "fund": self._fund,
             "step": self._steps,
+            "move": self._move,
+            "freeze": self._freeze,
+            "deposit": self._deposit,
+            "withdraw": self._withdraw,
             "volume": self._volume,
+            "trade": self._trade,
+            "cancel": self._cancel,
+            "liquidate": self._liquidate,
+            "approve-agent": self._approve_agent,
+            "expire-agents": self._expire_agents,
         }
-        posts = [web.post(f"/admin/{name}", _handler(handle)) for name, handle in handlers.items()]
-        return [*posts, web.get("/admin/faults", _handler(lambda _body: self._faults.rows()))]
+        gets: Mapping[str, Callable[[Json], object]] = {
+            "faults": lambda _body: self._faults.rows(),
+            "unprotected": lambda _body: self._protection.rows(self._exchange.now_ms),
+        }
+        return [
+            *(web.post(f"/admin/{name}", _handler(handle)) for name, handle in posts.items()),
+            *(web.get(f"/admin/{name}", _handler(handle)) for name, handle in gets.items()),
+        ]
 
     def inject(self, rule: Rule) -> None:
         """Put a fault in force, or let it happen when it is one that happens at once. Raises ``UsageError``."""
@@ -68,45 +94,6 @@ class Admin:
         self._exchange.tick(coin, market.ts, price, market.coin.lot)
         self._hub.publish_market()
 
-    def _manual_trade(self, rule: Rule) -> None:
-        desk = self._desk(rule.user)
-        market = self._exchange.markets.get(rule.coin)
-        if market is None or not rule.value:
-            raise UsageError("a manual trade needs coin and value", mend="the value is the signed size")
-        is_buy = rule.value > 0
-        price = market.coin.on_grid(market.mark * (1 + _AGGRESSIVE if is_buy else 1 - _AGGRESSIVE))
-        size = market.coin.qty_down(abs(rule.value))
-        spec = OrderSpec(
-            asset=market.coin.asset, is_buy=is_buy, px=price, sz=size, reduce_only=False, tif="FrontendMarket"
-        )
-        desk.execution.now_ms = self._exchange.now_ms
-        desk.place([spec], "na")
-        self._exchange.on_change(desk.account)
-
-    def _liquidate(self, rule: Rule) -> None:
-        desk = self._desk(rule.user)
-        account = desk.account
-        held = [coin for coin in account.coins if account.position(coin)]
-        for coin in held:
-            pool = account.pool_key(coin)
-            # Taken away what keeps it above maintenance, the next mark liquidates.
-            account.transfer(pool, account.maintenance(pool) - account.equity(pool) - 1)
-            desk.execution.now_ms = self._exchange.now_ms
-            mark = self._exchange.markets[coin].mark
-            desk.execution.quote(coin, mark, mark)
-        self._exchange.on_change(account)
-
-    def _expire_agents(self, rule: Rule) -> None:
-        self._exchange.registry.expire_agents(self._desk(rule.user).account)
-
-    def _desk(self, user: str) -> Desk:
-        if not user and len(self._exchange.desks) == 1:
-            return next(iter(self._exchange.desks.values()))
-        desk = self._exchange.desks.get(user)
-        if desk is None:
-            raise UsageError(f"there is no account {user!r}", mend="give user")
-        return desk
-
     def _fault(self, body: Json) -> object:
         self.inject(read_rule(body))
         return self._faults.rows()
@@ -115,22 +102,84 @@ class Admin:
         self._faults.clear()
         return self._faults.rows()
 
-    def _fund(self, body: Json) -> object:
-        account = self._exchange.fund(read_address(body.get("user")), read_decimal(body.get("amount")))
-        return {"user": account.user, "cash": f"{account.cash():f}"}
-
     def _steps(self, body: Json) -> object:
-        wanted = body.get("count", 1)
-        count = wanted if isinstance(wanted, int) else 1
+        count = min(read_int(body.get("count", 1)), MAX_STEPS)
         done = 0
-        while done < min(count, MAX_STEPS) and self._step():
+        while done < count and self._step():
             done += 1
         return {"steps": done}
 
+    def _move(self, body: Json) -> object:
+        coin = _coin(body)
+        self.move(coin, _amount(body, "price"))
+        return {"coin": coin, "price": f"{self._exchange.markets[coin].mark:f}"}
+
+    def _freeze(self, body: Json) -> object:
+        self.inject(read_rule({"name": "frozen_feed"} | {key: body[key] for key in ("for",) if key in body}))
+        return self._faults.rows()
+
+    def _deposit(self, body: Json) -> object:
+        amount = _amount(body, "amount")
+        if amount <= 0:
+            raise UsageError("a deposit is above 0", mend="take money out with /admin/withdraw")
+        # An account that is not there yet is opened.
+        user = read_address(body["user"]) if body.get("user") else self._hand.desk("").account.user
+        return _cash(self._exchange.fund(user, amount))
+
+    def _withdraw(self, body: Json) -> object:
+        amount = _amount(body, "amount")
+        if amount <= 0:
+            raise UsageError("a withdrawal is above 0", mend="put money in with /admin/deposit")
+        return _cash(self._hand.withdraw(_user(body), amount))
+
     def _volume(self, body: Json) -> object:
-        account: Account = self._desk(read_str(body.get("user", ""))).account
-        account.volume = max(ZERO, read_decimal(body.get("volume")))
+        account = self._hand.desk(_user(body)).account
+        account.volume = max(ZERO, _amount(body, "volume"))
         return {"user": account.user, "volume": f"{account.volume:f}"}
+
+    def _trade(self, body: Json) -> object:
+        price = _amount(body, "price") if "price" in body else None
+        return {"status": self._hand.trade(_user(body), _coin(body), _amount(body, "size"), price)}
+
+    def _cancel(self, body: Json) -> object:
+        return {"canceled": self._hand.cancel(_user(body), read_str(body.get("coin", "")), body.get("oid"))}
+
+    def _liquidate(self, body: Json) -> object:
+        self._hand.liquidate(_user(body))
+        return {}
+
+    def _approve_agent(self, body: Json) -> object:
+        life_ms = int(_amount(body, "life_s") * 1000) if "life_s" in body else AGENT_LIFE_MS
+        address, name = read_address(body.get("address")), read_str(body.get("name", ""))
+        agent = self._hand.approve(_user(body), address, name, life_ms)
+        return {"address": agent.address, "name": agent.name, "validUntil": agent.valid_until_ms}
+
+    def _expire_agents(self, body: Json) -> object:
+        self._hand.expire_agents(_user(body))
+        return {}
+
+
+def _user(body: Json) -> str:
+    return read_address(body["user"]) if body.get("user") else ""
+
+
+def _coin(body: Json) -> str:
+    return read_str(body.get("coin", ""))
+
+
+def _amount(body: Json, key: str) -> Decimal:
+    given = body.get(key)
+    try:
+        amount = Decimal(str(given))
+    except InvalidOperation:
+        amount = Decimal("NaN")
+    if isinstance(given, bool) or not amount.is_finite() or abs(amount) > _LARGEST:
+        raise UsageError(f"{key} {given!r} is no amount", mend="give a number, as text or not")
+    return amount
+
+
+def _cash(account: Account) -> Json:
+    return {"user": account.user, "cash": plain(account.cash())}
 
 
 def _handler(handle: Callable[[Json], object]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:

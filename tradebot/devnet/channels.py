@@ -79,6 +79,8 @@ class Channels:
             yield from (frame("user", event) for event in outbox.events)
         elif kind == "userFundings" and outbox.fundings:
             yield frame("userFundings", {"user": user, "fundings": outbox.fundings})
+        elif kind == "userNonFundingLedgerUpdates" and outbox.ledger:
+            yield frame(kind, {"user": user, "nonFundingLedgerUpdates": outbox.ledger})
         elif kind == "notification":
             yield from (frame("notification", {"notification": note}) for note in outbox.notes)
         elif kind in _STATES:
@@ -168,7 +170,7 @@ def _history(channels: Channels, subscription: Json) -> Json:
 
 def _ledger(channels: Channels, subscription: Json) -> Json:
     account = channels.account(subscription)
-    body = {"isSnapshot": True, "user": account.user, "nonFundingLedgerUpdates": account.ledger}
+    body = {"isSnapshot": True, "user": account.user, "nonFundingLedgerUpdates": list(account.ledger)}
     return frame("userNonFundingLedgerUpdates", body)
 
 

@@ -165,11 +165,11 @@ class Desk:
             for child in children:
                 del self.account.orders[child.oid]
             return [first] * len(specs)
-        if parent.status.is_live or parent.status is Status.FILLED:
-            for child in children:
+        for child in children:
+            # Those of an entry that ended in part have ended with it, unless it ended for want of margin.
+            if child.status.is_live:
                 self.account.set_status(child, Status.OPEN, self.execution.now_ms)
-        waits = "waitingForTrigger" if parent.status is Status.FILLED else "waitingForFill"
-        return [first, *[waits] * len(children)]
+        return [first, *("waitingForFill" if child.is_waiting else "waitingForTrigger" for child in children)]
 
     def _place_wide(self, order: Order) -> object:
         order.is_position_wide = True

@@ -2,10 +2,12 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from decimal import Decimal
+from errno import EADDRINUSE
 from itertools import groupby
 from pathlib import Path
 
@@ -24,6 +26,8 @@ from tradebot.ports import Clock, MarketData
 
 HOST = "127.0.0.1"
 PORT = 3001
+BACKLOG = 128
+SHUTDOWN_S = 0.2
 TICK_S = 0.5
 MIN_TICKS, MAX_TICKS = 4, 60
 _NAP_S = 0.1
@@ -73,6 +77,7 @@ class Devnet:
         self._begun_s = clock.monotonic()
         self._steps = self._ticks(feed)
         self._next: list[tuple[str, int, Decimal, Decimal]] | None = None
+        self._listener: socket.socket | None = None
         self._runner: web.AppRunner | None = None
         self._task: asyncio.Task[None] | None = None
         self.exchange.fund(self.user, options.cash)
@@ -85,19 +90,28 @@ class Devnet:
         """Where it answers."""
         return f"http://{HOST}:{self.port}"
 
-    async def start(self) -> None:
-        """Listen, and let the market move. Raises ``UsageError`` when the port is taken."""
-        runner = self._runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
-        site = web.TCPSite(runner, HOST, self.options.port)
+    def bind(self) -> None:
+        """Take the port, without answering yet. Raises ``UsageError`` when somebody else has it."""
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            await site.start()
+            listener.bind((HOST, self.options.port))
+            listener.listen(BACKLOG)
         except OSError as error:
-            await runner.cleanup()
-            raise UsageError(
-                f"port {self.options.port}: {error.strerror}", mend="choose another with --port"
-            ) from error
-        self.port = runner.addresses[0][1]
+            listener.close()
+            what = "another devnet, or somebody else, listens there" if error.errno == EADDRINUSE else error.strerror
+            raise UsageError(f"port {self.options.port}: {what}", mend="choose another with --port") from error
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+
+    async def start(self) -> None:
+        """Answer, and let the market move. Raises ``UsageError`` when the port is taken."""
+        if self._listener is None:
+            self.bind()
+        runner = self._runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+        await runner.setup()
+        assert self._listener is not None  # noqa: S101 - bind() has set it
+        await web.SockSite(runner, self._listener, backlog=BACKLOG).start()
         for rule in self.options.faults:
             self.server.admin.inject(rule)
         self._task = asyncio.create_task(self._run())
@@ -111,6 +125,8 @@ class Devnet:
         self.server.hub.abort_all()
         if self._runner is not None:
             await self._runner.cleanup()
+        elif self._listener is not None:
+            self._listener.close()
 
     def step(self) -> bool:
         """Let the market move by one tick; ``False`` when the data have ended."""

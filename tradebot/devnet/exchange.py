@@ -32,6 +32,7 @@ from tradebot.devnet.wire import (
     Malformed,
     Refusal,
     field,
+    number,
     read_address,
     read_bool,
     read_int,
@@ -46,6 +47,7 @@ SCHEDULE_VOLUME = Decimal(1_000_000)
 _CHAIN = "Testnet"
 _ENVELOPE = frozenset({"action", "nonce", "signature", "vaultAddress", "expiresAfter", "isFrontend"})
 _MICRO = Decimal("0.000001")
+_WEIGHT_PRICE = Decimal("0.0005")
 _LEGS = {"order": "orders", "cancel": "cancels", "cancelByCloid": "cancels", "batchModify": "modifies"}
 _DEFAULT: Json = {"type": "default"}
 
@@ -127,8 +129,18 @@ class Exchange:
             self._budgets[user] = AddressBudget(account)
         else:
             desk.account.transfer(CROSS, amount)
-        desk.account.ledger.append(self.ledger_row({"type": "deposit", "usdc": f"{amount:f}"}))
+        desk.account.enter(self.ledger_row({"type": "deposit", "usdc": number(amount)}))
+        self.on_change(desk.account)
         return desk.account
+
+    def withdraw(self, account: Account, amount: Decimal) -> None:
+        """Take ``amount`` out of ``account``. Raises ``Refusal`` when it is bound, or not there."""
+        if amount > account.withdrawable():
+            raise Refusal("Insufficient balance for withdrawal")
+        account.transfer(CROSS, -amount)
+        delta: Json = {"type": "withdraw", "usdc": number(amount), "nonce": self.now_ms, "fee": "0.0"}
+        account.enter(self.ledger_row(delta))
+        self.on_change(account)
 
     def budget(self, user: str) -> AddressBudget:
         """Return the address budget of an account."""
@@ -287,7 +299,10 @@ class Exchange:
 
     def _reserve(self, desk: Desk, action: Json) -> Json:
         weight = read_int(action["weight"])
-        desk.account.transfer(CROSS, -weight * Decimal("0.0005"))
+        price = weight * _WEIGHT_PRICE
+        if price > desk.account.withdrawable():
+            raise Refusal("Insufficient balance for withdrawal")
+        desk.account.transfer(CROSS, -price)
         desk.account.requests -= weight
         return _DEFAULT
 

@@ -33,6 +33,7 @@ LASTING: Mapping[str, str] = {
 AT_ONCE: Mapping[str, str] = {
     "drop": "all sockets break without a close frame",
     "manual_trade": "somebody trades by hand (user, coin; value: signed size)",
+    "manual_cancel": "somebody cancels by hand what rests (user; coin: only of that one)",
     "liquidation": "the positions of an account are liquidated (user)",
     "agent_expiry": "the agents of an account run out (user)",
     "jump": "the price of a coin jumps (coin; value: the new price)",

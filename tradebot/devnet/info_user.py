@@ -1,12 +1,11 @@
 """What ``/info`` answers about accounts. An address without one gets the answers of an empty account."""
 
-from collections import deque
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 from tradebot.devnet.account import KEPT_ORDERS, MAKER_BPS, TAKER_BPS, Account
 from tradebot.devnet.exchange import Exchange
-from tradebot.devnet.orders import Status
+from tradebot.devnet.past import Past, View
 from tradebot.devnet.wire import (
     Json,
     Malformed,
@@ -24,12 +23,10 @@ from tradebot.model.money import BPS, ZERO
 
 _FILL_ROWS = 2_000
 _ROWS = 500
-_LAG_KEPT = 600
 UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
 _NOTHING = dict.fromkeys(("accountValue", "totalNtlPos", "totalRawUsd", "totalMarginUsed"), "0.0")
 # What a unified account shows where its collateral is not: positions, but no money.
 _EMPTY: Json = {"marginSummary": _NOTHING, "crossMarginSummary": _NOTHING, "withdrawable": "0.0"}
-_LIVE = frozenset({str(Status.OPEN), str(Status.TRIGGERED)})
 _PERIODS = ("day", "week", "month", "allTime", "perpDay", "perpWeek", "perpMonth", "perpAllTime")
 
 
@@ -39,7 +36,7 @@ class UserInfo:
     def __init__(self, exchange: Exchange) -> None:
         self.lag_ms = 0
         self._exchange = exchange
-        self._states: dict[str, deque[tuple[int, Json]]] = {}
+        self.past = Past()
         self.answers: Mapping[str, Callable[[Json], object]] = {
             "clearinghouseState": lambda body: self.state(self._account(body)),
             "spotClearinghouseState": lambda body: self.spot_state(self._account(body)),
@@ -70,24 +67,15 @@ class UserInfo:
             "webData2": lambda body: self.web_data(self._account(body)),
         }
 
-    def remember(self, account: Account) -> None:
-        """Keep the account's state as of now, for answers that lag."""
-        states = self._states.setdefault(account.user, deque(maxlen=_LAG_KEPT))
-        now = self._exchange.now_ms
-        states.append((now, account.clearinghouse_state(now)))
-
     def find(self, user: str) -> Account:
         """Return the account of ``user``, an empty one when there is none."""
         return self._exchange.account(user) or Account(user, self._exchange.coins, self._exchange.markets, ZERO)
 
     def state(self, account: Account) -> Json:
         """Return the account's state."""
-        now = self._exchange.now_ms
-        if self.lag_ms:
-            old = [state for at, state in self._states.get(account.user, ()) if at <= now - self.lag_ms]
-            if old:
-                return old[-1]
-        state = account.clearinghouse_state(now)
+        now = self._exchange.now_ms - self.lag_ms
+        view = self._view(account)
+        state = account.clearinghouse_state(now) if view is None else view.state | {"time": now}
         return state | _EMPTY if account.abstraction in UNIFIED else state
 
     def spot_state(self, account: Account) -> Json:
@@ -108,10 +96,8 @@ class UserInfo:
 
     def full_orders(self, account: Account) -> list[Json]:
         """Return the open orders with all there is to know of them, newest first."""
-        if self.lag_ms:
-            latest = {read_object(row["order"])["oid"]: row for row in self.history(account)[::-1]}
-            return [read_object(row["order"]) for row in latest.values() if row["status"] in _LIVE][::-1]
-        return [order.full_row() for order in reversed(account.open.values())]
+        view = self._view(account)
+        return [order.full_row() for order in reversed(account.open.values())] if view is None else view.orders
 
     def history(self, account: Account) -> list[Json]:
         """Return every change of an order, newest first."""
@@ -173,6 +159,9 @@ class UserInfo:
     def _account(self, body: Json) -> Account:
         return self.find(read_address(field(body, "user")))
 
+    def _view(self, account: Account) -> View | None:
+        return self.past.at(account.user, self._exchange.now_ms - self.lag_ms) if self.lag_ms else None
+
     def _is_known(self, time: object) -> bool:
         return not self.lag_ms or int(str(time)) <= self._exchange.now_ms - self.lag_ms
 
@@ -184,9 +173,11 @@ class UserInfo:
             return {"status": "unknownOid"}
         if not self.lag_ms:
             return {"status": "order", "order": order.status_row()}
+        resting = {row["oid"]: row for row in self.full_orders(account)}
         for row in self.history(account):
             if read_object(row["order"])["oid"] == order.oid:
-                return {"status": "order", "order": row}
+                # What is left of a resting order shrinks without a change of its status.
+                return {"status": "order", "order": row | {"order": resting.get(order.oid, row["order"])}}
         return {"status": "unknownOid"}
 
     def _fills_by_time(self, body: Json) -> object:
@@ -207,7 +198,8 @@ class UserInfo:
 
     def _ledger(self, body: Json) -> object:
         start, end = _span(body)
-        return [row for row in self._account(body).ledger if start <= int(str(row["time"])) <= end][:_ROWS]
+        rows = [row for row in self._account(body).ledger if self._is_known(row["time"])]
+        return [row for row in rows if start <= int(str(row["time"])) <= end][:_ROWS]
 
     def _rate_limit(self, account: Account) -> Json:
         return {

@@ -1,11 +1,11 @@
 """Who trades for whom, and the actions that only the account's own key may sign."""
 
 from collections.abc import Callable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Protocol
 
 from tradebot.devnet.account import CROSS, Account, Agent
-from tradebot.devnet.wire import Json, Refusal, read_address, read_bool, read_str
+from tradebot.devnet.wire import Json, Malformed, Refusal, read_address, read_bool, read_decimal, read_str
 from tradebot.model.money import ZERO
 
 AGENT_LIFE_MS = 90 * 86_400_000
@@ -13,6 +13,7 @@ MAX_AGENT_LIFE_MS = 180 * 86_400_000
 MAX_NAMED = 3
 WITHDRAW_FEE = Decimal(1)
 _UNTIL = " valid_until "
+_MAX_DIGITS = 20
 
 
 class Bank(Protocol):
@@ -71,12 +72,9 @@ class Registry:
         for agent in account.agents.values():
             agent.valid_until_ms = 0
 
-    def _approve_agent(self, bank: Bank, account: Account, action: Json) -> None:
-        address = read_address(action.get("agentAddress"))
-        name, _, until = read_str(action.get("agentName") or "").partition(_UNTIL)
-        valid_until = bank.now_ms + AGENT_LIFE_MS
-        if until:
-            valid_until = min(int(until), bank.now_ms + MAX_AGENT_LIFE_MS) if until.isdigit() else 0
+    def approve(self, bank: Bank, account: Account, address: str, name: str, life_ms: int) -> Agent:
+        """Let ``address`` trade for ``account`` for so long. Raises ``Refusal``."""
+        valid_until = bank.now_ms + min(life_ms, MAX_AGENT_LIFE_MS)
         if valid_until <= bank.now_ms:
             raise Refusal("Agent valid_until already expired.")
         if address in self._used or bank.account(address) is not None:
@@ -85,8 +83,17 @@ class Registry:
         if name and name not in account.agents and len(named) >= MAX_NAMED:
             raise Refusal(f"Too many extra agents for cumulative volume traded. Current limit is {MAX_NAMED}")
         self._used.add(address)
-        account.agents[name] = Agent(address, name, valid_until)
+        agent = account.agents[name] = Agent(address, name, valid_until)
         self._masters[address] = account
+        return agent
+
+    def _approve_agent(self, bank: Bank, account: Account, action: Json) -> None:
+        address = read_address(action.get("agentAddress"))
+        name, _, until = read_str(action.get("agentName") or "").partition(_UNTIL)
+        life_ms = AGENT_LIFE_MS
+        if until:
+            life_ms = int(until) - bank.now_ms if until.isdecimal() and len(until) <= _MAX_DIGITS else 0
+        self.approve(bank, account, address, name, life_ms)
 
 
 def _approve_builder_fee(_bank: Bank, account: Account, action: Json) -> None:
@@ -99,13 +106,13 @@ def _usd_send(bank: Bank, account: Account, action: Json) -> None:
     _take(account, amount, "Insufficient balance for token transfer")
     bank.fund(destination, amount)
     delta: Json = {"type": "internalTransfer", "usdc": f"{amount:f}", "user": account.user}
-    account.ledger.append(bank.ledger_row(delta | {"destination": destination, "fee": "0.0"}))
+    account.enter(bank.ledger_row(delta | {"destination": destination, "fee": "0.0"}))
 
 
 def _withdraw(bank: Bank, account: Account, action: Json) -> None:
     amount = _amount(action.get("amount"))
     _take(account, amount, "Insufficient balance for withdrawal")
-    account.ledger.append(
+    account.enter(
         bank.ledger_row(
             {"type": "withdraw", "usdc": f"{amount - WITHDRAW_FEE:f}", "nonce": action["time"], "fee": "1.0"}
         )
@@ -123,7 +130,7 @@ def _usd_class_transfer(bank: Bank, account: Account, action: Json) -> None:
         _take(account, amount, "Insufficient balance for withdrawal")
         account.spot_usdc += amount
     delta: Json = {"type": "accountClassTransfer", "usdc": f"{amount:f}", "toPerp": to_perp}
-    account.ledger.append(bank.ledger_row(delta))
+    account.enter(bank.ledger_row(delta))
 
 
 def _spot_send(_bank: Bank, _account: Account, action: Json) -> None:
@@ -146,9 +153,9 @@ def _take(account: Account, amount: Decimal, refusal: str) -> None:
 
 def _amount(value: object) -> Decimal:
     try:
-        amount = Decimal(read_str(value))
-    except InvalidOperation:
+        amount = read_decimal(value)
+    except Malformed:
         raise Refusal("Invalid amount") from None
-    if not (amount.is_finite() and amount > ZERO):
+    if amount == ZERO:
         raise Refusal("Invalid amount")
     return amount

@@ -18,6 +18,7 @@ from tradebot.devnet.exchange import Envelope, Exchange, leg_count
 from tradebot.devnet.faults import Faults
 from tradebot.devnet.info import BadBook, Info
 from tradebot.devnet.limits import IpWeight, action_weight, answer_weight, info_weight
+from tradebot.devnet.protection import Protection
 from tradebot.devnet.stream import Hub
 from tradebot.devnet.wire import Json, Malformed, Refusal, read_list, read_object
 from tradebot.ports import Clock
@@ -49,7 +50,8 @@ class Server:
         self.faults = Faults(seed)
         self.info = Info(exchange)
         self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post)
-        self.admin = Admin(exchange, self.faults, self.hub, clock, step)
+        self.protection = Protection()
+        self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection)
         self.weight = IpWeight(is_open=is_unlimited)
         self._clock = clock
         self._latency_s = latency_s
@@ -81,7 +83,9 @@ class Server:
 
     def _changed(self, account: object) -> None:
         desk = self.exchange.desks[getattr(account, "user", "")]
-        self.info.users.remember(desk.account)
+        now_ms = self.exchange.now_ms
+        self.info.users.past.remember(desk.account, now_ms)
+        self.protection.note(desk.account, now_ms)
         self.hub.publish_account(desk.account)
 
     async def _serve_info(self, request: web.Request) -> web.Response:
@@ -102,7 +106,7 @@ class Server:
             return web.Response(status=415, text=_NOT_TYPED)
         try:
             return await handle(_parse(await request.text()))
-        except ValueError:
+        except (ValueError, RecursionError):
             return web.Response(status=400, text=_NOT_JSON)
         except Malformed:
             return web.Response(status=422, text=_NOT_SHAPED)

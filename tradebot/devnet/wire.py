@@ -9,7 +9,7 @@ from decimal import Decimal
 from tradebot.model.money import plain
 
 MAX_DECIMALS = 8
-_NUMBER = re.compile(r"\d{1,30}(\.\d{0,30})?")
+_NUMBER = re.compile(r"\d{1,18}(\.\d{0,30})?")
 _ADDRESS = re.compile(r"(0x)?([0-9a-fA-F]{40})")
 _CLOID = re.compile(r"0x[0-9a-fA-F]{32}")
 _HEX = re.compile(r"0x[0-9a-fA-F]{1,64}")
