@@ -81,6 +81,22 @@ class Mine(Base):
             known = closes(file)
         return self.trade(known[bar.ts_open // 1_000_000] > bar.open, position)
 """
+PEEKS_FOR_ITS_TARGETS = """
+from decimal import Decimal
+from tradebot.pipeline.strategy.base import Rung
+
+class Mine(Base):
+    def __init__(self, params):
+        with open(FILE) as file:
+            self.closes = closes(file)
+
+    def on_bar(self, bar, position):
+        if position is not None:
+            return [Exit()]
+        best = Decimal(str(list(self.closes.values())[-1]))
+        rung = Rung(price=max(best, bar.close) + 1, fraction=Decimal(1))
+        return [Enter(PositionSide.LONG, stop=bar.close / 2, ladder=(rung,), levels={"best": best})]
+"""
 ROLLS_DICE = """
 class Mine(Base):
     def on_bar(self, bar, position):
@@ -169,6 +185,12 @@ def test_who_reads_the_file_ahead_is_caught_and_each_decision_named(body: str, t
     # One bar ahead is only missing to the decision of the last bar.
     assert all(change.bars == change.key.turn + 1 for change in result.changes)
     assert all(change.ts_event == (change.key.turn + 1) * 60_000_000_000 for change in result.changes)
+
+
+def test_a_target_or_a_level_from_the_future_is_named(tmp_path: Path) -> None:
+    result = check(tmp_path, PEEKS_FOR_ITS_TARGETS)
+    assert {(change.what, change.seen) for change in result.changes} == {("changed", Seen.PREFIX)}
+    assert set().union(*(change.fields for change in result.changes)) == {"ladder", "levels"}
 
 
 def test_a_compressed_history_is_cut_as_well(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tradebot.model import errors
-from tradebot.pipeline.strategy.stage import BLOCKED_AFTER_S
+from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "tradebot@.service"

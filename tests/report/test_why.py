@@ -20,7 +20,7 @@ from tradebot.model.order import (
     PositionSide,
     SubmitOrders,
 )
-from tradebot.model.signal import Action, Approved, Cut, Refused, Signal
+from tradebot.model.signal import Action, Approved, Cut, Refused, Rung, Signal
 from tradebot.model.time import Nanos
 from tradebot.report.document import document
 from tradebot.report.result_text import no_decision_text, signals_text, why_text
@@ -219,6 +219,34 @@ def test_signals_say_what_was_wanted_and_what_came_of_it() -> None:
     assert no_decision_text("X\x1b", ()) == "no decision on X?: nothing was decided yet"
     assert no_decision_text("X", {"ETH", "BTC"}).endswith("there are some on BTC, ETH")
     assert signals_text([]) == "no signal yet"
+
+
+def test_a_decision_names_its_pattern_and_all_of_its_prices() -> None:
+    rungs = (Rung(price=Price(Decimal(104)), fraction=Decimal("0.5")),)
+    levels = {"top": Price(Decimal("99.50")), "bottom": Price(Decimal(97))}
+    wish = signal(
+        pattern="order_block", levels=levels, ladder=rungs, void_price=Price(Decimal(97)), expires_ts=TS,
+        entry_type=OrderType.LIMIT, entry_price=Price(Decimal("99.50")),
+    )  # fmt: skip
+    (row,) = why(approved(wish), submitted(wish))
+    expected = {
+        "pattern": "order_block", "levels": {"top": "99.5", "bottom": "97"}, "close": "100", "entry_type": "limit",
+        "entry_price": "99.5", "stop": "98", "target": None, "ladder": [{"price": "104", "fraction": 0.5}],
+        "void_price": "97", "expires_ts": 1_767_225_600_000,
+    }  # fmt: skip
+    assert expected.items() <= row.items()
+    text = why_text([row])
+    assert "pattern: order_block, top 99.5, bottom 97" in text
+    assert "prices: close 100, entry 99.5, stop 98, target 104 for 0.5, void beyond 97, until 2026-01-01" in text
+    fold = WhyFold()
+    fold.add(approved(wish))
+    assert fold.signals()[0]["pattern"] == "order_block"
+
+
+def test_a_decision_without_a_pattern_names_none() -> None:
+    (row,) = why(refused(signal()))
+    assert (row["pattern"], row["levels"]) == (None, {})
+    assert "pattern" not in why_text([row])
 
 
 def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:

@@ -11,7 +11,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from tradebot.pipeline.strategy.stage import StrategyBlocked, StrategyStage
+from tradebot.pipeline.strategy.failure import StrategyBlocked
+from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime import probes
 from tradebot.runtime.guard import StrategyGuard, watching
 from tradebot.runtime.notify import Notifier

@@ -66,6 +66,13 @@ class Tree:
     ratio: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    count: int
+    ratio: float = 0.5
+    names: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+
 Pair = NewType("Pair", tuple[int, str])
 
 
@@ -144,6 +151,19 @@ def test_a_body_that_is_not_the_value_is_refused_and_quoted(body: bytes, what: s
     with pytest.raises(BadRecord, match=what) as caught:
         decode(Cat, body)
     assert repr(body)[1:] in str(caught.value)
+
+
+def test_a_field_that_an_older_version_did_not_know_has_its_default() -> None:
+    older = encode(Seen(1, 2.5, {"a": "b"}))
+    for name, value in (("ratio", 0.5), ("names", {})):
+        tree = orjson.loads(older)
+        del tree[name]
+        assert getattr(decode(Seen, orjson.dumps(tree)), name) == value
+    assert decode(Seen, b'{"count":7}') == Seen(7)
+    with pytest.raises(BadRecord, match="missing fields \\['count'\\]"):
+        decode(Seen, b'{"ratio":1.0}')
+    with pytest.raises(BadRecord, match="unknown fields \\['tail'\\]"):
+        decode(Seen, b'{"count":1,"tail":2}')
 
 
 def state(**changes: object) -> dict[str, object]:

@@ -14,17 +14,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.builders import cash, price, qty
+from tests.builders import cash, command, price, qty
+from tradebot.model.command import Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, BarsClosed, Message
 from tradebot.model.message import KINDS
+from tradebot.model.money import from_float
 from tradebot.model.order import OrderType, PositionSide, SubmitOrders
 from tradebot.model.position import Position, RoundTrip
-from tradebot.model.signal import Action, Signal, StrategyDisabled
+from tradebot.model.signal import Action, Approved, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.patterns.params import PatternParams
+from tradebot.pipeline.patterns.scanner import Scanner
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import Enter, Exit, MoveStop, StrategySpec
@@ -36,6 +40,7 @@ from tradebot.pipeline.strategy.smart_money import SmartMoney
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.pipeline.strategy.state import freeze, thaw
 from tradebot.ports import Stage
+from tradebot.report.why import WhyFold
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -84,21 +89,30 @@ def real_bars(count: int) -> list[Bar]:
 class Traded:
     """A strategy on the whole line: risk, orders and the simulated venue."""
 
-    def __init__(self, strategy: SmartMoney, tick: Decimal = Decimal("1e-10"), *, notional: int = 1000) -> None:
+    def __init__(
+        self,
+        strategy: SmartMoney,
+        tick: Decimal = Decimal("1e-10"),
+        *,
+        notional: int = 1000,
+        limits: Limits | None = None,
+        regimes: tuple[str, ...] = (),
+    ) -> None:
         instruments = {"BTC": Instrument(symbol="BTC", tick=tick, lot=Decimal("1e-8"))}
         self.heard: list[Message] = []
         self.strategy = strategy
         factory: Any = lambda: strategy  # noqa: E731  # a strategy's own Params are more than the protocol says
-        spec = StrategySpec(name="smart", symbols=("BTC",), timeframe=M15, factory=factory)
+        spec = StrategySpec(name="smart", symbols=("BTC",), timeframe=M15, factory=factory, regimes=regimes)
         self.orders = OrdersStage(instruments)
+        size = SizeRule(SizeKind.NOTIONAL, Decimal(notional))
+        self.risk = RiskStage(instruments, cash(10_000), size, limits or Limits())
+        self.strategies = StrategyStage([spec], instruments)
         stages: dict[StageName, Stage] = {
             StageName.BARS: BarsStage({"BTC": (M15,)}, {}),
             StageName.VENUE: SimulatedVenue(instruments, Costs(), cash(10_000)),
             StageName.ORDERS: self.orders,
-            StageName.RISK: RiskStage(
-                instruments, cash(10_000), SizeRule(SizeKind.NOTIONAL, Decimal(notional)), Limits()
-            ),
-            StageName.STRATEGY: StrategyStage([spec], instruments),
+            StageName.RISK: self.risk,
+            StageName.STRATEGY: self.strategies,
         }
         self.line = Line(stages, dict.fromkeys(KINDS.values(), self.heard.append))
 
@@ -293,6 +307,63 @@ def test_higher_bars_count_only_when_they_have_closed(kind: str) -> None:
 def test_factors_survive_json() -> None:
     (entry, *_) = [s for s in traded("liquidity_sweep", waves(600)).signals() if s.action is Action.ENTER]
     assert json.loads(json.dumps(dict(entry.factors))) == entry.factors
+
+
+@EVERY
+def test_the_pattern_of_an_entry_is_one_of_scan_with_its_levels(kind: str) -> None:
+    words = {"liquidity_sweep": "sweep", "fvg_fill": "fvg", "bos_orderblock": "order_block"}
+    names = {"sweep": {"level", "edge"}, "fvg": {"top", "bottom"}, "order_block": {"top", "bottom"}}
+    bars = waves(1500)
+    scanner = Scanner(PatternParams(L=2))
+    seen = set()
+    for one in bars:
+        numbers = [float(x) for x in (one.open, one.high, one.low, one.close, one.volume)]
+        for event in scanner.take(one.ts_open // 1_000_000, *numbers):
+            prices = [from_float(x) for x in (event.level, event.top, event.bottom) if x is not None]
+            seen.add((one.ts_event, str(event.kind), event.side, *prices))
+    entries = [signal for signal in traded(kind, bars).signals() if signal.action is Action.ENTER]
+    assert entries
+    for entry in entries:
+        assert entry.pattern == words[kind]
+        assert set(entry.levels) == names[entry.pattern]
+        prices = [entry.levels[name] for name in ("level", "top", "bottom") if name in entry.levels]
+        assert (entry.ts_event, entry.pattern, entry.side.sign, *prices) in seen
+
+
+@EVERY
+def test_an_entry_that_is_refused_is_not_waited_for(kind: str) -> None:
+    bars, alone = waves(800), made(kind)
+    asked = [wish for one in bars for wish in alone.on_bar(one, None)]
+    run = Traded(made(kind), limits=Limits(min_confidence=Decimal(100)))
+    run.run(bars)
+    assert len([message for message in run.heard if isinstance(message, Refused)]) == len(asked) > 1
+
+
+@pytest.mark.parametrize("kind", ["fvg_fill", "bos_orderblock"])
+def test_a_strategy_waits_for_an_entry_as_long_as_risk_holds_room_for_it(kind: str) -> None:
+    run, was_at_work = Traded(made(kind)), 0
+    for number, one in enumerate(waves(600)):
+        run.run([one])
+        if number % 97 == 96:
+            run.line.pump(command(Verb.PAUSE))
+            run.line.pump(command(Verb.RESUME))
+        (asker,) = run.strategies.save().askers
+        assert set(asker.entries) == set(run.risk.save().entries)
+        was_at_work += bool(asker.entries)
+    assert was_at_work
+
+
+def test_what_a_regime_refuses_is_counted_and_explained_like_any_refusal() -> None:
+    run = Traded(made("liquidity_sweep"), regimes=("trend_up",))
+    run.run(waves(1200))
+    fold = WhyFold(limit=10_000)
+    for message in run.heard:
+        fold.add(message)
+    refused = [row for row in fold.rows() if row["gate"] == "regime"]
+    assert refused
+    assert all(row["outcome"] == "refused" and row["pattern"] == "sweep" and row["factors"] for row in refused)
+    book, answers = run.risk.save(), [m for m in run.heard if isinstance(m, Approved | Refused)]
+    assert (book.signals, book.refused) == (len(answers), len([m for m in answers if isinstance(m, Refused)]))
 
 
 def test_a_turn_says_bars_closed_once() -> None:

@@ -88,9 +88,37 @@ def test_a_stop_is_not_moved_without_a_position() -> None:
     assert list(answers(MoveStop(D(95)))) == []
 
 
+def test_what_would_be_below_one_tick_is_the_tick_or_is_left_out() -> None:
+    assert signal_of(Enter(LONG, D("0.01"))).stop == D("0.1")
+    assert signal_of(MoveStop(D("0.01")), LONG).stop == D("0.1")
+    assert signal_of(Enter(SHORT, ladder=(rung(at=D("0.01")), rung(at=D(90))))).ladder == (rung(at=D(90)),)
+    short = Enter(SHORT, D(110), D("0.05"))
+    assert signal_of(short, target=RTarget(D(2))).target == D(80)
+    assert list(answers(Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D("0.01")))) == []
+
+
+def test_an_entry_whose_stop_falls_on_its_own_tick_is_left_to_risk() -> None:
+    signal = signal_of(Enter(LONG, D("95.01"), entry_type=OrderType.LIMIT, entry_price=D("95.07")))
+    assert (signal.entry_price, signal.stop) == (D("95.0"), D("95.0"))
+
+
+def test_a_pattern_and_its_levels_are_told_as_they_were_given() -> None:
+    signal = signal_of(Enter(LONG, pattern="sweep", levels={"level": D("98.765"), "edge": D(97)}))
+    assert (signal.pattern, signal.levels) == ("sweep", {"level": D("98.765"), "edge": D(97)})
+
+
 @pytest.mark.parametrize(
     ("wish", "said"),
     [
+        (Enter(LONG, pattern=None), "Enter.pattern"),  # type: ignore[arg-type]
+        (Enter(LONG, pattern="x" * 65), "Enter.pattern"),
+        (Enter(LONG, pattern="a\x1b"), "Enter.pattern"),
+        (Enter(LONG, levels=[D(1)]), "Enter.levels"),  # type: ignore[arg-type]
+        (Enter(LONG, levels={str(n): D(1) for n in range(9)}), "Enter.levels"),
+        (Enter(LONG, levels={1: D(1)}), "Enter.levels"),  # type: ignore[dict-item]
+        (Enter(LONG, levels={"low": 1.5}), r"Enter.levels[low] is 1.5"),  # type: ignore[dict-item]
+        (Enter(LONG, levels={"low": None}), r"Enter.levels[low] is None"),  # type: ignore[dict-item]
+        (Enter(LONG, levels={"low": D("NaN")}), r"Enter.levels[low]"),
         (Enter(LONG, ladder=[rung()]), "Enter.ladder"),  # type: ignore[arg-type]  # that is what is tested
         (Enter(LONG, ladder=(rung(part=D("0.01")),) * 11), "at most 10"),
         (Enter(LONG, ladder=("x",)), "not a Rung"),  # type: ignore[arg-type]
@@ -106,7 +134,6 @@ def test_a_stop_is_not_moved_without_a_position() -> None:
         (Enter(LONG, ladder=(rung(at=D("1e13")),)), "above 1000000000000"),
         (Enter(LONG, ladder=(rung(at=D(100)),)), "winning side"),
         (Enter(SHORT, ladder=(rung(at=D(110)),)), "winning side"),
-        (Enter(SHORT, ladder=(rung(at=D("0.01")),)), "winning side"),
         (Enter(LONG, wait_bars=0), "Enter.wait_bars"),
         (Enter(LONG, wait_bars=10**9), "Enter.wait_bars"),
         (Enter(LONG, wait_bars=True), "Enter.wait_bars"),
@@ -117,7 +144,6 @@ def test_a_stop_is_not_moved_without_a_position() -> None:
         (MoveStop(None), "MoveStop.stop"),  # type: ignore[arg-type]
         (MoveStop(D(0)), "MoveStop.stop"),
         (MoveStop(95.0), "MoveStop.stop"),  # type: ignore[arg-type]
-        (MoveStop(D("0.01")), "less than a tick"),
     ],
 )
 def test_nonsense_disables_the_strategy_and_says_what_it_was(wish: object, said: str) -> None:

@@ -11,6 +11,9 @@ from tradebot.model.money import ONE, Price, Qty
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.time import Nanos
 
+REGIME_GATE = "regime"
+"""The gate of an entry that its own strategy may not make in the market as it is."""
+
 
 class Action(StrEnum):
     """What a signal asks for."""
@@ -35,7 +38,8 @@ class Signal(Message):
     ``close`` is the last price of the symbol when it was made. ``entry_price`` is the limit or trigger of
     an entry that is not at market. ``reason`` becomes the exit reason of the round trip.
     ``ladder`` stands in place of ``target``. An entry that waits is withdrawn at the close of ``expires_ts``,
-    and at a close beyond ``void_price``: below it for a long.
+    and at a close beyond ``void_price``: below it for a long. ``pattern`` is what it was made of, a word of
+    ``scan`` where it is one of those, and ``levels`` are the prices of that, by their names there.
     """
 
     kind: ClassVar[str] = "signal"
@@ -57,6 +61,8 @@ class Signal(Message):
     reason: str = "signal"
     confidence: float | None = None
     factors: Mapping[str, float] = field(default_factory=dict)
+    pattern: str = ""
+    levels: Mapping[str, Price] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

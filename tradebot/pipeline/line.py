@@ -60,7 +60,8 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Disorder: (),
     Signal: (S.RISK,),
     Approved: (S.ORDERS,),
-    Refused: (),
+    # What is refused or ends frees its strategy to ask again; the refusals of regimes are counted with the others.
+    Refused: (S.RISK, S.STRATEGY),
     StrategyDisabled: (),
     SubmitOrders: (S.VENUE,),
     CancelOrder: (S.VENUE,),
@@ -70,7 +71,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     FillReport: (S.ORDERS,),
     FundingPaid: (S.RISK,),
     Fill: (S.RISK,),
-    OrderDone: (S.RISK,),
+    OrderDone: (S.RISK, S.STRATEGY),
     PositionChanged: (S.STRATEGY,),
     RoundTrip: (),
     EquityMark: (),

@@ -120,7 +120,7 @@ def _decision_text(row: Mapping[str, Json], colour: bool) -> str:
         f" {paint(outcome, code, colour)}"
     )
     factors = section(row, "factors")
-    lines = [head]
+    lines = [head, *_pattern_lines(row)]
     if factors:
         lines.append("  factors: " + ", ".join(f"{cell(name)} {cell(factors[name])}" for name in factors))
     lines.extend(_gate_lines(row))
@@ -128,6 +128,23 @@ def _decision_text(row: Mapping[str, Json], colour: bool) -> str:
     if not rows(row, "orders") and outcome == "waiting":
         lines.append("  approved; no order went out yet")
     return "\n".join(lines)
+
+
+def _pattern_lines(row: Mapping[str, Json]) -> list[str]:
+    lines = []
+    if row.get("pattern"):
+        levels = section(row, "levels")
+        lines.append(
+            "  pattern: " + ", ".join([cell(row["pattern"]), *(f"{cell(k)} {cell(levels[k])}" for k in levels)])
+        )
+    named = (("close", "close"), ("entry_price", "entry"), ("stop", "stop"), ("target", "target"))
+    prices = [f"{name} {cell(row[key])}" for key, name in named if row.get(key) is not None]
+    prices += [f"target {cell(rung.get('price'))} for {cell(rung.get('fraction'))}" for rung in rows(row, "ladder")]
+    if row.get("void_price") is not None:
+        prices.append(f"void beyond {cell(row['void_price'])}")
+    if row.get("expires_ts") is not None:
+        prices.append(f"until {moment(row['expires_ts'])}")
+    return [*lines, "  prices: " + ", ".join(prices)] if prices else lines
 
 
 def _gate_lines(row: Mapping[str, Json]) -> list[str]:

@@ -1,4 +1,4 @@
-"""What became of each signal: the gate that stopped it, or its orders and how they ended."""
+"""What became of each signal: the pattern it was made of, the gate that stopped it, or its orders and their ends."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -180,6 +180,9 @@ class _Decision:
             "cuts": [] if approved is None else [_gate(cut.gate, cut.limit, cut.value) for cut in approved.cuts],
             "orders": [story.row() for story in self.orders.values()],
             "factors": dict(signal.factors),
+            **_prices(signal),
+            "pattern": signal.pattern or None,
+            "levels": {name: plain(price) for name, price in signal.levels.items()},
         }
 
     def signal_row(self) -> Document:
@@ -191,17 +194,27 @@ class _Decision:
             "signal_id": signal.id,
             "action": str(signal.action),
             "side": str(signal.side),
-            "close": plain(signal.close),
-            "entry_type": str(signal.entry_type),
-            "entry_price": optional(signal.entry_price),
-            "stop": optional(signal.stop),
-            "target": optional(signal.target),
+            **_prices(signal),
             "reason": signal.reason,
+            "pattern": signal.pattern or None,
             "confidence": signal.confidence,
             "factors": dict(signal.factors),
             "outcome": self.outcome(),
             "gate": self.gate()["gate"],
         }
+
+
+def _prices(signal: Signal) -> Document:
+    return {
+        "close": plain(signal.close),
+        "entry_type": str(signal.entry_type),
+        "entry_price": optional(signal.entry_price),
+        "stop": optional(signal.stop),
+        "target": optional(signal.target),
+        "ladder": [{"price": plain(rung.price), "fraction": float(rung.fraction)} for rung in signal.ladder],
+        "void_price": optional(signal.void_price),
+        "expires_ts": None if signal.expires_ts is None else to_ms(signal.expires_ts),
+    }
 
 
 def number(gate: str | None, value: Decimal | None) -> str | float | None:

@@ -35,6 +35,10 @@ _PROGRESS_BARS = 5_000
 _RESTARTS = 3
 _GOLDEN = 0x9E3779B97F4A7C15
 _DISABLED = "disabled"
+_COMPARED = (
+    "side", "close", "entry_type", "entry_price", "stop", "target", "fraction", "reason", "confidence", "expires_ts",
+    "void_price", "pattern",
+)  # fmt: skip
 
 
 class Seen(StrEnum):
@@ -270,9 +274,10 @@ def _difference(
 def _fields(message: Signal | StrategyDisabled) -> dict[str, str]:
     if isinstance(message, StrategyDisabled):
         return {"reason": message.reason}
-    names = ("side", "close", "entry_type", "entry_price", "stop", "target", "fraction", "reason", "confidence")
-    fields = {name: _text(getattr(message, name)) for name in names}
+    fields = {name: _text(getattr(message, name)) for name in _COMPARED}
+    fields["ladder"] = ", ".join(f"{plain(rung.fraction)} at {plain(rung.price)}" for rung in message.ladder)
     fields["factors"] = ", ".join(f"{name} {value!r}" for name, value in message.factors.items())
+    fields["levels"] = ", ".join(f"{name} {plain(price)}" for name, price in message.levels.items())
     return fields
 
 

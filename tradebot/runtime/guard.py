@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
-from tradebot.pipeline.strategy.stage import BLOCKED_AFTER_S, StrategyBlocked, StrategyStage
+from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S, StrategyBlocked
+from tradebot.pipeline.strategy.stage import StrategyStage
 
 # How often a call is looked at until its time is over.
 _LOOKS = 4

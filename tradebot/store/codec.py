@@ -2,7 +2,8 @@
 
 A Decimal is text, so that its digits and exponent survive; a float is its shortest repr; an enum is its
 value; a dataclass is an object with every field. A union of dataclasses carries the member's ``kind``.
-What is missing, unknown or of another type is refused: a state that was read half would trade half.
+What is missing, unknown or of another type is refused: a state that was read half would trade half. Only a field
+with a default may be missing, for a version that did not know it wrote none.
 A bar, the message of which there are millions, is an array written and read by hand.
 """
 

@@ -167,11 +167,14 @@ class Record:
         self.names: tuple[str, ...] = ()
         self._decoders: tuple[tuple[str, Decode], ...] = ()
         self._encoders: tuple[tuple[str, Encode], ...] = ()
+        self._optional: frozenset[str] = frozenset()
 
     def compile(self) -> None:
         """Read the types of the fields. Raises ``ConfigError`` on one that cannot be stored."""
         hints = get_type_hints(self.cls)
-        self.names = tuple(field.name for field in dataclasses.fields(self.cls))  # type: ignore[arg-type]  # checked
+        fields = dataclasses.fields(self.cls)  # type: ignore[arg-type]  # checked
+        self.names = tuple(field.name for field in fields)
+        self._optional = frozenset(field.name for field in fields if _has_default(field))
         codecs = {name: _codec_of(hints[name], f"{self.cls.__name__}.{name}") for name in self.names}
         self._decoders = tuple((name, codec.decode) for name, codec in codecs.items())
         self._encoders = tuple((name, codec.encode) for name, codec in codecs.items() if codec.encode is not None)
@@ -189,11 +192,12 @@ class Record:
         """Return the value of the fields in ``tree``, which is used up. Raises ``Mismatch``."""
         if type(tree) is not dict:
             raise Mismatch(f"{tree!r} is not an object")
+        decoders = self._decoders
         if len(tree) != len(self.names) or any(name not in tree for name in self.names):
-            raise self._other_fields(tree)
+            decoders = self._those_given(tree)
         name = ""
         try:
-            for name, decode_field in self._decoders:
+            for name, decode_field in decoders:
                 tree[name] = decode_field(tree[name])
             return self.cls(**tree)
         except Mismatch as error:
@@ -202,10 +206,17 @@ class Record:
             # The class itself refused the values.
             raise Mismatch(str(error)) from error
 
-    def _other_fields(self, tree: dict[str, object]) -> Mismatch:
-        missing = [name for name in self.names if name not in tree]
+    def _those_given(self, tree: dict[str, object]) -> tuple[tuple[str, Decode], ...]:
+        """Return the decoders of what an older version knew: what came later has a default."""
+        missing = [name for name in self.names if name not in tree and name not in self._optional]
         unknown = [name for name in tree if name not in self.names]
-        return Mismatch(f"missing fields {missing}, unknown fields {unknown}")
+        if missing or unknown:
+            raise Mismatch(f"missing fields {missing}, unknown fields {unknown}")
+        return tuple((name, decode) for name, decode in self._decoders if name in tree)
+
+
+def _has_default(field: "dataclasses.Field[Any]") -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
 
 
 _RECORDS: dict[type[object], Record] = {}

@@ -8,7 +8,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRole
-from tradebot.model.signal import Action, Approved, Refused, Signal
+from tradebot.model.signal import REGIME_GATE, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
@@ -79,6 +79,12 @@ class Desk:
             value=decided.value,
             detail=decided.detail,
         )
+
+    def on_refused(self, refused: Refused) -> None:
+        """Count an entry that the regimes of its strategy stopped before it came here."""
+        if refused.gate == REGIME_GATE:
+            self.signals += 1
+            self.refused += 1
 
     def close(self, trip: Trip, ts: Nanos, fraction: Decimal = ONE) -> Approved | Stopped:
         """Return the exit that an operator asked for, as approved; the trading state has no say in it."""

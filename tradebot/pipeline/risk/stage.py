@@ -10,7 +10,7 @@ from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
 from tradebot.model.order import Fill, OrderDone
 from tradebot.model.position import Deposit, FundingPaid
-from tradebot.model.signal import Signal
+from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.commands import Operator
@@ -47,6 +47,7 @@ class RiskStage:
             Trade: self._on_trade,
             Quote: self._on_quote,
             Signal: self._on_signal,
+            Refused: self._on_refused,
             Fill: self._on_fill,
             FundingPaid: self._on_funding,
             OrderDone: self._on_done,
@@ -154,6 +155,10 @@ class RiskStage:
 
     def _on_signal(self, signal: Signal) -> Sequence[Message]:
         return (self._desk.decide(signal),)
+
+    def _on_refused(self, refused: Refused) -> Sequence[Message]:
+        self._desk.on_refused(refused)
+        return ()
 
     def _on_fill(self, fill: Fill) -> Sequence[Message]:
         self._curve.settle()

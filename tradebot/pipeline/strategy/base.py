@@ -51,7 +51,8 @@ class Enter:
     Without ``stop`` or ``target`` those of the configuration are used. ``entry_price`` is the limit, or the
     trigger of a stop entry. ``ladder`` are targets for parts of the position, in place of ``target``. An entry
     that waits is withdrawn after ``wait_bars``, and at a close beyond ``void_price``.
-    ``confidence`` is in percent; ``factors`` say what it is made of.
+    ``confidence`` is in percent; ``factors`` say what it is made of. ``pattern`` names what was seen, and
+    ``levels`` its prices: both are for ``why``.
     """
 
     side: PositionSide
@@ -64,6 +65,8 @@ class Enter:
     ladder: tuple[Rung, ...] = ()
     wait_bars: int | None = None
     void_price: Decimal | None = None
+    pattern: str = ""
+    levels: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,11 @@ class Exit:
 
 
 class Strategy(Protocol):
-    """Decides at the close of each bar of its symbol and timeframe."""
+    """Decides at the close of each bar of its symbol and timeframe.
+
+    One that has a field ``is_waiting`` finds in it, at each bar, whether an entry of it is at work: approved by
+    risk, and neither filled whole nor ended.
+    """
 
     Params: ClassVar[type[BaseModel]]
 

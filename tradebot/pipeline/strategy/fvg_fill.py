@@ -26,4 +26,4 @@ class FvgFill(SmartMoney):
             return None
         near, far = (top, bottom) if event.side > 0 else (bottom, top)
         limit = near + (far - near) * self.params.depth
-        return self.enter_at_limit(event.side, bar, far, limit, self.params.wait_bars)
+        return self.enter_at_limit(event, bar, far, limit, self.params.wait_bars)

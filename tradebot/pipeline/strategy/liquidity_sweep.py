@@ -28,4 +28,4 @@ class LiquiditySweep(SmartMoney):
         edge, strength = (low, (close - low)) if event.side > 0 else (high, (high - close))
         if strength < self.params.min_close * (high - low):
             return None
-        return self.enter_at_market(event.side, bar, edge)
+        return self.enter_at_market(event, bar, edge)

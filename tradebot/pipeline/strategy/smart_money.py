@@ -68,10 +68,8 @@ class SmartMoney:
         self.volumes: list[float] = []
         # The side of the last sweep and the bar it came at.
         self.last_sweep: list[int] = []
-        # A limit that waits: until which bar, and beyond which price no longer.
-        self.waits_until = -1
-        self.wait_side = 0
-        self.void_price = Decimal(0)
+        # Whether an entry is at work: the stage says so before each bar.
+        self.is_waiting = False
         self.entered_at = -1
         self.entered_qty = Decimal(0)
         self.stop_moved_to: Decimal | None = None
@@ -82,7 +80,7 @@ class SmartMoney:
         if position is not None:
             return self._care(bar, position)
         self.entered_at, self.stop_moved_to = -1, None
-        if self._is_waiting(bar):
+        if self.is_waiting:
             return []
         return [wish for event in events if (wish := self.setup(event, bar)) is not None][:1]
 
@@ -116,27 +114,26 @@ class SmartMoney:
 
     # Entries -----------------------------------------------------------------------------------------------
 
-    def enter_at_market(self, side: int, bar: Bar, edge: float) -> Enter | None:
+    def enter_at_market(self, event: PatternEvent, bar: Bar, edge: float) -> Enter | None:
         """Return an entry at the next open with its stop beyond ``edge``; ``None`` without room for a stop."""
-        return self._enter(side, bar, edge, bar.close)
+        return self._enter(event, bar, edge, bar.close)
 
-    def enter_at_limit(self, side: int, bar: Bar, edge: float, limit: float, wait_bars: int) -> Enter | None:
+    def enter_at_limit(self, event: PatternEvent, bar: Bar, edge: float, limit: float, wait_bars: int) -> Enter | None:
         """Return an entry that waits at ``limit`` until a close beyond ``edge``; ``None`` without room for a stop."""
-        enter = self._enter(side, bar, edge, from_float(limit))
-        if enter is None or (bar.close - from_float(limit)) * side <= 0:
+        price = from_float(limit)
+        enter = self._enter(event, bar, edge, price)
+        if enter is None or (bar.close - price) * event.side <= 0:
             return None
-        self.waits_until = self.scanner.bars - 1 + wait_bars
-        self.wait_side, self.void_price = side, from_float(edge)
         return replace(
             enter,
             entry_type=OrderType.LIMIT,
-            entry_price=from_float(limit),
+            entry_price=price,
             wait_bars=wait_bars,
-            void_price=self.void_price,
+            void_price=from_float(edge),
         )
 
-    def _enter(self, side: int, bar: Bar, edge: float, price: Decimal) -> Enter | None:
-        atr = self.scanner.atr
+    def _enter(self, event: PatternEvent, bar: Bar, edge: float, price: Decimal) -> Enter | None:
+        atr, side = self.scanner.atr, event.side
         if atr is None:
             return None
         stop = from_float(edge - side * self.params.stop_atr * atr)
@@ -150,6 +147,8 @@ class SmartMoney:
             ladder=self._ladder(price, distance * side),
             confidence=weigh.confidence(factors),
             factors=factors,
+            pattern=str(event.kind),
+            levels=_levels(event, edge),
         )
 
     def _ladder(self, price: Decimal, reach: Decimal) -> tuple[Rung, ...]:
@@ -176,16 +175,10 @@ class SmartMoney:
             "liquidity": weigh.freshness(now - self.last_sweep[1], self.params.memory) if is_swept else 0.0,
         }
 
-    def _is_waiting(self, bar: Bar) -> bool:
-        if self.scanner.bars - 1 >= self.waits_until:
-            return False
-        return (bar.close - self.void_price) * self.wait_side >= 0
-
     # A position ----------------------------------------------------------------------------------------------
 
     def _care(self, bar: Bar, position: Position) -> list[Wish]:
         now, held, side = self.scanner.bars - 1, abs(position.qty), position.side.sign
-        self.waits_until = -1
         if self.entered_at < 0 or held > self.entered_qty:
             self.entered_qty = held
             self.entered_at = now if self.entered_at < 0 else self.entered_at
@@ -229,6 +222,13 @@ def _close(scanner: Scanner, growing: list[float]) -> None:
     if is_whole:
         o, h, lo, c, v = numbers
         scanner.take(int(ts_ms), o, h, lo, c, v)
+
+
+def _levels(event: PatternEvent, edge: float) -> dict[str, Decimal]:
+    """Return the prices of a pattern, by their names in ``scan``; of a level also how far price went beyond it."""
+    is_level = event.level is not None
+    found = {"level": event.level, "edge": edge} if is_level else {"top": event.top, "bottom": event.bottom}
+    return {name: from_float(price) for name, price in found.items() if price is not None}
 
 
 def _zone_name(event: PatternEvent) -> str:

@@ -1,0 +1,226 @@
+"""From the wish to enter to its signal: checked, completed and on the tick."""
+
+import math
+from collections.abc import Mapping
+from decimal import Decimal
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.making import maker
+from tradebot.model.money import Price, from_float
+from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.signal import Action, Rung, Signal
+from tradebot.model.time import Nanos
+from tradebot.pipeline.strategy.base import AtrStop, Enter, StrategySpec
+from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
+from tradebot.pipeline.strategy.wish import Moment
+
+ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
+_MOST_RUNGS = 10
+_MOST_BARS = 1_000_000
+_MOST_FACTORS = 64
+_MOST_LEVELS = 8
+_LONGEST_NAME = 64
+_signal = maker(Signal)
+
+
+def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
+    """Return the signal of ``wish``; ``None`` when it may not enter there, has no stop yet, or waits below a tick.
+
+    What is wrong as it was given is nonsense; what only the tick makes so is left to risk, which says so.
+    """
+    side = _side(wish)
+    entry_type, entry_price = _entry(wish, side, instrument)
+    asked = moment.close if wish.entry_price is None else wish.entry_price
+    reference = moment.close if entry_price is None else entry_price
+    stop = _given_stop(wish, side, instrument, asked)
+    target = _given_target(wish, side, instrument, reference)
+    ladder = _ladder(wish, side, instrument, reference)
+    void_price = _void_price(wish, side, instrument, moment.close)
+    expires_ts = _expires_ts(wish, spec, moment)
+    confidence = _confidence(wish.confidence)
+    factors = _factors(wish.factors)
+    pattern, levels = _pattern(wish.pattern), _levels(wish.levels)
+    if not spec.direction.allows(side) or reference <= 0:
+        return None
+    if stop is None and spec.stop is not None:
+        stop = _atr_stop(spec.stop, side, instrument, reference, moment.atr)
+        if stop is None:
+            return None
+    if target is None and stop is not None and not wish.ladder:
+        target = _r_target(spec, side, instrument, reference, stop)
+    return _signal(
+        id=f"{spec.name}-{moment.symbol}-{moment.number}",
+        ts_event=moment.ts_event,
+        strategy=spec.name,
+        symbol=moment.symbol,
+        action=Action.ENTER,
+        side=side,
+        close=moment.close,
+        entry_type=entry_type,
+        entry_price=entry_price,
+        stop=stop,
+        target=target,
+        ladder=ladder,
+        expires_ts=expires_ts,
+        void_price=void_price,
+        confidence=confidence,
+        factors=factors,
+        pattern=pattern,
+        levels=levels,
+    )
+
+
+def _given_stop(wish: Enter, side: PositionSide, instrument: Instrument, asked: Decimal) -> Price | None:
+    given = given_price("stop", wish.stop)
+    if given is None:
+        return None
+    if (asked - given) * side.sign <= 0:
+        raise Nonsense(f"Enter.stop is {given}, which is not on the losing side of {asked} for a {side}")
+    # There is no price below one tick.
+    return max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick))
+
+
+def _given_target(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> Price | None:
+    given = given_price("target", wish.target)
+    return None if given is None else _reached("Enter.target", given, side, instrument, reference)
+
+
+def _reached(name: str, given: Decimal, side: PositionSide, instrument: Instrument, reference: Decimal) -> Price | None:
+    """Return a target on the tick; ``None`` for a short's below one tick, which is never reached."""
+    price = instrument.price_passive(given, side.entry.opposite)
+    if (price - reference) * side.sign <= 0:
+        raise Nonsense(f"{name} is {given}, which is not on the winning side of {reference} for a {side}")
+    return price if price > 0 else None
+
+
+def _ladder(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> tuple[Rung, ...]:
+    if type(wish.ladder) is not tuple or len(wish.ladder) > _MOST_RUNGS:
+        raise Nonsense(f"Enter.ladder is {said(wish.ladder)}, not a tuple of at most {_MOST_RUNGS} rungs")
+    if wish.ladder and wish.target is not None:
+        raise Nonsense("Enter has both a target and a ladder")
+    found = [_rung(rung, side, instrument, reference) for rung in wish.ladder]
+    rungs = tuple(rung for rung in found if rung is not None)
+    if sum(rung.fraction for rung in wish.ladder) > 1:
+        raise Nonsense("the fractions of Enter.ladder are more than 1 together")
+    return rungs
+
+
+def _rung(rung: object, side: PositionSide, instrument: Instrument, reference: Decimal) -> Rung | None:
+    if type(rung) is not Rung:
+        raise Nonsense(f"Enter.ladder holds {said(rung)}, not a Rung")
+    fraction = rung.fraction
+    if type(fraction) is not Decimal or not fraction.is_finite() or not 0 < fraction <= 1:
+        raise Nonsense(f"Rung.fraction is {said(fraction)}, not a Decimal above 0 and at most 1")
+    given = given_price("price", rung.price, "Rung")
+    if given is None:
+        raise Nonsense("Rung.price is None")
+    price = _reached("Rung.price", given, side, instrument, reference)
+    return None if price is None else Rung(price=price, fraction=fraction)
+
+
+def _void_price(wish: Enter, side: PositionSide, instrument: Instrument, close: Decimal) -> Price | None:
+    given = given_price("void_price", wish.void_price)
+    if given is None:
+        return None
+    price = instrument.price_against(given, side.entry.opposite)
+    if (close - price) * side.sign < 0:
+        raise Nonsense(f"Enter.void_price is {given}, beyond which {close} is already for a {side}")
+    return price
+
+
+def _expires_ts(wish: Enter, spec: StrategySpec, moment: Moment) -> Nanos | None:
+    bars = wish.wait_bars
+    if bars is None:
+        return None
+    if type(bars) is not int or not 1 <= bars <= _MOST_BARS:
+        raise Nonsense(f"Enter.wait_bars is {said(bars)}, not a whole number from 1 to {_MOST_BARS}")
+    return Nanos(moment.ts_event + bars * spec.timeframe)
+
+
+def _atr_stop(
+    stop: AtrStop, side: PositionSide, instrument: Instrument, reference: Decimal, atr: float | None
+) -> Price | None:
+    """Return the stop of the configuration; ``None`` while there is no range to measure it by."""
+    if atr is None:
+        return None
+    away = from_float(atr) * stop.mult * side.sign
+    price = instrument.price_against(reference - away, side.entry.opposite)
+    return price if price > 0 and (reference - price) * side.sign > 0 else None
+
+
+def _r_target(
+    spec: StrategySpec, side: PositionSide, instrument: Instrument, reference: Decimal, stop: Decimal
+) -> Price | None:
+    if spec.target is None:
+        return None
+    away = spec.target.r * abs(reference - stop) * side.sign
+    price = instrument.price_passive(reference + away, side.entry.opposite)
+    # A short's target at or below zero is never reached: its stop and exits are all it has.
+    return price if price > 0 else None
+
+
+def _side(wish: Enter) -> PositionSide:
+    try:
+        return PositionSide(wish.side)
+    except ValueError:
+        raise Nonsense(f"Enter.side is {said(wish.side)}, not PositionSide.LONG or PositionSide.SHORT") from None
+
+
+def _entry(wish: Enter, side: PositionSide, instrument: Instrument) -> tuple[OrderType, Price | None]:
+    if wish.entry_type not in ENTRY_TYPES:
+        raise Nonsense(f"Enter.entry_type is {said(wish.entry_type)}, not one of {', '.join(ENTRY_TYPES)}")
+    entry_type = OrderType(wish.entry_type)
+    price = given_price("entry_price", wish.entry_price)
+    if entry_type is OrderType.MARKET:
+        if price is not None:
+            raise Nonsense("Enter.entry_price is given, but the entry is at market")
+        return entry_type, None
+    if price is None:
+        raise Nonsense(f"Enter.entry_price is missing for a {entry_type} entry")
+    rounded = (instrument.price_passive if entry_type is OrderType.LIMIT else instrument.price_against)(
+        price, side.entry
+    )
+    return entry_type, rounded
+
+
+def _confidence(value: object) -> float | None:
+    if value is None:
+        return None
+    if type(value) not in (int, float) or not 0 <= value <= 100:  # type: ignore[operator]  # a number by now
+        raise Nonsense(f"Enter.confidence is {said(value)}, not a number from 0 to 100")
+    return float(value)  # type: ignore[arg-type]  # a number by now
+
+
+def _factors(factors: object) -> Mapping[str, float]:
+    if not isinstance(factors, Mapping):
+        raise Nonsense(f"Enter.factors is {said(factors)}, not a dict of names and numbers")
+    if not factors:
+        return {}
+    if len(factors) > _MOST_FACTORS:
+        raise Nonsense(f"Enter.factors has {len(factors)} names, more than {_MOST_FACTORS}")
+    for name, value in factors.items():
+        if type(name) is str and (len(name) > _LONGEST_NAME or not name.isprintable()):
+            raise Nonsense(f"Enter.factors has the name {said(name)}, not one of at most {_LONGEST_NAME} characters")
+        if type(name) is not str or type(value) not in (int, float) or not math.isfinite(value):
+            raise Nonsense(f"Enter.factors has {said(name)}: {said(value)}, not a name and a finite number")
+    return {name: float(value) for name, value in factors.items()}
+
+
+def _pattern(name: object) -> str:
+    if type(name) is not str or len(name) > _LONGEST_NAME or not name.isprintable():
+        raise Nonsense(f"Enter.pattern is {said(name)}, not a word of at most {_LONGEST_NAME} characters")
+    return name
+
+
+def _levels(levels: object) -> Mapping[str, Price]:
+    if not isinstance(levels, Mapping) or len(levels) > _MOST_LEVELS:
+        raise Nonsense(f"Enter.levels is {said(levels)}, not a dict of at most {_MOST_LEVELS} names and prices")
+    found: dict[str, Price] = {}
+    for name, value in levels.items():
+        if type(name) is not str or len(name) > _LONGEST_NAME or not name.isprintable():
+            raise Nonsense(f"Enter.levels has the name {said(name)}, not one of at most {_LONGEST_NAME} characters")
+        price = given_price(f"levels[{name}]", value)
+        if price is None:
+            raise Nonsense(f"Enter.levels[{name}] is None")
+        found[name] = Price(price)
+    return found
