@@ -18,6 +18,7 @@ from tradebot.pipeline.risk.book import OpenPosition, RiskState
 from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.report import text, views
 from tradebot.report.document import document
+from tradebot.report.health import health
 
 TS = Nanos(1_767_225_600_000_000_000)
 FACTS = views.RuntimeFacts(
@@ -157,8 +158,8 @@ def test_orders_lists_those_that_still_work() -> None:
     ],
 )
 def test_health_names_what_is_not_well(facts: views.RuntimeFacts, check: str) -> None:
-    assert read(views.health(FACTS, books()))["well"] is True
-    found = read(views.health(facts, books()))
+    assert read(health(FACTS, books()))["well"] is True
+    found = read(health(facts, books()))
     assert found["well"] is False
     assert [row["check"] for row in found["checks"] if not row["ok"]] == [check]
     assert f"FAIL  {check}" in text.health_text(found)
@@ -166,8 +167,8 @@ def test_health_names_what_is_not_well(facts: views.RuntimeFacts, check: str) ->
 
 def test_a_position_that_needs_a_stop_and_has_none_is_not_well() -> None:
     naked = books(covered="1.5")
-    assert read(views.health(FACTS, naked))["well"] is False
-    assert read(views.health(replace(FACTS, stops_expected=frozenset()), naked))["well"] is True
+    assert read(health(FACTS, naked))["well"] is False
+    assert read(health(replace(FACTS, stops_expected=frozenset()), naked))["well"] is True
     assert read(views.status(FACTS, naked))["protected"] == {"protected": 0, "total": 1}
 
 
@@ -177,7 +178,7 @@ def test_before_recovery_nothing_is_invented() -> None:
     assert found.keys() == read(views.status(FACTS, books())).keys()
     assert (found["account"], found["positions"], found["risk"]) == (None, [], [])
     assert "equity       -" in text.status_text(found)
-    assert read(views.health(starting, None))["well"] is False
+    assert read(health(starting, None))["well"] is False
 
 
 def test_status_reads_as_a_page() -> None:

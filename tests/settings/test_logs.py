@@ -14,7 +14,7 @@ from loguru import logger
 
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
-from tradebot.runtime import logs
+from tradebot.runtime import logline, logs
 from tradebot.runtime.clock import SystemClock, VirtualClock
 from tradebot.runtime.settings_model import LogSettings
 
@@ -31,6 +31,7 @@ def _restored() -> Iterator[None]:
     logger.remove()
     logging.getLogger().handlers[:] = handlers
     logs._state.__init__()  # type: ignore[misc]
+    logline._SECRETS.clear()
 
 
 def start(home: Path, environ: dict[str, str] | None = None, **settings: object) -> tuple[io.StringIO, io.StringIO]:
@@ -93,12 +94,12 @@ def test_a_list_that_holds_itself_is_counted_and_never_raised(tmp_path: Path) ->
 
 @given(st.dictionaries(st.text(max_size=5), st.text() | st.floats() | st.binary(max_size=5), max_size=4))
 def test_whatever_the_fields_hold_a_line_stays_one_printable_line(fields: dict[str, object]) -> None:
-    line = logs._json_line(1, "info", "a.b", fields)
+    line = logline.json_line(1, "info", "a.b", fields)
     assert line.isascii()
     assert line.isprintable()
     assert json.loads(line)["event"] == "a.b"
     for is_coloured in (False, True):
-        human = logs._human_line(1, "info", "a.b", {"x": str(fields)}, is_coloured=is_coloured)
+        human = logline.human_line(1, "info", "a.b", {"x": str(fields)}, is_coloured=is_coloured)
         assert "\n" not in human
         assert human.count("\x1b") == (2 if is_coloured else 0)
 

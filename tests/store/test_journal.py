@@ -12,11 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tradebot.model.errors import InvariantError, StorageFailed
-from tradebot.store import journal as journal_module
 from tradebot.store.journal import MAX_QUEUED_ROWS, ROOM_ROWS, SqliteJournal
 from tradebot.store.memory import MemoryJournal
 from tradebot.store.rows import JournalReader, Query, count_rows
-from tradebot.store.schema import MIGRATIONS, connect
+from tradebot.store.schema import MIGRATIONS, connect, is_damage
 
 AnyJournal = SqliteJournal | MemoryJournal
 Open = Callable[[], "asynccontextmanager"]
@@ -358,4 +357,4 @@ def test_no_error_of_the_system_is_taken_for_damage() -> None:
     for code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN):
         error = sqlite3.OperationalError("x")
         error.sqlite_errorcode = code
-        assert not journal_module.is_damage(error)
+        assert not is_damage(error)

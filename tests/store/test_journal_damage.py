@@ -238,7 +238,7 @@ async def test_a_disk_that_fails_during_a_salvage_is_no_damage(tmp_path: Path, m
     with pytest.raises(sqlite3.OperationalError):
         salvage(path, "because")
     assert path.exists()
-    monkeypatch.setattr("tradebot.store.journal.connect", fail)
+    monkeypatch.setattr("tradebot.store.opening.connect", fail)
     with pytest.raises(StorageFailed, match="disk I/O error"):
         await read(path)
 

@@ -13,26 +13,12 @@ from math import gcd
 from tradebot.model.errors import InvariantError
 from tradebot.model.making import maker
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
-from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, Timeframe, floor_to, timeframe_name
+from tradebot.pipeline.buckets import Bucket, Builder
 
 # More coarse bars than this before a fine one are history of another file, not parts of a turn.
 MAX_HELD = 500
-_bar = maker(Bar)
 _bars_closed = maker(BarsClosed)
-
-
-@dataclass(frozen=True, slots=True)
-class Bucket:
-    """A bar in the making. ``is_whole``: it was seen from its opening on."""
-
-    ts_open: Nanos
-    open: Price
-    high: Price
-    low: Price
-    close: Price
-    volume: Qty
-    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +113,11 @@ class _Series:
         self.is_of_trades = not sources
         # Of trades every length can be made, so also one that divides all that are wanted.
         self.finest = min(sources) if sources else Timeframe(gcd(*wanted))
-        self._prints = _Builder(symbol, self.finest) if self.is_of_trades else None
+        self._prints = Builder(symbol, self.finest) if self.is_of_trades else None
         missing = sorted(wanted.difference(sources, (self.finest,)), reverse=True)
         for timeframe in missing:
             _check_divides(symbol, self.finest, timeframe)
-        self._builders = tuple(_Builder(symbol, timeframe) for timeframe in missing)
+        self._builders = tuple(Builder(symbol, timeframe) for timeframe in missing)
         self.is_single = len(sources) == 1 and not missing
         self.last_finest: int | None = None
         self._last_coarse: dict[int, int | None] = {
@@ -208,106 +194,6 @@ class _Series:
         if self._prints is not None:
             self._prints.load(state.buckets.get(self.finest), state.last_trade is not None)
         self._last_trade = state.last_trade
-
-
-class _Builder:
-    """Builds the bars of one timeframe from finer bars, or from prints.
-
-    Only the very first bucket can be partial: later ones that miss a part are what the market gave.
-    """
-
-    __slots__ = (
-        "_close",
-        "_has_begun",
-        "_high",
-        "_is_open",
-        "_is_whole",
-        "_low",
-        "_open",
-        "_symbol",
-        "_volume",
-        "timeframe",
-        "ts_end",
-        "ts_open",
-    )
-    _open: Price
-    _high: Price
-    _low: Price
-    _close: Price
-    _volume: Qty
-
-    def __init__(self, symbol: str, timeframe: Timeframe) -> None:
-        self._symbol = symbol
-        self.timeframe = timeframe
-        self.ts_open = self.ts_end = 0
-        self._is_open = False
-        self._is_whole = False
-        self._has_begun = False
-
-    def add(self, part: Bar, closed: list[Bar]) -> None:
-        """Take in a finer bar and append what closed with it, the older first."""
-        ts_open = Nanos(part.ts_event - part.timeframe)
-        if self._is_open and ts_open >= self.ts_end:
-            self._emit(closed)
-        if self._is_open:
-            self._extend(part.high, part.low, part.close, part.volume)
-        else:
-            self._begin(ts_open)
-            self._open, self._high, self._low = part.open, part.high, part.low
-            self._close, self._volume = part.close, part.volume
-        if part.ts_event >= self.ts_end:
-            self._emit(closed)
-
-    def print(self, trade: Trade) -> Bar | None:
-        """Take in a print and return the bar before it, when that is closed by it."""
-        price = trade.price
-        closed: list[Bar] = []
-        if self._is_open and trade.ts_event >= self.ts_end:
-            self._emit(closed)
-        if self._is_open:
-            self._extend(price, price, price, trade.qty)
-        else:
-            self._begin(trade.ts_event)
-            self._open = self._high = self._low = self._close = price
-            self._volume = trade.qty
-        return closed[0] if closed else None
-
-    def _begin(self, ts: Nanos) -> None:
-        self.ts_open = floor_to(ts, self.timeframe)
-        self.ts_end = self.ts_open + self.timeframe
-        self._is_whole = self._has_begun or ts == self.ts_open
-        self._has_begun = self._is_open = True
-
-    def _extend(self, high: Price, low: Price, close: Price, volume: Qty) -> None:
-        if high > self._high:
-            self._high = high
-        if low < self._low:
-            self._low = low
-        self._close = close
-        self._volume = Qty(self._volume + volume)
-
-    def _emit(self, closed: list[Bar]) -> None:
-        self._is_open = False
-        if self._is_whole:
-            end = Nanos(self.ts_end)
-            prices = (self._open, self._high, self._low, self._close)
-            closed.append(_bar(self._symbol, self.timeframe, end, *prices, self._volume))
-
-    def save(self) -> Bucket | None:
-        if not self._is_open:
-            return None
-        prices = (self._open, self._high, self._low, self._close)
-        return Bucket(Nanos(self.ts_open), *prices, self._volume, self._is_whole)
-
-    def load(self, bucket: Bucket | None, has_begun: bool) -> None:
-        self._has_begun = has_begun
-        self._is_open = bucket is not None
-        if bucket is None:
-            return
-        self.ts_open = bucket.ts_open
-        self.ts_end = bucket.ts_open + self.timeframe
-        self._open, self._high, self._low = bucket.open, bucket.high, bucket.low
-        self._close, self._volume, self._is_whole = bucket.close, bucket.volume, bucket.is_whole
 
 
 def _longest_then_oldest_first(bar: Bar) -> tuple[int, int]:

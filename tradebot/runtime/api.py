@@ -13,6 +13,7 @@ from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
 from tradebot.report import views
 from tradebot.report.document import document, line
+from tradebot.report.health import health
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log, log_file
@@ -80,7 +81,7 @@ class DaemonApi:
         self._daemon = daemon
         self._live: Mapping[str, Callable[[RuntimeFacts, BookFacts], Json]] = {
             "status": views.status,
-            "health": views.health,
+            "health": health,
             "positions": lambda _, books: views.positions(books),
             "balance": views.balance,
             "risk": lambda _, books: views.risk(books),
@@ -100,7 +101,7 @@ class DaemonApi:
             if view == "status":
                 return document(views.status(facts, None))
             if view == "health":
-                return document(views.health(facts, None))
+                return document(health(facts, None))
             raise _not_yet()
         if view == "orders":
             return b"".join(line(order) for order in views.orders(books))

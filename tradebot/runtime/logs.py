@@ -1,29 +1,26 @@
 """Logging: a constant event and fields, as JSON lines in the home and as readable lines on a terminal.
 
-One line is one JSON object without control characters. Logging never raises into the caller: what cannot
-be written is counted. Before ``configure`` nothing is written.
+Logging never raises into the caller: what cannot be written is counted. Before ``configure`` nothing is
+written.
 """
 
-import json
 import logging
 import os
-import re
 import stat
 import sys
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
-from decimal import Decimal
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Protocol
 
 from loguru import logger
 
 from tradebot.model.logevent import LogEvent
-from tradebot.model.money import plain
 from tradebot.model.time import Nanos, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.logline import human_line, json_line, redact, register_secret
 from tradebot.runtime.logtail import LEVELS, LOG_FILE, ROTATED_DIGITS, read_log
 
 if TYPE_CHECKING:
@@ -42,12 +39,7 @@ __all__ = [
     "register_secret",
 ]
 
-_HEX_KEY = re.compile(r"0x[0-9a-fA-F]{64}(?![0-9a-fA-F])")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONGEST_TEXT = 4000
 _REMEMBERED_ERRORS = 10_000
-_COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
-_PLAIN = "\x1b[0m"
 
 
 class LogSettings(Protocol):
@@ -75,7 +67,6 @@ class _Logging:
     def __init__(self) -> None:
         self.least = len(LEVELS)
         self.failures = 0
-        self.secrets: list[str] = []
         self.errors: deque[Nanos] = deque(maxlen=_REMEMBERED_ERRORS)
         self.clock: Clock = SystemClock()
         self.stdout: IO[str] | None = None
@@ -145,61 +136,6 @@ def errors_since(ts: Nanos) -> int:
     return sum(stamp >= ts for stamp in _state.errors)
 
 
-def register_secret(secret: str) -> None:
-    """Replace ``secret`` by *** in every line from now on. Raises ``ValueError`` below 8 characters."""
-    if len(secret) < 8:
-        raise ValueError("a secret of fewer than 8 characters would blank ordinary text")
-    _state.secrets.append(secret)
-
-
-def redact(text: str) -> str:
-    """Return ``text`` without known secrets and without anything that looks like a private key."""
-    for secret in _state.secrets:
-        text = text.replace(secret, "***")
-    return _HEX_KEY.sub("***", text)
-
-
-def _json_line(ts: int, level: str, event: str, fields: Mapping[str, object]) -> str:
-    document: dict[str, object] = {"ts": ts, "level": level, "event": event}
-    document.update((name, _json_value(value)) for name, value in fields.items() if name not in document)
-    return json.dumps(document, ensure_ascii=True)
-
-
-def _json_value(value: object) -> object:
-    if value is None or isinstance(value, bool | int):
-        return value
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)
-    if isinstance(value, Decimal):
-        return plain(value) if value.is_finite() else str(value)
-    if isinstance(value, list | tuple):
-        return [_json_value(one) for one in value]
-    if isinstance(value, dict):
-        return {_text(key): _json_value(one) for key, one in value.items()}
-    return _text(value)
-
-
-def _text(value: object) -> str:
-    text = redact(str(value))
-    text = text if len(text) <= _LONGEST_TEXT else text[:_LONGEST_TEXT] + "..."
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
-def _human_line(ts: int, level: str, event: str, fields: Mapping[str, object], *, is_coloured: bool) -> str:
-    seconds, ms = divmod(ts, 1000)
-    minutes, second = divmod(seconds, 60)
-    clock = f"{minutes // 60 % 24:02}:{minutes % 60:02}:{second:02}.{ms:03}"
-    name = f"{_COLOURS[level]}{level:7}{_PLAIN}" if is_coloured else f"{level:7}"
-    shown = [f"{key}={_human_value(value)}" for key, value in fields.items() if value is not None]
-    return " ".join([clock, name, event, *shown])
-
-
-def _human_value(value: object) -> object:
-    if isinstance(value, list | tuple):
-        return ",".join(str(_human_value(one)) for one in value)
-    return _json_value(value)
-
-
 class _RotatingFile:
     """Appends lines to a file of its owner alone, and moves it aside at a size."""
 
@@ -212,7 +148,7 @@ class _RotatingFile:
 
     def write(self, ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
         """Append one line."""
-        line = (_json_line(ts, level, event, fields) + "\n").encode("ascii")
+        line = (json_line(ts, level, event, fields) + "\n").encode("ascii")
         if self._descriptor < 0:
             self._open()
         if self._written and self._written + len(line) > self._size:
@@ -281,14 +217,14 @@ def _add_console(environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -
         is_coloured = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
         def human(ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
-            stderr.write(_human_line(ts, level, event, fields, is_coloured=is_coloured) + "\n")
+            stderr.write(human_line(ts, level, event, fields, is_coloured=is_coloured) + "\n")
             stderr.flush()
 
         logger.add(_Sink(human), level="DEBUG", format="{message}", catch=False)
     elif is_systemd or _is_pipe(stdout):
 
         def program(ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:
-            stdout.write(_json_line(ts, level, event, fields) + "\n")
+            stdout.write(json_line(ts, level, event, fields) + "\n")
             stdout.flush()
 
         logger.add(_Sink(program), level="DEBUG", format="{message}", catch=False)

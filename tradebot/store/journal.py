@@ -9,10 +9,8 @@ retry may report as durable what is not. All waiters and all later appends get `
 """
 
 import asyncio
-import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,28 +20,10 @@ import aiosqlite
 from tradebot.model.errors import InvariantError, StorageFailed
 from tradebot.model.time import Nanos
 from tradebot.ports import Clock
-from tradebot.store.integrity import (
-    Tip,
-    chain,
-    commit_frames,
-    finish_salvage,
-    next_folder,
-    salvage,
-    verify_all,
-    verify_tail,
-    wal_path,
-)
+from tradebot.store.integrity import Tip, chain
+from tradebot.store.opening import Opened, open_checked
 from tradebot.store.rows import Query, get_meta, select
-from tradebot.store.schema import (
-    INSERT_ROW,
-    PUT_META,
-    SQLITE_ERRORS,
-    Damaged,
-    Row,
-    connect,
-    is_damage,
-    storage_failed,
-)
+from tradebot.store.schema import INSERT_ROW, PUT_META, SQLITE_ERRORS, Damaged, Row, storage_failed
 
 T = TypeVar("T")
 # How long rows gather for which nobody waits.
@@ -52,17 +32,6 @@ ROOM_ROWS = 8_192
 MAX_QUEUED_ROWS = 65_536
 
 _Queued = tuple[int, str, int, int, bytes]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """What was found at opening. ``damage`` holds sentences for the operator; empty when all was well."""
-
-    last_seq: int
-    verified: int
-    boots: int
-    sqlite_version: str
-    damage: tuple[str, ...] = ()
 
 
 class _Connection(aiosqlite.Connection):
@@ -115,7 +84,7 @@ class SqliteJournal:
         found: list[tuple[Tip, Opened]] = []
 
         def connector() -> sqlite3.Connection:
-            connection, tip, opened = _open_checked(path, verify_from, full)
+            connection, tip, opened = open_checked(path, verify_from, full)
             found.append((tip, opened))
             return connection
 
@@ -257,58 +226,3 @@ def _insert(connection: sqlite3.Connection, tip: Tip, batch: Sequence[_Queued]) 
         connection.executemany(INSERT_ROW, rows)
         connection.execute("COMMIT")
     return Tip(batch[-1][0], h)
-
-
-def _open_checked(path: Path, verify_from: int, full: bool) -> tuple[sqlite3.Connection, Tip, Opened]:
-    damage: list[str] = []
-    quarantine = finish_salvage(path)
-    if quarantine is not None:
-        damage.append(f"a salvage that was cut short was finished; the old journal is in {quarantine}")
-    frames = commit_frames(wal_path(path))
-    try:
-        is_lost = path.stat().st_size == 0 if path.exists() else frames > 0
-        if is_lost:
-            raise Damaged("the journal is empty, or gone while its write-ahead log is there")
-        connection, tip, verified = _connect_checked(path, verify_from, full)
-    except Damaged as error:
-        damage.append(str(salvage(path, str(error))))
-        frames = 0
-        connection, tip, verified = _connect_checked(path, 0, full=False)
-    if frames:
-        damage.extend(_lost_in_log(connection, path, frames))
-    counted = get_meta(connection, "boots") or ""
-    # Not under the hash chain, and only for people: what is no number counts from the beginning.
-    boots = int(counted) + 1 if counted.isdecimal() else 1
-    connection.execute(PUT_META, ("boots", str(boots)))
-    opened = Opened(
-        last_seq=tip.seq,
-        verified=verified,
-        boots=boots,
-        sqlite_version=sqlite3.sqlite_version,
-        damage=tuple(damage),
-    )
-    return connection, tip, opened
-
-
-def _connect_checked(path: Path, verify_from: int, full: bool) -> tuple[sqlite3.Connection, Tip, int]:
-    try:
-        connection = connect(path)
-        try:
-            return (connection, *(verify_all(connection) if full else verify_tail(connection, verify_from)))
-        except BaseException:
-            connection.close()
-            raise
-    except SQLITE_ERRORS as error:
-        if is_damage(error):
-            raise Damaged(str(error)) from error
-        raise
-
-
-def _lost_in_log(connection: sqlite3.Connection, path: Path, frames: int) -> list[str]:
-    """Say whether the log held commits that SQLite left out; keep a copy before it is overwritten."""
-    _, read, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-    if read >= frames:
-        return []
-    quarantine = next_folder(path.parent / "backups", "quarantine")
-    shutil.copy2(wal_path(path), quarantine)
-    return [f"the write-ahead log can be read up to frame {read} of {frames}; a copy of it is in {quarantine}"]

@@ -1,0 +1,46 @@
+"""Whether a running daemon is well: one check for each thing that may be wrong."""
+
+from collections.abc import Mapping
+
+from tradebot.report.shapes import Document
+from tradebot.report.views import BookFacts, RuntimeFacts
+
+_WELL_STATES = frozenset({"running", "paused", "reduce_only"})
+_WELL_TASKS = frozenset({"running", "finished"})
+_STALE_S = 60.0
+
+
+def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
+    """Return the document of ``health``: ``well`` when every one of ``checks`` is ok."""
+    disabled: Mapping[str, str] = {} if books is None else books.disabled
+    checks = [
+        _check("state", facts.state in _WELL_STATES, facts.state),
+        _check("journal", not facts.journal_error, facts.journal_error or "written"),
+        _check("venue", facts.venue.connected, "connected" if facts.venue.connected else "not connected"),
+        _check("feed", facts.feed.state != "failed", facts.feed.state),
+        _progress_check(facts),
+        *(_check(f"task {task.name}", task.state in _WELL_TASKS, task.state) for task in facts.tasks),
+        _protection_check(facts, books),
+        *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
+    ]
+    return {"well": all(check["ok"] is True for check in checks), "state": facts.state, "checks": checks}
+
+
+def _check(name: str, ok: bool, detail: str) -> Document:
+    return {"check": name, "ok": ok, "detail": detail}
+
+
+def _progress_check(facts: RuntimeFacts) -> Document:
+    age = facts.progress_age_s
+    if age is None:
+        return _check("progress", True, "no heartbeat was due yet")
+    return _check("progress", age <= _STALE_S, f"a heartbeat passed the line {age:.1f} s ago")
+
+
+def _protection_check(facts: RuntimeFacts, books: BookFacts | None) -> Document:
+    if books is None:
+        return _check("protected", False, "not known before the books are recovered")
+    covered = {each.symbol for each in books.protection if each.is_full}
+    due = [held.symbol for held in books.risk.positions.values() if held.strategy in facts.stops_expected]
+    naked = sorted(set(due) - covered)
+    return _check("protected", not naked, f"without a stop: {', '.join(naked)}" if naked else f"all {len(due)} due")
