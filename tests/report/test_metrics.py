@@ -31,9 +31,11 @@ def test_without_deposits_the_curve_is_left_as_it_is() -> None:
 
 
 def test_a_deposit_is_taken_out_of_the_first_point_that_must_hold_it() -> None:
-    assert list(metrics.time_weighted([100, 100, 210], [(1, 100)])) == [100, 100, 110]
-    assert list(metrics.time_weighted([100, 200, 210], [(1, 100)])) == [100, 100, 110]
-    assert list(metrics.time_weighted([100, 100, 200, 330], [(1, 100), (2, 100)])) == [100, 100, 100, 130]
+    assert list(metrics.time_weighted([100, 100, 210], [(1, 100)])) == pytest.approx([100, 100, 110])
+    assert list(metrics.time_weighted([100, 200, 210], [(1, 100)])) == pytest.approx([100, 100, 110])
+    assert list(metrics.time_weighted([100, 100, 200, 330], [(1, 100), (2, 100)])) == pytest.approx(
+        [100, 100, 100, 130]
+    )
 
 
 def test_a_first_point_that_may_lack_a_deposit_is_compared_with_nothing() -> None:

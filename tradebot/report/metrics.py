@@ -28,17 +28,20 @@ def time_weighted(equity: Sequence[int], deposits: Iterable[tuple[int, int]]) ->
         came[before] = came.get(before, 0) + amount
     if not came or not equity:
         return equity
+    # From one deposit to the next, values are multiples of equity: what stands still stays the same to the last bit.
     values: list[float] = [equity[0]]
-    base, unseen, is_unknown = equity[0], 0, 0 in came
+    level, base, unseen, is_moved = values[0], equity[0], 0, 0 in came
+    is_unknown = is_moved
     for index in range(1, len(equity)):
-        level, now = values[-1], equity[index]
+        now = equity[index]
         if index in came:
-            unseen += came[index]
-        else:
-            # Of nothing there is no return, and of a first point that may lack a deposit neither.
-            level = level if base <= 0 or is_unknown else level * (now - unseen) / base
-            base, unseen, is_unknown = now, 0, False
-        values.append(level)
+            unseen, is_moved = unseen + came[index], True
+            values.append(values[-1])
+            continue
+        # Of nothing there is no return, and of a first point that may lack a deposit neither.
+        values.append(level if base <= 0 or is_unknown else level * ((now - unseen) / base))
+        if is_moved:
+            level, base, unseen, is_moved, is_unknown = values[-1], now, 0, False, False
     return values
 
 
