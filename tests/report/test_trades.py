@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 
 from tradebot.model.money import Cash, Price, Qty
-from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide, PositionSide
+from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
 from tradebot.model.time import Nanos
-from tradebot.report.trades import TRADE_KEYS, by_exit, equity_csv, fills_csv, trade_line, trades_csv
+from tradebot.report.trades import TRADE_KEYS, by_exit, csv_lines, equity_csv, trade_line, trade_row
 
 MS = 1_000_000
 
@@ -52,30 +52,12 @@ def test_trades_come_by_exit_and_then_as_they_came() -> None:
 
 
 def test_a_csv_reads_back_to_the_same_values_even_with_commas_and_quotes() -> None:
-    text = "".join(trades_csv([trip(strategy='a, "b"'), trip(symbol="ETH")]))
+    text = "".join(csv_lines(TRADE_KEYS, [trade_row(trip(strategy='a, "b"')), trade_row(trip(symbol="ETH"))]))
     first, second = csv.DictReader(io.StringIO(text))
     assert (first["strategy"], second["symbol"], first["mfe"]) == ('a, "b"', "ETH", "0")
     assert list(first) == list(TRADE_KEYS)
 
 
-def test_fills_and_equity_have_a_csv_too() -> None:
-    fill = Fill(
-        ts_event=Nanos(5 * MS),
-        trade_id="t1",
-        client_order_id="cross-BTC-1-entry",
-        signal_id="cross-BTC-1",
-        strategy="cross",
-        symbol="BTC",
-        role=OrderRole.ENTRY,
-        side=OrderSide.BUY,
-        qty=Qty(Decimal("0.50")),
-        price=Price(Decimal(100)),
-        fee=Cash(Decimal("0.0225")),
-        liquidity=Liquidity.TAKER,
-        reason="",
-    )
-    assert list(fills_csv([fill]))[1] == (
-        "5,BTC,cross,buy,entry,0.5,100,0.0225,taker,,cross-BTC-1-entry,t1,cross-BTC-1\n"
-    )
+def test_the_equity_curve_has_a_csv_too_and_one_of_nothing_has_its_header() -> None:
     assert list(equity_csv([(1, "10000"), (2, "9999.5")])) == ["ts_ms,equity\n", "1,10000\n", "2,9999.5\n"]
-    assert list(trades_csv([])) == [",".join(TRADE_KEYS) + "\n"]
+    assert list(csv_lines(TRADE_KEYS, [])) == [",".join(TRADE_KEYS) + "\n"]

@@ -1,4 +1,4 @@
-"""Round trips, fills and the equity curve as JSON lines and CSV: one spelling for every command."""
+"""Round trips and the equity curve as JSON lines and CSV: one spelling for every command."""
 
 import csv
 import io
@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 from tradebot.model.money import plain
-from tradebot.model.order import Fill
 from tradebot.model.position import RoundTrip
 from tradebot.model.time import to_ms
 from tradebot.report.document import line
@@ -28,21 +27,6 @@ TRADE_KEYS = (
     "net_pnl",
     "mae",
     "mfe",
-)
-FILL_KEYS = (
-    "ts",
-    "symbol",
-    "strategy",
-    "side",
-    "role",
-    "qty",
-    "price",
-    "fee",
-    "liquidity",
-    "reason",
-    "order_id",
-    "trade_id",
-    "signal_id",
 )
 
 
@@ -75,35 +59,6 @@ def trade_line(trip: RoundTrip) -> bytes:
 def by_exit(trips: Iterable[RoundTrip]) -> list[RoundTrip]:
     """Return ``trips``, which come in order of ``seq``, in order of exit and then of ``seq``."""
     return sorted(trips, key=lambda trip: trip.exit_ts)
-
-
-def fill_row(fill: Fill) -> Document:
-    """Return a fill as a JSON object with ``FILL_KEYS``."""
-    return {
-        "ts": to_ms(fill.ts_event),
-        "symbol": fill.symbol,
-        "strategy": fill.strategy,
-        "side": str(fill.side),
-        "role": str(fill.role),
-        "qty": plain(fill.qty),
-        "price": plain(fill.price),
-        "fee": plain(fill.fee),
-        "liquidity": str(fill.liquidity),
-        "reason": fill.reason,
-        "order_id": fill.client_order_id,
-        "trade_id": fill.trade_id,
-        "signal_id": fill.signal_id,
-    }
-
-
-def trades_csv(trips: Iterable[RoundTrip]) -> Iterator[str]:
-    """Yield the lines of a CSV file of round trips, the header first, newlines included."""
-    yield from csv_lines(TRADE_KEYS, (trade_row(trip) for trip in trips))
-
-
-def fills_csv(fills: Iterable[Fill]) -> Iterator[str]:
-    """Yield the lines of a CSV file of fills."""
-    yield from csv_lines(FILL_KEYS, (fill_row(fill) for fill in fills))
 
 
 def equity_csv(curve: Iterable[tuple[int, str]]) -> Iterator[str]:

@@ -21,7 +21,6 @@ from tradebot.store.schema import INSERT_ROW, SQLITE_ERRORS, Damaged, connect, c
 GENESIS = bytes(16)
 _HEAD = struct.Struct(">qqH")
 _FRAME = struct.Struct(">II8s8s")
-_SLICE = 4096
 _RAW = "SELECT seq, kind, ts_event, ts_wall, payload, h FROM rows"
 
 RawRow = tuple[int, str, int, int, bytes, bytes]
