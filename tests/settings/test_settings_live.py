@@ -3,15 +3,15 @@
 import tomllib
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tradebot.model.errors import ConfigError
 from tradebot.runtime.backtest import with_feed
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml, load_settings, shown
-from tradebot.runtime.settings_build import build_limits
+from tradebot.runtime.settings_build import build_limits, key_path
 from tradebot.runtime.settings_check import find_problems
-from tradebot.runtime.settings_live import key_file, on_paper
+from tradebot.runtime.settings_live import on_paper
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings, SimulatedVenueSettings
 from tradebot.runtime.settings_reload import reload_diff
 
@@ -99,15 +99,13 @@ def test_a_key_is_needed_but_on_a_devnet(tmp_path: Path) -> None:
     loaded = load(tmp_path, text, venue__network="devnet")
     assert keys(loaded) == []
     assert isinstance(loaded.settings.venue, HyperliquidVenueSettings)
-    assert key_file(loaded.settings.venue, tmp_path) == tmp_path / "devnet.key"
-    with pytest.raises(ConfigError, match="key_file"):
-        key_file(HyperliquidVenueSettings(kind="hyperliquid"), tmp_path)
+    assert key_path(loaded.settings.venue, tmp_path) == tmp_path / "devnet.key"
 
 
 def test_a_key_file_is_found_beside_the_file_that_names_it(tmp_path: Path) -> None:
     venue = load(tmp_path).settings.venue
     assert isinstance(venue, HyperliquidVenueSettings)
-    assert key_file(venue, tmp_path / "home") == tmp_path / "keys" / "agent.key"
+    assert key_path(venue, tmp_path / "home") == tmp_path / "keys" / "agent.key"
 
 
 @pytest.mark.parametrize(
@@ -124,12 +122,12 @@ def test_a_key_file_is_found_beside_the_file_that_names_it(tmp_path: Path) -> No
         ({"feed": {"kind": "generated"}}, ["feed.kind"]),
     ],
 )
-def test_network_and_place_must_agree(tmp_path: Path, overrides: dict[str, object], wanted: list[str]) -> None:
+def test_network_and_place_must_agree(tmp_path: Path, overrides: dict[str, Any], wanted: list[str]) -> None:
     assert keys(load(tmp_path, **overrides)) == wanted
 
 
 def test_a_paper_feed_of_another_place_must_name_its_network(tmp_path: Path) -> None:
-    paper = {"bot__mode": "paper", "venue": {"kind": "simulated"}, "feed__url": "http://127.0.0.1:3001"}
+    paper: dict[str, Any] = {"bot__mode": "paper", "venue": {"kind": "simulated"}, "feed__url": "http://127.0.0.1:3001"}
     assert keys(load(tmp_path, **paper), is_live=False) == ["feed.url"]
     assert keys(load(tmp_path, **paper, feed__network="devnet"), is_live=False) == []
 

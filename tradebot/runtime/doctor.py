@@ -1,5 +1,6 @@
 """What can be checked on this machine before trading: each finding with what is, and the mend."""
 
+import asyncio
 import ctypes
 import os
 import shutil
@@ -7,20 +8,27 @@ import sqlite3
 import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
 from tradebot.model.time import NANOS_PER_S, timeframe_name
 from tradebot.ports import Clock
+from tradebot.runtime.findings import Finding, Grade
 from tradebot.runtime.settings import Loaded, check_settings
-from tradebot.runtime.settings_model import ReplayFeedSettings, SimulatedVenueSettings, StoreSettings
+from tradebot.runtime.settings_model import (
+    HyperliquidFeedSettings,
+    HyperliquidVenueSettings,
+    ReplayFeedSettings,
+    SimulatedVenueSettings,
+    StoreSettings,
+)
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.store.lock import holder, is_network_fs
 
+_EXTRA = ("coincurve", "Crypto", "msgpack", "tenacity")
 _OLDEST_PYTHON = (3, 11)
 # From 3.7.0 on, several connections could corrupt a WAL; we hold one only.
 _SOUND_SQLITE = (3, 51, 3)
@@ -30,24 +38,6 @@ _YEARS = range(2024, 2100)
 _STEP_BACK_S = 60
 _TIME_ERROR = 5
 _TIMEX_BYTES = 512
-
-
-class Grade(StrEnum):
-    """How a check went."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """The outcome of one check; ``mend`` is empty when nothing needs mending."""
-
-    check: str
-    grade: Grade
-    what: str
-    mend: str = ""
 
 
 def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str], clock: Clock) -> tuple[Finding, ...]:
@@ -65,7 +55,9 @@ def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str
         names = ", ".join(str(path) for path in loaded.files)
         findings.append(Finding("configuration", Grade.OK, f"{names}, hash {loaded.config_hash}"))
         findings.append(_disk(home, loaded.settings.store))
+        findings.extend(_file_system(home, loaded))
         findings.extend(_data(loaded))
+        findings.extend(_venue(loaded, home, clock))
     return tuple(findings)
 
 
@@ -127,9 +119,15 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", Grade.FAIL, f"{home} cannot be written", "remount it, or choose another --home")
     else:
         yield Finding("home", Grade.OK, str(home))
+
+
+def _file_system(home: Path, loaded: Loaded) -> Iterator[Finding]:
+    if not home.exists():
+        return
     if is_network_fs(home):
         what = f"{home} is on a network file system: locks and syncs may not hold"
-        yield Finding("file system", Grade.WARN, what, "use a local disk; live trading refuses this one")
+        grade = Grade.FAIL if loaded.settings.bot.mode == "live" else Grade.WARN
+        yield Finding("file system", grade, what, "use a local disk; live trading refuses this one")
     else:
         yield Finding("file system", Grade.OK, "local")
 
@@ -241,3 +239,19 @@ def _data(loaded: Loaded) -> Iterator[Finding]:
             yield Finding("data", Grade.FAIL, _oneline(error), error.mend)
         else:
             yield Finding("data", Grade.OK, f"{file.path}: {rows} funding rates of {file.symbol}")
+
+
+def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
+    settings = loaded.settings
+    if not isinstance(settings.feed, HyperliquidFeedSettings) and not isinstance(
+        settings.venue, HyperliquidVenueSettings
+    ):
+        return ()
+    missing = [name for name in _EXTRA if find_spec(name) is None]
+    if missing:
+        mend = "install tradebot[hyperliquid]"
+        return [Finding("venue", Grade.FAIL, f"a real market needs {', '.join(missing)}", mend)]
+    # What speaks to a venue is only imported by who has one.
+    from tradebot.runtime.live.preflight import preflight
+
+    return asyncio.run(preflight(loaded, home, clock))

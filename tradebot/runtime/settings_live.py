@@ -1,10 +1,8 @@
 """What a configuration needs before it may trade for real, and what one that does becomes on the simulated exchange."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import urlsplit
 
-from tradebot.model.errors import ConfigError
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import URLS, feed_network, feed_url, venue_url
 from tradebot.runtime.settings_errors import Problem
@@ -16,18 +14,8 @@ from tradebot.runtime.settings_model import (
     SimulatedVenueSettings,
 )
 
-DEVNET_KEY = "devnet.key"
 _KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
 _MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
-
-
-def key_file(venue: HyperliquidVenueSettings, home: Path) -> Path:
-    """Return the file of the signing key. Raises ``ConfigError`` when none is named and the network is no devnet."""
-    if venue.key_file is not None:
-        return venue.key_file
-    if venue.network != "devnet":
-        raise ConfigError("venue.key_file is missing", mend=_KEY_MEND)
-    return home / DEVNET_KEY
 
 
 def on_paper(settings: Settings) -> Settings:
