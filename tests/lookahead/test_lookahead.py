@@ -189,8 +189,11 @@ def test_who_reads_the_file_ahead_is_caught_and_each_decision_named(body: str, t
 
 def test_a_target_or_a_level_from_the_future_is_named(tmp_path: Path) -> None:
     result = check(tmp_path, PEEKS_FOR_ITS_TARGETS)
-    assert {(change.what, change.seen) for change in result.changes} == {("changed", Seen.PREFIX)}
-    assert set().union(*(change.fields for change in result.changes)) == {"ladder", "levels"}
+    # Decisions that follow from a target that was hit, or was not, are missing or new.
+    changed = [change for change in result.changes if change.what == "changed"]
+    assert changed
+    assert {change.seen for change in changed} == {Seen.PREFIX}
+    assert set().union(*(change.fields for change in changed)) == {"ladder", "levels"}
 
 
 def test_a_compressed_history_is_cut_as_well(tmp_path: Path) -> None:
