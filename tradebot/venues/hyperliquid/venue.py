@@ -21,12 +21,8 @@ from tradebot.venues.hyperliquid.account import (
     OrderRecord,
     VenueFill,
     VenueOrder,
-    account_state,
-    fills,
     fundings,
-    open_orders,
     order_status,
-    spot_collateral,
 )
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
@@ -37,6 +33,7 @@ from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, Verdict
 from tradebot.venues.hyperliquid.submit import Intent, Settled, Submitter
+from tradebot.venues.hyperliquid.survey import Chosen, Survey, fills_since
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
     Asset,
@@ -48,8 +45,6 @@ from tradebot.venues.hyperliquid.wire import (
 from tradebot.venues.resilience import Purpose
 
 _OVERLAP_MS = 60_000
-_PAGE = 2000
-_UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
 MANUAL = "venue-"
 """How the id begins of an order that is not ours: somebody's by hand, or another program's."""
 
@@ -89,7 +84,9 @@ class HyperliquidVenue:
         self._names: dict[int, str] = {}
         self._endings = Endings()
         self._leveraged: set[str] = set()
-        self._is_unified = False
+        self.survey = Survey(gateway, cloids)
+        self.tells_from_ms = 0
+        """Venue time before which nothing is told: when the account's money was first counted."""
         self._filled_until_ms = 0
 
     @property
@@ -112,8 +109,7 @@ class HyperliquidVenue:
                     f"{symbol} is not traded at this venue", mend="symbols are case-sensitive: BTC, kPEPE"
                 )
         await check_signer(self._rest, account.lower(), signer)
-        mode = (await self._gateway.ask("userAbstraction")).value
-        self._is_unified = mode in _UNIFIED
+        await self.survey.open()
 
     async def refresh(self) -> Sequence[AssetContext]:
         """Read assets and marks anew; return the contexts of those that trade."""
@@ -155,8 +151,12 @@ class HyperliquidVenue:
     async def resume(self, intent: Intent, symbol: str) -> Sequence[Message]:
         """Settle an intent that the last run left without an outcome."""
         self._gateway.nonces.seen(intent.nonce)
-        settled = await self._submitter.resume(intent)
-        return self._settled(intent, settled, dict(zip(intent.cloids, self.names_of(intent, symbol), strict=True)), {})
+        return self.outcome(intent, await self._submitter.resume(intent), symbol)
+
+    def outcome(self, intent: Intent, settled: Settled, symbol: str) -> Sequence[Message]:
+        """Return what the outcome of an intent of ours on ``symbol`` means."""
+        names = dict(zip(intent.cloids, self.names_of(intent, symbol), strict=True))
+        return self._settled(intent, settled, names, {})
 
     def names_of(self, intent: Intent, symbol: str) -> tuple[str, ...]:
         """Return the client order ids of the orders of an intent of ours. Raises ``InvariantError`` for another's."""
@@ -185,9 +185,8 @@ class HyperliquidVenue:
     async def _set_leverage(self, asset: Asset) -> None:
         if asset.symbol in self._leveraged:
             return
-        is_cross = self._rules.is_cross and not asset.only_isolated
-        action = leverage_action(asset.id, min(self._rules.leverage, asset.max_leverage), is_cross=is_cross)
-        reply = await self._gateway.act(action)
+        wanted = self.wanted(asset)
+        reply = await self._gateway.act(leverage_action(asset.id, wanted.leverage, is_cross=wanted.is_cross))
         # A duplicate is an earlier sending of these bytes whose answer was lost.
         if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
             raise Rejected(
@@ -210,11 +209,14 @@ class HyperliquidVenue:
                 messages += await self.status(cancel.client_order_id)
         return messages
 
-    async def status(self, client_order_id: str) -> Sequence[Message]:
+    async def status(self, client_order_id: str, purpose: Purpose = Purpose.PROTECT) -> Sequence[Message]:
         """Ask what an order is now; nothing when the venue does not know it there and then."""
-        cloid = self._cloids.encode(client_order_id)
-        record = order_status(await self._gateway.ask("orderStatus", Purpose.PROTECT, oid=cloid))
+        record = await self._status(client_order_id, purpose)
         return () if record is None else self._record(record)
+
+    async def _status(self, client_order_id: str, purpose: Purpose) -> OrderRecord | None:
+        cloid = self._cloids.encode(client_order_id)
+        return order_status(await self._gateway.ask("orderStatus", purpose, oid=cloid))
 
     def on_frame(self, said: OrdersUpdated | Filled | Funded) -> Sequence[Message]:
         """Return what a frame of the account's channels means; replays of fills are told once."""
@@ -245,61 +247,75 @@ class HyperliquidVenue:
                 known = self._names[order.oid] = owner.client_order_id
         return known
 
-    def _fills(self, rows: Iterable[VenueFill]) -> Sequence[Message]:
+    def _fills(self, rows: Iterable[VenueFill], *, again: bool = False) -> Sequence[Message]:
         messages: list[Message] = []
         for fill in sorted(rows, key=lambda row: (row.ts_event, row.trade_id)):
-            if not self._seen.is_new(f"{fill.trade_id}-{fill.oid}"):
+            is_new = self._seen.is_new(f"{fill.trade_id}-{fill.oid}")
+            if not (is_new or again) or to_ms(fill.ts_event) < self.tells_from_ms:
                 continue
             self._filled_until_ms = max(self._filled_until_ms, to_ms(fill.ts_event))
             name = self._name(fill)
             foreign = None if fill.liquidated_user == self._gateway.account else f"{MANUAL}{fill.oid}"
             messages.append(fill.report(name or foreign))
-            messages += self._endings.filled(fill.oid, fill.qty)
+            if is_new:
+                messages += self._endings.filled(fill.oid, fill.qty)
         return messages
 
-    async def catch_up(self, since_ms: int, open_ids: Iterable[str]) -> Sequence[Message]:
-        """Return what the socket may not have told: fills since ``since_ms``, funding, and each order's state."""
+    async def catch_up(
+        self,
+        since_ms: int,
+        open_ids: Iterable[str],
+        purpose: Purpose = Purpose.PROTECT,
+        *,
+        again: bool = False,
+    ) -> Sequence[Message]:
+        """Return what the socket may not have told: fills since ``since_ms``, funding, and each order's state.
+
+        With ``again`` also the fills that were told before: the book knows which of them are news.
+        """
+        since_ms = max(since_ms, self.tells_from_ms)
         start = max(0, min(since_ms, self._filled_until_ms) - _OVERLAP_MS)
-        messages = list(self._fills(await self._fills_since(start)))
-        messages += fundings(await self._gateway.ask("userFunding", Purpose.PROTECT, startTime=since_ms))
-        resting = {self._name(order) for order in await self._open_orders()}
-        for client_order_id in open_ids:
-            if client_order_id not in resting:
-                messages += await self.status(client_order_id)
-        return messages
+        # All questions come first: an answer that is missing must not make us forget what others told.
+        rows = await fills_since(self._gateway, start, purpose)
+        paid = fundings(await self._gateway.ask("userFunding", purpose, startTime=since_ms))
+        records = await self._gone(open_ids, purpose)
+        messages = [*self._fills(rows, again=again), *paid]
+        return messages + [message for record in records for message in self._record(record)]
 
-    async def _fills_since(self, start_ms: int) -> Sequence[VenueFill]:
-        found: list[VenueFill] = []
-        while True:
-            page = fills(await self._gateway.ask("userFillsByTime", Purpose.PROTECT, startTime=start_ms))
-            found += page
-            last = max((to_ms(fill.ts_event) for fill in page), default=start_ms)
-            # A full page of one millisecond cannot be paged past; the rest of it is not to be had.
-            if len(page) < _PAGE or last <= start_ms:
-                return found
-            start_ms = last
+    async def _gone(self, open_ids: Iterable[str], purpose: Purpose) -> Sequence[OrderRecord]:
+        resting = {self._name(found.order) for found in await self.survey.resting(purpose)}
+        records = [await self._status(name, purpose) for name in open_ids if name not in resting]
+        return [record for record in records if record is not None]
 
-    async def _open_orders(self) -> Sequence[VenueOrder]:
-        return open_orders(await self._gateway.ask("frontendOpenOrders", Purpose.PROTECT))
-
-    async def holdings(self) -> Holdings:
+    async def holdings(self, purpose: Purpose = Purpose.PROTECT) -> Holdings:
         """Return all that rests and all that is held, with whose each order is."""
         ours: dict[str, VenueOrder] = {}
         foreign: list[VenueOrder] = []
-        for order in await self._open_orders():
-            name = self._name(order)
+        for found in await self.survey.resting(purpose):
+            name = self._name(found.order)
             if name is None:
-                foreign.append(order)
+                foreign.append(found.order)
             else:
-                ours[name] = order
-        return Holdings(ours=ours, foreign=foreign, account=await self.account())
+                ours[name] = found.order
+        return Holdings(ours=ours, foreign=foreign, account=await self.account(purpose))
 
-    async def account(self) -> AccountState:
+    async def account(self, purpose: Purpose = Purpose.PROTECT) -> AccountState:
         """Return money and positions as the venue has them."""
-        return account_state(await self._gateway.ask("clearinghouseState", Purpose.PROTECT))
+        return await self.survey.account(purpose)
 
     async def collateral(self) -> Cash:
-        """Return the money that may back positions: a unified account keeps it with its spot balances."""
-        if self._is_unified:
-            return spot_collateral(await self._gateway.ask("spotClearinghouseState"))
-        return (await self.account()).equity
+        """Return the money that may back positions."""
+        return await self.survey.collateral(await self.account(), Purpose.PROTECT)
+
+    def is_as_wanted(self, symbol: str, chosen: Chosen) -> bool:
+        """Return whether leverage and margin mode of ``symbol`` are as configured."""
+        return chosen == self.wanted(self._assets[symbol])
+
+    def wanted(self, asset: Asset) -> Chosen:
+        """Return the leverage and margin mode that ``asset`` is traded with."""
+        leverage = min(self._rules.leverage, asset.max_leverage)
+        return Chosen(leverage, self._rules.is_cross and not asset.only_isolated)
+
+    def set_anew(self, symbol: str) -> None:
+        """Set leverage and margin mode of ``symbol`` again before its next entry: somebody changed them."""
+        self._leveraged.discard(symbol)
