@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot.model.logevent import LogEvent
+from tradebot.ports import Journal
 from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.tasks import LineRunner
-from tradebot.store.journal import SqliteJournal
 from tradebot.store.snapshot import write_snapshot
 
 _MUCH_BYTES = 1_000_000
@@ -27,7 +27,7 @@ class Keeper:
         home: Path,
         session: Session,
         runner: LineRunner,
-        journal: SqliteJournal,
+        journal: Journal,
         loaded: Loaded,
         sizes: Mapping[str, int],
     ) -> None:
