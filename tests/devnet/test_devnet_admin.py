@@ -1,6 +1,7 @@
 """The admin requests: a hand in the accounts, and a market that obeys."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -118,3 +119,19 @@ async def test_what_makes_no_sense_is_refused(admin: Ask, name: str, body: dict[
 def test_the_guide_lists_every_admin_request(devnet: Any) -> None:
     guide = (Path(__file__).parents[2] / "docs" / "how-to" / "rehearse-on-devnet.md").read_text()
     assert all(f"`{route.path}`" in guide or f"{route.path}`" in guide for route in devnet.net.server.admin.routes())
+
+
+async def test_the_truth_of_an_account_is_told_without_weight(
+    admin: Ask, info: Ask, web: aiohttp.ClientSession, devnet: Any
+) -> None:
+    await admin("trade", coin="BTC", size="0.02")
+    async with web.get("/admin/accounts") as response:
+        (truth,) = await response.json()
+    state = await info("clearinghouseState")
+    (position,) = [row["position"] for row in state["assetPositions"]]
+    equity, profit = state["marginSummary"]["accountValue"], position["unrealizedPnl"]
+    assert Decimal(truth["cash"]) == Decimal(equity) - Decimal(profit)
+    assert truth["positions"] == {"BTC": position["szi"]}
+    (fill,) = await info("userFills")
+    assert truth["fills"] == [f"{fill['tid']}-{fill['oid']}"]
+    assert (truth["user"], truth["open"], truth["repeated"]) == (devnet.user, [], {})

@@ -60,7 +60,10 @@ class Outbox:
 
 
 class Account:
-    """One user's account. ``volume`` is what it traded, ``requests`` what it used of its address budget."""
+    """One user's account. ``volume`` is what it traded, ``requests`` what it used of its address budget.
+
+    ``cloids`` remembers under which ids each client order id was ever placed, refused ones included.
+    """
 
     def __init__(self, user: str, coins: Mapping[str, Coin], markets: Mapping[str, CoinMarket], cash: Decimal) -> None:
         self.user = user
@@ -72,6 +75,7 @@ class Account:
         self.open: dict[int, Order] = {}
         self.orders: dict[int, Order] = {}
         self.by_cloid: dict[str, Order] = {}
+        self.cloids: dict[str, list[int]] = {}
         self.history: deque[Json] = deque(maxlen=KEPT_ORDERS)
         self.fills: deque[Json] = deque(maxlen=KEPT_FILLS)
         self.fundings: deque[Json] = deque(maxlen=KEPT_FILLS)
@@ -185,6 +189,9 @@ class Account:
         self.orders[order.oid] = order
         if order.spec.cloid is not None:
             self.by_cloid[order.spec.cloid] = order
+            oids = self.cloids.setdefault(order.spec.cloid, [])
+            if order.oid not in oids:
+                oids.append(order.oid)
         while len(self.orders) > KEPT_ORDERS + len(self.open):
             oldest = next(one for one in self.orders.values() if not one.status.is_live)
             del self.orders[oldest.oid]

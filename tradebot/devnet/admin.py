@@ -70,6 +70,7 @@ class Admin:
         gets: Mapping[str, Callable[[Json], object]] = {
             "faults": lambda _body: self._faults.rows(),
             "unprotected": lambda _body: self._protection.rows(self._exchange.now_ms),
+            "accounts": lambda _body: [_truth(desk.account) for desk in self._exchange.desks.values()],
         }
         return [
             *(web.post(f"/admin/{name}", _handler(handle)) for name, handle in posts.items()),
@@ -176,6 +177,20 @@ def _amount(body: Json, key: str) -> Decimal:
     if isinstance(given, bool) or not amount.is_finite() or abs(amount) > _LARGEST:
         raise UsageError(f"{key} {given!r} is no amount", mend="give a number, as text or not")
     return amount
+
+
+def _truth(account: Account) -> Json:
+    held = {coin: account.position(coin) for coin in account.coins}
+    return {
+        "user": account.user,
+        "cash": plain(sum((account.cash(pool) for pool in account.pools), ZERO)),
+        "positions": {coin: plain(qty) for coin, qty in held.items() if qty},
+        "open": [order.full_row() for order in account.open.values()],
+        "fills": [f"{fill['tid']}-{fill['oid']}" for fill in account.fills],
+        "funding": plain(sum((Decimal(str(row["usdc"])) for row in account.fundings), ZERO)),
+        "cloids": len(account.cloids),
+        "repeated": {cloid: oids for cloid, oids in account.cloids.items() if len(oids) > 1},
+    }
 
 
 def _cash(account: Account) -> Json:
