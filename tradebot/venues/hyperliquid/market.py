@@ -7,12 +7,14 @@ from itertools import pairwise
 
 from tradebot.model.market import Bar, Quote, Trade, check_bar
 from tradebot.model.money import Price, Qty
-from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe
+from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, Timeframe, parse_timeframe
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.wire import Asset
 
 _MAX_SIZE_DECIMALS = 7
 _MAX_LEVERAGE = 1_001
+GRACE = 2 * NANOS_PER_S
+"""How long after its end a bar may still change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +187,15 @@ def _timeframe(interval: Node) -> Timeframe:
 
 
 def candles(reply: Node, now: Nanos) -> tuple[Bar, ...]:
-    """Return the closed bars of ``candleSnapshot``, oldest first; ``now`` is venue time.
+    """Return the closed bars of ``candleSnapshot``, oldest first; ``now`` is market time.
 
-    The last row is the bar that still forms; it is left out. Rows out of order fail.
+    A row is closed by a later one; the last may still form until two seconds past its end. Rows out of order fail.
     """
     bars = tuple(candle(row) for row in reply.rows())
     if any(later.ts_event <= earlier.ts_event for earlier, later in pairwise(bars)):
         reply.fail("is out of order")
-    return tuple(bar for bar in bars if bar.ts_event <= now)
+    is_last_closed = bool(bars) and bars[-1].ts_event + GRACE <= now
+    return bars if is_last_closed else bars[:-1]
 
 
 def funding_rates(reply: Node) -> tuple[tuple[Nanos, Decimal], ...]:

@@ -12,6 +12,7 @@ import aiohttp
 import orjson
 
 from tradebot.model.errors import Unreadable
+from tradebot.model.time import timeframe_name
 from tradebot.venues.hyperliquid.translate import (
     Booked,
     Context,
@@ -241,7 +242,7 @@ def _key_of(said: Frame) -> str:
         case Printed(prints) if prints:
             return f"trades:{prints[0].trade.symbol}"
         case Formed(bar):
-            return f"candle:{bar.symbol}"
+            return f"candle:{bar.symbol}:{timeframe_name(bar.timeframe)}"
         case Filled():
             return "userFills"
         case _:
