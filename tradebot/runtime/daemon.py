@@ -146,6 +146,8 @@ class Daemon:
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
         journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
+        if live is not None:
+            await live.open_feed()
         _settle_memory()
         feed = TaskSpec(
             name="feed",

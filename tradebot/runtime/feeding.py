@@ -28,9 +28,17 @@ class FeedState(StrEnum):
 class FeedTask(Protocol):
     """What feeds the line, as the daemon sees it."""
 
-    state: FeedState
-    last_message_at: float | None
     finished: asyncio.Event
+
+    @property
+    def state(self) -> FeedState:
+        """What the feed does."""
+        ...
+
+    @property
+    def last_message_at(self) -> float | None:
+        """When the last message came, in monotonic seconds."""
+        ...
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Feed until the data ends or the feed is closed."""

@@ -1,9 +1,10 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.errors import InvariantError, VenueError
@@ -15,7 +16,16 @@ from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.live.arrivals import Arrivals
-from tradebot.runtime.live.connect import Account, Link, Links, market_link, new_tag, open_account, read_instruments
+from tradebot.runtime.live.connect import (
+    Account,
+    Link,
+    Links,
+    market_link,
+    new_tag,
+    open_account,
+    read_instruments,
+    read_time,
+)
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
@@ -27,8 +37,10 @@ from tradebot.runtime.settings_check import feed_timeframes
 from tradebot.runtime.settings_model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
+from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.resilience import Backoff
 
+T = TypeVar("T")
 _TAG = "instance"
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
 _PATIENCE_S = 60.0
@@ -41,13 +53,16 @@ class Live:
         self,
         network: str,
         links: Links,
-        market: Link | None,
+        market: Link,
         account: Account | None,
         instruments: Mapping[str, Instrument],
+        time: VenueTime,
         clock: Clock,
     ) -> None:
         self.market, self.account = market, account
-        self._network, self._links, self._instruments, self._clock = network, links, instruments, clock
+        self._network, self._links, self._instruments = network, links, instruments
+        self._time, self._clock = time, clock
+        self.page: Page = _nobody
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
 
@@ -63,12 +78,12 @@ class Live:
             tag = await _tag(journal, home, clock)
             account = await open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
             link = market if account is None else account.link
-            symbols = loaded.settings.bot.symbols
-            instruments = {} if link is None else await read_instruments(link, symbols)
+            instruments = await read_instruments(link, loaded.settings.bot.symbols)
+            time = await read_time(market, clock) if account is None else account.gateway.time
         except BaseException:
             await links.close()
             raise
-        return cls(feed_network(loaded.settings), links, market, account, instruments, clock)
+        return cls(feed_network(loaded.settings), links, market, account, instruments, time, clock)
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
@@ -92,9 +107,7 @@ class Live:
     def market_feed(self, loaded: Loaded, booted: Booted, line: LiveLine) -> FeedTask:
         """Return the task that feeds the line from the live market."""
         market, settings, arrivals = self.market, loaded.settings, booted.wired.feed
-        if market is None or not (
-            isinstance(settings.feed, HyperliquidFeedSettings) and isinstance(arrivals, Arrivals)
-        ):
+        if not (isinstance(settings.feed, HyperliquidFeedSettings) and isinstance(arrivals, Arrivals)):
             raise InvariantError("a live feed is asked of another one")
         timeframes = {symbol: given[0] for symbol, given in feed_timeframes(settings).items()}
         self.feed = MarketFeed(
@@ -103,12 +116,18 @@ class Live:
             arrivals,
             timeframes,
             settings.feed,
+            self._time.ms,
             line,
             self._clock,
         )
         if self.account is not None:
             self.feed.on_mark = self.account.venue.mark
         return self.feed
+
+    async def open_feed(self) -> None:
+        """Let the line see what it has not of the past; waits as long as the venue cannot be asked."""
+        if self.feed is not None:
+            await patiently(self.feed.open, self._clock, self.page)
 
     async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
         """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
@@ -145,10 +164,10 @@ class Live:
         return (self.feed is None or self.feed.is_connected) and (self.trading is None or self.trading.stream.is_up)
 
     @property
-    def budget(self) -> int | None:
+    def budget(self) -> int:
         """The weight of requests that may still be sent this minute."""
         link = self.market if self.account is None else self.account.link
-        return None if link is None else link.resilience.requests.left(self._clock.monotonic())
+        return link.resilience.requests.left(self._clock.monotonic())
 
     async def close(self) -> None:
         """Close all connections."""
@@ -159,20 +178,23 @@ class Live:
 
 async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, page: Page) -> Live:
     """Return the ways to market and account, however long the venue cannot be asked. Errors as of ``Live.connect``."""
+    live = await patiently(lambda: Live.connect(loaded, home, journal, clock), clock, page)
+    live.page = page
+    return live
+
+
+async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, page: Page) -> T:
+    """Return what ``ask`` returns, asking again while it raises ``VenueError``; after a minute a human is paged."""
     backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=3)
     attempt, began = 0, clock.monotonic()
     while True:
         try:
-            return await Live.connect(loaded, home, journal, clock)
+            return await ask()
         except VenueError as error:
             attempt += 1
             log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
             if clock.monotonic() - began > _PATIENCE_S:
-                page(
-                    AlertName.VENUE_LOST,
-                    f"the venue cannot be asked: {error}",
-                    "stops rest at the venue; see its status",
-                )
+                page(AlertName.VENUE_LOST, f"the venue cannot be asked: {error}", "its stops rest; look at its status")
             await asyncio.sleep(backoff.delay_s(attempt))
 
 
@@ -195,3 +217,7 @@ async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
         known = new_tag(home, clock.now()).hex()
         await journal.set_meta(_TAG, known)
     return bytes.fromhex(known)
+
+
+def _nobody(name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    del name, what, mend, symbol

@@ -6,7 +6,7 @@ together leave as one action.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from tradebot.model.errors import VenueError
@@ -96,9 +96,10 @@ class Broker:
                     group.create_task(self._cancel(work.cancels))
                 for submit in work.submits:
                     names = [order.client_order_id for order in submit.orders]
-                    self._start(group, self._submit(submit), names)
+                    before = self._under_way(submit.orders[0].symbol)
+                    self._start(group, self._submit(submit, before), names, submit.orders[0].symbol)
                 for intent, symbol in work.resumes:
-                    self._start(group, self._resume(intent, symbol), self.venue.names_of(intent, symbol))
+                    self._start(group, self._resume(intent, symbol), self.venue.names_of(intent, symbol), symbol)
                 if self._is_closing:
                     break
 
@@ -107,8 +108,17 @@ class Broker:
         self._is_closing = True
         self._wake.set()
 
-    def _start(self, group: asyncio.TaskGroup, work: Coroutine[None, None, None], names: Sequence[str]) -> None:
-        task = group.create_task(work)
+    def _under_way(self, symbol: str) -> Collection[asyncio.Task[None]]:
+        return {task for task in self._in_flight.values() if task.get_name() == symbol}
+
+    def _is_wanted(self, client_order_id: str) -> bool:
+        order = self._line.orders.find(client_order_id)
+        return order is not None and order.is_waiting
+
+    def _start(
+        self, group: asyncio.TaskGroup, work: Coroutine[None, None, None], names: Sequence[str], symbol: str
+    ) -> None:
+        task = group.create_task(work, name=symbol)
         for name in names:
             self._in_flight[name] = task
         task.add_done_callback(lambda _: self._landed(task))
@@ -116,7 +126,13 @@ class Broker:
     def _landed(self, task: asyncio.Task[None]) -> None:
         self._in_flight = {name: other for name, other in self._in_flight.items() if other is not task}
 
-    async def _submit(self, submit: SubmitOrders) -> None:
+    async def _submit(self, submit: SubmitOrders, before: Collection[asyncio.Task[None]]) -> None:
+        if before and submit.orders[0].role is OrderRole.ENTRY:
+            # A reversal: the exit must have had its say before the entry turns the position round.
+            await asyncio.wait(before)
+            if not self._is_wanted(submit.orders[0].client_order_id):
+                await self._line.deliver([_never(order, "canceled") for order in submit.orders])
+                return
         together, later = _split(submit)
         self._deferred |= {order.client_order_id: order for order in later}
         await self._deliver(await self.venue.submit(together))

@@ -3,31 +3,28 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tradebot.model.errors import ConfigError, NotPermitted
 from tradebot.model.instrument import Instrument
+from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import feed_url, key_path, socket_url, venue_url
-from tradebot.runtime.settings_model import (
-    HyperliquidFeedSettings,
-    HyperliquidVenueSettings,
-    Settings,
-)
+from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
 from tradebot.venues.hyperliquid.account import RoleKind, role
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
-from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key
-from tradebot.venues.hyperliquid.market import assets
+from tradebot.venues.hyperliquid.market import assets, venue_time
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.stream import Stream, Subscription
 from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
-from tradebot.venues.resilience import Policy, Resilience
+from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 _ACCOUNT_CHANNELS = ("orderUpdates", "userFills", "userFundings")
 
@@ -40,7 +37,7 @@ class Link:
     rest: RestClient
     resilience: Resilience
 
-    def stream(self, subscriptions: list[Subscription]) -> Stream:
+    def stream(self, subscriptions: Sequence[Subscription]) -> Stream:
         """Return a socket with ``subscriptions``, not yet connected."""
         return Stream(lambda: self.rest.session, socket_url(self.url), subscriptions, self.resilience)
 
@@ -94,9 +91,17 @@ async def read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str,
     return {symbol: known[symbol].instrument() for symbol in symbols}
 
 
-def market_link(settings: Settings, links: Links) -> Link | None:
-    """Return where the market is asked, ``None`` when it is not a live one."""
-    return links.to(feed_url(settings)) if isinstance(settings.feed, HyperliquidFeedSettings) else None
+async def read_time(link: Link, clock: Clock) -> VenueTime:
+    """Return the clock of the venue. Raises ``ConfigError`` when this machine is hours off."""
+    time = VenueTime(clock)
+    status = await link.rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
+    time.start(to_ms(venue_time(status)))
+    return time
+
+
+def market_link(settings: Settings, links: Links) -> Link:
+    """Return where the live market is asked."""
+    return links.to(feed_url(settings))
 
 
 async def open_account(

@@ -8,11 +8,12 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.position import Deposit
-from tradebot.model.time import from_ms, to_ms
+from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
+from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode, encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
@@ -39,16 +40,16 @@ class IntentLog:
         kind = INTENT if isinstance(entry, Intent) else SETTLED
         await self._journal.committed(self._journal.append(kind, from_ms(entry.nonce), encode(entry)))
 
-    async def read(self) -> Mapping[int, tuple[Intent, bool]]:
-        """Return every intent by its nonce, and whether it was settled."""
-        found: dict[int, tuple[Intent, bool]] = {}
+    async def read(self) -> Mapping[int, tuple[Intent, Settled | None]]:
+        """Return every intent by its nonce, with its outcome where it has one."""
+        found: dict[int, tuple[Intent, Settled | None]] = {}
         async for row in self._journal.scan(Query(kinds=[INTENT, SETTLED])):
             if row.kind == INTENT:
                 intent = decode(Intent, row.payload)
-                found[intent.nonce] = (intent, False)
+                found[intent.nonce] = (intent, None)
             else:
-                nonce = decode(Settled, row.payload).nonce
-                found[nonce] = (found[nonce][0], True)
+                settled = decode(Settled, row.payload)
+                found[settled.nonce] = (found[settled.nonce][0], settled)
         return found
 
 
@@ -77,6 +78,7 @@ class Trading:
         self.settled = asyncio.Event()
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
+        self._untold: list[tuple[Intent, Settled]] = []
         self.reconcile: Callable[[], Awaitable[None]] | None = None
 
     async def begin(self) -> None:
@@ -85,10 +87,18 @@ class Trading:
         for nonce in intents:
             self.account.gateway.nonces.seen(nonce)
         self._sent = frozenset(cloid for intent, _ in intents.values() for cloid in intent.cloids)
-        self.broker.resume((intent, self._symbol(intent)) for intent, is_settled in intents.values() if not is_settled)
-        rows = await self._journal.rows(Query(newest_first=True, limit=1))
-        last_ms = to_ms(rows[0].ts_wall) if rows and await self._has_opened() else self._now_ms()
-        self._heard_ms = min(last_ms, self._now_ms()) - _OVERLAP_MS
+        orders = self._line.orders.save().orders
+        silent = {self.account.cloids.encode(name) for name, order in orders.items() if order.is_unknown}
+        self._untold = [
+            (intent, settled)
+            for intent, settled in intents.values()
+            if settled is not None and not silent.isdisjoint(intent.cloids)
+        ]
+        self.broker.resume((intent, self._symbol(intent)) for intent, settled in intents.values() if settled is None)
+        # Of the last run: this one has not heard anything yet.
+        inputs = await self._journal.rows(Query(kinds=REAL.inputs, newest_first=True, limit=1))
+        heard_ms = to_ms(Nanos(inputs[0].ts_wall)) if inputs and await self._has_opened() else self._now_ms()
+        self._heard_ms = min(heard_ms, self._now_ms()) - _OVERLAP_MS
 
     def symbol_of(self, intent: Intent) -> str:
         """Return the symbol of an intent; empty for one that cannot be told."""
@@ -154,6 +164,8 @@ class Trading:
         self.settled.set()
 
     async def _settle(self) -> None:
+        for intent, settled in self._untold:
+            await self.broker.deliver(self.account.venue.outcome(intent, settled, self._symbol(intent)))
         cloids = self.account.cloids
         orders = self._line.orders.save().orders
         known = frozenset(name for name in orders if cloids.encode(name) in self._sent)
