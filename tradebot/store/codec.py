@@ -17,7 +17,8 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.message import KINDS
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, Timeframe
-from tradebot.store.fields import Encode, Mismatch, record_of
+from tradebot.store.fields import record_of
+from tradebot.store.scalars import Encode, Mismatch
 
 T = TypeVar("T")
 _QUOTED = 200

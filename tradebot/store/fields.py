@@ -1,91 +1,13 @@
-"""The stored form of each type of field, compiled to closures once for each class.
-
-``Codec.encode`` gives what orjson can write and ``Codec.decode`` checks what orjson read, value by value.
-"""
+"""The stored form of each type of field, compiled to closures once for each class."""
 
 import dataclasses
 import types
 from collections.abc import Callable, Iterable, Mapping
-from decimal import Decimal, InvalidOperation
 from enum import Enum
-from math import isfinite
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
 from tradebot.model.errors import ConfigError
-
-Encode = Callable[[Any], Any]
-Decode = Callable[[Any], Any]
-_NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
-
-
-class Mismatch(Exception):
-    """A stored value that is not of its type; ``path`` leads to it."""
-
-    def __init__(self, what: str, path: str = "") -> None:
-        super().__init__(what)
-        self.what = what
-        self.path = path
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Codec:
-    """``encode`` is ``None`` where orjson writes the value as it is (a Decimal through its default)."""
-
-    encode: Encode | None
-    decode: Decode
-
-
-def number(value: object) -> Decimal:
-    """Return the Decimal that the text ``value`` writes."""
-    if type(value) is not str:
-        raise Mismatch(f"{value!r} is not a decimal number as text")
-    try:
-        return Decimal(value)
-    except InvalidOperation:
-        raise Mismatch(f"{value!r} is not a decimal number") from None
-
-
-def _exactly(cls: type[object]) -> Decode:
-    def read(value: object) -> object:
-        if type(value) is not cls:
-            raise Mismatch(f"{value!r} is not of type {cls.__name__}")
-        return value
-
-    return read
-
-
-def _float_out(value: float) -> float | str:
-    # JSON has no NaN and no infinity: orjson would write null.
-    return value if isfinite(value) else repr(value)
-
-
-def _float_in(value: object) -> float:
-    if type(value) is float or type(value) is int:
-        return float(value)
-    if type(value) is str and value in _NON_FINITE:
-        return _NON_FINITE[value]
-    raise Mismatch(f"{value!r} is not of type float")
-
-
-_SCALARS: Mapping[object, Codec] = {
-    int: Codec(None, _exactly(int)),
-    str: Codec(None, _exactly(str)),
-    bool: Codec(None, _exactly(bool)),
-    float: Codec(_float_out, _float_in),
-    Decimal: Codec(None, number),
-}
-
-
-def _enum(cls: type[Enum]) -> Codec:
-    members = {member.value: member for member in cls}
-
-    def read(value: object) -> object:
-        try:
-            return members[value]
-        except (KeyError, TypeError):
-            raise Mismatch(f"{value!r} is not one of {', '.join(map(str, members))}") from None
-
-    return Codec(None, read)
+from tradebot.store.scalars import SCALARS, Codec, Decode, Encode, Mismatch, enum
 
 
 def _items(value: object) -> list[object]:
@@ -141,7 +63,7 @@ def _key(hint: Any) -> Decode | None:
         return _int_key
     if hint is str:
         return str
-    return _enum(hint).decode if isinstance(hint, type) and issubclass(hint, Enum) and issubclass(hint, str) else None
+    return enum(hint).decode if isinstance(hint, type) and issubclass(hint, Enum) and issubclass(hint, str) else None
 
 
 def _mapping(key_in: Decode, item: Codec) -> Codec:
@@ -262,12 +184,12 @@ def _union(members: list[type[Any]]) -> Codec:
 
 def _codec_of(hint: Any, where: str) -> Codec:
     hint = _supertype(hint)
-    scalar = _SCALARS.get(hint)
+    scalar = SCALARS.get(hint)
     if scalar is not None:
         return scalar
     if isinstance(hint, type) and not get_args(hint):
         if issubclass(hint, Enum):
-            return _enum(hint)
+            return enum(hint)
         if dataclasses.is_dataclass(hint):
             record = record_of(hint)
             return Codec(record.encode, record.decode)
