@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from tradebot.model.command import AlertName, TradingState, Verb
+from tradebot.model.command import AlertName
 from tradebot.model.errors import InvariantError, VenueError
 from tradebot.model.instrument import Instrument
 from tradebot.model.logevent import LogEvent
@@ -21,7 +21,6 @@ from tradebot.runtime.live.connect import (
     Link,
     Links,
     market_link,
-    new_tag,
     open_account,
     read_instruments,
     read_time,
@@ -30,6 +29,7 @@ from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.trading import IntentLog, Trading
+from tradebot.runtime.live.watch import Sight, Watch
 from tradebot.runtime.logs import log
 from tradebot.runtime.settings import Loaded, config_hash
 from tradebot.runtime.settings_build import feed_network
@@ -37,6 +37,8 @@ from tradebot.runtime.settings_check import feed_timeframes
 from tradebot.runtime.settings_model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
+from tradebot.store.lock import AccountLock
+from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.resilience import Backoff
 
@@ -55,13 +57,14 @@ class Live:
         links: Links,
         market: Link,
         account: Account | None,
+        lock: AccountLock | None,
         instruments: Mapping[str, Instrument],
         time: VenueTime,
         clock: Clock,
     ) -> None:
         self.market, self.account = market, account
         self._network, self._links, self._instruments = network, links, instruments
-        self._time, self._clock = time, clock
+        self._time, self._clock, self._lock = time, clock, lock
         self.page: Page = _nobody
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
@@ -73,17 +76,23 @@ class Live:
         Raises ``NotPermitted``, ``ConfigError``, and ``VenueError`` while it cannot be asked.
         """
         links = Links(clock)
+        lock: AccountLock | None = None
         try:
             market = market_link(loaded.settings, links)
             tag = await _tag(journal, home, clock)
             account = await open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
+            if account is not None:
+                lock = AccountLock("hyperliquid", account.link.url, account.address, home)
+                lock.acquire()
             link = market if account is None else account.link
             instruments = await read_instruments(link, loaded.settings.bot.symbols)
             time = await read_time(market, clock) if account is None else account.gateway.time
         except BaseException:
             await links.close()
+            if lock is not None:
+                lock.release()
             raise
-        return cls(feed_network(loaded.settings), links, market, account, instruments, time, clock)
+        return cls(feed_network(loaded.settings), links, market, account, lock, instruments, time, clock)
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
@@ -134,9 +143,9 @@ class Live:
         account, outbox = self.account, engine.booted.wired.venue
         if account is None or not isinstance(outbox, Outbox):
             return
-        halt = Halt(engine)
-        symbols = tuple(self._instruments)
-        self.trading = trading = Trading(account, engine, journal, symbols, halt)
+        self.trading = trading = Trading(account, engine, journal, tuple(self._instruments), self._clock)
+        watch = Watch(engine, self._sight(account, trading, engine), page, self._clock)
+        trading.broker.refused = watch.refused
         await trading.begin()
         outbox.send = trading.broker.send
         broker = trading.broker
@@ -151,7 +160,19 @@ class Live:
             )
         )
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
+        await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
         await trading.settled.wait()
+
+    def _sight(self, account: Account, trading: Trading, line: LiveLine) -> Sight:
+        return Sight(
+            unsettled=trading.broker.unsettled,
+            local_ms=account.gateway.time.ms,
+            symbol_of=trading.symbol_of,
+            down_since=lambda: trading.down_since,
+            expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
+            is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
+            frozen=lambda: line.risk.frozen,
+        )
 
     @property
     def network(self) -> str:
@@ -174,6 +195,8 @@ class Live:
         if self.trading is not None:
             await self.trading.stream.close()
         await self._links.close()
+        if self._lock is not None:
+            self._lock.release()
 
 
 async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, page: Page) -> Live:
@@ -196,18 +219,6 @@ async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, page: Page) -
             if clock.monotonic() - began > _PATIENCE_S:
                 page(AlertName.VENUE_LOST, f"the venue cannot be asked: {error}", "its stops rest; look at its status")
             await asyncio.sleep(backoff.delay_s(attempt))
-
-
-class Halt:
-    """Stops all entries when the venue does not let us trade, once."""
-
-    def __init__(self, line: LiveLine) -> None:
-        self._line = line
-
-    async def __call__(self, reason: str) -> None:
-        """Halt, unless trading is halted."""
-        if self._line.risk.trading_state is not TradingState.HALTED:
-            await self._line.command(Verb.HALT, {"reason": f"the venue refuses to trade: {reason}"})
 
 
 async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:

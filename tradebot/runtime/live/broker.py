@@ -40,7 +40,7 @@ class _Work:
 class Broker:
     """One account's orders, out and back.
 
-    ``committed`` returns once all rows so far are durable; ``refused`` hears that the venue does not let us trade.
+    ``committed`` returns once all rows so far are durable. ``refused`` hears that the venue does not let us trade.
     """
 
     def __init__(
@@ -49,14 +49,12 @@ class Broker:
         submitter: Submitter,
         line: LiveLine,
         committed: Callable[[], Awaitable[None]],
-        refused: Callable[[str], Awaitable[None]],
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.venue = venue
         self._submitter = submitter
         self._line = line
         self._committed = committed
-        self._refused = refused
         self._sleep = sleep
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=1)
         self._work = _Work()
@@ -64,6 +62,7 @@ class Broker:
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._deferred: dict[str, OrderRequest] = {}
         self._is_closing = False
+        self.refused: Callable[[str], Awaitable[None]] = _unheard
 
     def send(self, message: SubmitOrders | CancelOrder) -> None:
         """Take what the line sends. Returns at once."""
@@ -189,7 +188,7 @@ class Broker:
         reasons = (message.reason for message in messages if isinstance(message, OrderRejected))
         reason = next((reason for reason in reasons if not_permitted(reason)), None)
         if reason is not None:
-            await self._refused(reason)
+            await self.refused(reason)
 
     def _release(self) -> None:
         """Send the rungs whose entry has ended with a fill; drop those whose order the line ended."""
@@ -252,3 +251,7 @@ def _never(order: OrderRequest, reason: str, ts: Nanos | None = None) -> OrderRe
     return OrderRejected(
         ts_event=order.ts_event if ts is None else ts, client_order_id=order.client_order_id, reason=reason
     )
+
+
+async def _unheard(reason: str) -> None:
+    log(LogEvent.VENUE_FAILED, level="error", attempt=1, error=reason)

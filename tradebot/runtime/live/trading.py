@@ -9,6 +9,7 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, to_ms
+from tradebot.ports import Clock
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account
 from tradebot.runtime.live.line import LiveLine
@@ -56,8 +57,8 @@ class IntentLog:
 class Trading:
     """Trades one account: settles the past, then follows what the venue tells of it.
 
-    ``refused`` hears that the venue does not let us trade; ``reconcile`` compares book and venue once the rest is
-    settled.
+    ``down_since``: since when, in monotonic seconds, the socket is down; ``None`` while it stands. ``reconcile``
+    compares book and venue once the rest is settled.
     """
 
     def __init__(
@@ -66,14 +67,16 @@ class Trading:
         line: LiveLine,
         journal: SqliteJournal,
         symbols: Sequence[str],
-        refused: Callable[[str], Awaitable[None]],
+        clock: Clock,
     ) -> None:
         self.account = account
         self.stream = account.stream()
         self._line = line
         self._journal = journal
         self._symbols = symbols
-        self.broker = Broker(account.venue, account.submitter, line, self._committed, refused)
+        self.broker = Broker(account.venue, account.submitter, line, self._committed)
+        self._clock = clock
+        self.down_since: float | None = clock.monotonic()
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
         self.settled = asyncio.Event()
         self._heard_ms = 0
@@ -124,9 +127,11 @@ class Trading:
         while True:
             match event := await self.stream.next():
                 case Up():
+                    self.down_since = None
                     log(LogEvent.VENUE_CONNECTED, away_s=event.away_s)
                     await self._until_done(self._catch_up)
                 case Down(reason):
+                    self.down_since = self.down_since or self._clock.monotonic()
                     log(LogEvent.VENUE_LOST, level="warning", reason=reason)
                 case Garbled(error):
                     log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
