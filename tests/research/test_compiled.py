@@ -160,6 +160,14 @@ def test_numbers_of_numpy_are_parameters_too():
     )
 
 
+def test_more_events_than_were_expected_find_room():
+    rows = timed(walk(3, 25_000))
+    found = scan(*columns(rows), L=1, max_levels=10**9)
+    assert len(found) > 2 * len(rows)
+    assert found.tolist() == interpreted(rows, L=1, max_levels=10**9)
+    assert found.flags.owndata
+
+
 def test_memory_does_not_grow_with_the_number_of_scans():
     rows = columns(timed(walk(10, 20_000)))
     for _ in range(5):

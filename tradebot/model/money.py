@@ -27,6 +27,8 @@ ZERO = Decimal(0)
 ONE = Decimal(1)
 BOOKING_UNIT = Decimal("1e-8")
 BPS = Decimal("0.0001")
+# The exponent of a price of which 1e-8 leaves fewer than five digits.
+_FEW_DIGITS = -4
 
 
 def book(amount: Decimal) -> Cash:
@@ -41,8 +43,19 @@ def book_fee(amount: Decimal) -> Cash:
 
 
 def mean_price(notional: Decimal, qty: Decimal) -> Price:
-    """Return the size-weighted price ``notional / qty``, to 1e-8, half to even."""
-    return Price((notional / qty).quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
+    """Return the size-weighted price ``notional / qty``, to 1e-8, half to even; below 0.0001 to nine digits.
+
+    Nothing is reckoned from it: P&L comes from cost. It is told, and a strategy may put its stop there, for which
+    1e-8 would be too coarse where prices are not much larger.
+
+    >>> mean_price(Decimal("200.1"), Decimal(3)), mean_price(Decimal("2e-8"), Decimal(3))
+    (Decimal('66.70000000'), Decimal('6.66666667E-9'))
+    """
+    price = notional / qty
+    places = price.adjusted()
+    if places < _FEW_DIGITS:
+        return Price(price.quantize(ONE.scaleb(places - 8), ROUND_HALF_EVEN))
+    return Price(price.quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
 
 
 def from_float(value: float) -> Decimal:

@@ -8,11 +8,11 @@ from numpy.typing import ArrayLike, NDArray
 from tradebot.pipeline.patterns.arrays import map_arrays
 from tradebot.pipeline.patterns.chart import new_chart
 from tradebot.pipeline.patterns.chart import run as run_kernel
-from tradebot.pipeline.patterns.emit import COUNT, FIRST, FLOATS_EACH, FVG, INTS_EACH, POOL, new_events
+from tradebot.pipeline.patterns.emit import COUNT, FIRST, FLOATS_EACH, FVG, INTS_EACH, POOL, Events, new_events
 from tradebot.pipeline.patterns.events import COUNTED_KINDS, KINDS, ZONE_KINDS, PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams, params_of
 from tradebot.pipeline.patterns.room import room_for_events, with_room
-from tradebot.research.bars import Columns, FloatArray, IntArray, columns_of
+from tradebot.research.bars import Columns, IntArray, columns_of
 from tradebot.research.compiled import compiled
 
 EVENT_DTYPE = np.dtype(
@@ -49,36 +49,45 @@ def scan_columns(bars: Columns, params: PatternParams) -> EventArray:
     run = compiled()[run_kernel]
     chart = map_arrays(with_room(new_chart(params)), as_numpy)
     events = map_arrays(new_events(_EVENTS_AT_ONCE), as_numpy)
-    numbers: list[IntArray] = []
-    prices: list[FloatArray] = []
     at, stop = 0, bars.ts.size
+    # Memory that is not written to costs nothing, and fresh memory costs more than the kernels do: so the events
+    # go to their place at once, and are kept nowhere else.
+    records, end = np.empty(stop + stop // 2 + _EVENTS_AT_ONCE, EVENT_DTYPE), 0
     while at < stop:
         at = run(chart, events, bars.open, bars.high, bars.low, bars.close, bars.volume, at, stop)
         found = int(events.ints[COUNT])
-        numbers.append(np.array(events.ints[FIRST : FIRST + found * INTS_EACH]).reshape(found, INTS_EACH))
-        prices.append(np.array(events.floats[: found * FLOATS_EACH]).reshape(found, FLOATS_EACH))
+        records = _with_room(records, end, found, at / stop)
+        _write(records[end : end + found], events, bars.ts)
+        end += found
         events.ints[COUNT] = 0
         chart = with_room(chart, resize_numpy)
         events = room_for_events(events, chart, resize_numpy)
-    return _records(numbers, prices, bars.ts)
-
-
-def _records(numbers: list[IntArray], prices: list[FloatArray], ts: IntArray) -> EventArray:
-    records = np.empty(sum(map(len, numbers)), EVENT_DTYPE)
-    end = 0
-    # Chunk by chunk, each of which the processor's cache holds.
-    for chunk, levels in zip(numbers, prices, strict=True):
-        part = records[end : end + len(chunk)]
-        end += len(chunk)
-        kinds, part["side"], index, confirmed, part["count"] = chunk.T
-        is_zone = (kinds >= FVG) & (kinds < POOL)
-        part["kind"] = _KIND_NAMES[kinds]
-        part["index"], part["ts"] = index, ts[index]
-        part["confirmed"], part["confirmed_ts"] = confirmed, ts[confirmed]
-        part["level"] = np.where(is_zone, 0.0, levels[:, 0])
-        part["top"] = np.where(is_zone, levels[:, 0], 0.0)
-        part["bottom"] = levels[:, 1]
+    records.resize(end, refcheck=False)
     return records
+
+
+def _with_room(records: EventArray, end: int, found: int, share: float) -> EventArray:
+    """Return records with room for ``found`` more and, after a ``share`` of the bars, for all at that rate."""
+    if end + found <= records.size:
+        return records
+    more = np.empty(int(1.1 * (end + found) / share) + _EVENTS_AT_ONCE, EVENT_DTYPE)
+    more[:end] = records[:end]
+    return more
+
+
+def _write(part: EventArray, events: Events, ts: IntArray) -> None:
+    """Write the events of the kernels, few enough for the processor's cache, as records."""
+    found = part.size
+    numbers = np.asarray(events.ints)[FIRST : FIRST + found * INTS_EACH].reshape(found, INTS_EACH)
+    kinds, part["side"], index, confirmed, part["count"] = numbers.T
+    levels = np.asarray(events.floats)[: found * FLOATS_EACH].reshape(found, FLOATS_EACH)
+    is_zone = (kinds >= FVG) & (kinds < POOL)
+    part["kind"] = _KIND_NAMES[kinds]
+    part["index"], part["ts"] = index, ts[index]
+    part["confirmed"], part["confirmed_ts"] = confirmed, ts[confirmed]
+    part["level"] = np.where(is_zone, 0.0, levels[:, 0])
+    part["top"] = np.where(is_zone, levels[:, 0], 0.0)
+    part["bottom"] = levels[:, 1]
 
 
 def plain(value: object) -> object:
