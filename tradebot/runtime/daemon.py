@@ -131,6 +131,9 @@ class Daemon:
         if live is not None:
             operations.overrule = live.overrule
             self._loaded = operations.loaded = live.overrule(self._loaded)
+            red = await live.red_lines(self._loaded, self._home, journal)
+            if red:
+                operations.halt_at_boot(red)
         booted = await boot(self._home, self._loaded, journal, lambda: self._notifier.extend_start(_LONG_BOOT_S))
         booted.recorder.listeners.append(pager.hear)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)

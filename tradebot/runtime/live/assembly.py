@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TypeVar
 
 from tradebot.model.command import AlertName
-from tradebot.model.errors import InvariantError, VenueError
+from tradebot.model.errors import InvariantError, RefusedByRule, VenueError
 from tradebot.model.instrument import Instrument
 from tradebot.model.logevent import LogEvent
+from tradebot.model.position import Deposit
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
+from tradebot.runtime.doctor import Grade
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.live.arrivals import Arrivals
@@ -28,6 +30,7 @@ from tradebot.runtime.live.connect import (
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.preflight import preflight
 from tradebot.runtime.live.trading import IntentLog, Trading
 from tradebot.runtime.live.watch import Sight, Watch
 from tradebot.runtime.logs import log
@@ -38,6 +41,7 @@ from tradebot.runtime.settings_model import HyperliquidFeedSettings, Hyperliquid
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import AccountLock
+from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.resilience import Backoff
@@ -46,6 +50,8 @@ T = TypeVar("T")
 _TAG = "instance"
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
 _PATIENCE_S = 60.0
+# One answer that got lost is no red line.
+_LOOKS, _LOOK_AGAIN_S = 3, 1.0
 
 
 class Live:
@@ -93,6 +99,26 @@ class Live:
                 lock.release()
             raise
         return cls(feed_network(loaded.settings), links, market, account, lock, instruments, time, clock)
+
+    async def red_lines(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
+        """Return why trading must begin halted; empty when nothing speaks against it, or nothing real is traded.
+
+        Raises ``RefusedByRule`` where nothing was traded yet: there is nothing to look after.
+        """
+        if self.account is None:
+            return ""
+        is_fresh = not await journal.rows(Query(kinds=[Deposit.kind], limit=1))
+        for attempt in range(_LOOKS):
+            if attempt:
+                await asyncio.sleep(_LOOK_AGAIN_S)
+            findings = await preflight(loaded, home, self._clock, is_fresh=is_fresh)
+            red = [finding for finding in findings if finding.grade is Grade.FAIL]
+            if not red:
+                return ""
+        what = "; ".join(f"{finding.check}: {finding.what}" for finding in red)
+        if is_fresh:
+            raise RefusedByRule(what, where="before arming", mend=red[0].mend or "tradebot doctor shows all of it")
+        return f"before arming: {what}"
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
