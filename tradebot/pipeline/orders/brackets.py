@@ -114,7 +114,7 @@ def exits_anew(held: Held, olds: Iterable[Order], ts: Nanos) -> tuple[OrderReque
     )
 
 
-def flatten(held: Held, ts: Nanos) -> OrderRequest:
+def flatten(held: Held, ts: Nanos, reason: str = UNPROTECTED) -> OrderRequest:
     """Return the order that closes a position whose stop cannot be kept at the venue."""
     return _request(
         client_order_id=f"{held.signal_id}-exit{held.generation}",
@@ -127,7 +127,7 @@ def flatten(held: Held, ts: Nanos) -> OrderRequest:
         qty=Qty(abs(held.qty)),
         ts_event=ts,
         reduce_only=True,
-        reason=UNPROTECTED,
+        reason=reason,
     )
 
 

@@ -57,6 +57,8 @@ class Order:
     """An order and what became of it. ``qty`` is what it is to fill: less than asked when its entry filled less.
 
     ``fills`` holds the quantity of each trade by the venue's trade id. ``is_canceling``: we asked to cancel it.
+    ``venue_order_id`` is our own id while the venue only keeps it until its entry fills. ``replaces`` are the
+    orders that are cancelled once this one rests. ``is_adopted``: it was found at the venue.
     """
 
     request: OrderRequest
@@ -66,6 +68,8 @@ class Order:
     fills: dict[str, Qty] = field(default_factory=dict)
     reason: str = ""
     is_canceling: bool = False
+    replaces: tuple[str, ...] = ()
+    is_adopted: bool = False
 
     @property
     def filled_qty(self) -> Qty:
@@ -82,11 +86,32 @@ class Order:
         """Whether it may still trade, as far as we want it to."""
         return not self.state.is_terminal and not self.is_canceling
 
+    @property
+    def is_asleep(self) -> bool:
+        """Whether the venue took it and keeps it until its entry fills."""
+        return self.state is OrderState.OPEN and self.venue_order_id == self.request.client_order_id
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether the venue works on it now: it gave it an id of its own, or something of it traded."""
+        if self.state is OrderState.OPEN:
+            return self.venue_order_id not in ("", self.request.client_order_id)
+        return self.state is OrderState.PARTIALLY_FILLED
+
+    @property
+    def left(self) -> Qty:
+        """How much of it is to trade yet."""
+        return Qty(self.qty - self.filled_qty)
+
     def on(self, event: OrderEvent, *, reason: str = "", venue_order_id: str = "") -> "Order":
         """Return the order after ``event``. The reason kept is that of the state it ends in."""
         state = TRANSITIONS[self.state].get(event, self.state)
         changed_reason = reason if state is not self.state else self.reason
-        return self._become(state, changed_reason, venue_order_id or self.venue_order_id, self.fills)
+        known = self.venue_order_id
+        # That it waits for its entry may be said late, when it has woken already.
+        if venue_order_id and (not known or venue_order_id != self.request.client_order_id):
+            known = venue_order_id
+        return self._become(state, changed_reason, known, self.fills)
 
     def with_fill(self, trade_id: str, qty: Decimal) -> "Order":
         """Return the order after a trade of ``qty``; the same order when it knows ``trade_id``.
@@ -125,6 +150,8 @@ class Order:
             fills=fills,
             reason=reason,
             is_canceling=self.is_canceling,
+            replaces=self.replaces,
+            is_adopted=self.is_adopted,
         )
 
 

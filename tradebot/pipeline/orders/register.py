@@ -1,7 +1,8 @@
 """The register of orders and of what their fills leave open. Bounded: what matters no more is dropped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
@@ -23,6 +24,7 @@ class Lateness:
     trades: int = 10_000
 
 
+_NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 PROMPT = Lateness(orders=20, trades=100)
 """For a venue in this process, which says everything once and at once: snapshots stay small."""
 
@@ -59,14 +61,25 @@ class Register:
         self._seen = dict.fromkeys(state.seen)
         self._submitted = state.submitted
 
-    def submit(self, requests: Iterable[OrderRequest]) -> None:
-        """Enter orders that are on their way to the venue. Raises ``InvariantError`` on an id that was used."""
+    def submit(self, requests: Iterable[OrderRequest], replaces: Mapping[str, tuple[str, ...]] = _NOTHING) -> None:
+        """Enter orders that are on their way to the venue, and by id what each ``replaces`` once it rests there.
+
+        Raises ``InvariantError`` on an id that was used.
+        """
         for request in requests:
             name = request.client_order_id
-            if name in self.orders or name in self._done:
+            if self.find(name) is not None:
                 raise InvariantError(f"order {name} is submitted a second time", where="orders", mend="report this bug")
-            self.orders[name] = Order(request=request, qty=request.qty, state=OrderState.SUBMITTED)
+            self.orders[name] = Order(
+                request=request, qty=request.qty, state=OrderState.SUBMITTED, replaces=replaces.get(name, ())
+            )
             self._submitted += 1
+
+    def adopt(self, request: OrderRequest, venue_order_id: str) -> None:
+        """Enter an order of ours that was found at the venue."""
+        self.orders[request.client_order_id] = Order(
+            request=request, qty=request.qty, state=OrderState.OPEN, venue_order_id=venue_order_id, is_adopted=True
+        )
 
     def keep(self, order: Order) -> None:
         """Replace an order by what it has become."""
@@ -103,16 +116,18 @@ class Register:
             del self._seen[next(iter(self._seen))]
 
     def find(self, client_order_id: str | None) -> Order | None:
-        """Return the order that a fill is of. One that was dropped comes back, with its kin: it matters again."""
+        """Return an order by its id, also one of the last that matter no more."""
         if client_order_id is None:
             return None
-        dropped = self._done.get(client_order_id)
-        if dropped is None:
-            return self.orders.get(client_order_id)
-        signal_id = dropped.request.signal_id
-        for name in [name for name, order in self._done.items() if order.request.signal_id == signal_id]:
+        return self.orders.get(client_order_id) or self._done.get(client_order_id)
+
+    def revive(self, order: Order) -> None:
+        """Take an order that was dropped back, with its kin: it matters again."""
+        if order.request.client_order_id not in self._done:
+            return
+        signal_id = order.request.signal_id
+        for name in [name for name, one in self._done.items() if one.request.signal_id == signal_id]:
             self.orders[name] = self._done.pop(name)
-        return dropped
 
     def hold(self, fill: Fill) -> Held | None:
         """Add ``fill`` to what is open in its symbol and return what is open now."""

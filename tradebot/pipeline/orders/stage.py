@@ -5,38 +5,40 @@ symbol is the sum of our fills; and after whatever happened an open position has
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
-from tradebot.model.command import Command, CommandDone, Heartbeat, StateChanged, Tick, TradingState, Verb
+from tradebot.model.command import Command, Heartbeat, StateChanged, Tick, TradingState, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.order import (
-    Fill,
     FillReport,
     OrderAccepted,
     OrderCanceled,
-    OrderDone,
     OrderFound,
     OrderRejected,
     OrderRequest,
     OrderRole,
+    OrderState,
     SubmitOrders,
 )
 from tradebot.model.signal import Action, Approved
 from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.audit import Audit
 from tradebot.pipeline.orders.brackets import bracket, market_exit
-from tradebot.pipeline.orders.guard import Guard
+from tradebot.pipeline.orders.cancels import Canceller
+from tradebot.pipeline.orders.facts import booked, done
+from tradebot.pipeline.orders.foreign import Owner, foreign_alert, is_opened_by_others, owner_of
+from tradebot.pipeline.orders.guard import CLOSING_REASONS, Guard
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import OrdersState, Protection
 
-CLOSING_REASONS = frozenset({"sibling_filled", "position_closed", "reduce_only"})
-"""Why a venue cancels an exit by itself, because the fill that ends the position comes next."""
-LIQUIDATION = "liquidation"
+TAKEN = "the id is that of an order found at the venue"
+# How venues say that a trigger is on the wrong side of the price: a word of a status, or a sentence of a reply.
+_PASSED = ("bad_trigger_px", "badTriggerPx", "Invalid TP/SL price")
 _LATE = Lateness()
 _submit = maker(SubmitOrders)
-_order_done = maker(OrderDone)
-_booked = maker(Fill)
 
 
 class OrdersStage:
@@ -48,6 +50,8 @@ class OrdersStage:
         self._instruments = instruments
         self._register = Register(lateness)
         self._guard = Guard(self._register)
+        self._audit = Audit(self._register, self._guard)
+        self._canceller = Canceller(self._register, self._guard)
         # The entries that wait no longer than a time or a price: few, and asked for at each bar.
         self._timed: set[str] = set()
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
@@ -59,8 +63,8 @@ class OrdersStage:
             StateChanged: self._on_state,
             Command: self._on_command,
             BarsClosed: self._on_bars,
-            Tick: _nothing,
-            OrderFound: _nothing,
+            Tick: self._on_tick,
+            OrderFound: self._on_found,
             Heartbeat: _nothing,
         }
 
@@ -70,16 +74,43 @@ class OrdersStage:
 
     def save(self) -> OrdersState:
         """Return the orders that matter."""
-        return self._register.save()
+        return replace(self._register.save(), watched=dict(self._audit.watched))
 
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
+        self._audit.watched = dict(state.watched)
         self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
         """Return for each open position how much of it stops at the venue cover."""
         return tuple(self._guard.protection(held) for held in self._register.held.values())
+
+    def find(self, client_order_id: str) -> Order | None:
+        """Return an order by its id, as long as it is remembered."""
+        return self._register.find(client_order_id)
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether ticks must come: a position is open that no stop covers, and more may have to be done about it."""
+        return self._audit.is_due
+
+    def is_news(self, message: Message) -> bool:
+        """Return whether the venue's ``message`` would change anything here; what it says again would not."""
+        match message:
+            case OrderAccepted():
+                order = self._register.orders.get(message.client_order_id)
+                return order is not None and _accepted(order, message) != order
+            case OrderRejected() | OrderCanceled():
+                order = self._register.orders.get(message.client_order_id)
+                event = OrderEvent.REJECT if isinstance(message, OrderRejected) else OrderEvent.CANCEL
+                return order is not None and order.on(event).state is not order.state
+            case FillReport():
+                return not self._has_booked(message, self._register.find(message.client_order_id))
+            case OrderFound():
+                return self._register.find(message.order.client_order_id) is None
+            case _:
+                return True
 
     def _on_approved(self, approved: Approved) -> Sequence[Message]:
         signal, symbol = approved.signal, approved.signal.symbol
@@ -87,6 +118,8 @@ class OrdersStage:
             return [] if signal.stop is None else self._guard.move_stop(symbol, signal.stop, approved.ts_event)
         if signal.action is Action.ENTER:
             requests = bracket(approved, self._instruments.get(symbol) or Instrument(symbol=symbol))
+            if self._is_taken(requests):
+                return (_taken(requests[0], approved.ts_event),)
             self._register.submit(requests)
             if signal.expires_ts is not None or signal.void_price is not None:
                 self._timed.add(requests[0].client_order_id)
@@ -95,6 +128,8 @@ class OrdersStage:
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
         canceled = self._register.cancel(started, approved.ts_event, "exit")
         request = market_exit(approved)
+        if self._is_taken((request,)):
+            return (*canceled, _taken(request, approved.ts_event))
         self._register.submit((request,))
         return (*canceled, _submit(ts_event=approved.ts_event, orders=(request,)))
 
@@ -110,11 +145,31 @@ class OrdersStage:
                 outputs += self._register.cancel([order], closed.ts_event, reason)
         return outputs
 
+    def _is_taken(self, requests: Sequence[OrderRequest]) -> bool:
+        # The counters of a journal that was lost begin anew, and may come to an id that the venue still has.
+        found = (self._register.find(request.client_order_id) for request in requests)
+        return any(order is not None and order.is_adopted for order in found)
+
+    def _on_tick(self, tick: Tick) -> Sequence[Message]:
+        return self._audit.look(tick.ts_event)
+
+    def _on_found(self, found: OrderFound) -> Sequence[Message]:
+        order = found.order
+        if self._register.find(order.client_order_id) is None:
+            self._register.adopt(order, found.venue_order_id)
+            if order.expires_ts is not None or order.void_price is not None:
+                self._timed.add(order.client_order_id)
+        return ()
+
     def _on_accepted(self, accepted: OrderAccepted) -> Sequence[Message]:
         order = self._register.orders.get(accepted.client_order_id)
-        if order is not None:
-            self._register.keep(order.on(OrderEvent.ACCEPT, venue_order_id=accepted.venue_order_id))
-        return ()
+        if order is None:
+            return ()
+        after = _accepted(order, accepted)
+        self._register.keep(after)
+        if after.venue_order_id == order.venue_order_id or not after.is_resting:
+            return ()
+        return self._guard.rested(after, order.is_asleep, accepted.ts_event)
 
     def _on_rejected(self, rejected: OrderRejected) -> Sequence[Message]:
         return self._on_end(rejected.client_order_id, OrderEvent.REJECT, rejected.reason, rejected.ts_event)
@@ -130,15 +185,31 @@ class OrdersStage:
         if ended.state is order.state:
             return ()
         self._register.keep(ended)
-        outputs: list[Message] = [_done(ended, ts)]
+        outputs: list[Message] = [done(ended, ts)]
         symbol = order.request.symbol
         if order.request.role is OrderRole.ENTRY:
             outputs += self._end_children(ended, ts)
+            outputs += self._mend_partial(ended, ts)
         elif not order.is_canceling and reason not in CLOSING_REASONS:
-            outputs += self._guard.secure(ended, ts)
+            outputs += self._mend(ended, event, ts)
         if symbol not in self._register.held:
             self._register.drop_finished(symbol)
         return outputs
+
+    def _mend(self, ended: Order, event: OrderEvent, ts: Nanos) -> list[Message]:
+        request = ended.request
+        is_passed = event is OrderEvent.REJECT and ended.reason.startswith(_PASSED)
+        if is_passed and request.role is OrderRole.STOP:
+            return self._guard.pass_trigger(ended, ts)
+        outputs = self._guard.secure(ended, ts)
+        entry = self._register.orders.get(request.parent_id or "")
+        return outputs if entry is None else outputs + self._mend_partial(entry, ts)
+
+    def _mend_partial(self, entry: Order, ts: Nanos) -> list[Message]:
+        # The exits of an entry that ends partly filled sleep for ever, or go with it.
+        if not entry.fills or not entry.state.is_terminal or entry.state is OrderState.FILLED:
+            return []
+        return self._guard.secure(entry, ts) + self._guard.restore_targets(entry, ts)
 
     def _end_children(self, entry: Order, ts: Nanos) -> Sequence[Message]:
         # Without a fill the exits of an entry end with it; else they are for what did fill. The venue may
@@ -151,35 +222,38 @@ class OrdersStage:
             after = child.resized(filled) if filled else child.on(OrderEvent.CANCEL, reason=entry.reason)
             self._register.keep(after)
             if after.state.is_terminal:
-                outputs.append(_done(after, ts))
+                outputs.append(done(after, ts))
         return outputs
 
     def _on_report(self, report: FillReport) -> Sequence[Message]:
         order = self._register.find(report.client_order_id)
+        if self._has_booked(report, order):
+            return ()
         if order is None:
             return self._on_foreign(report)
         after = order.with_fill(report.trade_id, report.qty)
-        if after is order:
-            return ()
+        self._register.revive(order)
         self._register.keep(after)
         request = order.request
-        fill = _fill(report, request.client_order_id, request.signal_id, request.strategy, request.role, request.reason)
+        owner = Owner(request.client_order_id, request.signal_id, request.strategy, request.role, request.reason)
+        fill = booked(report, owner)
         outputs: list[Message] = [fill]
         if after.state.is_terminal and after.state is not order.state:
-            outputs.append(_done(after, report.ts_event))
+            outputs.append(done(after, report.ts_event))
         return outputs + self._guard.settle(fill, after)
 
+    def _has_booked(self, report: FillReport, order: Order | None) -> bool:
+        # A trade may have been booked before its order was found.
+        return (order is not None and report.trade_id in order.fills) or self._register.has_seen(report.trade_id)
+
     def _on_foreign(self, report: FillReport) -> Sequence[Message]:
-        # The venue acted by itself, or somebody else did on our account: what is open pays for it.
-        if self._register.has_seen(report.trade_id):
-            return ()
+        # The venue acted by itself, or somebody else did on our account, or we did before the journal was lost.
         self._register.see((report.trade_id,))
         held = self._register.held.get(report.symbol)
-        reason = LIQUIDATION if report.client_order_id is None else "manual"
-        signal_id, strategy = (held.signal_id, held.strategy) if held is not None else ("", reason)
-        client_order_id = report.client_order_id or f"{LIQUIDATION}-{report.trade_id}"
-        fill = _fill(report, client_order_id, signal_id, strategy, OrderRole.EXIT, reason)
-        return [fill, *self._guard.settle(fill, None)]
+        owner = owner_of(report, held)
+        fill = booked(report, owner)
+        alerts = [foreign_alert(report)] if is_opened_by_others(owner, held) else []
+        return [fill, *alerts, *self._guard.settle(fill, None)]
 
     def _on_state(self, changed: StateChanged) -> Sequence[Message]:
         if changed.state is TradingState.RUNNING:
@@ -189,34 +263,15 @@ class OrdersStage:
     def _on_command(self, command: Command) -> Sequence[Message]:
         if command.verb is Verb.STOP:
             return self._register.cancel(self._register.waiting_entries(), command.ts_event, "stop")
-        if command.verb is not Verb.CANCEL:
-            return ()
-        orders = self._register.orders
-        if command.arguments.get("all") == "true":
-            wanted = [
-                o for o in orders.values() if o.is_waiting and not self._guard.guards(o) and not self._is_child(o)
-            ]
-        else:
-            order = orders.get(command.arguments.get("id", ""))
-            error = self._cancel_error(order)
-            if order is None or error:
-                return (CommandDone(id=command.id, ts_event=command.ts_event, detail="", error=error),)
-            wanted = [order]
-        detail = f"cancelling {len(wanted)} order{'' if len(wanted) == 1 else 's'}"
-        done = CommandDone(id=command.id, ts_event=command.ts_event, detail=detail)
-        return (*self._register.cancel(wanted, command.ts_event, "operator"), done)
+        return self._canceller.on_command(command) if command.verb is Verb.CANCEL else ()
 
-    def _cancel_error(self, order: Order | None) -> str:
-        if order is None or not order.is_waiting:
-            return "no such order is at work; mend: orders lists those that are"
-        if self._guard.guards(order):
-            return "this stop protects a position; mend: close the position, or halt --flatten"
-        if self._is_child(order) and order.request.role is OrderRole.STOP:
-            return f"this stop belongs to a waiting entry; mend: cancel {order.request.parent_id}"
-        return ""
 
-    def _is_child(self, order: Order) -> bool:
-        return order.request.parent_id is not None and self._guard.is_of_next(order)
+def _accepted(order: Order, accepted: OrderAccepted) -> Order:
+    return order.on(OrderEvent.ACCEPT, venue_order_id=accepted.venue_order_id)
+
+
+def _taken(request: OrderRequest, ts: Nanos) -> Message:
+    return done(Order(request=request, qty=request.qty).on(OrderEvent.REJECT, reason=TAKEN), ts)
 
 
 def _is_timed(order: Order) -> bool:
@@ -233,38 +288,3 @@ def _overdue(entry: OrderRequest, closed: BarsClosed) -> str:
 def _nothing(message: Message) -> Sequence[Message]:
     del message
     return ()
-
-
-def _done(order: Order, ts: Nanos) -> OrderDone:
-    request = order.request
-    return _order_done(
-        ts_event=ts,
-        client_order_id=request.client_order_id,
-        signal_id=request.signal_id,
-        strategy=request.strategy,
-        symbol=request.symbol,
-        role=request.role,
-        state=order.state,
-        filled_qty=order.filled_qty,
-        reason=order.reason,
-    )
-
-
-def _fill(
-    report: FillReport, client_order_id: str, signal_id: str, strategy: str, role: OrderRole, reason: str
-) -> Fill:
-    return _booked(
-        ts_event=report.ts_event,
-        trade_id=report.trade_id,
-        client_order_id=client_order_id,
-        signal_id=signal_id,
-        strategy=strategy,
-        symbol=report.symbol,
-        role=role,
-        side=report.side,
-        qty=report.qty,
-        price=report.price,
-        fee=report.fee,
-        liquidity=report.liquidity,
-        reason=reason,
-    )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tradebot.model.money import Price, Qty
+from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 
 
@@ -11,7 +12,8 @@ class Held:
     """What our fills leave open in a symbol: ``qty`` != 0, short < 0, opened by the entry of ``signal_id``.
 
     ``generation`` numbers its exits, 1 for those that came with the entry. ``repairs`` counts what was done about
-    a stop that was lost: 1 when it was placed anew, 2 when the position was closed instead.
+    a stop that was lost: 1 when it was placed anew, 2 when the position was closed instead. ``signal_id`` is empty
+    where the position was opened by somebody else on our account.
     """
 
     symbol: str
@@ -38,11 +40,27 @@ class Protection:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """A position that is not covered, ``since`` the first tick that saw it.
+
+    ``pending_id`` is the order that may mend it and has no outcome, seen first at ``pending_ts``; ``alerted_ts``
+    is when a human was paged last.
+    """
+
+    signal_id: str
+    since: Nanos
+    pending_id: str = ""
+    pending_ts: Nanos = Nanos(0)
+    alerted_ts: Nanos | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersState:
     """Orders that matter, by client order id, in the order they were made.
 
     ``orders`` are those that work and those of open positions; ``done`` the last ones that matter no more, kept
-    for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first.
+    for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first. ``watched`` are
+    the positions that a tick found uncovered, by symbol.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -50,6 +68,7 @@ class OrdersState:
     held: dict[str, Held] = field(default_factory=dict)
     seen: tuple[str, ...] = ()
     submitted: int = 0
+    watched: dict[str, Watch] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

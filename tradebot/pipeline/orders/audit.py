@@ -1,0 +1,95 @@
+"""The audit: what time alone may show to be wrong. Each tick looks at every open position for its stop.
+
+An event that should have come may be lost: a stop that did not wake, a submission without an answer. So a position
+that stays uncovered gets a stop, else is closed at market, else a human is paged, again and again.
+"""
+
+from dataclasses import replace
+
+from tradebot.model.command import Alert, AlertName
+from tradebot.model.market import Message
+from tradebot.model.money import plain
+from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.orders.guard import Guard
+from tradebot.pipeline.orders.register import Register
+from tradebot.pipeline.orders.state import Held, Protection, Watch
+
+GRACE = NANOS_PER_S
+"""How long a position may be seen uncovered with nothing on its way; with the second to the first tick it is two."""
+ANSWER = 5 * NANOS_PER_S
+"""How long an order without an outcome counts as on its way."""
+REPEAT = 60 * NANOS_PER_S
+"""How often a human is paged while nothing helps, and the closing is tried again."""
+
+
+class Audit:
+    """Looks after what is open. ``watched`` is by symbol; ``OrdersState`` keeps it."""
+
+    __slots__ = ("_guard", "_register", "watched")
+
+    def __init__(self, register: Register, guard: Guard) -> None:
+        self._register = register
+        self._guard = guard
+        self.watched: dict[str, Watch] = {}
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the next tick may have something to do."""
+        return any(not self._is_at_rest(held) for held in self._register.held.values())
+
+    def look(self, now: Nanos) -> list[Message]:
+        """Return what is overdue at ``now``, the venue's time."""
+        outputs: list[Message] = []
+        for symbol in [symbol for symbol in self.watched if symbol not in self._register.held]:
+            del self.watched[symbol]
+        for held in list(self._register.held.values()):
+            covered = self._guard.protection(held)
+            if covered.is_full:
+                self.watched.pop(held.symbol, None)
+            else:
+                outputs += self._watch(held, covered, now)
+        return outputs
+
+    def _is_at_rest(self, held: Held) -> bool:
+        if self._guard.protection(held).is_full:
+            return True
+        watch = self.watched.get(held.symbol)
+        if watch is None or watch.signal_id != held.signal_id or watch.alerted_ts is None:
+            return False
+        return self._guard.has_no_stop(held)
+
+    def _watch(self, held: Held, covered: Protection, now: Nanos) -> list[Message]:
+        watch = self.watched.get(held.symbol)
+        if watch is None or watch.signal_id != held.signal_id:
+            watch = Watch(signal_id=held.signal_id, since=now)
+        pending = self._guard.pending(held)
+        if pending != watch.pending_id:
+            watch = replace(watch, pending_id=pending, pending_ts=now)
+        self.watched[held.symbol] = watch
+        late_ts = watch.pending_ts + ANSWER if pending else watch.since + GRACE
+        return self._act(held, covered, watch, now) if now >= late_ts else []
+
+    def _act(self, held: Held, covered: Protection, watch: Watch, now: Nanos) -> list[Message]:
+        guard = self._guard
+        if guard.has_no_stop(held):
+            # Whoever opened it without a stop wanted it so; but nobody shall think that it has one.
+            return self._page(covered, watch, now) if watch.alerted_ts is None else []
+        if repaired := guard.repair(held, now):
+            return repaired
+        if not guard.is_spent(held):
+            return guard.close(held, now)
+        if watch.alerted_ts is not None and now < watch.alerted_ts + REPEAT:
+            return []
+        return [*self._page(covered, watch, now), *guard.close(held, now)]
+
+    def _page(self, covered: Protection, watch: Watch, now: Nanos) -> list[Message]:
+        self.watched[covered.symbol] = replace(watch, alerted_ts=now)
+        bare = plain(covered.qty - covered.covered_qty)
+        alert = Alert(
+            ts_event=now,
+            name=AlertName.UNPROTECTED,
+            symbol=covered.symbol,
+            what=f"{bare} of {plain(covered.qty)} {covered.symbol} has no stop at the venue",
+            mend=f"look at the venue; tradebot close {covered.symbol}, or close it there by hand",
+        )
+        return [alert]

@@ -1,0 +1,45 @@
+"""What the orders stage tells the others: fills as booked, and orders that are done."""
+
+from tradebot.model.making import maker
+from tradebot.model.order import Fill, FillReport, OrderDone
+from tradebot.model.time import Nanos
+from tradebot.pipeline.orders.foreign import Owner
+from tradebot.pipeline.orders.lifecycle import Order
+
+_order_done = maker(OrderDone)
+_booked = maker(Fill)
+
+
+def done(order: Order, ts: Nanos) -> OrderDone:
+    """Return that ``order`` ended."""
+    request = order.request
+    return _order_done(
+        ts_event=ts,
+        client_order_id=request.client_order_id,
+        signal_id=request.signal_id,
+        strategy=request.strategy,
+        symbol=request.symbol,
+        role=request.role,
+        state=order.state,
+        filled_qty=order.filled_qty,
+        reason=order.reason,
+    )
+
+
+def booked(report: FillReport, owner: Owner) -> Fill:
+    """Return the fill of ``report`` as it is booked under ``owner``."""
+    return _booked(
+        ts_event=report.ts_event,
+        trade_id=report.trade_id,
+        client_order_id=owner.client_order_id,
+        signal_id=owner.signal_id,
+        strategy=owner.strategy,
+        symbol=report.symbol,
+        role=owner.role,
+        side=report.side,
+        qty=report.qty,
+        price=report.price,
+        fee=report.fee,
+        liquidity=report.liquidity,
+        reason=owner.reason,
+    )
