@@ -14,15 +14,16 @@ from tradebot.model.position import Deposit
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
-from tradebot.runtime.doctor import Grade
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
+from tradebot.runtime.findings import Grade
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.connect import (
     Account,
     Link,
     Links,
     market_link,
+    new_tag,
     open_account,
     read_instruments,
     read_time,
