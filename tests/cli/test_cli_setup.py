@@ -75,6 +75,48 @@ def test_init_never_writes_over_a_file_nor_half_of_one(
     assert "--paper and --devnet exclude each other" in capsys.readouterr().err
 
 
+def test_init_of_a_real_venue_asks_no_secret_and_tells_where_it_goes(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "stdin", Terminal("\n\n\n"))
+    cli(home, "init --hyperliquid")
+    out = capsys.readouterr().out
+    assert f"{home}/agent.key" in out
+    assert 'network = "testnet"' in (home / "tradebot.toml").read_text()
+    cli(home, "config check")
+    cli(home, "init --devnet --yes --config devnet.toml")
+    cli(home, "config check --config devnet.toml")
+
+
+def test_config_show_keeps_the_webhook_to_its_host(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home.parent / "alerts.toml").write_text('[alerts]\nurl = "https://hooks.example.org/T0/token"\n')
+    for words in ("", " --json"):
+        cli(home, f"config show --profile demo --config alerts.toml{words}")
+        out = capsys.readouterr().out
+        assert "https://hooks.example.org/..." in out
+        assert "token" not in out
+
+
+def test_a_live_file_is_backtested_on_the_simulated_exchange(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home.parent / "bars.csv").write_text(bars(rows=40))
+    cli(home, "backtest --profile devnet --data BTC:1m=bars.csv --data ETH:1m=bars.csv --json")
+    assert json.loads(capsys.readouterr().out)["starting_equity"] == "10000"
+    cli(home, "backtest --profile devnet", expect=2)
+    assert "--data" in capsys.readouterr().err
+
+
+def test_live_does_not_start_without_both_consents_and_a_key(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cli(home, "start --profile devnet", expect=78)
+    assert "both mode" in capsys.readouterr().err
+    cli(home, "start --profile demo --live", expect=78)
+    assert "both mode" in capsys.readouterr().err
+    for words in ("start", "start --foreground"):
+        cli(home, f"{words} --profile hyperliquid-live --live", expect=78)
+        err = capsys.readouterr().err
+        assert "venue.key_file" in err
+        assert "0600" in err
+
+
 def test_doctor_names_each_check_and_exits_1_when_one_fails(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home.mkdir(mode=0o700)
     (home.parent / "bars.csv").write_text(bars(close="NaN"))

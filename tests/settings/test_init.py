@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.errors import ConfigError, StorageFailed, TradebotError, UsageError
-from tradebot.runtime.init import QUESTIONS, Kind, init_text, write_init
+from tradebot.runtime.init import Kind, init_text, next_steps, questions, write_init
 from tradebot.runtime.settings import check_settings, load_settings
 
 
@@ -16,7 +16,7 @@ def test_the_default_text_is_a_good_configuration(tmp_path: Path) -> None:
     loaded = load_settings(home=tmp_path / "home", environ={})
     check_settings(loaded)
     assert loaded.settings.bot.symbols == ("BTC", "ETH", "SOL")
-    assert len(QUESTIONS) <= 3
+    assert all(len(questions(kind)) <= 3 for kind in Kind)
 
 
 def test_answers_are_written(tmp_path: Path) -> None:
@@ -37,19 +37,64 @@ def test_an_answer_that_does_not_fit_is_refused(answer: dict[str, str]) -> None:
         init_text(Kind.PAPER, answer)
 
 
-@given(st.sampled_from([item.key for item in QUESTIONS]), st.text(max_size=20))
-def test_any_answer_gives_good_toml_or_is_refused(key: str, answer: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "answer"),
+    [
+        (Kind.HYPERLIQUID, {"network": "devnet"}),
+        (Kind.HYPERLIQUID, {"account": "0x12"}),
+        (Kind.HYPERLIQUID, {"account": "me"}),
+        (Kind.DEVNET, {"notional": "10"}),
+    ],
+)
+def test_an_answer_about_a_venue_that_does_not_fit_is_refused(kind: Kind, answer: dict[str, str]) -> None:
+    with pytest.raises(UsageError):
+        init_text(kind, answer)
+
+
+@given(st.sampled_from([(kind, item.key) for kind in Kind for item in questions(kind)]), st.text(max_size=20))
+def test_any_answer_gives_good_toml_or_is_refused(asked: tuple[Kind, str], answer: str) -> None:
+    kind, key = asked
     try:
-        text = init_text(Kind.PAPER, {key: answer})
+        text = init_text(kind, {key: answer})
     except TradebotError:
         return
     tomllib.loads(text)
 
 
 @pytest.mark.parametrize("kind", [Kind.DEVNET, Kind.HYPERLIQUID])
-def test_a_venue_that_is_not_built_is_refused(kind: Kind) -> None:
-    with pytest.raises(ConfigError, match="not built yet"):
-        init_text(kind, {})
+def test_a_live_text_is_good_and_small_as_it_stands(kind: Kind, tmp_path: Path) -> None:
+    write_init(tmp_path / "tradebot.toml", init_text(kind, {}))
+    loaded = load_settings(home=tmp_path, environ={})
+    check_settings(loaded, is_live=True)
+    settings = loaded.settings
+    assert settings.bot.symbols == ("BTC", "ETH")
+    assert settings.venue.model_dump()["network"] == {Kind.DEVNET: "devnet", Kind.HYPERLIQUID: "testnet"}[kind]
+    if kind is Kind.HYPERLIQUID:
+        assert settings.risk.live_cap_notional == 25
+        assert settings.venue.model_dump()["key_file"] == tmp_path / "agent.key"
+
+
+def test_the_answers_about_a_real_venue_are_written(tmp_path: Path) -> None:
+    address = "0x0A5D0ea7f1b832185a8a7ff6fd4f1e64124e9539"
+    answers = {"symbols": "sol", "network": "Mainnet", "account": address}
+    write_init(tmp_path / "tradebot.toml", init_text(Kind.HYPERLIQUID, answers))
+    venue = load_settings(home=tmp_path, environ={}).settings.venue.model_dump()
+    assert (venue["network"], venue["account"]) == ("mainnet", address.lower())
+    text = init_text(Kind.DEVNET, {"symbols": "sol", "notional": "80"})
+    assert 'max_exposure_notional = "160"' in text
+
+
+def test_a_key_given_as_the_account_is_refused_and_not_repeated() -> None:
+    secret = "ab" * 32
+    with pytest.raises(UsageError) as caught:
+        init_text(Kind.HYPERLIQUID, {"account": secret})
+    assert secret not in str(caught.value)
+
+
+def test_the_way_on_tells_where_the_key_goes(tmp_path: Path) -> None:
+    told = "\n".join(next_steps(Kind.HYPERLIQUID, tmp_path / "tradebot.toml"))
+    assert f"install -m 600 /dev/null {tmp_path}/agent.key" in told
+    assert "--live" in "\n".join(next_steps(Kind.DEVNET, tmp_path / "tradebot.toml"))
 
 
 def test_a_file_is_never_overwritten(tmp_path: Path) -> None:

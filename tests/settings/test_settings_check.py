@@ -27,11 +27,26 @@ def told(loaded: Loaded) -> list[tuple[str, str]]:
     return [(problem.key, problem.what) for problem in find_problems(loaded)]
 
 
-def test_the_shipped_profiles_fit_together() -> None:
-    for profile in ("demo", "replay"):
-        loaded = load_settings(home=Path("/nowhere"), profile=profile, environ={})
-        check_settings(loaded)
-        assert build_specs(loaded)
+@pytest.mark.parametrize("profile", ["demo", "replay", "hyperliquid-paper", "devnet"])
+def test_a_shipped_profile_fits_together(profile: str, tmp_path: Path) -> None:
+    loaded = load_settings(home=tmp_path, profile=profile, environ={})
+    check_settings(loaded, is_live=profile == "devnet")
+    assert build_specs(loaded)
+
+
+@pytest.mark.parametrize(("profile", "network"), [("hyperliquid-testnet", "testnet"), ("hyperliquid-live", "mainnet")])
+def test_a_profile_of_the_real_exchange_lacks_its_key_and_nothing_else(
+    profile: str, network: str, tmp_path: Path
+) -> None:
+    mine = tmp_path / "mine.toml"
+    mine.write_text("")
+    loaded = load_settings(home=tmp_path, config_files=[mine], profile=profile, environ={})
+    assert [problem.key for problem in find_problems(loaded, is_live=True)] == ["venue.key_file"]
+    assert loaded.settings.risk.live_cap_notional is not None
+    mine.write_text('[venue]\nkey_file = "agent.key"\n')
+    loaded = load_settings(home=tmp_path, config_files=[mine], profile=profile, environ={})
+    check_settings(loaded, is_live=True)
+    assert loaded.settings.venue.model_dump()["network"] == network
 
 
 def test_a_symbol_without_data_is_refused(tmp_path: Path) -> None:

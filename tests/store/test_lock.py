@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tradebot.model.errors import LockHeld, NotPermitted, StorageFailed
-from tradebot.store.lock import LOCK_NAME, HomeLock, holder, is_network_fs
+from tradebot.store.lock import LOCK_NAME, HomeLock, holder, is_network_fs, refuse_network_home
 
 
 def test_the_home_is_created_for_its_owner_alone(tmp_path: Path) -> None:
@@ -121,3 +121,6 @@ def test_a_network_file_system_is_seen_by_its_deepest_mount(tmp_path: Path) -> N
     assert not is_network_fs(tmp_path, mounts)
     assert not is_network_fs(tmp_path, tmp_path / "none")
     assert not is_network_fs(Path("/proc"))
+    with pytest.raises(NotPermitted, match="live trading refuses"):
+        refuse_network_home(tmp_path / "ä b" / "home", mounts)
+    refuse_network_home(tmp_path, mounts)

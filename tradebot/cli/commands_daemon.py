@@ -17,9 +17,12 @@ def start(context: Context) -> int:
     """Start the daemon; in the background return when it runs."""
     from tradebot.cli.options import load, load_options
     from tradebot.runtime.settings_check import check_settings
+    from tradebot.store.lock import refuse_network_home
 
     is_live = context.given.flag("live")
     _refuse_running(context)
+    if is_live:
+        refuse_network_home(context.home)
     check_settings(load(context), is_live=is_live)
     if context.given.flag("foreground"):
         from tradebot.runtime.daemon import run_daemon

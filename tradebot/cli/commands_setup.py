@@ -11,7 +11,7 @@ from tradebot.model.errors import UsageError
 
 def init(context: Context) -> int:
     """Write a configuration, asking what a person at a terminal may want to choose."""
-    from tradebot.runtime.init import QUESTIONS, Kind, init_text, write_init
+    from tradebot.runtime.init import Kind, init_text, next_steps, questions, write_init
     from tradebot.runtime.settings import HOME_FILE
 
     kinds = [kind for kind in Kind if context.given.flag(kind.value)]
@@ -25,11 +25,11 @@ def init(context: Context) -> int:
     answers: dict[str, str] = {}
     text = init_text(kind, answers)
     if sys.stdin.isatty() and not context.given.flag("yes"):
-        for question in QUESTIONS:
+        for question in questions(kind):
             answers[question.key] = input(f"{question.text} [{question.default}]: ").strip()
         text = init_text(kind, answers)
     write_init(path, text)
-    _tell_path(context, path, f"wrote {path}\nnext: tradebot start")
+    _tell_path(context, path, "\n".join([f"wrote {path}", *next_steps(kind, path)]))
     return 0
 
 

@@ -2,15 +2,17 @@
 
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from pathlib import Path
+from typing import assert_never
 
 from tradebot.model.errors import ConfigError, NotPermitted, StorageFailed, UsageError
 from tradebot.model.money import plain
-from tradebot.runtime.settings_model import SYMBOL_PATTERN
+from tradebot.runtime.init_texts import DEVNET, HYPERLIQUID, KEY_NAME, PAPER
+from tradebot.runtime.settings_model import ADDRESS_PATTERN, SYMBOL_PATTERN
 
 
 class Kind(StrEnum):
@@ -53,36 +55,94 @@ def _cash(answer: str) -> str:
     return _number(answer, Decimal(0), Decimal(10**12))
 
 
+def _entry(answer: str) -> str:
+    # The exchange takes no order below 10 USDC, and a lot may round down.
+    return _number(answer, Decimal(11), Decimal(10**9))
+
+
+def _network(answer: str) -> str:
+    word = answer.strip().lower()
+    if word not in ("testnet", "mainnet"):
+        raise UsageError(f"{answer!r} is neither testnet nor mainnet")
+    return word
+
+
+def _account(answer: str) -> str:
+    """Return the line of the account; without an address it is left to be filled in."""
+    word = answer.strip()
+    if word.lower() == "later":
+        return '# account = "0x..."                  # the master\'s address; without it, the master of the key'
+    if not re.fullmatch(ADDRESS_PATTERN, word):
+        # It is not repeated: somebody may have given a key.
+        raise UsageError("that is not an address: 0x and 40 hex digits", mend="it is the account's, never a key")
+    return f'account = "{word.lower()}"'
+
+
 def _fraction(answer: str) -> str:
     percent = Decimal(_number(answer.strip().removesuffix("%"), Decimal(0), Decimal(10)))
     return plain(percent / 100)
 
 
-QUESTIONS: tuple[Question, ...] = (
-    Question("symbols", "Which symbols", "BTC, ETH, SOL", _symbols),
-    Question("cash", "Starting cash", "10000", _cash),
-    Question("risk", "Risk per trade, percent of equity", "1", _fraction),
-)
-"""At most three, each with a default."""
+_SYMBOLS = Question("symbols", "Which symbols", "BTC, ETH", _symbols)
+_QUESTIONS: Mapping[Kind, tuple[Question, ...]] = {
+    Kind.PAPER: (
+        Question("symbols", "Which symbols", "BTC, ETH, SOL", _symbols),
+        Question("cash", "Starting cash", "10000", _cash),
+        Question("risk", "Risk per trade, percent of equity", "1", _fraction),
+    ),
+    Kind.DEVNET: (_SYMBOLS, Question("notional", "Value of each entry, USDC", "500", _entry)),
+    Kind.HYPERLIQUID: (
+        _SYMBOLS,
+        Question("network", "testnet or mainnet", "testnet", _network),
+        Question("account", "Address of your account (the master's, 0x...), or later", "later", _account),
+    ),
+}
+
+
+def questions(kind: Kind) -> Sequence[Question]:
+    """Return what is asked, at most three things, each with a default."""
+    return _QUESTIONS[kind]
 
 
 def init_text(kind: Kind, answers: Mapping[str, str]) -> str:
     """Return a configuration; questions without an answer take their default.
 
-    Raises ``UsageError`` on an answer that does not fit, ``ConfigError`` for a venue that is not built yet.
+    Raises ``UsageError`` on an answer that does not fit.
     """
-    if kind is not Kind.PAPER:
-        raise ConfigError(f"init --{kind}: this venue is not built yet", mend="use `tradebot init --paper`")
-    values = {item.key: item.normalise(answers.get(item.key) or item.default) for item in QUESTIONS}
-    cash = Decimal(values["cash"])
-    return _PAPER.format(
-        symbols=values["symbols"],
-        first=values["symbols"].partition(",")[0].strip('"'),
-        cash=values["cash"],
-        fraction=values["risk"],
-        notional=plain(cash),
-        exposure=plain(2 * cash),
-    )
+    values = {item.key: item.normalise(answers.get(item.key) or item.default) for item in questions(kind)}
+    match kind:
+        case Kind.PAPER:
+            cash = Decimal(values["cash"])
+            return PAPER.format(
+                **values,
+                first=values["symbols"].partition(",")[0].strip('"'),
+                notional=plain(cash),
+                exposure=plain(2 * cash),
+            )
+        case Kind.DEVNET:
+            return DEVNET.format(**values, exposure=plain(2 * Decimal(values["notional"])))
+        case Kind.HYPERLIQUID:
+            return HYPERLIQUID.format(**values, key_name=KEY_NAME)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
+
+
+def next_steps(kind: Kind, path: Path) -> Sequence[str]:
+    """Return what is to be done with the configuration in ``path``, a line each."""
+    match kind:
+        case Kind.PAPER:
+            return ["next: tradebot start"]
+        case Kind.DEVNET:
+            return ["next: tradebot devnet, and in another terminal: tradebot start --live"]
+        case Kind.HYPERLIQUID:
+            key = path.with_name(KEY_NAME)
+            return [
+                "next: make an agent (API wallet) of your account and put its key, never the master's, where only you",
+                f"      can read it: install -m 600 /dev/null {key}, then write it there with an editor",
+                "then: tradebot doctor, and when nothing is red: tradebot start --live",
+            ]
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def write_init(path: Path, text: str) -> None:
@@ -106,65 +166,3 @@ def write_init(path: Path, text: str) -> None:
         # Half a configuration would stand in the way of the next try.
         path.unlink(missing_ok=True)
         raise StorageFailed(f"cannot write: {error.strerror}", where=str(path)) from error
-
-
-_PAPER = """\
-# A configuration of tradebot: paper trading, simulated money. Start it with `tradebot start`, watch it with
-# `tradebot status --watch`. Check a change with `tradebot config check`; every key is in
-# docs/reference/configuration.md. Secrets never stand here.
-
-[bot]
-name = "paper"
-mode = "paper"                       # paper | live (not built yet)
-symbols = [{symbols}]
-
-# A generated market: seeded, so that the same seed gives the same prices.
-[feed]
-kind = "generated"
-seed = 1
-timeframe = "1m"
-speed = 60                           # market seconds per real second, or "max"
-
-# Bars of your own instead: put this in place of the [feed] above. Paths are relative to this file.
-# [feed]
-# kind = "replay"
-# data = ["{first}:5m=bars.csv.gz"]        # SYMBOL:TIMEFRAME=FILE with ts_ms,open,high,low,close,volume
-# speed = "max"
-# at_end = "stay"                    # stay | stop
-
-[venue]
-kind = "simulated"
-starting_cash = "{cash}"
-taker_bps = 4.5                      # fees and slippage in basis points of the notional
-maker_bps = 1.5
-slippage_bps = 1.0
-leverage = 5
-
-# One [[strategy]] for each; `tradebot strategies` lists them and their parameters, `tradebot new-strategy
-# FILE` writes one of your own.
-[[strategy]]
-kind = "sma_cross"
-fast = 10
-slow = 30
-direction = "both"                   # long | short | both
-stop = {{ kind = "atr", n = 14, mult = 2.0 }}
-target = {{ kind = "r", r = 2.0 }}     # or "none"
-
-[risk]
-size = {{ kind = "risk_fraction", fraction = {fraction} }}   # of equity, lost if the stop fills
-max_order_notional = "{notional}"
-max_position_notional = "{notional}"
-max_exposure_notional = "{exposure}"
-max_leverage = 3
-
-# The trading rules of a symbol; without them tick and lot are 1e-8.
-# [[instrument]]
-# symbol = "{first}"
-# tick = "0.1"
-# lot = "0.00001"
-# min_notional = "10"
-# max_leverage = 40
-
-[log]
-level = "info"                       # debug | info | warning | error
-"""

@@ -194,6 +194,16 @@ def is_network_fs(path: Path, mounts: Path = Path("/proc/self/mounts")) -> bool:
     return found_type in _NETWORK_TYPES
 
 
+def refuse_network_home(home: Path, mounts: Path = Path("/proc/self/mounts")) -> None:
+    """Raise ``NotPermitted`` when ``home`` is on a network file system: too little to trade real money on."""
+    if is_network_fs(home, mounts):
+        raise NotPermitted(
+            "the home is on a network file system, where locks and syncs may not hold: live trading refuses it",
+            where=str(home),
+            mend="use a local disk: --home DIR",
+        )
+
+
 def _open_lock(path: Path) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
