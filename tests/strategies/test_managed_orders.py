@@ -93,10 +93,12 @@ def cancels(outputs: Sequence[Message]) -> list[tuple[str, str]]:
     return [(m.client_order_id, m.reason) for m in outputs if isinstance(m, CancelOrder)]
 
 
-def accept(orders: OrdersStage, outputs: Sequence[Message]) -> None:
+def accept(orders: OrdersStage, outputs: Sequence[Message]) -> list[Message]:
+    after: list[Message] = []
     for request in submitted(outputs):
         name = request.client_order_id
-        orders.handle(OrderAccepted(ts_event=minute(1), client_order_id=name, venue_order_id=f"v-{name}"))
+        after += orders.handle(OrderAccepted(ts_event=minute(1), client_order_id=name, venue_order_id=f"v-{name}"))
+    return after
 
 
 def placed(asked: Signal, size: str = "1") -> OrdersStage:
@@ -138,11 +140,10 @@ def test_the_rungs_are_whole_lots_and_together_what_the_ladder_names(
 def test_the_first_rung_leaves_a_stop_for_the_rest_placed_before_the_old_one_goes() -> None:
     orders = opened(laddered(*LADDER))
     outputs = orders.handle(fill_report("t2", "cross-BTC-1-rung1", side=SELL, size="0.5", at="110"))
-    assert [type(message) for message in outputs] == [Fill, OrderDone, SubmitOrders, CancelOrder]
+    assert [type(message) for message in outputs] == [Fill, OrderDone, SubmitOrders]
     (again,) = submitted(outputs)
     assert (again.client_order_id, again.qty, again.trigger) == ("cross-BTC-1-stop2", Decimal("0.5"), Decimal(90))
-    assert cancels(outputs) == [(STOP, "replaced")]
-    accept(orders, outputs)
+    assert cancels(accept(orders, outputs)) == [(STOP, "replaced")]
     assert orders.protection()[0].is_full
     orders.handle(canceled(STOP, "replaced"))
     assert orders.protection()[0].is_full
@@ -173,7 +174,7 @@ def test_a_stop_placed_anew_grows_with_an_entry_that_goes_on_filling() -> None:
 def test_a_moved_stop_is_placed_before_the_old_one_goes_and_is_of_the_whole_position() -> None:
     orders = opened(laddered(*LADDER))
     outputs = orders.handle(approved(moved("101.5")))
-    assert [type(message) for message in outputs] == [SubmitOrders, CancelOrder]
+    assert [type(message) for message in outputs] == [SubmitOrders]
     (request,) = submitted(outputs)
     assert (request.client_order_id, request.trigger, request.qty, request.reason) == (
         "cross-BTC-1-stop2",
@@ -181,8 +182,7 @@ def test_a_moved_stop_is_placed_before_the_old_one_goes_and_is_of_the_whole_posi
         Decimal(1),
         "trail",
     )
-    assert cancels(outputs) == [(STOP, "replaced")]
-    accept(orders, outputs)
+    assert cancels(accept(orders, outputs)) == [(STOP, "replaced")]
     assert orders.protection()[0].is_full
     orders.handle(canceled(STOP, "replaced"))
     booked = orders.handle(fill_report("t2", "cross-BTC-1-stop2", side=SELL, at="101.5"))[0]
