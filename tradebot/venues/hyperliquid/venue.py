@@ -82,6 +82,7 @@ class HyperliquidVenue:
         self._assets: dict[str, Asset] = {}
         self._marks: dict[str, Price] = {}
         self._names: dict[int, str] = {}
+        self._adopted: dict[str, str] = {}
         self._endings = Endings()
         self._leveraged: set[str] = set()
         self.survey = Survey(gateway, cloids)
@@ -196,7 +197,7 @@ class HyperliquidVenue:
 
     async def cancel(self, *cancels: CancelOrder) -> Sequence[Message]:
         """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is."""
-        rows = [(self._assets[one.symbol].id, self._cloids.encode(one.client_order_id)) for one in cancels]
+        rows = [(self._assets[one.symbol].id, self._cloid(one.client_order_id)) for one in cancels]
         reply = await self._gateway.act(cancel_by_cloid_action(rows), len(rows))
         ts = from_ms(self._gateway.time.ms())
         messages: list[Message] = []
@@ -215,8 +216,15 @@ class HyperliquidVenue:
         return () if record is None else self._record(record)
 
     async def _status(self, client_order_id: str, purpose: Purpose) -> OrderRecord | None:
-        cloid = self._cloids.encode(client_order_id)
+        cloid = self._cloid(client_order_id)
         return order_status(await self._gateway.ask("orderStatus", purpose, oid=cloid))
+
+    def adopt(self, client_order_id: str, cloid: str) -> None:
+        """Call an order of a lost state directory by the cloid it was placed with."""
+        self._adopted[client_order_id] = cloid
+
+    def _cloid(self, client_order_id: str) -> str:
+        return self._adopted.get(client_order_id) or self._cloids.encode(client_order_id)
 
     def on_frame(self, said: OrdersUpdated | Filled | Funded) -> Sequence[Message]:
         """Return what a frame of the account's channels means; replays of fills are told once."""

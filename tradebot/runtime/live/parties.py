@@ -1,0 +1,53 @@
+"""Whom the comparison compares: the venue, and the line whose book it is."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.market import Message
+from tradebot.model.money import Cash
+from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.ports import Clock
+from tradebot.runtime.alerts import Page
+from tradebot.runtime.live.freezer import Frozen
+from tradebot.runtime.live.line import LiveLine
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue
+
+MISMATCH = "mismatch"
+COMPARE = "compare tradebot orders, positions and balance with the venue"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parties:
+    """The venue and the line, and how to tell what differs.
+
+    ``deliver`` gives the venue's word to the line. ``in_hands``: whether somebody still carries an order to the venue,
+    so that it need not be asked for. ``frozen``: why each symbol is frozen. ``symbols`` are those we trade.
+    """
+
+    venue: HyperliquidVenue
+    line: LiveLine
+    page: Page
+    clock: Clock
+    deliver: Callable[[Sequence[Message]], Awaitable[None]]
+    in_hands: Callable[[str], bool]
+    frozen: Frozen
+    symbols: tuple[str, ...]
+
+    def book(self) -> Mapping[str, Order]:
+        """Return the orders that matter and those lately done, by name."""
+        state = self.line.orders.save()
+        return state.done | state.orders
+
+    def is_blank(self) -> bool:
+        """Return whether the book never knew an order: it is new, or its journal was lost."""
+        state = self.line.orders.save()
+        return not (state.orders or state.done or state.held or state.submitted)
+
+    def held(self) -> Mapping[str, Decimal]:
+        """Return the open quantities by symbol, short < 0."""
+        return {symbol: position.qty for symbol, position in self.line.risk.save().positions.items()}
+
+    def cash(self) -> Cash:
+        """Return the book's money."""
+        return self.line.risk.save().cash

@@ -1,0 +1,110 @@
+"""Positions, money and leverage of the book against those of the venue."""
+
+from decimal import Decimal
+
+from tradebot.model.command import AlertName
+from tradebot.model.money import Cash, plain
+from tradebot.runtime.live.freezer import Freezer
+from tradebot.runtime.live.parties import COMPARE, MISMATCH, Parties
+from tradebot.runtime.live.reconcile_rules import Persistence, money_difference, position_differences
+from tradebot.venues.hyperliquid.account import AccountState
+from tradebot.venues.hyperliquid.survey import Chosen
+from tradebot.venues.resilience import Purpose
+
+_LOOKS_A_LEVERAGE = 4
+
+
+class AccountComparison:
+    """Compares the account. ``residual`` is what the venue's cash is more than ours; ``seen`` the account as it was."""
+
+    def __init__(self, parties: Parties) -> None:
+        self._parties = parties
+        self.residual: Cash | None = None
+        self.seen: AccountState | None = None
+        self.seen_at: float | None = None
+        """When it was seen, in monotonic seconds."""
+        self._began_ms = self._agreed_ms = parties.venue.survey.now_ms()
+        self._positions: Persistence[str] = Persistence(3)
+        self._money: Persistence[str] = Persistence(2)
+        self._leverage: Persistence[str] = Persistence(2)
+        self._freezer = Freezer(parties.line, parties.frozen, MISMATCH)
+        self._looks = 0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something differs of which it is not known yet whether it stays so."""
+        return self._positions.is_open or self._money.is_open
+
+    async def look_at_account(self, purpose: Purpose = Purpose.WATCH) -> None:
+        """Compare positions, money and leverage with the book."""
+        before = self._parties.held()
+        account = await self._parties.venue.survey.account(purpose)
+        if self._parties.held() != before:
+            return
+        cash = await self._parties.venue.survey.cash(account, purpose)
+        self.seen, self.seen_at = account, self._parties.clock.monotonic()
+        await self._look_at_positions(account, purpose)
+        await self._look_at_money(cash, purpose)
+        self._look_at_leverage(account)
+        self._looks += 1
+        if self._looks % _LOOKS_A_LEVERAGE == 0:
+            await self._look_at_idle_leverage(purpose)
+
+    async def _look_at_positions(self, account: AccountState, purpose: Purpose) -> None:
+        found = position_differences(self._parties.held(), account)
+        if not found:
+            self._agreed_ms = self._parties.venue.survey.now_ms()
+        elif not self._positions.is_known(found):
+            await self._parties.deliver(await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True))
+            found = position_differences(self._parties.held(), account)
+        told = self._positions.look(found, self._parties.clock.monotonic())
+        held, theirs = self._parties.held(), {position.symbol: position.qty for position in account.positions}
+        for symbol in told.due:
+            ours = plain(held.get(symbol, Decimal(0)))
+            what = f"{symbol}: the venue holds {plain(theirs.get(symbol, Decimal(0)))}, the book {ours}"
+            self._parties.page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
+        # What the last run froze thaws only when it agrees now.
+        frozen = self._positions.told | (self._freezer.frozen & found.keys())
+        await self._freezer.hold(frozen & set(self._parties.symbols))
+
+    async def _look_at_money(self, cash: Cash, purpose: Purpose) -> None:
+        if self._positions.is_open or self._positions.told:
+            # What explains the positions explains the money.
+            return
+        difference = money_difference(self._parties.cash(), cash)
+        if difference is not None and not self._money.is_known({"": difference}):
+            deposits = await self._parties.venue.survey.transfers(
+                self._parties.venue.tells_from_ms or self._began_ms, purpose
+            )
+            caught = await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True)
+            await self._parties.deliver([*deposits, *caught])
+            difference = money_difference(self._parties.cash(), cash)
+        self.residual = Cash(cash - self._parties.cash())
+        told = self._money.look({} if difference is None else {"": difference}, self._parties.clock.monotonic())
+        if told.due and difference is not None:
+            what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
+            self._parties.page(AlertName.MISMATCH, what, COMPARE)
+
+    def _look_at_leverage(self, account: AccountState) -> None:
+        chosen = {position.symbol: Chosen(position.leverage, position.is_cross) for position in account.positions}
+        wrong = {
+            symbol: set_
+            for symbol, set_ in chosen.items()
+            if symbol in self._parties.symbols and not self._parties.venue.is_as_wanted(symbol, set_)
+        }
+        for symbol in wrong:
+            self._parties.venue.set_anew(symbol)
+        for symbol in self._leverage.look(wrong, self._parties.clock.monotonic()).due:
+            mode = "cross" if chosen[symbol].is_cross else "isolated"
+            what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
+            self._parties.page(
+                AlertName.MISMATCH, what, "it is set back before the next entry; set it back by hand", symbol
+            )
+
+    async def _look_at_idle_leverage(self, purpose: Purpose) -> None:
+        """Look at the leverage of one symbol that is flat, each in its turn: it is set anew before an entry."""
+        idle = [symbol for symbol in self._parties.symbols if symbol not in self._parties.held()]
+        if idle:
+            symbol = idle[self._looks // _LOOKS_A_LEVERAGE % len(idle)]
+            if not self._parties.venue.is_as_wanted(symbol, await self._parties.venue.survey.chosen(symbol, purpose)):
+                self._parties.venue.set_anew(symbol)
