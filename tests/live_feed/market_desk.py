@@ -1,0 +1,193 @@
+"""A devnet whose market moves when told to, and a live feed of it into a line that only remembers."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tradebot.devnet.devnet import Devnet, DevnetOptions
+from tradebot.devnet.faults import Rule
+from tradebot.model.command import CommandDone, Verb
+from tradebot.model.errors import Unavailable
+from tradebot.model.market import Bar, Message
+from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.live import market_gaps
+from tradebot.runtime.live.arrivals import Arrivals
+from tradebot.runtime.live.market import MarketFeed, market_subscriptions
+from tradebot.runtime.settings_model import HyperliquidFeedSettings
+from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.stream import Stream, StreamRules
+from tradebot.venues.resilience import Policy, Resilience
+
+M1 = parse_timeframe("1m")
+COINS = ("BTC", "ETH")
+RULES = StreamRules(ping_s=0.1, reply_s=0.2, ack_s=1.0, silence_s={})
+PAST = 50
+
+
+@dataclass
+class Line:
+    """Remembers what went through it; ``frozen`` holds what is frozen now."""
+
+    arrivals: Arrivals
+    bars: list[tuple[Bar, bool]] = field(default_factory=list)
+    frozen: set[tuple[str, str]] = field(default_factory=set)
+    commands: list[tuple[Verb, str, str]] = field(default_factory=list)
+    moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    has_room: asyncio.Event = field(default_factory=asyncio.Event)
+    has_ended: bool = False
+
+    def __post_init__(self) -> None:
+        self.has_room.set()
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        await self.has_room.wait()
+        for message in messages:
+            assert isinstance(message, Bar)
+            self.arrivals.note(message)
+            self.bars.append((message, bool(self.frozen)))
+        await self.tell()
+
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        if self.has_ended:
+            raise Unavailable("the daemon is stopping")
+        key = arguments["symbol"], arguments["reason"]
+        self.commands.append((verb, *key))
+        if verb is Verb.FREEZE:
+            self.frozen.add(key)
+        else:
+            self.frozen.discard(key)
+        await self.tell()
+        return CommandDone(id="c1", ts_event=Nanos(0), detail="")
+
+    async def tell(self) -> None:
+        async with self.moved:
+            self.moved.notify_all()
+
+    async def until(self, is_so: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20), self.moved:
+            await self.moved.wait_for(is_so)
+
+    def of(self, symbol: str) -> list[Bar]:
+        return [bar for bar, _ in self.bars if bar.symbol == symbol]
+
+
+@dataclass
+class Desk:
+    """The devnet, the feed of it, and the line behind it."""
+
+    net: Devnet
+    rest: RestClient
+    resilience: Resilience
+    arrivals: Arrivals
+    line: Line
+    settings: HyperliquidFeedSettings
+    venue_time: Callable[[], int]
+    marks: dict[str, Any] = field(default_factory=dict)
+
+    def feed(self, rules: StreamRules = RULES) -> MarketFeed:
+        symbols = dict.fromkeys(COINS, M1)
+        stream = Stream(
+            lambda: self.rest.session,
+            self.net.url.replace("http", "ws") + "/ws",
+            market_subscriptions(symbols),
+            self.resilience,
+            rules,
+        )
+        feed = MarketFeed(
+            self.rest, stream, self.arrivals, symbols, self.settings, self.venue_time, self.line, SystemClock()
+        )
+        feed.on_mark = self.marks.__setitem__
+        return feed
+
+    def fault(self, name: str, **options: Any) -> None:
+        self.net.server.admin.inject(Rule(name, **options))
+
+    def clear(self) -> None:
+        self.net.server.faults.clear()
+
+    def bars(self, ticks: int = 4) -> None:
+        """Let the market move; a bar has four ticks."""
+        for _ in range(ticks):
+            self.net.step()
+
+    def stamp_ms(self) -> int:
+        return self.net.exchange.markets["BTC"].ts // 1_000_000
+
+    def truth(self, symbol: str) -> list[tuple[int, str, str, str, str, str]]:
+        """Return the closed bars that the devnet has, oldest first."""
+        rows = [candle.row() for candle in self.net.exchange.markets[symbol].candles.between("1m", 0, 1 << 52)]
+        return [(row["T"] + 1, *(str(row[key]) for key in "ohlcv")) for row in rows[:-1]]
+
+    def newest(self, symbol: str) -> int:
+        return self.truth(symbol)[-1][0] * 1_000_000
+
+    async def heard(self) -> None:
+        """Wait until the feed has heard the newest marks, which come last of each tick."""
+        async with asyncio.timeout(20):
+            while any(self.marks.get(coin) != self.net.exchange.markets[coin].mark for coin in COINS):
+                await asyncio.sleep(0)
+
+    async def caught_up(self) -> None:
+        """Wait until the line has every bar that is closed."""
+        await self.line.until(lambda: all((self.arrivals.last(coin) or 0) >= self.newest(coin) for coin in COINS))
+
+    def check(self, history: int) -> None:
+        """Hold what the line got against what the devnet has: each once, in order, from ``history`` bars ago on."""
+        for coin in COINS:
+            got = [row_of(bar) for bar in self.line.of(coin)]
+            truth = self.truth(coin)
+            assert got == truth[PAST - history : PAST - history + len(got)]
+        turns = [(bar.ts_event, bar.symbol) for bar, _ in self.line.bars]
+        assert len(turns) == len(set(turns))
+
+
+def row_of(bar: Bar) -> tuple[int, str, str, str, str, str]:
+    values = (bar.open, bar.high, bar.low, bar.close, bar.volume)
+    return (bar.ts_event // 1_000_000, *(_text(value) for value in values))  # type: ignore[return-value]
+
+
+def _text(value: Any) -> str:
+    text = f"{value.normalize():f}"
+    return text if "." in text else text + ".0"
+
+
+@contextlib.asynccontextmanager
+async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIterator[Desk]:
+    clock = SystemClock()
+    options = DevnetOptions(coins=COINS, timeframe=M1, port=0, speed=None, history=PAST, is_unlimited=True, seed=seed)
+    net = Devnet(options, Generated(options.coins, M1, Nanos(0), seed), clock)
+    net.step()
+    await net.start()
+    policy = Policy(base_s=0.01, cap_s=0.05, limited_s=0.05, attempts=2)
+    resilience = Resilience(policy, clock, asyncio.sleep, seed)
+    settings = HyperliquidFeedSettings(kind="hyperliquid", history_bars=history).model_copy(update={"stale_s": stale_s})
+    arrivals = Arrivals("test")
+    try:
+        async with RestClient(net.url, resilience, timeout_s=1.0) as rest:
+            made = Desk(net, rest, resilience, arrivals, Line(arrivals), settings, lambda: 0)
+            made.venue_time = made.stamp_ms
+            yield made
+    finally:
+        await net.stop()
+
+
+@contextlib.asynccontextmanager
+async def running(made: Desk, feed: MarketFeed) -> AsyncIterator[None]:
+    """Run ``feed`` until the block ends; the socket stands when it begins."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(feed.run(lambda: None))
+        await made.line.until(lambda: (Verb.THAW, "", "stale") in made.line.commands)
+        try:
+            yield
+        finally:
+            feed.close()
+            made.line.has_room.set()
+            await asyncio.wait({task}, timeout=5)
+            task.cancel()
+
+
+__all__ = ["COINS", "M1", "PAST", "RULES", "Desk", "Line", "desk", "market_gaps", "running"]

@@ -1,0 +1,323 @@
+"""The feed of a live market gives each closed bar once, in order and whole, whatever the socket and REST do."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.live_feed.market_desk import COINS, PAST, RULES, Desk, desk, market_gaps, running
+from tradebot.model.command import Verb
+from tradebot.model.errors import ConfigError, Unavailable
+from tradebot.model.market import Bar
+from tradebot.model.time import Nanos
+from tradebot.runtime.feeding import FeedState
+
+
+@pytest.fixture(autouse=True)
+def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market_gaps, "_FIRST_PAUSE_S", 0.01)
+
+
+async def test_a_first_start_shows_the_past_under_freeze_in_the_order_of_turns() -> None:
+    async with desk(history=10) as made:
+        feed = made.feed()
+        await feed.open()
+        made.check(history=10)
+        assert [len(made.line.of(coin)) for coin in COINS] == [10, 10]
+        assert all(is_frozen for _, is_frozen in made.line.bars)
+        turns = [(bar.ts_event, bar.symbol) for bar, _ in made.line.bars]
+        assert turns == sorted(turns)
+        assert made.line.commands == [(Verb.FREEZE, "", "history"), (Verb.THAW, "", "history")]
+        assert feed.last_ts == made.newest("BTC")
+
+
+async def test_live_bars_come_when_a_later_one_begins_and_may_trade() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        assert feed.state is FeedState.WAITING
+        async with running(made, feed):
+            assert feed.state is FeedState.STREAMING
+            for _ in range(5):
+                made.bars()
+                await made.caught_up()
+            assert made.marks["BTC"] == made.net.exchange.markets["BTC"].mark
+            assert feed.last_message_at is not None
+        made.check(history=10)
+        live = made.line.bars[20:]
+        assert len(live) == 10
+        assert not any(is_frozen for _, is_frozen in live)
+        turns = [(bar.ts_event, bar.symbol) for bar, _ in live]
+        assert turns == sorted(turns), "bars that close together go by symbol"
+
+
+async def test_time_closes_a_bar_when_no_later_one_comes() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        ahead_ms = 0
+        made.venue_time = feed._time._venue_time = lambda: made.stamp_ms() + ahead_ms
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            made.bars(2)
+            await made.heard()
+            closing = made.newest("BTC") + 60_000_000_000
+            ahead_ms = 90_000
+            await made.line.until(lambda: made.arrivals.last("BTC") == made.arrivals.last("ETH") == closing)
+            # REST was asked, for the socket has not spoken since.
+            assert made.line.of("BTC")[-1].ts_event == closing
+
+
+@pytest.mark.parametrize("bars_missed", [0, 1, 5])
+async def test_after_a_drop_the_missed_bars_come_over_rest_before_newer_ones(bars_missed: int) -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars(6)
+            await made.caught_up()
+            made.fault("drop")
+            made.bars(4 * bars_missed + 2)
+            await made.caught_up()
+            made.bars(7)
+            await made.caught_up()
+        made.check(history=10)
+        late = [is_frozen for bar, is_frozen in made.line.bars[20:]]
+        assert any(late) is (bars_missed == 5), "only what closed over a minute ago is frozen"
+
+
+async def test_frames_lost_on_a_socket_that_stays_open_are_missed_and_asked_for() -> None:
+    async with desk() as made:
+        feed = made.feed(replace(RULES, ping_s=60.0))
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            made.fault("half_open")
+            made.bars(13)
+            # What is silenced is lost only once the server would have sent it.
+            for connection in made.net.server.hub.connections:
+                while not connection._queue.empty():
+                    await asyncio.sleep(0)
+            made.clear()
+            made.bars(5)
+            await made.caught_up()
+        made.check(history=10)
+
+
+async def test_a_half_open_socket_is_given_up_and_nothing_is_lost() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            made.fault("half_open")
+            made.bars(9)
+            await made.line.until(lambda: made.arrivals.last("BTC") is not None)
+            made.clear()
+            made.bars(4)
+            await made.caught_up()
+        made.check(history=10)
+
+
+async def test_while_rest_fails_bars_wait_and_then_come_in_order() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            known = len(made.line.bars)
+            made.fault("error_500", count=12)
+            made.fault("drop")
+            made.bars(14)
+            await made.caught_up()
+            made.bars(8)
+            await made.caught_up()
+            assert len(made.line.bars) > known
+        made.check(history=10)
+
+
+async def test_garbage_and_strange_bars_change_nothing() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            candle = made.net.exchange.markets["BTC"].candles.newest("1m")
+            assert candle is not None
+            far = candle.row() | {"t": 32_503_680_000_000, "T": 32_503_680_059_999}
+            for connection in made.net.server.hub.connections:
+                connection.send({"channel": "candle", "data": {"t": "NaN"}})
+                connection.send({"channel": "candle", "data": far})
+                connection.send({"channel": "candle", "data": candle.row() | {"s": "DOGE"}})
+                connection.send(
+                    {
+                        "channel": "candle",
+                        "data": candle.row() | {"s": "ETH", "i": "3m", "T": candle.row()["t"] + 179_999},
+                    }
+                )
+                connection.send({"channel": "activeAssetCtx", "data": {"coin": "BTC", "ctx": {"markPx": "-1"}}})
+            for _ in range(3):
+                made.bars(5)
+                await made.caught_up()
+        made.check(history=10)
+
+
+async def test_a_restart_goes_on_where_the_line_stands() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars(9)
+            await made.caught_up()
+        before = len(made.line.bars)
+        made.bars(31)
+        made.line.commands.clear()
+        again = made.feed()
+        await again.open()
+        assert all(is_frozen for _, is_frozen in made.line.bars[before:])
+        assert len(made.line.bars) > before
+        async with running(made, again):
+            made.bars(6)
+            await made.caught_up()
+        made.check(history=10)
+
+
+async def test_a_market_that_is_older_than_what_we_have_is_refused() -> None:
+    async with desk() as made:
+        newest = made.newest("BTC")
+        feed = made.feed()
+        await feed.open()
+        bar = made.line.of("BTC")[-1]
+        made.arrivals.note(replace(bar, ts_event=Nanos(newest + 10 * bar.timeframe)))
+        with pytest.raises(ConfigError, match="newer bars"):
+            await made.feed().open()
+
+
+async def test_a_busy_line_delays_bars_but_loses_none() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            made.line.has_room.clear()
+            for _ in range(300):
+                made.bars()
+                await asyncio.sleep(0)
+            made.line.has_room.set()
+            await made.caught_up()
+        made.check(history=10)
+
+
+async def test_a_silent_market_freezes_entries_once_and_thaws_them() -> None:
+    async with desk(stale_s=1) as made:
+        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 0.4}))
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.line.until(lambda: ("BTC", "stale") in made.line.frozen)
+            await made.line.until(lambda: ("ETH", "stale") in made.line.frozen)
+            made.bars()
+            await made.line.until(lambda: not made.line.frozen)
+        frozen = [command for command in made.line.commands if command[0] is Verb.FREEZE and command[2] == "stale"]
+        assert sorted(frozen) == [(Verb.FREEZE, "BTC", "stale"), (Verb.FREEZE, "ETH", "stale")], (
+            "a reconnect that tells the old again is no sign of life"
+        )
+
+
+async def test_a_lost_socket_freezes_all() -> None:
+    async with desk(stale_s=1) as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            await made.net.stop()
+            await made.line.until(lambda: ("", "stale") in made.line.frozen)
+            assert feed.state is FeedState.WAITING
+        assert [command for command in made.line.commands if command[0] is Verb.FREEZE][1:] == [
+            (Verb.FREEZE, "", "stale")
+        ]
+
+
+async def test_an_end_in_the_middle_is_no_error_and_any_other_refusal_is() -> None:
+    async with desk(stale_s=1) as made:
+        feed = made.feed()
+        await feed.open()
+        made.line.has_ended = True
+        with pytest.raises(Unavailable):
+            await feed.run(lambda: None)
+        feed = made.feed()
+        feed.close()
+        await feed.run(lambda: None)
+
+
+async def test_without_a_venue_opening_says_so() -> None:
+    async with desk() as made:
+        made.fault("error_500")
+        with pytest.raises(Unavailable):
+            await made.feed().open()
+        assert made.line.commands == []
+
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(st.just("ticks"), st.integers(1, 9)),
+        st.tuples(st.just("ticks"), st.integers(1, 9)),
+        st.tuples(st.just("drop"), st.just(0)),
+        st.tuples(st.just("garbage"), st.just(0)),
+        st.tuples(st.just("fail"), st.integers(1, 5)),
+        st.tuples(st.just("rest"), st.just(0)),
+        st.tuples(st.just("restart"), st.just(0)),
+    ),
+    max_size=12,
+)
+
+
+async def act(made: Desk, event: str, number: int) -> None:
+    match event:
+        case "ticks":
+            made.bars(number)
+        case "drop":
+            made.fault("drop")
+        case "garbage":
+            for connection in made.net.server.hub.connections:
+                connection.send({"channel": "candle", "data": number})
+        case "fail":
+            made.fault("error_500", count=number)
+        case _:
+            await made.caught_up()
+
+
+async def live(events: list[tuple[str, int]], seed: int) -> list[tuple[Bar, bool]]:
+    async with desk(history=5, seed=seed) as made:
+        while True:
+            feed = made.feed()
+            made.clear()
+            made.line.commands.clear()
+            await feed.open()
+            async with running(made, feed):
+                while events and (event := events.pop(0))[0] != "restart":
+                    await act(made, *event)
+                if not events:
+                    made.clear()
+                    made.bars(5)
+                    await made.caught_up()
+            if not events:
+                break
+        made.check(history=5)
+        assert len(made.line.of("BTC")) == len(made.truth("BTC")) - PAST + 5
+        return made.line.bars
+
+
+@settings(max_examples=15, deadline=None)
+@given(EVENTS, st.integers(1, 1000))
+def test_whatever_happens_each_bar_of_the_devnet_comes_once(events: list[tuple[str, int]], seed: int) -> None:
+    asyncio.run(live(list(events), seed))

@@ -1,0 +1,274 @@
+"""The feed of a live market: closed bars out of the socket, what it missed over REST, and who is too long silent.
+
+The socket is read without a pause: frames of a forming bar replace each other, so that little is kept however long
+the line is busy. Bars that come late are for strategies to know and for exits, not for entries.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from itertools import groupby
+from typing import Protocol
+
+from tradebot.model.command import CommandDone, Verb
+from tradebot.model.errors import ConfigError, Unavailable
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Bar, Message
+from tradebot.model.money import Price
+from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, timeframe_name
+from tradebot.ports import Clock
+from tradebot.runtime.feeding import FeedState
+from tradebot.runtime.live.arrivals import Arrivals
+from tradebot.runtime.live.market_gaps import Answer, Gaps, wait
+from tradebot.runtime.live.market_silence import ALL, Silence
+from tradebot.runtime.live.market_time import MarketTime
+from tradebot.runtime.live.market_turns import Due, Turns
+from tradebot.runtime.logs import log
+from tradebot.runtime.settings_model import HyperliquidFeedSettings
+from tradebot.venues.hyperliquid.bars import LiveBars
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.stream import Down, Garbled, Stream, StreamEvent, Subscription, Up
+from tradebot.venues.hyperliquid.translate import Context, Formed, Quoted
+
+LATE = 60 * NANOS_PER_S
+"""On a bar that closed longer ago nothing is entered."""
+
+_BEAT_S = 0.25
+# A live socket is never that silent; a server may have lost frames of ours without closing it.
+_QUIET_S = 5.0
+
+
+class FeedLine(Protocol):
+    """What the feed asks of the line."""
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        """Journal each message as an input and run its turn, in order, waiting for room."""
+        ...
+
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        """Run a command as a turn. Raises ``Unavailable`` when the end has begun."""
+        ...
+
+
+def market_subscriptions(symbols: Mapping[str, Timeframe]) -> Sequence[Subscription]:
+    """Return what the socket of a ``MarketFeed`` subscribes to: bars and marks of each symbol, stamps of one."""
+    wanted: list[Subscription] = [{"type": "bbo", "coin": min(symbols)}]
+    for symbol, timeframe in symbols.items():
+        wanted.append({"type": "candle", "coin": symbol, "interval": timeframe_name(timeframe)})
+        wanted.append({"type": "activeAssetCtx", "coin": symbol})
+    return wanted
+
+
+class MarketFeed:
+    """Delivers each closed bar of ``symbols`` once, and freezes entries while they are not to be relied on.
+
+    ``symbols`` names the timeframe of each symbol. ``arrivals`` knows the bars that went through the line, and
+    learns of each that is delivered. ``on_mark`` hears every mark price.
+    """
+
+    def __init__(
+        self,
+        rest: RestClient,
+        stream: Stream,
+        arrivals: Arrivals,
+        symbols: Mapping[str, Timeframe],
+        settings: HyperliquidFeedSettings,
+        venue_time: Callable[[], int],
+        line: FeedLine,
+        clock: Clock,
+    ) -> None:
+        self._stream, self._arrivals, self._settings = stream, arrivals, settings
+        self._symbols, self._line, self._clock = symbols, line, clock
+        self._bars: dict[str, LiveBars] = {}
+        self._time = MarketTime(venue_time)
+        self._heard = Nanos(0)
+        self._wake = asyncio.Event()
+        self._gaps = Gaps(rest, self._bars, self._time, self._wake)
+        self._begin()
+        self._is_up: bool | None = None
+        self._is_closing = False
+        self.on_mark: Callable[[str, Price], None] = lambda symbol, price: None
+        self.last_message_at: float | None = None
+        self.finished = asyncio.Event()
+
+    @property
+    def state(self) -> FeedState:
+        """What the feed does; a live market never finishes."""
+        return FeedState.STREAMING if self.is_connected else FeedState.WAITING
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether the socket stands with all its subscriptions."""
+        return self._stream.is_up
+
+    @property
+    def last_ts(self) -> Nanos:
+        """The close of the newest bar that went through the line, 0 before the first."""
+        return max((self._arrivals.last(symbol) or Nanos(0) for symbol in self._symbols), default=Nanos(0))
+
+    def _begin(self) -> None:
+        """Go on after what went through the line, whatever was under way."""
+        for symbol, timeframe in self._symbols.items():
+            self._bars[symbol] = LiveBars(timeframe, self._arrivals.last(symbol))
+        self._turns = Turns()
+        self._silence = Silence(self._symbols, self._settings.stale_s, self._clock.monotonic())
+
+    async def open(self) -> None:
+        """Let the line see what it has not of the past, without entries.
+
+        Raises ``VenueError`` while the venue cannot be asked, ``ConfigError`` when it is behind what we have.
+        """
+        self._begin()
+        answers = await self._gaps.past(self._settings.history_bars)
+        bars: list[Bar] = []
+        for answer in answers:
+            self._check_not_behind(answer)
+            bars += self._bars[answer.symbol].on_history(answer.bars or (), answer.now)
+        bars.sort(key=lambda bar: (bar.ts_event, bar.symbol))
+        await self._deliver_frozen(bars)
+        if bars:
+            log(LogEvent.FEED_GAP_FILLED, bars=len(bars), since=bars[0].ts_open, until=bars[-1].ts_event)
+
+    def _check_not_behind(self, answer: Answer) -> None:
+        live = self._bars[answer.symbol]
+        if live.last is not None and live.last > answer.now + 2 * live.timeframe:
+            raise ConfigError(
+                f"the journal has newer bars of {answer.symbol} than the market: it is not the market they came from",
+                mend="a devnet that was started again is another market: tradebot state reset begins afresh with it",
+            )
+
+    async def run(self, ready: Callable[[], None]) -> None:
+        """Feed until ``close``."""
+        self._begin()
+        ready()
+        log(LogEvent.FEED_STARTED, source=self._arrivals.describe()[:200])
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(self._listen()),
+                    tasks.create_task(self._gaps.run(lambda: self.is_connected)),
+                ]
+                await self._serve()
+                for task in beside:
+                    task.cancel()
+        except ExceptionGroup as failed:
+            # One failure ends all; whoever watches wants to know which.
+            raise failed.exceptions[0] from None
+        finally:
+            await self._stream.close()
+
+    def close(self) -> None:
+        """Let ``run`` end after the turn that is under way."""
+        self._is_closing = True
+        self._wake.set()
+
+    async def _serve(self) -> None:
+        while not self._has_ended():
+            try:
+                await self._beat()
+            except Unavailable:
+                # At the end the line takes no command any more; at any other time that is an error.
+                if not self._has_ended():
+                    raise
+            await wait(self._wake, _BEAT_S)
+
+    def _has_ended(self) -> bool:
+        return self._is_closing
+
+    async def _beat(self) -> None:
+        await self._freeze_silent()
+        for answer in self._gaps.take():
+            self._take(answer)
+        if self.is_connected:
+            self._close_bars()
+        self._gaps.ask()
+        due = self._turns.take(
+            {symbol: bars.next_close for symbol, bars in self._bars.items()}, self._clock.monotonic()
+        )
+        for is_late, group in groupby(due, self._is_late):
+            bars = [each.bar for each in group]
+            await (self._deliver_frozen(bars) if is_late else self._line.deliver(bars))
+
+    def _take(self, answer: Answer) -> None:
+        live = self._bars[answer.symbol]
+        if answer.bars is None:
+            live.unanswered()
+            return
+        bars = live.on_history(answer.bars, answer.now)
+        for bar in bars:
+            self._turns.add([bar], self._clock.monotonic(), is_late=answer.now - bar.ts_event > LATE)
+        if bars:
+            since, until = bars[0].ts_open, bars[-1].ts_event
+            log(LogEvent.FEED_GAP_FILLED, symbol=answer.symbol, bars=len(bars), since=since, until=until)
+
+    def _close_bars(self) -> None:
+        now = self._time.now()
+        for live in self._bars.values():
+            bars = live.closed(now, self._heard)
+            if bars:
+                is_late = self._time.is_paced and now - bars[-1].ts_event > LATE
+                self._turns.add(bars, self._clock.monotonic(), is_late=is_late)
+
+    def _is_late(self, due: Due) -> bool:
+        return due.is_late or (self._clock.monotonic() - due.since) * NANOS_PER_S > LATE
+
+    async def _deliver_frozen(self, bars: Sequence[Message]) -> None:
+        await self._freeze(Verb.FREEZE, ALL, "history")
+        await self._line.deliver(bars)
+        await self._freeze(Verb.THAW, ALL, "history")
+
+    async def _freeze(self, verb: Verb, symbol: str, reason: str) -> None:
+        await self._line.command(verb, {"symbol": symbol, "reason": reason})
+
+    async def _freeze_silent(self) -> None:
+        for symbol, is_stale, is_news in self._silence.changes(self._clock.monotonic()):
+            if is_news:
+                event = LogEvent.SYMBOL_STALE if is_stale else LogEvent.SYMBOL_FRESH
+                log(event, level="warning" if is_stale else "info", symbol=symbol or "all")
+            await self._freeze(Verb.FREEZE if is_stale else Verb.THAW, symbol, "stale")
+
+    async def _listen(self) -> None:
+        while True:
+            self._hear(await self._stream.next())
+
+    def _hear(self, event: StreamEvent) -> None:
+        now = self._clock.monotonic()
+        match event:
+            case Up(away_s):
+                self._is_up = True
+                self._silence.up()
+                log(LogEvent.FEED_CONNECTED, away_s=None if away_s is None else round(away_s, 3))
+                self._lost()
+            case Down(reason):
+                if self._is_up is not False:
+                    log(LogEvent.FEED_LOST, level="warning", reason=reason)
+                self._is_up = False
+                self._silence.down(now)
+                self._lost()
+            case Garbled():
+                self._lost()
+            case Formed(bar) if bar.symbol in self._bars:
+                self._heard_data(now)
+                self._silence.hear(bar.symbol, bar, now)
+                if self._bars[bar.symbol].on_bar(bar):
+                    self._wake.set()
+            case Context(context) if context.symbol in self._bars:
+                self._heard_data(now)
+                self._silence.hear(context.symbol, context, now)
+                self.on_mark(context.symbol, context.mark)
+            case Quoted(_, quote):
+                self._heard_data(now)
+                if quote is not None:
+                    self._time.stamped(quote.ts_event)
+            case _:
+                pass
+
+    def _heard_data(self, now: float) -> None:
+        if self.last_message_at is not None and now - self.last_message_at > _QUIET_S:
+            self._lost()
+        self.last_message_at = now
+        self._heard = self._time.now()
+
+    def _lost(self) -> None:
+        for bars in self._bars.values():
+            bars.lost()
+        self._wake.set()

@@ -1,0 +1,113 @@
+"""Asks over REST for the bars that the socket may have missed, beside the reading of the socket."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tradebot.model.errors import VenueError
+from tradebot.model.logevent import LogEvent
+from tradebot.model.market import Bar
+from tradebot.model.time import Nanos, floor_to
+from tradebot.runtime.live.market_time import MarketTime
+from tradebot.runtime.logs import log
+from tradebot.venues.hyperliquid.bars import LiveBars, market_time, read_bars
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.resilience import Purpose
+
+# Between two rounds, so that a socket full of garbage does not use up our requests.
+_FIRST_PAUSE_S = 1.0
+_LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The closed bars of ``symbol`` as REST had them at market time ``now``; ``None`` and why, when it has none."""
+
+    symbol: str
+    bars: Sequence[Bar] | None
+    now: Nanos
+    error: str = ""
+
+
+class Gaps:
+    """One round after the other while a symbol needs its past; ``wake`` is set when answers are there."""
+
+    def __init__(self, rest: RestClient, bars: Mapping[str, LiveBars], time: MarketTime, wake: asyncio.Event) -> None:
+        self._rest, self._bars, self._time, self._wake = rest, bars, time, wake
+        self._asked = asyncio.Event()
+        self._answers: list[Answer] = []
+        self._pause_s = _FIRST_PAUSE_S
+
+    def ask(self) -> None:
+        """Have asked what any symbol needs, when the time for the next round has come."""
+        if any(bars.needs_history for bars in self._bars.values()):
+            self._asked.set()
+
+    def take(self) -> Sequence[Answer]:
+        """Take the answers that came."""
+        answers, self._answers = self._answers, []
+        return answers
+
+    async def run(self, is_up: Callable[[], bool]) -> None:
+        """Ask round after round, for ever; only while the socket ``is_up``, for then later bars come of it."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            symbols = [symbol for symbol, bars in self._bars.items() if bars.needs_history]
+            if symbols and is_up():
+                await self._round(symbols)
+                await asyncio.sleep(self._pause_s)
+
+    async def _round(self, symbols: Sequence[str]) -> None:
+        for symbol in symbols:
+            self._bars[symbol].ask()
+        try:
+            self._time.stamped(await market_time(self._rest, symbols[0]))
+            answers = await asyncio.gather(*map(self._answer, symbols))
+        except VenueError as error:
+            answers = [Answer(symbol, None, Nanos(0), str(error)) for symbol in symbols]
+        self._pace([answer for answer in answers if answer.bars is None])
+        self._answers += answers
+        self._wake.set()
+
+    def _pace(self, failed: Sequence[Answer]) -> None:
+        if failed and self._pause_s == _FIRST_PAUSE_S:
+            symbols = ",".join(answer.symbol for answer in failed)
+            log(LogEvent.FEED_GAP_LEFT, level="warning", symbols=symbols, error=failed[0].error)
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if failed else _FIRST_PAUSE_S
+
+    async def _answer(self, symbol: str) -> Answer:
+        try:
+            return await self._read(symbol, Purpose.TRADE)
+        except VenueError as error:
+            return Answer(symbol, None, Nanos(0), str(error))
+
+    async def past(self, bars_each: int) -> Sequence[Answer]:
+        """Return what each symbol lacks of its past, or ``bars_each`` bars of one never seen. Raises ``VenueError``."""
+        for bars in self._bars.values():
+            bars.ask()
+        answers = []
+        try:
+            for symbol in sorted(self._bars):
+                self._time.stamped(await market_time(self._rest, symbol, Purpose.HISTORY))
+                answers.append(await self._read(symbol, Purpose.HISTORY, bars_each))
+        except BaseException:
+            for bars in self._bars.values():
+                bars.unanswered()
+            raise
+        return answers
+
+    async def _read(self, symbol: str, purpose: Purpose, bars_each: int = 0) -> Answer:
+        bars, now = self._bars[symbol], self._time.now()
+        begin = Nanos(floor_to(now, bars.timeframe) - bars_each * bars.timeframe)
+        start = begin if bars.last is None else bars.last
+        return Answer(symbol, await read_bars(self._rest, symbol, bars.timeframe, (start, now), purpose), now)
+
+
+async def wait(event: asyncio.Event, at_most_s: float) -> None:
+    """Return when ``event`` is set, or after ``at_most_s``."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(at_most_s):
+            await event.wait()
+    event.clear()

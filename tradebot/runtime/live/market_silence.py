@@ -1,0 +1,63 @@
+"""Which symbols are too long silent to be traded on."""
+
+from collections.abc import Hashable, Iterable, Sequence
+
+ALL = ""
+
+
+class Silence:
+    """Watches each symbol, and the socket as a whole as ``ALL``; times are monotonic seconds.
+
+    After a start nobody knows whether an earlier run left something frozen: what speaks is thawed once in any case.
+    """
+
+    def __init__(self, symbols: Iterable[str], stale_s: float, now: float) -> None:
+        self._stale_s = stale_s
+        self._heard = dict.fromkeys(symbols, now)
+        self._is_stale: dict[str, bool | None] = dict.fromkeys((ALL, *self._heard))
+        self._spoke: set[str] = set()
+        self._said: dict[tuple[str, type], Hashable] = {}
+        self._told: set[tuple[str, type]] = set()
+        self._down_since: float | None = now
+
+    def up(self) -> None:
+        """Take note that the socket stands; what it tells first may be what it told last."""
+        self._down_since = None
+        self._told.clear()
+
+    def down(self, now: float) -> None:
+        """Take note that the socket is gone."""
+        if self._down_since is None:
+            self._down_since = now
+
+    def hear(self, symbol: str, said: Hashable, now: float) -> None:
+        """Take note of what was said of ``symbol``. What a new socket repeats is no sign of life of the market."""
+        key = symbol, type(said)
+        is_repeated = key not in self._told and self._said.get(key) == said
+        self._told.add(key)
+        self._said[key] = said
+        if not is_repeated:
+            self._heard[symbol] = now
+            self._spoke.add(symbol)
+
+    def changes(self, now: float) -> Sequence[tuple[str, bool, bool]]:
+        """Return what turned: the symbol or ``ALL``, whether it is stale now, and whether an operator must know."""
+        if self._down_since is not None:
+            return self._turned(ALL, is_stale=True) if now - self._down_since > self._stale_s else ()
+        out = [*self._turned(ALL, is_stale=False)]
+        if any(is_news for _, _, is_news in out):
+            # While the socket was away no symbol could speak.
+            self._heard = dict.fromkeys(self._heard, now)
+        for symbol, heard in self._heard.items():
+            if now - heard > self._stale_s:
+                out += self._turned(symbol, is_stale=True)
+            elif symbol in self._spoke:
+                out += self._turned(symbol, is_stale=False)
+        return out
+
+    def _turned(self, symbol: str, *, is_stale: bool) -> Sequence[tuple[str, bool, bool]]:
+        before = self._is_stale[symbol]
+        if before is is_stale:
+            return ()
+        self._is_stale[symbol] = is_stale
+        return ((symbol, is_stale, is_stale or before is not None),)
