@@ -11,6 +11,7 @@ from tradebot.devnet.faults import Rule
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import Unavailable
 from tradebot.model.market import Bar, Message
+from tradebot.model.money import Price
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.live import market_gaps
@@ -86,7 +87,8 @@ class Desk:
     line: Line
     settings: HyperliquidFeedSettings
     venue_time: Callable[[], int]
-    marks: dict[str, Any] = field(default_factory=dict)
+    marks: dict[str, Price] = field(default_factory=dict)
+    marked: asyncio.Event = field(default_factory=asyncio.Event)
 
     def feed(self, rules: StreamRules = RULES) -> MarketFeed:
         symbols = dict.fromkeys(COINS, M1)
@@ -100,8 +102,12 @@ class Desk:
         feed = MarketFeed(
             self.rest, stream, self.arrivals, symbols, self.settings, self.venue_time, self.line, SystemClock()
         )
-        feed.on_mark = self.marks.__setitem__
+        feed.on_mark = self.mark
         return feed
+
+    def mark(self, symbol: str, price: Price) -> None:
+        self.marks[symbol] = price
+        self.marked.set()
 
     def fault(self, name: str, **options: Any) -> None:
         self.net.server.admin.inject(Rule(name, **options))
@@ -129,7 +135,8 @@ class Desk:
         """Wait until the feed has heard the newest marks, which come last of each tick."""
         async with asyncio.timeout(20):
             while any(self.marks.get(coin) != self.net.exchange.markets[coin].mark for coin in COINS):
-                await asyncio.sleep(0)
+                self.marked.clear()
+                await self.marked.wait()
 
     async def caught_up(self) -> None:
         """Wait until the line has every bar that is closed."""
