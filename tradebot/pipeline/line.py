@@ -53,7 +53,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     # What is overdue: flattening goes on, and positions are looked at for their stops.
     Tick: (S.RISK, S.ORDERS),
     Deposit: (S.RISK,),
-    OrderFound: (S.ORDERS,),
+    OrderFound: (S.RISK, S.ORDERS),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),

@@ -1,6 +1,7 @@
 """The book: positions, money and what is on its way, as a value.
 
-Equity = cash + sum of ``qty * mark - cost`` over positions; cash = starting cash + realized - fees + funding.
+Equity = cash + sum of ``qty * mark - cost`` over positions; cash = starting cash + deposits + realized - fees +
+funding.
 Cost and quantity carry one sign, so the formula holds for both sides.
 """
 
@@ -77,7 +78,10 @@ class RiskState:
     ``marks`` holds the last price of each symbol seen. ``entries`` are the working entries by signal id.
     ``pending_equity`` is the point of the equity curve whose closing time may not be over. ``manual`` counts
     the signals made for operators, by symbol. ``zones`` are where positions were entered lately.
-    ``is_flattening``: every position is being closed, until flat.
+    ``is_flattening``: every position is being closed, until flat. ``deposits`` is what came to the account after its
+    start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
+    ``funded`` is the time of the last payment of each symbol; ``deposit_ids`` and ``found_ids`` are the deposits
+    and the orders found at the venue that were booked, oldest first.
     """
 
     starting_cash: Cash
@@ -101,6 +105,11 @@ class RiskState:
     manual: dict[str, int] = field(default_factory=dict)
     zones: ZoneState = field(default_factory=ZoneState)
     stops: dict[str, Price] = field(default_factory=dict)
+    deposits: Cash = NO_CASH
+    frozen: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    funded: dict[str, Nanos] = field(default_factory=dict)
+    deposit_ids: tuple[str, ...] = ()
+    found_ids: tuple[str, ...] = ()
 
     @property
     def unrealized(self) -> Cash:

@@ -36,8 +36,17 @@ class Operator:
             case Verb.STOP:
                 closing = self._flatten(command) if _wants_flat(command) else []
                 return (*closing, _done(command, f"stopping{_closing(closing)}"))
+            case Verb.FREEZE | Verb.THAW:
+                return (self._freeze(command),)
             case _:
                 return self._change(command, _TARGETS[command.verb])
+
+    def flatten_more(self, ts: Nanos) -> Sequence[Message]:
+        """Return the exits still missing, among them those that the venue refused, and end the flattening once flat."""
+        desk = self.desk
+        if not desk.ledger.trips and not desk.entries:
+            desk.is_flattening = False
+        return self._exits(ts)
 
     def flatten_next(self, symbol: str, ts: Nanos) -> Sequence[Message]:
         """Return the exit still missing in ``symbol``, if any, and end the flattening once all is flat."""
@@ -70,8 +79,25 @@ class Operator:
     def _flatten(self, command: Command) -> list[Message]:
         desk = self.desk
         desk.is_flattening = bool(desk.ledger.trips or desk.entries)
-        exits = (desk.close(trip, command.ts_event) for trip in desk.ledger.trips.values())
+        return self._exits(command.ts_event)
+
+    def _exits(self, ts: Nanos) -> list[Message]:
+        exits = (self.desk.close(trip, ts) for trip in self.desk.ledger.trips.values())
         return [approved for approved in exits if isinstance(approved, Approved)]
+
+    def _freeze(self, command: Command) -> CommandDone:
+        symbol, reason = command.arguments.get("symbol", ""), command.arguments.get("reason", "")
+        name, frozen = symbol or "all", self.desk.frozen
+        reasons = frozen.get(symbol, ())
+        if (command.verb is Verb.FREEZE) is (reason in reasons):
+            return _done(command, f"{name} was so before")
+        left = (*reasons, reason) if command.verb is Verb.FREEZE else tuple(one for one in reasons if one != reason)
+        frozen.pop(symbol, None)
+        if left:
+            frozen[symbol] = left
+        return _done(
+            command, f"no entries in {name}: {', '.join(left)}" if left else f"entries in {name} are free again"
+        )
 
     def _close(self, command: Command) -> Sequence[Message]:
         desk = self.desk

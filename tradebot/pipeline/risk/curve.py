@@ -2,7 +2,7 @@
 
 from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed
-from tradebot.model.money import Ratio, book
+from tradebot.model.money import Cash, Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
@@ -56,6 +56,14 @@ class EquityCurve:
             self.drawdown()
             self.peak = self._trough = equity
         return point
+
+    def deposit(self, amount: Cash) -> None:
+        """Move the peak with money from outside, so that it is neither a gain nor a loss; call once it is booked."""
+        if self._ts is None:
+            self.peak = self._trough = self.ledger.starting_cash
+            return
+        self.drawdown()
+        self.peak = self._trough = Cash(self.peak + amount)
 
     def settle(self) -> None:
         """Fix the point of the last closing time: what comes now belongs to a later one."""

@@ -7,11 +7,12 @@ from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
-from tradebot.model.order import Fill, OrderDone, OrderRole
+from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import REGIME_GATE, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
 from tradebot.pipeline.risk.trip import Trip
 from tradebot.pipeline.risk.zones import Zones
@@ -25,6 +26,8 @@ class Desk:
 
     __slots__ = (
         "entries",
+        "found_ids",
+        "frozen",
         "instruments",
         "is_flattening",
         "ledger",
@@ -49,6 +52,8 @@ class Desk:
         self.entries: dict[str, WorkingEntry] = {}
         self.manual: dict[str, int] = {}
         self.stops: dict[str, Price] = {}
+        self.frozen: dict[str, tuple[str, ...]] = {}
+        self.found_ids = Recent()
         self.signals = 0
         self.refused = 0
 
@@ -61,6 +66,8 @@ class Desk:
         self.zones.load(state.zones)
         self.manual = dict(state.manual)
         self.stops = dict(state.stops)
+        self.frozen = dict(state.frozen)
+        self.found_ids = Recent(state.found_ids)
         self.signals = state.signals
         self.refused = state.refused
 
@@ -146,11 +153,24 @@ class Desk:
             if trip is not None and trip.closing_id == done.signal_id:
                 trip.closing_id, trip.closing_qty = "", NO_QTY
 
+    def on_found(self, order: OrderRequest) -> None:
+        """Count an order of ours that was found at the venue: what it may fill, and where the stop is."""
+        if order.client_order_id in self.found_ids:
+            return
+        self.found_ids.add(order.client_order_id)
+        limit = order.price if order.price is not None else order.trigger
+        if order.role is OrderRole.STOP and order.trigger is not None:
+            self.stops.setdefault(order.symbol, order.trigger)
+        elif order.role is OrderRole.ENTRY and limit is not None:
+            self.entries[order.signal_id] = WorkingEntry(
+                signal_id=order.signal_id, symbol=order.symbol, strategy=order.strategy, qty=order.qty, price=limit
+            )
+
     def _instrument(self, symbol: str) -> Instrument:
         return self.instruments.get(symbol) or Instrument(symbol=symbol)
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
-        stopped = self._may_add() or self._is_free(signal) or self.zones.check(signal)
+        stopped = self._may_add(signal.symbol) or self._is_free(signal) or self.zones.check(signal)
         if stopped is not None:
             return stopped
         sized = self.sizing.size(
@@ -192,11 +212,13 @@ class Desk:
         self.stops[signal.symbol] = after
         return Sized(Qty(abs(trip.qty)))
 
-    def _may_add(self) -> Stopped | None:
+    def _may_add(self, symbol: str) -> Stopped | None:
         if self.trading_state is not TradingState.RUNNING:
             return Stopped(self.trading_state.value, detail=self.state_reason)
         if self.is_flattening:
             return Stopped("flattening", detail="every position is being closed")
+        if self.frozen and (reasons := (*self.frozen.get("", ()), *self.frozen.get(symbol, ()))):
+            return Stopped("frozen", detail=", ".join(reasons))
         return None
 
     def _is_free(self, signal: Signal) -> Stopped | None:

@@ -8,7 +8,9 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
 from tradebot.model.position import Deposit, FundingPaid, PositionChanged
+from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, RiskState
+from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.trip import Trip
 
 _changed_to = maker(PositionChanged)
@@ -17,7 +19,19 @@ _changed_to = maker(PositionChanged)
 class Ledger:
     """Money and positions. A fill past flat closes one trip and opens the next; each fee goes to its part."""
 
-    __slots__ = ("cash", "fees", "funding", "funding_estimates", "marks", "realized", "starting_cash", "trips")
+    __slots__ = (
+        "cash",
+        "deposit_ids",
+        "deposits",
+        "fees",
+        "funded",
+        "funding",
+        "funding_estimates",
+        "marks",
+        "realized",
+        "starting_cash",
+        "trips",
+    )
 
     def __init__(self, starting_cash: Cash) -> None:
         self.starting_cash = starting_cash
@@ -28,6 +42,9 @@ class Ledger:
         self.funding_estimates = 0
         self.marks: dict[str, Price] = {}
         self.trips: dict[str, Trip] = {}
+        self.deposits: Cash = NO_CASH
+        self.funded: dict[str, Nanos] = {}
+        self.deposit_ids = Recent()
 
     def load(self, state: RiskState) -> None:
         """Take over what ``state`` says of money and positions."""
@@ -39,6 +56,9 @@ class Ledger:
         self.funding_estimates = state.funding_estimates
         self.marks = dict(state.marks)
         self.trips = {symbol: Trip.thaw(saved) for symbol, saved in state.positions.items()}
+        self.deposits = state.deposits
+        self.funded = dict(state.funded)
+        self.deposit_ids = Recent(state.deposit_ids)
 
     def equity(self) -> Cash:
         """Return cash and open P&L at the last marks, exact."""
@@ -67,8 +87,13 @@ class Ledger:
             return (_changed(fill, trip),)
         return self._reduce(trip, fill, signed_qty)
 
+    def is_due(self, paid: FundingPaid) -> bool:
+        """Return whether ``paid`` was not booked before: the payments of a symbol come in the order of time."""
+        return paid.ts_event > self.funded.get(paid.symbol, -1)
+
     def fund(self, paid: FundingPaid) -> None:
         """Book ``paid``, to the position of its symbol where there still is one."""
+        self.funded[paid.symbol] = paid.ts_event
         self.funding = Cash(self.funding + paid.amount)
         self.cash = Cash(self.cash + paid.amount)
         self.funding_estimates += paid.is_estimate
@@ -77,10 +102,16 @@ class Ledger:
             trip.funding = Cash(trip.funding + paid.amount)
 
     def deposit(self, deposit: Deposit) -> None:
-        """Book money from outside; the first is what the account began with."""
+        """Book money from outside; the first is all the cash there was, as it stood then, where none was known."""
+        is_first = not self.starting_cash and not self.deposit_ids
+        self.deposit_ids.add(deposit.id)
+        if is_first:
+            # What was traded before is in that cash already.
+            self.starting_cash = Cash(deposit.amount - self.cash)
+            self.cash = deposit.amount
+            return
+        self.deposits = Cash(self.deposits + deposit.amount)
         self.cash = Cash(self.cash + deposit.amount)
-        if not self.starting_cash:
-            self.starting_cash = deposit.amount
 
     def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal) -> PositionChanged:
         trip = self.trips[fill.symbol] = Trip(fill.symbol, fill.strategy, fill.ts_event, fill.price)

@@ -126,6 +126,8 @@ class Sizing:
         limits = self.limits
         if limits.max_order_notional is not None:
             yield _Bound("max_order_notional", limits.max_order_notional, ZERO, ONE)
+        if limits.live_cap_notional is not None:
+            yield _Bound("live_cap_notional", limits.live_cap_notional, ZERO, ONE)
         # A symbol has one position and one entry at a time, so a new position is its one order.
         if limits.max_position_notional is not None:
             yield _Bound("max_position_notional", limits.max_position_notional, ZERO, ONE)

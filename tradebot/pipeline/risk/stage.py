@@ -8,7 +8,7 @@ from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
-from tradebot.model.order import Fill, OrderDone
+from tradebot.model.order import Fill, OrderDone, OrderFound
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import Nanos
@@ -53,7 +53,8 @@ class RiskStage:
             OrderDone: self._on_done,
             Command: self._operator.on_command,
             Deposit: self._on_deposit,
-            Tick: _nothing,
+            Tick: self._on_tick,
+            OrderFound: self._on_found,
             Heartbeat: _nothing,
         }
 
@@ -86,6 +87,11 @@ class RiskStage:
             manual=dict(desk.manual),
             zones=desk.zones.save(),
             stops=dict(desk.stops),
+            deposits=ledger.deposits,
+            frozen=dict(desk.frozen),
+            funded=dict(ledger.funded),
+            deposit_ids=tuple(ledger.deposit_ids),
+            found_ids=tuple(desk.found_ids),
         )
 
     def load(self, state: RiskState) -> None:
@@ -106,6 +112,17 @@ class RiskStage:
         return self._desk.trading_state
 
     @property
+    def is_flattening(self) -> bool:
+        """Whether everything is being closed, and ticks must come until it is."""
+        return self._desk.is_flattening
+
+    def is_news(self, message: Message) -> bool:
+        """Return whether the venue's ``message`` would change anything here; what it says again would not."""
+        if isinstance(message, FundingPaid):
+            return self._ledger.is_due(message)
+        return not isinstance(message, Deposit) or message.id not in self._ledger.deposit_ids
+
+    @property
     def is_flat(self) -> bool:
         """Whether no position is open and no entry is at work."""
         return not self._ledger.trips and not self._desk.entries
@@ -119,6 +136,7 @@ class RiskStage:
         leverage = round(exposure / equity, 8) if equity > 0 else ZERO
         uses = (
             ("max_order_notional", order, limits.max_order_notional),
+            ("live_cap_notional", order, limits.live_cap_notional),
             ("max_position_notional", position, limits.max_position_notional),
             ("max_exposure_notional", exposure, limits.max_exposure_notional),
             ("max_leverage", leverage, limits.max_leverage),
@@ -166,13 +184,23 @@ class RiskStage:
         return self._ledger.fill(fill)
 
     def _on_funding(self, paid: FundingPaid) -> Sequence[Message]:
-        self._curve.settle()
-        self._ledger.fund(paid)
+        if self._ledger.is_due(paid):
+            self._curve.settle()
+            self._ledger.fund(paid)
         return ()
 
     def _on_deposit(self, deposit: Deposit) -> Sequence[Message]:
-        self._curve.settle()
-        self._ledger.deposit(deposit)
+        if deposit.id not in self._ledger.deposit_ids:
+            self._curve.settle()
+            self._ledger.deposit(deposit)
+            self._curve.deposit(deposit.amount)
+        return ()
+
+    def _on_tick(self, tick: Tick) -> Sequence[Message]:
+        return self._operator.flatten_more(tick.ts_event) if self._desk.is_flattening else ()
+
+    def _on_found(self, found: OrderFound) -> Sequence[Message]:
+        self._desk.on_found(found.order)
         return ()
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:
