@@ -297,6 +297,13 @@ def test_who_waits_at_a_zone_waits_with_a_limit_and_one_at_a_time(kind: str) -> 
 
 
 @EVERY
+@pytest.mark.parametrize("wrong", [{"bias_near": 16}, {"first_r": 4.0}, {"second_r": 0.5}, {"memory": 0}])
+def test_parameters_that_contradict_each_other_are_refused(kind: str, wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        KINDS_OF[kind].Params(**wrong)
+
+
+@EVERY
 def test_higher_bars_count_only_when_they_have_closed(kind: str) -> None:
     strategy, bars = made(kind, bias_near=4, bias_far=16), waves(161)
     for number, one in enumerate(bars, start=1):

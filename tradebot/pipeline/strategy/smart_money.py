@@ -4,9 +4,13 @@ All lengths are bars of the strategy's own timeframe, all distances average true
 stop's distance, so that the parameters mean the same on every market.
 """
 
+from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import Self
+
+from pydantic import model_validator
 
 from tradebot.model.money import Price, from_float
 from tradebot.model.time import floor_to, to_ms
@@ -29,7 +33,6 @@ from tradebot.pipeline.strategy.base import (
 
 _OPENING = frozenset({PatternKind.FVG, PatternKind.ORDER_BLOCK})
 _CLOSING = frozenset({PatternKind.FVG_FILLED, PatternKind.OB_INVALIDATED})
-_VOLUME_BARS = 20
 Wish = Enter | Exit | MoveStop
 
 
@@ -46,7 +49,15 @@ class SmartMoneyParams(Params):
     second_r: float = Field(3.0, gt=0, le=100, description="target of the rest, in distances of the stop")
     trail_atr: float = Field(3.0, ge=0, le=50, description="after the first target: trail by so many ranges; 0: do not")
     time_stop: int = Field(96, ge=1, le=100_000, description="bars after which a position that got nowhere is left")
-    memory: int = Field(20, ge=1, le=1000, description="bars for which a sweep or a break counts as recent")
+    memory: int = Field(20, ge=1, le=1000, description="recent bars: of a sweep, and of the usual volume")
+
+    @model_validator(mode="after")
+    def _farther_is_farther(self) -> Self:
+        if self.bias_near >= self.bias_far:
+            raise ValueError(f"bias_near ({self.bias_near}) must be less than bias_far ({self.bias_far})")
+        if self.first_r > self.second_r:
+            raise ValueError(f"first_r ({self.first_r}) must not be more than second_r ({self.second_r})")
+        return self
 
 
 class SmartMoney:
@@ -65,7 +76,8 @@ class SmartMoney:
         self.far_bar: list[float] = []
         # Gaps and blocks that are still there: top, bottom and the bar they came at.
         self.zones: dict[str, list[float]] = {}
-        self.volumes: list[float] = []
+        # The last one is that of this bar.
+        self.volumes: deque[float] = deque(maxlen=params.memory + 1)
         # The side of the last sweep and the bar it came at.
         self.last_sweep: list[int] = []
         # Whether an entry is at work: the stage says so before each bar.
@@ -95,7 +107,7 @@ class SmartMoney:
         _grow(self.near, self.near_bar, bar, self.params.bias_near, numbers)
         _grow(self.far, self.far_bar, bar, self.params.bias_far, numbers)
         events = self.scanner.take(to_ms(bar.ts_open), *numbers)
-        self.volumes = [*self.volumes[-_VOLUME_BARS:], numbers[-1]]
+        self.volumes.append(numbers[-1])
         for event in events:
             if event.kind is PatternKind.SWEEP:
                 self.last_sweep = [event.side, event.confirmed]
@@ -160,7 +172,7 @@ class SmartMoney:
 
     def _factors(self, side: int, bar: Bar, price: float) -> dict[str, float]:
         scanner, now = self.scanner, self.scanner.bars - 1
-        dealing, before = scanner.dealing_range, self.volumes[:-1]
+        dealing, before = scanner.dealing_range, list(self.volumes)[:-1]
         around = [zone for zone in self.zones.values() if zone[1] <= price <= zone[0]]
         youngest = max((int(zone[2]) for zone in around), default=now - scanner.params.zone_max_age)
         is_swept = bool(self.last_sweep) and self.last_sweep[0] == side
