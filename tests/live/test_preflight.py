@@ -21,9 +21,11 @@ from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timefram
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.live.preflight import clock_finding, expiry_finding, preflight
+from tradebot.runtime.live.judging import clock_finding, expiry_finding, unfit_account
+from tradebot.runtime.live.preflight import preflight
 from tradebot.runtime.settings import Loaded, load_settings
 from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.account import Role, RoleKind
 
 DAY_MS = 86_400_000
 CONFIG = """\
@@ -144,7 +146,11 @@ async def test_a_key_that_others_may_read_or_that_is_not_there_is_told(tmp_path:
         assert "0644" in found["key"][0].what
         assert "chmod 600" in found["key"][0].mend
         key.unlink()
-        assert red(await at.check()) == ["key"]
+        found = await at.check()
+        assert red(found) == ["key"]
+        assert "tradebot devnet" in found["key"][0].mend
+        found = await at.check(venue__network="testnet", venue__key_file=key)
+        assert "0600" in found["key"][0].mend
         # What needs no key is asked all the same.
         assert {"venue", "symbols"} <= set(found)
 
@@ -326,6 +332,13 @@ def test_a_clock_is_measured_beyond_what_the_way_took(off_ms: int, grade: Grade)
 
 def test_an_agent_that_is_past_its_end_is_red() -> None:
     assert expiry_finding(Nanos(1), Nanos(2)).grade is Grade.FAIL
+
+
+@pytest.mark.parametrize("kind", [RoleKind.VAULT, RoleKind.SUB_ACCOUNT])
+def test_a_vault_or_a_sub_account_is_not_traded_for(kind: RoleKind) -> None:
+    finding = unfit_account("0x" + "1" * 40, Role(kind, None), "mainnet")
+    assert finding is not None
+    assert finding.grade is Grade.FAIL
 
 
 async def test_doctor_asks_the_venue_too(tmp_path: Path) -> None:

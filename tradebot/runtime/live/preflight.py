@@ -10,10 +10,11 @@ from pathlib import Path
 
 from tradebot.model.errors import NotPermitted, TradebotError, VenueError
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, plain
-from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
+from tradebot.runtime.live.judging import clock_finding, expiry_finding, missing_key, unfit_account
 from tradebot.runtime.live.sizes import Account, Market, average_range, size_findings
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import build_limits, build_size, feed_url, key_path, venue_url
@@ -40,8 +41,6 @@ from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 TOTAL_S = 15.0
 _TIMEOUT_S = 3.0
-_CLOCK_WARN_S, _CLOCK_FAIL_S = 0.25, 1.0
-_EXPIRY_WARN_S = 7 * 86_400
 _BUDGET_WARN = 2_000
 _MOST_SERIES = 20
 _UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
@@ -156,7 +155,8 @@ class _Preflight:
         try:
             signer = read_key(path).address
         except NotPermitted as error:
-            self.add("key", Grade.FAIL, f"{path}: {error.what}", error.mend)
+            mend = error.mend if path.exists() else missing_key(venue.network)
+            self.add("key", Grade.FAIL, f"{path}: {error.what}", mend)
             return None
         self.add("key", Grade.OK, f"{path}, of {signer}")
         return signer
@@ -172,7 +172,7 @@ class _Preflight:
 
     async def _may_trade(self, venue: HyperliquidVenueSettings, address: str, signer: str, own: Role) -> bool:
         account = own if address == signer else role(await self._ask("userRole", user=address))
-        wrong = _unfit(address, account, venue.network)
+        wrong = unfit_account(address, account, venue.network)
         if wrong is not None:
             self.findings.append(wrong)
             return False
@@ -271,45 +271,3 @@ class _Preflight:
             if mean is not None:
                 found[spec.name, symbol] = mean
         return found
-
-
-def clock_finding(before: Nanos, stamp: Nanos, after: Nanos) -> Finding:
-    """Return how far our clock is off the venue's ``stamp``, which it gave between ``before`` and ``after``."""
-    # Whatever the way of the answer took is no proof against the clock.
-    off_s = max(before - stamp, stamp - after, 0) / NANOS_PER_S
-    ahead = "ahead of" if before > stamp else "behind"
-    # The venue's stamps are whole milliseconds.
-    what = f"{off_s:.2f} s {ahead} the venue's" if off_s >= 0.01 else "agrees with the venue's"
-    mend = "synchronise the clock: chrony or systemd-timesyncd"
-    if off_s > _CLOCK_FAIL_S:
-        return Finding("venue clock", Grade.FAIL, what, mend)
-    if off_s > _CLOCK_WARN_S:
-        return Finding("venue clock", Grade.WARN, what, mend)
-    return Finding("venue clock", Grade.OK, what)
-
-
-def expiry_finding(valid_until: Nanos | None, now: Nanos) -> Finding:
-    """Return how long the agent may trade; ``None`` is an unnamed one, of which the venue does not tell."""
-    if valid_until is None:
-        mend = "name the agent when you approve it: then its end is known beforehand"
-        return Finding("agent", Grade.WARN, "the venue does not tell until when an unnamed agent may trade", mend)
-    left_s = (valid_until - now) // NANOS_PER_S
-    if left_s <= 0:
-        return Finding("agent", Grade.FAIL, "the agent has expired", "approve a new one, with a new address")
-    days = left_s // 86_400
-    if left_s < _EXPIRY_WARN_S:
-        return Finding("agent", Grade.WARN, f"the agent expires in {days} days", "approve a new one, and restart")
-    return Finding("agent", Grade.OK, f"the agent may trade for {days} days")
-
-
-def _unfit(address: str, account: Role, network: str) -> Finding | None:
-    match account.kind:
-        case RoleKind.USER:
-            return None
-        case RoleKind.MISSING:
-            what, mend = f"{network} does not know {address}", "check account and network, and deposit USDC first"
-        case RoleKind.AGENT:
-            what, mend = f"{address} is the address of an agent", f"set venue.account to its master's: {account.master}"
-        case RoleKind.VAULT | RoleKind.SUB_ACCOUNT:
-            what, mend = f"{address} is a {account.kind}", "the bot trades a master's account only: name that"
-    return Finding("account", Grade.FAIL, what, mend)
