@@ -182,6 +182,12 @@ def test_the_first_deposit_is_what_the_account_starts_with() -> None:
     assert (found["net_pnl"], found["max_drawdown_pct"]) == ("0", 0.0)
 
 
+def test_a_deposit_that_is_told_again_came_once() -> None:
+    story = [deposit(0, "500"), mark(0, "500"), deposit(1, "250"), deposit(0, "500"), deposit(1, "250")]
+    found = report([*story, mark(1, "500"), mark(2, "750"), mark(3, "750")])
+    assert (found["deposits"], found["max_drawdown_pct"]) == ("250", 0.0)
+
+
 def test_a_deposit_belongs_to_one_window_and_is_a_return_of_none() -> None:
     story: list[Message] = [deposit(0, "1000"), mark(0, "1000")]
     for hour in range(1, 200):

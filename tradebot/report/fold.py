@@ -44,7 +44,7 @@ class ReportFold:
         self._by = by
         self._curve = Curve()
         self._exposed = 0
-        self._is_funded = False
+        self._deposit_ids: set[str] = set()
         self._deposits: Decimal = ZERO
         # The very ledger of the risk stage, so that money and positions cannot differ from its own.
         self._ledger = Ledger(Cash(ZERO))
@@ -147,8 +147,9 @@ class ReportFold:
         self._book(funding.symbol, owner, funding.ts_event, funding=funding.amount)
 
     def _on_deposit(self, deposit: Deposit) -> None:
-        if not self._is_funded:
-            self._is_funded = True
+        is_first, is_repeat = not self._deposit_ids, deposit.id in self._deposit_ids
+        self._deposit_ids.add(deposit.id)
+        if is_first or is_repeat:
             return
         self._curve.deposit(deposit.amount)
         if self._has(deposit.ts_event):
