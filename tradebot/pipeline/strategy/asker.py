@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
-from tradebot.model.market import Bar, BarsClosed
+from tradebot.model.market import BarsClosed
 from tradebot.model.position import Position
 from tradebot.model.signal import Action, Refused, Signal
 from tradebot.model.time import Timeframe
@@ -79,14 +79,12 @@ class Asker:
         self.is_told = hasattr(fresh, _WAITS)
         self.asked = 0
 
-    def ask(self, bar: Bar, closed: BarsClosed) -> Sequence[Signal | Refused]:
-        """Return the signals of what the strategy says to ``bar``. Raises whatever it raises, and ``Nonsense``."""
-        if self.is_told:
-            setattr(self.strategy, _WAITS, bool(self.entries))
-        answer = self.strategy.on_bar(bar, self.position)
-        return () if answer == () else self._signals(answer, closed)
+    def tell(self) -> None:
+        """Give a strategy that wants to know it, whether an entry of it is at work."""
+        setattr(self.strategy, _WAITS, bool(self.entries))
 
-    def _signals(self, answer: object, closed: BarsClosed) -> Sequence[Signal | Refused]:
+    def signals_of(self, answer: object, closed: BarsClosed) -> Sequence[Signal | Refused]:
+        """Return the signals of what the strategy answered. Raises ``Nonsense``."""
         leave, enter, move = gather(answer)
         atr = None if self.atr is None else self.atr.value
         moment = Moment(closed.ts_event, self.symbol, closed.bars[-1].close, self.position, atr, self.signals + 1)

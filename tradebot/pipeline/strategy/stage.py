@@ -144,7 +144,10 @@ class StrategyStage:
         self.calls += 1
         self.asking = name
         try:
-            signals = asker.ask(bar, closed)
+            if asker.is_told:
+                asker.tell()
+            answer = asker.strategy.on_bar(bar, asker.position)
+            signals = () if answer == () else asker.signals_of(answer, closed)
             # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
             if asked & (asked - 1) == 0:
                 asker.frozen()
