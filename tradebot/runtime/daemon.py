@@ -140,7 +140,7 @@ class Daemon:
         self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
         await self._start_tasks(engine, operations, journal)
         if live is not None:
-            operations.live = live
+            engine.live = live
             await live.trade(self._supervisor, engine, journal, pager.page)
         if booted.is_failed:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
@@ -11,6 +12,7 @@ from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import OrderFound
 from tradebot.model.position import Deposit, FundingPaid
+from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
 from tradebot.report.views import BookFacts
 from tradebot.runtime.boot import Booted
@@ -25,6 +27,9 @@ from tradebot.runtime.supervisor import TaskSpec
 from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
+
+if TYPE_CHECKING:
+    from tradebot.runtime.live.assembly import Live
 
 _OF_ORDERS = (*VENUE_REPORTS, OrderFound)
 # Less than the 30 s that the command waits for an answer.
@@ -45,6 +50,7 @@ class Engine:
         market: Callable[["Engine"], FeedTask] | None = None,
     ) -> None:
         self.booted, self.journal = booted, journal
+        self.live: Live | None = None
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
         self.recent = RecentFacts()
@@ -151,19 +157,35 @@ class Engine:
 
     def standing(self) -> Standing:
         """Return what the journal does not hold."""
-        wired, risk = self.booted.wired, self.booted.wired.risk.save()
+        risk = self.risk.save()
         return Standing(
             now=self.session.market_time,
             pending=risk.pending_equity,
             marks=risk.marks,
-            venue_equity=None if isinstance(wired.venue, Outbox) else wired.venue.account().equity,
+            venue_equity=self._venue_equity(risk),
         )
+
+    def _venue_equity(self, risk: RiskState) -> Cash | None:
+        """Return what the venue says the account is worth, as of the newest point of the curve; ``None`` if nothing.
+
+        A real venue is compared in cash: its prices move between its word and ours.
+        """
+        venue = self.booted.wired.venue
+        if not isinstance(venue, Outbox):
+            return venue.account().equity
+        residual = None if self.live is None else self.live.residual
+        if residual is None or risk.pending_equity is None:
+            return None
+        return Cash(risk.pending_equity.equity + residual)
 
     @property
     def margin_used(self) -> Cash:
         """The margin that positions hold at the venue."""
         venue = self.booted.wired.venue
-        return Cash(ZERO) if isinstance(venue, Outbox) else venue.account().margin_used
+        if not isinstance(venue, Outbox):
+            return venue.account().margin_used
+        seen = None if self.live is None else self.live.seen
+        return Cash(ZERO) if seen is None else seen.margin_used
 
     @property
     def is_flat(self) -> bool:

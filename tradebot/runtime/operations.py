@@ -4,7 +4,6 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tradebot import __version__
 from tradebot.model.command import CommandDone, TradingState, Verb
@@ -30,9 +29,6 @@ from tradebot.runtime.supervisor import SupervisedTask, Supervisor
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import backup
 
-if TYPE_CHECKING:
-    from tradebot.runtime.live.assembly import Live
-
 
 class Operations:
     """Implements ``api.Daemon``. Until ``run_with`` there is no engine, and only ``halt`` and ``stop`` are heard."""
@@ -55,7 +51,6 @@ class Operations:
         self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
-        self.live: Live | None = None
         self.overrule: Callable[[Loaded], Loaded] = lambda loaded: loaded
         self._engine: Engine | None = None
         self._heart: Heart | None = None
@@ -88,6 +83,7 @@ class Operations:
         """Return what only the daemon knows."""
         settings, engine, now = self.loaded.settings, self._engine, self._clock.monotonic()
         failed = self.journal.failed
+        live = None if engine is None else engine.live
         return RuntimeFacts(
             bot=settings.bot.name,
             state=self.state,
@@ -109,6 +105,8 @@ class Operations:
             stops_expected=frozenset(strategy.name for strategy in settings.strategy if strategy.stop is not None),
             last_signal=None if engine is None else engine.recent.last_signal,
             last_trade=None if engine is None else engine.recent.last_trade,
+            venue_equity=None if live is None or live.seen is None else live.seen.equity,
+            residual=None if live is None else live.residual,
         )
 
     def books(self) -> BookFacts | None:
@@ -188,7 +186,8 @@ class Operations:
         return self._engine
 
     def _venue_facts(self, now_s: float) -> VenueFacts:
-        engine, live = self._engine, self.live
+        engine = self._engine
+        live = None if engine is None else engine.live
         last_at = None if engine is None else engine.feeder.last_message_at
         return VenueFacts(
             kind=self.loaded.settings.venue.kind,

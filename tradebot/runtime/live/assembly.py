@@ -10,6 +10,7 @@ from tradebot.model.command import AlertName
 from tradebot.model.errors import InvariantError, RefusedByRule, VenueError
 from tradebot.model.instrument import Instrument
 from tradebot.model.logevent import LogEvent
+from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
@@ -31,7 +32,9 @@ from tradebot.runtime.live.connect import (
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.parties import Parties
 from tradebot.runtime.live.preflight import preflight
+from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.live.trading import IntentLog, Trading
 from tradebot.runtime.live.watch import Sight, Watch
 from tradebot.runtime.logs import log
@@ -44,6 +47,7 @@ from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import AccountLock
 from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.access import agent_expiry
+from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.resilience import Backoff
 
@@ -75,6 +79,7 @@ class Live:
         self.page: Page = _nobody
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
+        self.reconciler: Reconciler | None = None
 
     @classmethod
     async def connect(cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> "Live":
@@ -173,9 +178,22 @@ class Live:
         self.trading = trading = Trading(account, engine, journal, tuple(self._instruments), self._clock)
         watch = Watch(engine, self._sight(account, trading, engine), page, self._clock)
         trading.broker.refused = watch.refused
-        await trading.begin()
-        outbox.send = trading.broker.send
         broker = trading.broker
+        self.reconciler = reconciler = Reconciler(
+            Parties(
+                venue=account.venue,
+                line=engine,
+                page=page,
+                clock=self._clock,
+                deliver=broker.deliver,
+                in_hands=broker.holds,
+                frozen=lambda: engine.risk.save().frozen,
+                symbols=tuple(self._instruments),
+            )
+        )
+        trading.reconcile = reconciler.reconcile_now
+        await trading.begin()
+        outbox.send = broker.send
         await supervisor.start(
             TaskSpec(
                 name="broker",
@@ -189,6 +207,7 @@ class Live:
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
         await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
         await trading.settled.wait()
+        await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
 
     def _sight(self, account: Account, trading: Trading, line: LiveLine) -> Sight:
         return Sight(
@@ -198,7 +217,7 @@ class Live:
             down_since=lambda: trading.down_since,
             expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
             is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
-            frozen=lambda: line.risk.frozen,
+            frozen=lambda: line.risk.save().frozen,
         )
 
     @property
@@ -216,6 +235,16 @@ class Live:
         """The weight of requests that may still be sent this minute."""
         link = self.market if self.account is None else self.account.link
         return link.resilience.requests.left(self._clock.monotonic())
+
+    @property
+    def residual(self) -> Cash | None:
+        """What the venue's cash is more than ours; ``None`` before it was compared."""
+        return None if self.reconciler is None else self.reconciler.residual
+
+    @property
+    def seen(self) -> AccountState | None:
+        """The account as the venue last had it."""
+        return None if self.reconciler is None else self.reconciler.account
 
     async def close(self) -> None:
         """Close all connections."""

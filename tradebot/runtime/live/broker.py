@@ -72,6 +72,15 @@ class Broker:
             self._work.submits.append(message)
         self._wake.set()
 
+    def holds(self, client_order_id: str) -> bool:
+        """Return whether an order is on its way, waits to leave, or waits for its entry."""
+        waiting = (order for submit in self._work.submits for order in submit.orders)
+        return (
+            client_order_id in self._in_flight
+            or client_order_id in self._deferred
+            or any(order.client_order_id == client_order_id for order in waiting)
+        )
+
     @property
     def waiting(self) -> int:
         """How many submissions and cancels have not left or have no outcome."""

@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from tradebot.model.errors import InvariantError, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO, Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.ports import Clock
@@ -21,7 +20,7 @@ from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.stream import Down, Garbled, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
-from tradebot.venues.resilience import Backoff
+from tradebot.venues.resilience import Backoff, Purpose
 
 INTENT, SETTLED = "intent", "settled"
 OPENING = "opening"
@@ -183,10 +182,9 @@ class Trading:
 
     async def _opening(self) -> Message:
         """Return what the account holds when it is first seen, without the open profit of its positions."""
-        state = await self.account.venue.account()
-        equity = await self.account.venue.collateral()
-        unrealized = sum((position.unrealized_pnl for position in state.positions), ZERO)
-        return Deposit(ts_event=from_ms(self._now_ms()), id=OPENING, amount=Cash(equity - unrealized))
+        survey = self.account.venue.survey
+        cash = await survey.cash(await survey.account(Purpose.PROTECT), Purpose.PROTECT)
+        return Deposit(ts_event=from_ms(self._now_ms()), id=OPENING, amount=cash)
 
     def _now_ms(self) -> int:
         return self.account.gateway.time.ms()
