@@ -59,10 +59,7 @@ class Session:
 
     def again(self, message: Message) -> Message | None:
         """Return what the feed gives where the journal has ``message``, and move on."""
-        if isinstance(self.feed, Arrivals):
-            self.feed.note(message)
-            return message
-        return self.take()
+        return message if isinstance(self.feed, Arrivals) else self.take()
 
     def note(self, message: Message) -> None:
         """Count an input that is about to run."""
@@ -70,6 +67,8 @@ class Session:
         if isinstance(message, _MARKET):
             ts_event = cast("Bar | Trade | Quote", message).ts_event
             self.market_time = max(self.market_time, ts_event)
+            if isinstance(self.feed, Arrivals):
+                self.feed.note(message)
         elif isinstance(message, Command):
             self.commands += 1
 
