@@ -14,7 +14,7 @@ from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price
-from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, timeframe_name
+from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, timeframe_name, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.feeding import FeedState
 from tradebot.runtime.live.arrivals import Arrivals
@@ -125,8 +125,7 @@ class MarketFeed:
             bars += self._bars[answer.symbol].on_history(answer.bars or (), answer.now)
         bars.sort(key=lambda bar: (bar.ts_event, bar.symbol))
         await self._deliver_frozen(bars)
-        if bars:
-            log(LogEvent.FEED_GAP_FILLED, bars=len(bars), since=bars[0].ts_open, until=bars[-1].ts_event)
+        _log_filled(bars)
 
     def _check_not_behind(self, answer: Answer) -> None:
         live = self._bars[answer.symbol]
@@ -176,8 +175,7 @@ class MarketFeed:
 
     async def _beat(self) -> None:
         await self._freeze_silent()
-        for answer in self._gaps.take():
-            self._take(answer)
+        self._take(self._gaps.take())
         if self.is_connected:
             self._close_bars()
         self._gaps.ask()
@@ -188,17 +186,17 @@ class MarketFeed:
             bars = [each.bar for each in group]
             await (self._deliver_frozen(bars) if is_late else self._line.deliver(bars))
 
-    def _take(self, answer: Answer) -> None:
-        live = self._bars[answer.symbol]
-        if answer.bars is None:
-            live.unanswered()
-            return
-        bars = live.on_history(answer.bars, answer.now)
-        for bar in bars:
-            self._turns.add([bar], self._clock.monotonic(), is_late=answer.now - bar.ts_event > LATE)
-        if bars:
-            since, until = bars[0].ts_open, bars[-1].ts_event
-            log(LogEvent.FEED_GAP_FILLED, symbol=answer.symbol, bars=len(bars), since=since, until=until)
+    def _take(self, answers: Sequence[Answer]) -> None:
+        filled: list[Bar] = []
+        for answer in answers:
+            live = self._bars[answer.symbol]
+            if answer.bars is None:
+                live.unanswered()
+                continue
+            for bar in live.on_history(answer.bars, answer.now):
+                self._turns.add([bar], self._clock.monotonic(), is_late=answer.now - bar.ts_event > LATE)
+                filled.append(bar)
+        _log_filled(filled)
 
     def _close_bars(self) -> None:
         now = self._time.now()
@@ -272,3 +270,10 @@ class MarketFeed:
         for bars in self._bars.values():
             bars.lost()
         self._wake.set()
+
+
+def _log_filled(bars: Sequence[Bar]) -> None:
+    if bars:
+        since, until = min(bar.ts_open for bar in bars), max(bar.ts_event for bar in bars)
+        symbols = ",".join(sorted({bar.symbol for bar in bars}))
+        log(LogEvent.FEED_GAP_FILLED, symbols=symbols, bars=len(bars), since=to_ms(since), until=to_ms(until))
