@@ -25,6 +25,7 @@ from tradebot.model.time import Nanos
 from tradebot.report.document import document
 from tradebot.report.result_text import no_decision_text, signals_text, why_text
 from tradebot.report.why import WhyFold
+from tradebot.store.codec import decode_message, encode_message
 
 TS = Nanos(1_767_225_600_000_000_000)
 
@@ -247,6 +248,13 @@ def test_a_decision_without_a_pattern_names_none() -> None:
     (row,) = why(refused(signal()))
     assert (row["pattern"], row["levels"]) == (None, {})
     assert "pattern" not in why_text([row])
+
+
+def test_a_decision_of_an_older_journal_has_no_pattern() -> None:
+    body = orjson.loads(encode_message(approved(signal())))
+    del body["signal"]["pattern"], body["signal"]["levels"]
+    (row,) = why(decode_message("approved", orjson.dumps(body)))
+    assert (row["pattern"], row["levels"], row["stop"]) == (None, {}, "98")
 
 
 def test_text_from_elsewhere_cannot_steer_the_terminal() -> None:
