@@ -1,0 +1,246 @@
+"""A venue in miniature that follows the rules of a real one, and a wire that loses time, order and count."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from tests.builders import FIRST, instrument
+from tradebot.model.command import Alert, AlertName, Tick
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Cash, Price, Qty
+from tradebot.model.order import (
+    CancelOrder,
+    Fill,
+    FillReport,
+    Liquidity,
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderRequest,
+    OrderRole,
+    OrderSide,
+    SubmitOrders,
+)
+from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.orders.state import OrdersState
+from tradebot.store.codec import decode, encode
+
+
+@dataclass
+class Placed:
+    """An order at the venue. Asleep: it waits for its parent to fill."""
+
+    request: OrderRequest
+    oid: int
+    left: Decimal
+    is_asleep: bool = False
+    is_live: bool = True
+
+    @property
+    def rests(self) -> bool:
+        return self.is_live and not self.is_asleep
+
+
+@dataclass
+class Venue:
+    """Follows the rules; ``said`` is what it has to tell, in the order of happening.
+
+    ``is_sleepy``: children of a filled entry wake by hand only. ``refusal``: what stops alone are refused with.
+    """
+
+    is_sleepy: bool = False
+    refusal: str = ""
+    refuses_exits: bool = False
+    position: Decimal = ZERO
+    orders: dict[str, Placed] = field(default_factory=dict)
+    said: list[Message] = field(default_factory=list)
+    trades: int = 0
+    numbers: int = 0
+
+    def submit(self, submit: SubmitOrders) -> None:
+        parent = submit.orders[0].client_order_id
+        for request in submit.orders:
+            assert request.client_order_id not in self.orders, "sent twice"
+            refusal = self._refusal(request, parent)
+            if refusal:
+                self.said.append(OrderRejected(ts_event=FIRST, client_order_id=request.client_order_id, reason=refusal))
+                continue
+            self._place(request, is_asleep=request.parent_id == parent and request is not submit.orders[0])
+
+    def _refusal(self, request: OrderRequest, parent: str) -> str:
+        if request.parent_id == parent or not request.reduce_only:
+            return ""
+        if self.position * request.side.sign >= 0:
+            return "Reduce only order would increase position."
+        if request.role is OrderRole.EXIT:
+            return "no liquidity" if self.refuses_exits else ""
+        return self.refusal if request.role is OrderRole.STOP else ""
+
+    def _place(self, request: OrderRequest, *, is_asleep: bool) -> None:
+        name = request.client_order_id
+        self.numbers += 1
+        order = self.orders[name] = Placed(request, self.numbers, request.qty, is_asleep)
+        self._accepted(order)
+        if request.role is OrderRole.EXIT:
+            self.fill(name, order.left)
+        elif request.role is OrderRole.STOP and not is_asleep:
+            self._drop_older(order)
+
+    def _accepted(self, order: Placed) -> None:
+        name = order.request.client_order_id
+        oid = name if order.is_asleep else str(order.oid)
+        self.said.append(OrderAccepted(ts_event=FIRST, client_order_id=name, venue_order_id=oid))
+
+    def _drop_older(self, newest: Placed) -> None:
+        stops = [o for o in self.orders.values() if o.rests and o.request.role is OrderRole.STOP]
+        while len(stops) > 2 and stops[0] is not newest:
+            self.end(stops.pop(0).request.client_order_id, "reduce_only")
+
+    def end(self, name: str, reason: str) -> None:
+        order = self.orders.get(name)
+        if order is None or not order.is_live:
+            return
+        order.is_live = False
+        self.said.append(OrderCanceled(ts_event=FIRST, client_order_id=name, reason=reason))
+        if order.request.role is OrderRole.ENTRY:
+            for child in self.children(name):
+                self.end(child.request.client_order_id, "canceled")
+
+    def cancel(self, cancel: CancelOrder) -> None:
+        order = self.orders.get(cancel.client_order_id)
+        # What sleeps cannot be cancelled here, and what is unknown is told by its own events.
+        if order is not None and order.rests:
+            self.end(cancel.client_order_id, cancel.reason)
+
+    def fill(self, name: str, size: Decimal) -> None:
+        order = self.orders[name]
+        if not order.rests:
+            return
+        if order.request.reduce_only:
+            size = min(size, abs(self.position) if self.position * order.request.side.sign < 0 else ZERO)
+        size = min(size, order.left)
+        if size:
+            order.left -= size
+            self._trade(name, order.request.side, size)
+        if order.left == 0:
+            order.is_live = False
+            self._filled(order)
+        elif order.request.role is OrderRole.EXIT:
+            self.end(name, "ioc_canceled")
+        self._clean()
+
+    def _filled(self, order: Placed) -> None:
+        request = order.request
+        if request.role is OrderRole.ENTRY and not self.is_sleepy:
+            self.wake(request.client_order_id)
+        for other in list(self.orders.values()):
+            if request.parent_id and other.request.parent_id == request.parent_id and other is not order:
+                self.end(other.request.client_order_id, "sibling_filled")
+
+    def wake(self, entry: str) -> None:
+        parent = self.orders[entry]
+        for child in self.children(entry) if not parent.left else ():
+            if child.is_live and child.is_asleep:
+                child.is_asleep = False
+                self._accepted(child)
+
+    def children(self, name: str) -> list[Placed]:
+        return [order for order in self.orders.values() if order.request.parent_id == name]
+
+    def by_hand(self, side: OrderSide, size: Decimal) -> None:
+        self._trade("venue-77", side, size)
+        self._clean()
+
+    def _trade(self, name: str, side: OrderSide, size: Decimal) -> None:
+        self.trades += 1
+        self.position += size * side.sign
+        self.said.append(
+            FillReport(
+                ts_event=FIRST,
+                trade_id=f"t{self.trades}",
+                client_order_id=name,
+                symbol="BTC",
+                side=side,
+                qty=Qty(size),
+                price=Price(Decimal(100)),
+                fee=Cash(ZERO),
+                liquidity=Liquidity.TAKER,
+            )
+        )
+
+    def _clean(self) -> None:
+        for order in list(self.orders.values()):
+            if order.rests and order.request.reduce_only and self.position * order.request.side.sign >= 0:
+                self.end(order.request.client_order_id, "reduce_only")
+
+    def covered(self) -> Decimal:
+        stops = [o for o in self.orders.values() if o.rests and o.request.role is OrderRole.STOP]
+        return sum((o.left for o in stops if o.request.side.sign * self.position < 0), ZERO)
+
+
+@dataclass
+class World:
+    """The orders stage, the venue and what is between them."""
+
+    venue: Venue
+    stage: OrdersStage = field(default_factory=lambda: OrdersStage({"BTC": instrument()}))
+    wire: list[SubmitOrders | CancelOrder] = field(default_factory=list)
+    told: list[Message] = field(default_factory=list)
+    fills: dict[str, Fill] = field(default_factory=dict)
+    alerts: list[Alert] = field(default_factory=list)
+    now: int = FIRST
+
+    def take(self, outputs: Sequence[Message]) -> None:
+        for message in outputs:
+            if isinstance(message, SubmitOrders | CancelOrder):
+                self.wire.append(message)
+            elif isinstance(message, Fill):
+                assert message.trade_id not in self.fills, "booked twice"
+                self.fills[message.trade_id] = message
+            elif isinstance(message, Alert):
+                self.alerts.append(message)
+
+    def hear(self, message: Message) -> None:
+        """Give the stage a report: it knows beforehand whether that is news."""
+        before, is_news = self.stage.save(), self.stage.is_news(message)
+        outputs = self.stage.handle(message)
+        assert is_news is (bool(outputs) or self.stage.save() != before), message
+        self.take(outputs)
+
+    def deliver(self, pick: int) -> None:
+        if self.venue.said:
+            message = self.venue.said.pop(pick % len(self.venue.said))
+            self.told.append(message)
+            self.hear(message)
+
+    def again(self, pick: int) -> None:
+        if self.told:
+            self.hear(self.told[pick % len(self.told)])
+
+    def leave(self, pick: int) -> None:
+        if self.wire:
+            message = self.wire.pop(pick % len(self.wire))
+            self.venue.submit(message) if isinstance(message, SubmitOrders) else self.venue.cancel(message)
+
+    def tick(self) -> None:
+        self.now += NANOS_PER_S
+        if self.stage.is_overdue:
+            self.take(self.stage.handle(Tick(ts_event=Nanos(self.now))))
+
+    def restart(self) -> None:
+        state = decode(OrdersState, encode(self.stage.save()))
+        self.stage = OrdersStage({"BTC": instrument()})
+        self.stage.load(state)
+
+    def settle(self) -> None:
+        """Let everything arrive, and time pass."""
+        for _ in range(100):
+            while self.wire or self.venue.said:
+                self.leave(0)
+                self.deliver(0)
+            self.tick()
+
+    @property
+    def has_paged(self) -> bool:
+        return any(alert.name is AlertName.UNPROTECTED for alert in self.alerts)

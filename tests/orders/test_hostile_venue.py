@@ -1,0 +1,148 @@
+"""Never naked, never twice, never lost: whatever a venue that follows its rules says, when and how often."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+
+from tests.builders import approved, signal
+from tests.orders.hostile import Venue, World
+from tradebot.model.money import ZERO, Price
+from tradebot.model.order import OrderRole, OrderSide, OrderType
+from tradebot.model.signal import Action, Signal
+
+ENTRY = "cross-BTC-1-entry"
+STEPS = (
+    "deliver",
+    "deliver_late",
+    "again",
+    "leave",
+    "leave_late",
+    "fill_entry",
+    "end_entry",
+    "wake",
+    "lose_child",
+    "fill_exit",
+    "by_hand",
+    "move_stop",
+    "exit",
+    "tick",
+    "restart",
+)
+REFUSALS = ("", "", "", "Too many orders.", "Invalid TP/SL price.", "bad_trigger_px_rejected")
+
+
+def exits(world: World, *roles: OrderRole) -> list[str]:
+    placed = world.venue.orders.values()
+    return [o.request.client_order_id for o in placed if o.rests and o.request.role in roles]
+
+
+def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table of what may happen
+    venue = world.venue
+    held = world.stage.save().held.get("BTC")
+    match name:
+        case "deliver" | "deliver_late":
+            world.deliver(0 if name == "deliver" else number)
+        case "leave" | "leave_late":
+            world.leave(0 if name == "leave" else number)
+        case "again":
+            world.again(number)
+        case "fill_entry" if ENTRY in venue.orders:
+            venue.fill(ENTRY, Decimal(1 + number % 4))
+        case "end_entry":
+            venue.end(ENTRY, "margin_canceled")
+        case "wake" if ENTRY in venue.orders:
+            venue.wake(ENTRY)
+        case "lose_child" if exits(world, OrderRole.STOP, OrderRole.TARGET):
+            resting = exits(world, OrderRole.STOP, OrderRole.TARGET)
+            venue.end(resting[number % len(resting)], "canceled")
+        case "fill_exit" if exits(world, OrderRole.STOP, OrderRole.TARGET):
+            resting = exits(world, OrderRole.STOP, OrderRole.TARGET)
+            venue.fill(resting[number % len(resting)], Decimal(1 + number % 3))
+        case "by_hand":
+            venue.by_hand(OrderSide.SELL if number % 3 else OrderSide.BUY, Decimal(1 + number % 2))
+        case "move_stop" if held is not None and held.qty > 0 and held.signal_id:
+            moved = signal("cross-BTC-1", Action.MOVE_STOP)
+            world.take(world.stage.handle(approved(_at(moved, 91 + number % 5))))
+        case "exit" if held is not None and held.qty > 0:
+            taken = signal(f"cross-BTC-{len(venue.orders) + 50 + world.now % 97 + len(world.wire)}", Action.EXIT)
+            if world.stage.find(f"{taken.id}-exit") is None:
+                world.take(world.stage.handle(approved(taken, abs(held.qty))))
+        case "tick":
+            world.tick()
+        case "restart":
+            world.restart()
+        case _:
+            pass
+
+
+def _at(moved: Signal, stop: int) -> Signal:
+    return replace(moved, stop=Price(Decimal(stop)))
+
+
+def entered(venue: Venue, *, has_target: bool) -> World:
+    """A world in which a bracket is at the venue."""
+    world = World(venue)
+    asked = signal(stop="90", target="130" if has_target else None, entry_type=OrderType.LIMIT, entry_price="100")
+    world.take(world.stage.handle(approved(asked, "4")))
+    world.leave(0)
+    return world
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), max_size=50),
+    st.booleans(),
+    st.sampled_from(REFUSALS),
+    st.booleans(),
+    st.booleans(),
+)
+def test_a_position_ends_covered_closed_or_told_and_the_book_is_the_sum_of_the_fills(
+    steps: list[tuple[str, int]], is_sleepy: bool, refusal: str, refuses_exits: bool, has_target: bool
+) -> None:
+    world = entered(Venue(is_sleepy=is_sleepy, refusal=refusal, refuses_exits=refuses_exits), has_target=has_target)
+    for name, number in steps:
+        step(world, name, number)
+    world.settle()
+
+    venue, state = world.venue, world.stage.save()
+    booked = sum((fill.qty * fill.side.sign for fill in world.fills.values()), ZERO)
+    assert booked == venue.position
+    assert len(world.fills) == venue.trades
+    held = state.held.get("BTC")
+    assert (ZERO if held is None else held.qty) == venue.position
+    if venue.position == 0:
+        event("flat")
+        assert exits(world, OrderRole.STOP, OrderRole.TARGET) == []
+        assert not world.stage.is_overdue
+    elif venue.covered() >= abs(venue.position):
+        event("covered")
+        assert not world.stage.is_overdue
+    else:
+        event("told")
+        assert world.has_paged
+
+
+QUIET = ("deliver", "deliver_late", "again", "leave", "leave_late", "fill_entry", "end_entry", "move_stop", "restart")
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40), st.booleans())
+def test_a_venue_that_takes_every_order_leaves_one_stop_and_one_target_and_pages_nobody(
+    steps: list[tuple[str, int]], has_target: bool
+) -> None:
+    world = entered(Venue(), has_target=has_target)
+    for name, number in steps:
+        step(world, name, number)
+    world.settle()
+
+    assert world.alerts == []
+    assert not world.stage.is_overdue
+    if world.venue.position:
+        (stop,) = exits(world, OrderRole.STOP)
+        assert world.venue.orders[stop].left == world.venue.position
+        # A target sleeps as long as its entry is at work.
+        assert len(exits(world, OrderRole.TARGET)) == (has_target and not world.venue.orders[ENTRY].is_live)
+    unasked = [order for order in world.venue.orders.values() if order.request.role is OrderRole.EXIT]
+    assert unasked == []
