@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 
-NAMES = ("pump", "backtest", "latency", "messages", "boot", "memory", "patterns")
+NAMES = ("pump", "backtest", "latency", "messages", "boot", "memory", "patterns", "live")
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
 

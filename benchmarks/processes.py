@@ -22,7 +22,8 @@ class Daemon(NamedTuple):
     boot_s: float
 
 
-def _environ(*settings: str) -> dict[str, str]:
+def environ(*settings: str) -> dict[str, str]:
+    """Return this environment without what would configure a bot, and with ``settings``."""
     # Where compiled files may not be kept, every process would compile all of its imports.
     left_out = ("TRADEBOT", "NOTIFY", "PYTHONDONTWRITEBYTECODE")
     ours = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
@@ -32,7 +33,7 @@ def _environ(*settings: str) -> dict[str, str]:
 def tradebot(*words: str | Path) -> str:
     """Run a command to its end and return what it printed."""
     line = [sys.executable, "-m", "tradebot", *map(str, words)]
-    done = subprocess.run(line, capture_output=True, text=True, timeout=_DEADLINE_S, env=_environ(), check=False)
+    done = subprocess.run(line, capture_output=True, text=True, timeout=_DEADLINE_S, env=environ(), check=False)
     if done.returncode:
         raise RuntimeError(f"{words}: exit {done.returncode}\n{done.stderr[-2000:]}")
     return done.stdout
@@ -46,7 +47,7 @@ def daemon(home: Path, config: Path | None = None, *settings: str) -> Iterator[D
     log = home / "logs" / "tradebot.jsonl"
     before = len(_ready_lines(log))
     begin = time.perf_counter()
-    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=_environ(*settings))
+    process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environ(*settings))
     try:
         while len(ready := _ready_lines(log)) == before:
             if process.poll() is not None or time.perf_counter() - begin > _DEADLINE_S:

@@ -89,6 +89,14 @@ async def test_a_key_may_trade_until_it_runs_out(admin: Ask, info: Ask, devnet: 
     await admin("approve-agent", 400, address=AGENT)
 
 
+async def test_the_weight_of_requests_is_told_and_need_not_count(admin: Ask, info: Ask) -> None:
+    before = await admin("limits", counted=False)
+    await info("userRole")
+    after = await admin("limits")
+    assert (before["counted"], after["counted"], after["spent"] - before["spent"]) == (False, False, 60)
+    assert (await admin("limits", counted=True))["counted"] is True
+
+
 async def test_positions_without_a_stop_are_listed(admin: Ask, web: aiohttp.ClientSession) -> None:
     await admin("trade", coin="BTC", size="0.02")
     await admin("liquidate")

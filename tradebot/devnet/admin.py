@@ -10,10 +10,11 @@ from tradebot.devnet.account import Account
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.faults import AT_ONCE, Faults, Rule, read_rule
 from tradebot.devnet.hand import Hand
+from tradebot.devnet.limits import IpWeight
 from tradebot.devnet.protection import Protection
 from tradebot.devnet.registry import AGENT_LIFE_MS
 from tradebot.devnet.stream import Hub
-from tradebot.devnet.wire import Json, Malformed, read_address, read_int, read_object, read_str
+from tradebot.devnet.wire import Json, Malformed, read_address, read_bool, read_int, read_object, read_str
 from tradebot.model.errors import UsageError
 from tradebot.model.money import ZERO, plain
 from tradebot.ports import Clock
@@ -33,6 +34,7 @@ class Admin:
         clock: Clock,
         step: Callable[[], bool],
         protection: Protection,
+        weight: IpWeight,
     ) -> None:
         self._exchange = exchange
         self._hand = Hand(exchange)
@@ -41,6 +43,7 @@ class Admin:
         self._clock = clock
         self._step = step
         self._protection = protection
+        self._weight = weight
         self._at_once: Mapping[str, Callable[[Rule], object]] = {
             "drop": lambda _rule: hub.abort_all(),
             "manual_trade": lambda rule: self._hand.trade(rule.user, rule.coin, rule.value),
@@ -64,6 +67,7 @@ class Admin:
             "trade": self._trade,
             "cancel": self._cancel,
             "liquidate": self._liquidate,
+            "limits": self._limits,
             "approve-agent": self._approve_agent,
             "expire-agents": self._expire_agents,
         }
@@ -148,6 +152,10 @@ class Admin:
     def _liquidate(self, body: Json) -> object:
         self._hand.liquidate(_user(body))
         return {}
+
+    def _limits(self, body: Json) -> object:
+        self._weight.is_open = not read_bool(body.get("counted", not self._weight.is_open))
+        return {"counted": not self._weight.is_open, "spent": self._weight.spent}
 
     def _approve_agent(self, body: Json) -> object:
         life_ms = int(_amount(body, "life_s") * 1000) if "life_s" in body else AGENT_LIFE_MS

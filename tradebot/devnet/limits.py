@@ -88,27 +88,34 @@ class AddressBudget:
 
 
 class IpWeight:
-    """A bucket of 1200 weight that fills again within a minute; ``is_open``: nothing is counted."""
+    """A bucket of 1200 weight that fills again within a minute; ``is_open``: it is never empty.
+
+    ``spent`` is all that was taken so far.
+    """
 
     def __init__(self, *, is_open: bool = False) -> None:
-        self._is_open = is_open
+        self.is_open = is_open
+        self.spent = 0
         self._left = float(WEIGHT_PER_MINUTE)
         self._at_s = 0.0
 
     def admit(self, weight: int, now_s: float) -> bool:
         """Take ``weight``, or return ``False`` when it is not there."""
-        if self._is_open:
+        if self.is_open:
+            self.spent += weight
             return True
         gained = (now_s - self._at_s) * WEIGHT_PER_MINUTE / _MINUTE_S
         self._left, self._at_s = min(float(WEIGHT_PER_MINUTE), self._left + gained), now_s
         if weight > self._left:
             return False
         self._left -= weight
+        self.spent += weight
         return True
 
     def charge(self, weight: int) -> None:
         """Take the weight of an answer, which may leave the bucket below empty."""
-        if not self._is_open:
+        self.spent += weight
+        if not self.is_open:
             self._left -= weight
 
 

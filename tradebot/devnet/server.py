@@ -51,8 +51,8 @@ class Server:
         self.info = Info(exchange)
         self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post)
         self.protection = Protection()
-        self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection)
         self.weight = IpWeight(is_open=is_unlimited)
+        self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection, self.weight)
         self._clock = clock
         self._latency_s = latency_s
         exchange.on_change = self._changed
