@@ -196,6 +196,15 @@ def test_a_target_or_a_level_from_the_future_is_named(tmp_path: Path) -> None:
     assert set().union(*(change.fields for change in changed)) == {"ladder", "levels"}
 
 
+def test_who_looks_ahead_is_caught_where_its_regimes_refuse_each_entry(tmp_path: Path) -> None:
+    path = config(tmp_path, READS_IN_INIT)
+    # No market that short is known to be of any kind.
+    path.write_text(path.read_text().replace('name = "mine"\n', 'name = "mine"\nregimes = ["trend_up"]\n'))
+    result = lookahead(path, strategy="mine", bars=100, prefixes=20)
+    assert result.changes
+    assert {change.key.action for change in result.changes} == {"enter"}
+
+
 def test_a_compressed_history_is_cut_as_well(tmp_path: Path) -> None:
     body = READS_IN_INIT.replace("with open(FILE) as", "import gzip\n        with gzip.open(FILE, 'rt') as")
     path = config(tmp_path, body, history(tmp_path, "bars.csv.gz"))

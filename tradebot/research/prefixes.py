@@ -17,7 +17,7 @@ from typing import Any
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.money import MONEY_CONTEXT, plain
-from tradebot.model.signal import Signal, StrategyDisabled
+from tradebot.model.signal import REGIME_GATE, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.strategy.registry import BUILT_IN
@@ -207,13 +207,19 @@ class _Check:
                 key = replace(key, number=key.number + 1)
             found[key] = message
 
+        def note_refused(message: Any) -> None:
+            # Of what risk refuses, the signal was seen before; the regimes' word comes in place of it.
+            if message.gate == REGIME_GATE:
+                note(message.signal)
+
+        sinks = {Signal: note, StrategyDisabled: note, Refused: note_refused}
         saved: dict[StageName, bytes] = {}
         for begin, end in zip((0, *restarts), (*restarts, stop), strict=True):
             wired = wire(self.loaded, check_data=False)
             for name, part in saved.items():
                 stage = wired.stages[name]
                 stage.load(decode(stage.STATE, part))
-            line = Line(wired.stages, {Signal: note, StrategyDisabled: note})
+            line = Line(wired.stages, sinks)
             with watching(wired.strategy):
                 for turn in range(begin, end):
                     line.pump(self.history[turn])
