@@ -1,0 +1,234 @@
+"""A line of real stages that trades on a devnet in this process, without a daemon around it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from tests.builders import approved, signal
+from tradebot.devnet.devnet import Devnet, DevnetOptions
+from tradebot.devnet.faults import Rule
+from tradebot.devnet.hand import Hand
+from tradebot.model.command import AlertName, Command, CommandDone, Verb
+from tradebot.model.instrument import Instrument
+from tradebot.model.market import Message
+from tradebot.model.money import Cash
+from tradebot.model.order import CancelOrder, SubmitOrders
+from tradebot.model.position import Deposit, FundingPaid
+from tradebot.model.time import Nanos, from_ms, parse_timeframe
+from tradebot.pipeline.bars import BarsStage
+from tradebot.pipeline.line import Line, StageName
+from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.pipeline.strategy.stage import StrategyStage
+from tradebot.ports import Clock
+from tradebot.runtime.clock import SystemClock, VirtualClock
+from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.parties import Parties
+from tradebot.runtime.live.reconcile import Reconciler
+from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.cloid import Cloids
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.keys import SigningKey
+from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
+from tradebot.venues.resilience import Policy, Resilience
+
+D = Decimal
+QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
+
+
+class BareLine:
+    """The stages, pumped at once. Freezing is noted beside them, and what was delivered and is new."""
+
+    def __init__(self, instruments: Mapping[str, Instrument]) -> None:
+        self.orders = OrdersStage(instruments)
+        self.risk = RiskStage(instruments, Cash(D(0)), SizeRule(SizeKind.QTY, D(1)), Limits())
+        self.outbox = Outbox()
+        self.sent: list[SubmitOrders | CancelOrder] = []
+        self.outbox.send = self.sent.append
+        self.frozen: dict[str, tuple[str, ...]] = {}
+        self.commands: list[tuple[Verb, Mapping[str, str]]] = []
+        self.delivered: list[Message] = []
+        self._paid: set[tuple[str, int]] = set()
+        self._deposits: set[str] = set()
+        strategies = StrategyStage([], instruments)
+        self.line = Line(
+            {
+                StageName.BARS: BarsStage({}, {}),
+                StageName.VENUE: self.outbox,
+                StageName.ORDERS: self.orders,
+                StageName.RISK: self.risk,
+                StageName.STRATEGY: strategies,
+            }
+        )
+
+    async def deliver(self, messages: Sequence[Message]) -> None:
+        for message in messages:
+            if self._is_news(message):
+                self.delivered.append(message)
+                self.line.pump(message)
+
+    def _is_news(self, message: Message) -> bool:
+        if isinstance(message, FundingPaid):
+            key = (message.symbol, message.ts_event)
+            is_new = key not in self._paid
+            self._paid.add(key)
+            return is_new
+        if isinstance(message, Deposit):
+            is_new = message.id not in self._deposits
+            self._deposits.add(message.id)
+            return is_new
+        return True
+
+    async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        self.commands.append((verb, dict(arguments)))
+        command = Command(id=f"c{len(self.commands)}", ts_event=Nanos(0), verb=verb, arguments=dict(arguments))
+        if verb in {Verb.FREEZE, Verb.THAW}:
+            symbol, reason = arguments["symbol"], arguments["reason"]
+            reasons = [one for one in self.frozen.get(symbol, ()) if one != reason]
+            self.frozen[symbol] = (*reasons, reason) if verb is Verb.FREEZE else tuple(reasons)
+        else:
+            self.line.pump(command)
+        return CommandDone(id=command.id, ts_event=Nanos(0), detail="")
+
+
+@dataclass
+class Bench:
+    """The devnet, our venue at it, a line, and a reconciler between them whose sleep only moves a clock."""
+
+    net: Devnet
+    venue: HyperliquidVenue
+    gateway: Gateway
+    submitter: Submitter
+    resilience: Resilience
+    line: BareLine
+    clock: VirtualClock
+    pages: list[tuple[AlertName, str, str]] = field(default_factory=list)
+    signals: int = 0
+
+    def __post_init__(self) -> None:
+        self.hand = Hand(self.net.exchange)
+        self.reconciler = Reconciler(self.parties(), self.sleep)
+
+    def parties(self, **changes: Any) -> Parties:
+        fields: dict[str, Any] = {
+            "venue": self.venue,
+            "line": self.line,
+            "page": self.page,
+            "clock": self.clock,
+            "deliver": self.line.deliver,
+            "in_hands": lambda _name: False,
+            "frozen": lambda: self.line.frozen,
+            "symbols": ("BTC", "ETH"),
+        }
+        return Parties(**(fields | changes))
+
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+        assert what
+        assert mend
+        self.pages.append((name, symbol, what))
+
+    @property
+    def paged(self) -> list[AlertName]:
+        return [name for name, _, _ in self.pages]
+
+    async def sleep(self, seconds: float) -> None:
+        # Real time passes at the devnet, and but little of it: the clock of the comparison is its own.
+        self.clock.advance(int(seconds * 1e9))
+        await asyncio.sleep(0)
+
+    async def looks(self, count: int) -> None:
+        """Compare so often, five seconds apart."""
+        for _ in range(count):
+            await self.sleep(5)
+            await self.reconciler.orders.look_in_flight()
+            await self.reconciler.orders.look_at_orders()
+            await self.reconciler.money.look_at_account()
+
+    async def begin(self) -> None:
+        """Deposit what the account holds, as a first boot does."""
+        account = await self.venue.account()
+        now = self.gateway.time.ms()
+        self.venue.tells_from_ms = now
+        await self.line.deliver([Deposit(ts_event=from_ms(now), id="opening", amount=account.equity)])
+
+    async def enter(self, size: str = "0.01", coin: str = "BTC") -> str:
+        """Enter long with a stop and a target, and hear of it; return the id of the signal."""
+        self.signals += 1
+        price, name = self.price(coin), f"cross-{coin}-{self.signals}"
+        wish = signal(name, symbol=coin, close=price, stop=str(price * D("0.9")), target=str(price * D("1.1")))
+        self.line.line.pump(approved(wish, size))
+        await self.carry()
+        await self.hear()
+        return name
+
+    async def carry(self) -> None:
+        """Let what the line sent go to the venue, and deliver its answers."""
+        while self.line.sent:
+            message = self.line.sent.pop(0)
+            if isinstance(message, SubmitOrders):
+                await self.line.deliver(await self.venue.submit(message))
+            else:
+                await self.line.deliver(await self.venue.cancel(message))
+
+    async def hear(self) -> None:
+        """Catch up, as after a reconnect."""
+        orders = self.line.orders.save().orders.items()
+        names = [name for name, order in orders if not order.state.is_terminal]
+        await self.line.deliver(await self.venue.catch_up(self.gateway.time.ms(), names))
+
+    def price(self, coin: str = "BTC") -> Decimal:
+        return self.net.exchange.markets[coin].mark
+
+    def fault(self, name: str, **options: Any) -> None:
+        self.net.server.admin.inject(Rule(name, **options))
+
+    def resting(self) -> list[int]:
+        return [oid for desk in self.net.exchange.desks.values() for oid in desk.account.open]
+
+    def book(self) -> dict[str, Decimal]:
+        return {symbol: position.qty for symbol, position in self.line.risk.save().positions.items()}
+
+
+@contextlib.asynccontextmanager
+async def bench(
+    *, tag: bytes = b"test", coins: tuple[str, ...] = ("BTC", "ETH"), policy: Policy | None = None
+) -> AsyncIterator[Bench]:
+    clock = SystemClock()
+    options = DevnetOptions(
+        coins=coins, timeframe=parse_timeframe("1m"), port=0, speed=None, history=50, is_unlimited=True
+    )
+    net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), 1), clock)
+    await net.start()
+    resilience = Resilience(
+        policy or Policy(base_s=0.01, cap_s=0.02, limited_s=0.02, watch_per_minute=10**6, weight_per_minute=10**6),
+        clock,
+        asyncio.sleep,
+        1,
+    )
+    try:
+        async with RestClient(net.url, resilience, timeout_s=0.5) as rest:
+            yield await at(net, rest, resilience, clock, tag)
+    finally:
+        await net.stop()
+
+
+async def at(net: Devnet, rest: RestClient, resilience: Resilience, clock: Clock, tag: bytes) -> Bench:
+    """Return a bench at ``net``; another ``tag`` is another state directory."""
+
+    async def record(_entry: Intent | Settled) -> None:
+        pass
+
+    key = SigningKey(net.key.secret)
+    gateway = Gateway(rest, ActionSigner(key, is_mainnet=False), net.user, clock, record, QUICK)
+    submitter = Submitter(gateway, QUICK)
+    venue = HyperliquidVenue(rest, gateway, submitter, Cloids(tag, b"k" * 32, ("cross",)), TradingRules(leverage=5))
+    await venue.open(net.user, key.address, ("BTC",))
+    instruments = {symbol: asset.instrument() for symbol, asset in venue.assets.items()}
+    return Bench(net, venue, gateway, submitter, resilience, BareLine(instruments), VirtualClock(0))
