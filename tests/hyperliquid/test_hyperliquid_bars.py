@@ -164,7 +164,7 @@ class Market:
     def __init__(self) -> None:
         self.now = 0
         self.volume: dict[int, int] = {}
-        self.bars = LiveBars(M1)
+        self.bars = LiveBars(M1, Nanos(0))
         self.heard = Nanos(0)
         self.given: list[Bar] = []
         self.is_lossy = False

@@ -117,10 +117,13 @@ class LiveBars:
                 self._give(bar, out)
         self._known_until, self._is_asking = now, False
         self._torn_until = now if self._was_lost else self._torn_until
-        nonsense = now + self.timeframe + _AHEAD
-        self._frames = {
-            close: bar for close, bar in self._frames.items() if (self._last or 0) < close and bar.ts_open <= nonsense
-        }
+        self._frames = {close: bar for close, bar in self._frames.items() if close > (self._last or 0)}
+        ahead = [close for close, bar in self._frames.items() if bar.ts_open > now + self.timeframe + _AHEAD]
+        for close in ahead:
+            del self._frames[close]
+        if ahead:
+            # Nonsense most likely; or the answer took so long that the market is there by now.
+            self.lost()
         return out
 
     def _oldest(self) -> tuple[Bar, Nanos | None]:
