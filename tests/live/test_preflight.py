@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tradebot.devnet.account import CROSS
 from tradebot.devnet.coins import Coin
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
+from tradebot.devnet.hand import Hand
 from tradebot.devnet.recover import address_of, keccak
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe
 from tradebot.runtime.clock import SystemClock
@@ -229,6 +230,39 @@ async def test_a_symbol_that_is_not_traded_is_told(tmp_path: Path) -> None:
         assert "btc is not traded here" in found["symbols"][0].what
 
 
+@dataclass(frozen=True)
+class OddCoin(Coin):
+    """A coin that the exchange tells something more of."""
+
+    more: Mapping[str, object] = field(default_factory=dict)
+
+    def meta(self) -> dict[str, object]:
+        return {**super().meta(), **self.more}
+
+
+def make_odd(at: Desk, name: str, **more: object) -> None:
+    coins = at.net.exchange.coins
+    assert isinstance(coins, dict)
+    coin = coins[name]
+    coins[name] = OddCoin(coin.name, coin.asset, coin.sz_decimals, coin.max_leverage, more)
+
+
+async def test_a_delisted_symbol_is_told(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        make_odd(at, "ETH", isDelisted=True)
+        found = await at.check()
+        assert red(found) == ["symbols"]
+        assert found["symbols"][0].what == "ETH is delisted"
+
+
+async def test_a_symbol_that_is_only_isolated_warns(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        make_odd(at, "ETH", onlyIsolated=True)
+        found = await at.check()
+        assert [(one.grade, one.what[:3]) for one in found["leverage"]] == [(Grade.WARN, "ETH")]
+        assert "leverage" not in await at.check(venue__margin="isolated")
+
+
 async def test_more_leverage_than_a_symbol_allows_warns(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
         allowed: Coin = at.net.exchange.coins["ETH"]
@@ -306,6 +340,22 @@ async def test_a_position_of_somebody_else_stops_a_fresh_home(tmp_path: Path) ->
         assert "positions" not in await at.check()
         found = await at.check(bot__symbols=["ETH"], strategy__0__symbols=["ETH"])
         assert [(one.grade, one.what[-3:]) for one in found["positions"]] == [(Grade.WARN, "BTC")]
+
+
+async def test_an_order_of_somebody_else_warns(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        Hand(at.net.exchange).trade("", "BTC", Decimal("0.01"), Decimal(40_000))
+        for is_fresh in (True, False):
+            found = await at.check(is_fresh=is_fresh)
+            assert red(found) == []
+            assert [(one.grade, one.what[-3:]) for one in found["orders"]] == [(Grade.WARN, "BTC")]
+
+
+async def test_an_exchange_that_is_too_slow_is_told_and_waited_for_no_longer(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        found = by_check(await preflight(at.load(), at.home, SystemClock(), total_s=0))
+        assert red(found) == ["venue"]
+        assert "within 0 s" in found["venue"][0].what
 
 
 async def test_a_used_up_address_is_told(tmp_path: Path) -> None:

@@ -47,8 +47,10 @@ _UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
 _APPROVE = "approve its address as an API wallet of the account, or make a new one when it has expired"
 
 
-async def preflight(loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool | None = None) -> Sequence[Finding]:
-    """Return the findings of every check of the venue, within ``TOTAL_S`` seconds.
+async def preflight(
+    loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool | None = None, total_s: float = TOTAL_S
+) -> Sequence[Finding]:
+    """Return the findings of every check of the venue, within ``total_s`` seconds.
 
     ``is_fresh`` says that this home has never traded, so that whatever is on the account is not its own; by
     default it is whether the home has no journal.
@@ -61,10 +63,10 @@ async def preflight(loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool 
     async with RestClient(url, resilience, timeout_s=_TIMEOUT_S) as rest:
         checks = _Preflight(loaded, home, clock, rest, url, is_fresh=is_fresh)
         try:
-            async with asyncio.timeout(TOTAL_S):
+            async with asyncio.timeout(total_s):
                 await checks.run()
         except TimeoutError:
-            what = f"{url}: not everything was answered within {TOTAL_S:g} s"
+            what = f"{url}: not everything was answered within {total_s:g} s"
             checks.add("venue", Grade.FAIL, what, "check the network, then try again")
         return tuple(checks.findings)
 
