@@ -101,6 +101,8 @@ def test_a_live_file_is_backtested_on_the_simulated_exchange(home: Path, capsys:
     (home.parent / "bars.csv").write_text(bars(rows=40))
     cli(home, "backtest --profile devnet --data BTC:1m=bars.csv --data ETH:1m=bars.csv --json")
     assert json.loads(capsys.readouterr().out)["starting_equity"] == "10000"
+    cli(home, "lookahead --profile devnet --data BTC:1m=bars.csv --data ETH:1m=bars.csv --json")
+    assert json.loads(capsys.readouterr().out)["clean"] is True
     cli(home, "backtest --profile devnet", expect=2)
     assert "--data" in capsys.readouterr().err
 

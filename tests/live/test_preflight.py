@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -304,6 +304,26 @@ async def test_risk_is_sized_by_the_bars_of_the_venue(tmp_path: Path) -> None:
         # Bars of a day there are none here: the limits say how large it would be.
         found = await at.check(risk__size=risk, strategy__0__timeframe="1d")
         assert "of entry, 49" in found["sizes"][0].what
+
+
+async def test_a_size_that_nothing_tells_is_said_to_be_unknown(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        paper: dict[str, Any] = {"bot__mode": "paper", "venue": {"kind": "simulated"}}
+        market = {"feed__url": at.net.url, "feed__network": "devnet"}
+        limits = dict.fromkeys(("max_order_notional", "max_position_notional", "max_exposure_notional"), None)
+        risk = {"size": {"kind": "risk_fraction", "fraction": "0.01"}}
+        loaded = at.load(**paper, **market, strategy__0__timeframe="1d")
+        settings = loaded.settings
+        risk_settings = type(settings.risk).model_validate(risk | limits)
+        loaded = replace(loaded, settings=settings.model_copy(update={"risk": risk_settings}))
+        found = by_check(await preflight(loaded, at.home, SystemClock()))
+        assert [finding.mend for finding in found["sizes"]] == ["set risk.max_order_notional"] * 2
+
+
+async def test_a_strategy_that_cannot_be_read_is_a_finding(tmp_path: Path) -> None:
+    async with desk(tmp_path) as at:
+        found = await at.check(strategy__0__kind=f"{tmp_path}/none.py:Mine")
+        assert red(found) == ["sizes"]
 
 
 async def test_each_part_of_a_ladder_must_be_large_enough(tmp_path: Path) -> None:

@@ -51,11 +51,12 @@ def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str
     except TradebotError as error:
         findings.append(Finding("configuration", Grade.FAIL, _oneline(error), error.mend))
         findings.append(_disk(home, StoreSettings()))
+        findings.extend(_file_system(home, is_live=False))
     else:
         names = ", ".join(str(path) for path in loaded.files)
         findings.append(Finding("configuration", Grade.OK, f"{names}, hash {loaded.config_hash}"))
         findings.append(_disk(home, loaded.settings.store))
-        findings.extend(_file_system(home, loaded))
+        findings.extend(_file_system(home, is_live=loaded.settings.bot.mode == "live"))
         findings.extend(_data(loaded))
         findings.extend(_venue(loaded, home, clock))
     return tuple(findings)
@@ -121,12 +122,12 @@ def _home(home: Path) -> Iterator[Finding]:
         yield Finding("home", Grade.OK, str(home))
 
 
-def _file_system(home: Path, loaded: Loaded) -> Iterator[Finding]:
+def _file_system(home: Path, *, is_live: bool) -> Iterator[Finding]:
     if not home.exists():
         return
     if is_network_fs(home):
         what = f"{home} is on a network file system: locks and syncs may not hold"
-        grade = Grade.FAIL if loaded.settings.bot.mode == "live" else Grade.WARN
+        grade = Grade.FAIL if is_live else Grade.WARN
         yield Finding("file system", grade, what, "use a local disk; live trading refuses this one")
     else:
         yield Finding("file system", Grade.OK, "local")
