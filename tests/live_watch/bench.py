@@ -16,7 +16,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
 from tradebot.model.order import CancelOrder, SubmitOrders
-from tradebot.model.position import Deposit, FundingPaid
+from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import Line, StageName
@@ -44,7 +44,7 @@ QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, long
 
 
 class BareLine:
-    """The stages, pumped at once. Freezing is noted beside them, and what was delivered and is new."""
+    """The stages, pumped at once; ``delivered`` is what was news, ``commands`` what was asked for."""
 
     def __init__(self, instruments: Mapping[str, Instrument]) -> None:
         self.orders = OrdersStage(instruments)
@@ -52,11 +52,8 @@ class BareLine:
         self.outbox = Outbox()
         self.sent: list[SubmitOrders | CancelOrder] = []
         self.outbox.send = self.sent.append
-        self.frozen: dict[str, tuple[str, ...]] = {}
         self.commands: list[tuple[Verb, Mapping[str, str]]] = []
         self.delivered: list[Message] = []
-        self._paid: set[tuple[str, int]] = set()
-        self._deposits: set[str] = set()
         strategies = StrategyStage([], instruments)
         self.line = Line(
             {
@@ -75,26 +72,16 @@ class BareLine:
                 self.line.pump(message)
 
     def _is_news(self, message: Message) -> bool:
-        if isinstance(message, FundingPaid):
-            key = (message.symbol, message.ts_event)
-            is_new = key not in self._paid
-            self._paid.add(key)
-            return is_new
-        if isinstance(message, Deposit):
-            is_new = message.id not in self._deposits
-            self._deposits.add(message.id)
-            return is_new
-        return True
+        return self.orders.is_news(message) and self.risk.is_news(message)
+
+    @property
+    def frozen(self) -> Mapping[str, tuple[str, ...]]:
+        return self.risk.save().frozen
 
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         self.commands.append((verb, dict(arguments)))
         command = Command(id=f"c{len(self.commands)}", ts_event=Nanos(0), verb=verb, arguments=dict(arguments))
-        if verb in {Verb.FREEZE, Verb.THAW}:
-            symbol, reason = arguments["symbol"], arguments["reason"]
-            reasons = [one for one in self.frozen.get(symbol, ()) if one != reason]
-            self.frozen[symbol] = (*reasons, reason) if verb is Verb.FREEZE else tuple(reasons)
-        else:
-            self.line.pump(command)
+        self.line.pump(command)
         return CommandDone(id=command.id, ts_event=Nanos(0), detail="")
 
 
@@ -155,7 +142,7 @@ class Bench:
         """Deposit what the account holds, as a first boot does."""
         account = await self.venue.account()
         now = self.gateway.time.ms()
-        self.venue.tells_from_ms = now
+        self.venue.survey.counted_ms = now
         await self.line.deliver([Deposit(ts_event=from_ms(now), id="opening", amount=account.equity)])
 
     async def enter(self, size: str = "0.01", coin: str = "BTC") -> str:
@@ -185,6 +172,11 @@ class Bench:
 
     def price(self, coin: str = "BTC") -> Decimal:
         return self.net.exchange.markets[coin].mark
+
+    def freeze(self, symbol: str, reason: str) -> None:
+        """Leave a symbol frozen, as the last run may have."""
+        arguments = {"symbol": symbol, "reason": reason}
+        self.line.line.pump(Command(id="boot", ts_event=Nanos(0), verb=Verb.FREEZE, arguments=arguments))
 
     def fault(self, name: str, **options: Any) -> None:
         self.net.server.admin.inject(Rule(name, **options))

@@ -124,15 +124,16 @@ async def test_a_position_that_stays_different_freezes_its_symbol_and_thaws_when
     async with bench() as made:
         await made.begin()
         await made.enter()
-        # What happened before we began to count is never told: the difference cannot be explained.
+        # The venue forgets what explains it.
         made.hand.trade("", "BTC", D("-0.004"))
-        made.venue.tells_from_ms = made.gateway.time.ms() + 3_600_000
+        made.hand.desk("").account.fills.clear()
         await made.looks(2)
         assert made.line.commands == []
         await made.looks(3)
         assert made.line.commands == [(Verb.FREEZE, {"symbol": "BTC", "reason": "mismatch"})]
         assert made.pages == [(AlertName.MISMATCH, "BTC", "BTC: the venue holds 0.006, the book 0.01")]
         made.hand.trade("", "BTC", D("0.004"))
+        made.hand.desk("").account.fills.clear()
         await made.looks(1)
         assert made.line.commands[1:] == [(Verb.THAW, {"symbol": "BTC", "reason": "mismatch"})]
 
@@ -141,11 +142,13 @@ async def test_what_the_last_run_froze_thaws_only_when_it_agrees() -> None:
     async with bench() as made:
         await made.begin()
         await made.enter()
-        made.line.frozen = {"BTC": ("mismatch", "stale"), "ETH": ("mismatch",)}
-        made.venue.tells_from_ms = made.gateway.time.ms() + 3_600_000
+        made.freeze("BTC", "mismatch")
+        made.freeze("BTC", "stale")
+        made.freeze("ETH", "mismatch")
         made.hand.trade("", "BTC", D("-0.004"))
+        made.hand.desk("").account.fills.clear()
         await made.looks(1)
-        assert made.line.frozen == {"BTC": ("mismatch", "stale"), "ETH": ()}
+        assert made.line.frozen == {"BTC": ("mismatch", "stale")}
 
 
 async def test_deposits_and_withdrawals_become_inputs_once() -> None:

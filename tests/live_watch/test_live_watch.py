@@ -115,13 +115,14 @@ async def test_an_order_unknown_for_ten_minutes_halts_once() -> None:
 
 async def test_a_freeze_of_the_last_run_outlives_a_boot_until_it_is_settled() -> None:
     world = World()
-    world.line.frozen = {"BTC": ("unknown order",), "ETH": ("unknown order", "stale")}
+    for symbol, reason in (("BTC", "unknown order"), ("ETH", "unknown order"), ("ETH", "stale")):
+        await world.line.command(Verb.FREEZE, {"symbol": symbol, "reason": reason})
     world.send(1)
     await world.look(1)
     assert world.line.frozen == {"BTC": ("unknown order",), "ETH": ("stale",)}
     world.unsettled.clear()
     await world.look(1)
-    assert world.line.frozen["BTC"] == ()
+    assert world.line.frozen == {"ETH": ("stale",)}
 
 
 async def test_a_tick_of_venue_time_is_sent_only_while_something_is_due() -> None:

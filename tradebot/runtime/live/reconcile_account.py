@@ -23,7 +23,7 @@ class AccountComparison:
         self.seen: AccountState | None = None
         self.seen_at: float | None = None
         """When it was seen, in monotonic seconds."""
-        self._began_ms = self._agreed_ms = parties.venue.survey.now_ms()
+        self._agreed_ms = parties.venue.survey.now_ms()
         self._positions: Persistence[str] = Persistence(3)
         self._money: Persistence[str] = Persistence(2)
         self._leverage: Persistence[str] = Persistence(2)
@@ -73,9 +73,7 @@ class AccountComparison:
             return
         difference = money_difference(self._parties.cash(), cash)
         if difference is not None and not self._money.is_known({"": difference}):
-            deposits = await self._parties.venue.survey.transfers(
-                self._parties.venue.tells_from_ms or self._began_ms, purpose
-            )
+            deposits = await self._parties.venue.survey.transfers(purpose)
             caught = await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True)
             await self._parties.deliver([*deposits, *caught])
             difference = money_difference(self._parties.cash(), cash)

@@ -176,6 +176,10 @@ class Trading:
         await self.broker.recover(known, from_ms(self._now_ms()))
         if not await self._has_opened():
             await self._line.deliver([await self._opening()])
+            await self._committed()
+        first, *_ = await self._journal.rows(Query(kinds=[Deposit.kind], limit=1))
+        # Transfers after it come on top, those while nobody looked among them.
+        self.account.venue.survey.counted_ms = to_ms(first.ts_event)
 
     async def _has_opened(self) -> bool:
         return bool(await self._journal.rows(Query(kinds=[Deposit.kind], limit=1)))

@@ -55,6 +55,8 @@ class Survey:
         self._gateway = gateway
         self._cloids = cloids
         self._is_unified = False
+        self.counted_ms: int | None = None
+        """Venue time at which the account's money was first counted: later transfers come on top."""
 
     async def open(self) -> None:
         """Learn how the account keeps its money."""
@@ -87,10 +89,12 @@ class Survey:
         unrealized: Decimal = sum((position.unrealized_pnl for position in account.positions), ZERO)
         return Cash(await self.collateral(account, purpose) - unrealized)
 
-    async def transfers(self, since_ms: int, purpose: Purpose) -> Sequence[Deposit]:
-        """Return what came to the account from outside, or left it, after ``since_ms``; oldest first."""
+    async def transfers(self, purpose: Purpose) -> Sequence[Deposit]:
+        """Return what came to the account from outside, or left it, since it was counted; oldest first."""
         found: dict[str, Deposit] = {}
-        start = since_ms + 1
+        if self.counted_ms is None:
+            return ()
+        start = self.counted_ms + 1
         while True:
             reply = await self._gateway.ask("userNonFundingLedgerUpdates", purpose, startTime=start)
             page = transfers(reply, self._gateway.account, is_unified=self._is_unified)

@@ -86,8 +86,6 @@ class HyperliquidVenue:
         self._endings = Endings()
         self._leveraged: set[str] = set()
         self.survey = Survey(gateway, cloids)
-        self.tells_from_ms = 0
-        """Venue time before which nothing is told: when the account's money was first counted."""
         self._filled_until_ms = 0
 
     @property
@@ -259,7 +257,7 @@ class HyperliquidVenue:
         messages: list[Message] = []
         for fill in sorted(rows, key=lambda row: (row.ts_event, row.trade_id)):
             is_new = self._seen.is_new(f"{fill.trade_id}-{fill.oid}")
-            if not (is_new or again) or to_ms(fill.ts_event) < self.tells_from_ms:
+            if not (is_new or again):
                 continue
             self._filled_until_ms = max(self._filled_until_ms, to_ms(fill.ts_event))
             name = self._name(fill)
@@ -281,7 +279,6 @@ class HyperliquidVenue:
 
         With ``again`` also the fills that were told before: the book knows which of them are news.
         """
-        since_ms = max(since_ms, self.tells_from_ms)
         start = max(0, min(since_ms, self._filled_until_ms) - _OVERLAP_MS)
         # All questions come first: an answer that is missing must not make us forget what others told.
         rows = await fills_since(self._gateway, start, purpose)
