@@ -218,7 +218,13 @@ class Broker:
         Exits of what is held go out now, entries are given up: their moment is past.
         """
         orders = [order for order in self._line.orders.save().orders.values() if not order.state.is_terminal]
-        unsent = [o for o in orders if o.state is OrderState.SUBMITTED and o.request.client_order_id not in sent]
+        silent = [order for order in orders if order.state is OrderState.SUBMITTED]
+        # What this run decided while it settled the past, such as a stop anew, is on its way already.
+        unsent = [
+            order
+            for order in silent
+            if order.request.client_order_id not in sent and not self.holds(order.request.client_order_id)
+        ]
         given_up = []
         for order in unsent:
             parent = self._line.orders.find(order.request.parent_id or "")
