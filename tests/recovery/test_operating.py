@@ -33,7 +33,7 @@ def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> No
         if operations.books() is None:
             with pytest.raises(Unavailable):
                 await operations.reload()
-        operations.halt_at_boot("the moon is full")
+        operations.halt_at_boot({"reason": "the moon is full"})
 
     assert run(home, config, halt) == 0
     after = [row for row in rows_of(home) if row.seq > 300]
@@ -42,6 +42,29 @@ def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> No
     assert halted.seq < first_bar
     assert b"the moon is full" in halted.payload
     assert not [row for row in after if row.kind == "submit" and row.seq > halted.seq]
+
+
+def test_a_halt_that_flattens_during_recovery_closes_what_is_open(tmp_path: Path) -> None:
+    config = write_config(tmp_path)
+    assert run(tmp_path / "whole", config) == 0
+    entered = next(
+        row.seq for row in rows_of(tmp_path / "whole") if row.kind == "fill" and b'"role":"entry"' in row.payload
+    )
+    home = cut_to(tmp_path / "whole", tmp_path / "home", entered)
+
+    async def halt(daemon: Running) -> None:
+        await until(lambda: daemon.daemon._operations is not None)
+        operations = daemon.daemon._operations
+        assert operations is not None
+        operations.halt_at_boot({"flatten": "true"})
+        operations.halt_at_boot({"reason": "asked again, without"})
+
+    assert run(home, config, halt) == 0
+    after = [row for row in rows_of(home) if row.seq > entered]
+    halted = next(row for row in after if row.kind == "state_changed")
+    assert b"asked again" in halted.payload
+    (closed,) = [row for row in after if row.kind == "round_trip"]
+    assert b"manual" in closed.payload
 
 
 def test_a_disk_below_the_limit_stops_new_positions_until_resume(tmp_path: Path) -> None:

@@ -57,8 +57,8 @@ class Daemon(Protocol):
         """Run a command through the line and return its answer once it is durable."""
         ...
 
-    def halt_at_boot(self, reason: str = "") -> None:
-        """Halt as soon as recovery is done."""
+    def halt_at_boot(self, arguments: Mapping[str, str]) -> None:
+        """Halt with ``arguments`` as soon as recovery is done."""
         ...
 
     async def stop(self, *, flatten: bool) -> None:
@@ -114,7 +114,7 @@ class DaemonApi:
         log(LogEvent.COMMAND_RECEIVED, verb=verb, arguments=dict(arguments), uid=peer.uid, pid=peer.pid)
         if self._daemon.books() is None:
             if verb == "halt":
-                self._daemon.halt_at_boot(arguments.get("reason", ""))
+                self._daemon.halt_at_boot(arguments)
                 return document({"state": "starting", "detail": "halts as soon as recovery is done"})
             if verb != "stop":
                 raise _not_yet()

@@ -115,7 +115,7 @@ async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journ
     for number, reign in enumerate(reigns):
         if number:
             booted = _take_over(booted, reign.loaded, journal)
-        recovered = await replay_tail(
+        booted.turns += await replay_tail(
             booted.session,
             booted.recorder,
             booted.wired.strategy,
@@ -123,7 +123,6 @@ async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journ
             reign.after_seq,
             reign.before_seq,
         )
-        booted.turns += recovered.turns
     return booted
 
 

@@ -133,7 +133,7 @@ class Daemon:
             self._loaded = operations.loaded = live.overrule(self._loaded)
             red = await live.red_lines(self._loaded, self._home, journal)
             if red:
-                operations.halt_at_boot(red)
+                operations.halt_at_boot({"reason": red})
         booted = await boot(self._home, self._loaded, journal, lambda: self._notifier.extend_start(_LONG_BOOT_S))
         booted.recorder.listeners.append(pager.hear)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)
@@ -144,8 +144,8 @@ class Daemon:
             await live.trade(self._supervisor, engine, journal, pager.page)
         if booted.is_failed:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
-        elif operations.is_halt_wanted:
-            await engine.command(Verb.HALT, {"reason": operations.halt_reason})
+        if operations.halt_wish is not None:
+            await engine.command(Verb.HALT, operations.halt_wish)
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
         journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))

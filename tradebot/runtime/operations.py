@@ -46,8 +46,8 @@ class Operations:
         lag: LagProbe,
     ) -> None:
         self.home, self.journal = home, journal
-        self.is_halt_wanted = self.is_stop_recorded = self.is_ready = False
-        self.halt_reason = "operator: halt during recovery"
+        self.is_stop_recorded = self.is_ready = False
+        self.halt_wish: Mapping[str, str] | None = None
         self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
@@ -123,10 +123,9 @@ class Operations:
         """Run a command through the line and return its answer once it is durable."""
         return await self._running().command(verb, arguments)
 
-    def halt_at_boot(self, reason: str = "") -> None:
-        """Halt as soon as recovery is done."""
-        self.is_halt_wanted = True
-        self.halt_reason = reason or self.halt_reason
+    def halt_at_boot(self, arguments: Mapping[str, str]) -> None:
+        """Halt with ``arguments`` as soon as recovery is done; who asked once to flatten need not ask again."""
+        self.halt_wish = {"reason": "operator: halt during recovery", **(self.halt_wish or {}), **arguments}
 
     async def stop(self, *, flatten: bool) -> None:
         """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut``, ``RefusedByRule``."""

@@ -23,17 +23,8 @@ from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.store.schema import Row
 
-_NOTHING = ("nothing", b"")
+_NOTHING = ("nothing", Nanos(0), b"")
 _MOST_SAID = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovered:
-    """What a boot found: the turns run again, and those left out because they had failed."""
-
-    snapshot_seq: int
-    turns: int
-    left_out: tuple[int, ...]
 
 
 @dataclass(slots=True)
@@ -59,8 +50,8 @@ async def replay_tail(
     journal: SqliteJournal,
     after_seq: int,
     before_seq: int,
-) -> Recovered:
-    """Run all inputs between two rows and compare what they cause with the rows that followed them.
+) -> int:
+    """Run all inputs between two rows, compare what they cause with the rows that followed, and return their count.
 
     Raises ``InvariantError`` where they differ, ``ConfigError`` where the feed gives other data than it
     gave then, and ``TurnFailed`` where an input raises.
@@ -94,7 +85,7 @@ async def replay_tail(
         strategies.force_disable = {}
     for kind, ts_event, payload in produced:
         journal.append(kind, ts_event, payload)
-    return Recovered(snapshot_seq=after_seq, turns=turns, left_out=tuple(sorted(left_out)))
+    return turns
 
 
 def _run_again(session: Session, message: Message, seq: int) -> None:
@@ -120,15 +111,15 @@ def _advance_feed(session: Session, message: Message, seq: int) -> None:
 
 def _compare(outputs: Iterable[Row], produced: deque[tuple[str, Nanos, bytes]]) -> None:
     for row in outputs:
-        again = produced.popleft() if produced else ("nothing", Nanos(0), b"")
-        if again != (row.kind, row.ts_event, row.payload):
-            raise _difference(row.seq, again, (row.kind, row.payload))
+        again = produced.popleft() if produced else _NOTHING
+        recorded = (row.kind, Nanos(row.ts_event), row.payload)
+        if again != recorded:
+            raise _difference(row.seq, again, recorded)
 
 
-def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: tuple[str, bytes]) -> InvariantError:
-    kind, _, payload = again
-    suspect = _decider(*recorded) or _decider(kind, payload)
-    what = f"run again, the line says {_said(kind, payload)} where it said {_said(*recorded)}"
+def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: tuple[str, Nanos, bytes]) -> InvariantError:
+    suspect = _decider(*recorded) or _decider(*again)
+    what = f"run again, the line says {_said(*again)} where it said {_said(*recorded)}"
     if suspect:
         return InvariantError(
             f"strategy {suspect} decided otherwise on the same bars: {what}",
@@ -143,11 +134,11 @@ def _difference(seq: int, again: tuple[str, Nanos, bytes], recorded: tuple[str, 
     )
 
 
-def _said(kind: str, payload: bytes) -> str:
+def _said(kind: str, _: Nanos, payload: bytes) -> str:
     return f"{kind} {payload.decode(errors='replace')}"[:_MOST_SAID].strip()
 
 
-def _decider(kind: str, payload: bytes) -> str:
+def _decider(kind: str, _: Nanos, payload: bytes) -> str:
     """Return the strategy whose decision a message is; empty for all that follows from other causes."""
     if kind not in (Approved.kind, Refused.kind):
         return ""
