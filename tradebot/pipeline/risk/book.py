@@ -76,7 +76,8 @@ class RiskState:
     """All that the risk stage knows.
 
     ``marks`` holds the last price of each symbol seen. ``entries`` are the working entries by signal id.
-    ``pending_equity`` is the point of the equity curve whose closing time may not be over. ``manual`` counts
+    ``pending_equity`` is the point of the equity curve whose closing time may not be over, ``pending_shift`` what
+    came from outside since. ``manual`` counts
     the signals made for operators, by symbol. ``zones`` are where positions were entered lately.
     ``is_flattening``: every position is being closed, until flat. ``deposits`` is what came to the account after its
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
@@ -98,6 +99,7 @@ class RiskState:
     positions: dict[str, OpenPosition] = field(default_factory=dict)
     entries: dict[str, WorkingEntry] = field(default_factory=dict)
     pending_equity: EquityMark | None = None
+    pending_shift: Cash = NO_CASH
     peak_equity: Cash
     max_drawdown: Ratio = _NO_RATIO
     signals: int = 0

@@ -5,7 +5,7 @@ from tradebot.model.market import BarsClosed
 from tradebot.model.money import Cash, Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.book import NO_CASH, RiskState
 from tradebot.pipeline.risk.ledger import Ledger
 
 _mark = maker(EquityMark)
@@ -18,7 +18,7 @@ class EquityCurve:
     changes the ledger, and unsettled when the next bar is still one of its time.
     """
 
-    __slots__ = ("_settled", "_trough", "_ts", "ledger", "max_drawdown", "peak")
+    __slots__ = ("_settled", "_trough", "_ts", "ledger", "max_drawdown", "peak", "shift")
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -27,6 +27,8 @@ class EquityCurve:
         self._trough = self.peak
         self._ts: Nanos | None = None
         self._settled: EquityMark | None = None
+        # What came from outside since the settled point: the peak has moved by it and the point has not.
+        self.shift: Cash = NO_CASH
 
     def load(self, state: RiskState) -> None:
         """Take over what ``state`` says of the curve."""
@@ -34,6 +36,7 @@ class EquityCurve:
         self._trough = self.peak
         self.max_drawdown = state.max_drawdown
         self._settled = state.pending_equity
+        self.shift = state.pending_shift
         self._ts = None if self._settled is None else self._settled.ts_event
 
     def advance(self, closed: BarsClosed) -> EquityMark | None:
@@ -42,14 +45,16 @@ class EquityCurve:
         if ts is None:
             self._ts = now
             return EquityMark(ts_event=closed.bars[-1].ts_open, equity=self.ledger.starting_cash, is_exposed=False)
+        settled, self._settled = self._settled, None
         if now <= ts:
-            self._settled = None
+            self.shift = NO_CASH
             return None
-        point = self._settled or self._point(ts)
-        self._settled = None
+        point = settled or self._point(ts)
         self._ts = now
         # A division at every bar would cost more than all the rest: only the trough below each peak counts.
         equity = point.equity
+        if self.shift:
+            equity, self.shift = Cash(equity + self.shift), NO_CASH
         if equity < self._trough:
             self._trough = equity
         elif equity > self.peak:
@@ -64,6 +69,7 @@ class EquityCurve:
             return
         self.drawdown()
         self.peak = self._trough = Cash(self.peak + amount)
+        self.shift = Cash(self.shift + amount)
 
     def settle(self) -> None:
         """Fix the point of the last closing time: what comes now belongs to a later one."""

@@ -80,6 +80,7 @@ class RiskStage:
             positions={symbol: trip.freeze() for symbol, trip in ledger.trips.items()},
             entries=dict(desk.entries),
             pending_equity=self._curve.pending(),
+            pending_shift=self._curve.shift,
             max_drawdown=self._curve.drawdown(),
             peak_equity=self._curve.peak,
             signals=desk.signals,
