@@ -46,7 +46,8 @@ class Policy:
     """The numbers of the policy. Weights are the venue's units of request cost.
 
     ``reserves`` are the weights that a purpose leaves for more urgent ones; ``watch_per_minute`` is all that
-    continuous comparison may use. ``budget_reserve`` actions of the address are kept for exits.
+    continuous comparison may use. ``budget_reserve`` actions of the address are kept for exits. A refusal stops us for
+    ``limited_s``, and what protects a position for ``protect_limited_s``: a second gives weight for twenty actions.
     """
 
     weight_per_minute: int = 1200
@@ -59,6 +60,7 @@ class Policy:
     cap_s: float = 30.0
     deadline_s: float = 60.0
     limited_s: float = 10.0
+    protect_limited_s: float = 1.0
     budget_reserve: int = 500
 
     def reserve(self, purpose: Purpose) -> int:
@@ -127,17 +129,18 @@ class Bucket:
 class RequestBudget:
     """The weight of requests we may send, with reserves for the urgent, and a stop after a refusal."""
 
-    __slots__ = ("_all", "_blocked_until", "_policy", "_watch")
+    __slots__ = ("_all", "_blocked_until", "_policy", "_protect_from", "_watch")
 
     def __init__(self, policy: Policy, now: float) -> None:
         self._policy = policy
         self._all = Bucket(policy.weight_per_minute, now)
         self._watch = Bucket(policy.watch_per_minute, now)
-        self._blocked_until = now
+        self._blocked_until = self._protect_from = now
 
     def wait_s(self, weight: int, purpose: Purpose, now: float) -> float:
         """Return how long a request must wait; 0 when it may be sent at once."""
-        wait = max(self._blocked_until - now, self._all.wait_s(weight, self._policy.reserve(purpose), now), 0.0)
+        begin = self._protect_from if purpose is Purpose.PROTECT else self._blocked_until
+        wait = max(begin - now, self._all.wait_s(weight, self._policy.reserve(purpose), now), 0.0)
         return max(wait, self._watch.wait_s(weight, 0, now)) if purpose is Purpose.WATCH else wait
 
     def charge(self, weight: int, purpose: Purpose, now: float) -> None:
@@ -147,9 +150,10 @@ class RequestBudget:
             self._watch.charge(weight, now)
 
     def limited(self, after_s: float, now: float) -> None:
-        """Stop everything for ``after_s``: the venue refused."""
+        """Stop for ``after_s``: the venue refused. What protects a position tries again sooner."""
         self._all.drain(now)
         self._blocked_until = max(self._blocked_until, now + after_s)
+        self._protect_from = now + min(after_s, self._policy.protect_limited_s)
 
     def left(self, now: float) -> int:
         """Return the weight left, rounded down; for status."""
