@@ -17,8 +17,10 @@ from tradebot.venues.hyperliquid.sign import (
     ALLOWED_ACTIONS,
     USER_ACTIONS,
     ActionSigner,
+    Keccak,
     Signature,
     connection_id,
+    keccak256,
     l1_digest,
     user_digest,
     user_signed,
@@ -306,3 +308,9 @@ def test_a_signature_is_deterministic() -> None:
     first, second = (ActionSigner(key(), is_mainnet=True).sign(ORDER, NONCE) for _ in range(2))
     assert first == second
     assert isinstance(first, Signature)
+
+
+@given(st.lists(st.binary(max_size=400), min_size=1, max_size=5))
+def test_one_state_hashes_as_many_do(texts: list[bytes]) -> None:
+    hashed = Keccak()
+    assert [hashed(text) for text in texts] == [keccak256(text) for text in texts]
