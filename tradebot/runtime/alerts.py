@@ -120,11 +120,12 @@ class Pager:
         self._session: aiohttp.ClientSession | None = None
         self.sent = 0
         self.lost = 0
-        if url is not None and url.count("/") >= _PATH_BEGINS:
-            # Whoever knows the path of a webhook can post to it.
-            path = url.split("/", _PATH_BEGINS)[_PATH_BEGINS]
-            if len(path) >= _SHORTEST_SECRET:
-                register_secret(path)
+        _hide(url)
+
+    def change(self, url: str | None, repeat_s: float) -> None:
+        """Post to ``url`` from now on: the configuration was reloaded."""
+        self._url, self._repeat_s = url, repeat_s
+        _hide(url)
 
     @property
     def waiting(self) -> int:
@@ -313,3 +314,10 @@ class Pager:
 
 def _told(text: str) -> str:
     return redact(text)[:_LONGEST_TEXT]
+
+
+def _hide(url: str | None) -> None:
+    """Keep the path of a webhook out of the log: whoever knows it can post there."""
+    path = "" if url is None else "/".join(url.split("/")[_PATH_BEGINS:])
+    if len(path) >= _SHORTEST_SECRET:
+        register_secret(path)

@@ -16,7 +16,7 @@ import orjson
 
 from tradebot import __version__
 from tradebot.control.server import ControlServer
-from tradebot.model.command import AlertName, Verb
+from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.errors import InvariantError, StorageFailed, TradebotError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import MONEY_CONTEXT
@@ -35,6 +35,7 @@ from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
 from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.settings import Loaded, LoadOptions
+from tradebot.runtime.settings_build import described
 from tradebot.runtime.settings_check import check_settings
 from tradebot.runtime.settings_model import HyperliquidFeedSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
@@ -126,6 +127,7 @@ class Daemon:
         self._catch_signals(operations)
         await self._start_control(operations)
         self._pager = pager = self._make_pager(journal)
+        operations.on_reloaded = lambda new: pager.change(new.alerts.url, new.alerts.repeat_s)
         await self._supervisor.start(TaskSpec(name="pager", run=pager.run, policy=Policy.RESTART))
         live = await self._connect(journal)
         if live is not None:
@@ -146,6 +148,9 @@ class Daemon:
             await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
         if operations.halt_wish is not None:
             await engine.command(Verb.HALT, operations.halt_wish)
+        if engine.trading_state is TradingState.HALTED:
+            # Whoever was to be paged by the last run may not have been.
+            pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
         journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
@@ -179,7 +184,7 @@ class Daemon:
 
     def _make_pager(self, journal: SqliteJournal) -> Pager:
         settings = self._loaded.settings
-        sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=settings.venue.kind)
+        sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=described(settings))
         return Pager(settings.alerts.url, settings.alerts.repeat_s, sender, journal, self._clock)
 
     async def _connect(self, journal: SqliteJournal) -> "Live | None":

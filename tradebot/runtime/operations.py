@@ -24,6 +24,7 @@ from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_build import build_limits
+from tradebot.runtime.settings_model import Settings
 from tradebot.runtime.settings_reload import reload_diff
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor
 from tradebot.store.journal import SqliteJournal
@@ -52,6 +53,7 @@ class Operations:
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
         self.overrule: Callable[[Loaded], Loaded] = lambda loaded: loaded
+        self.on_reloaded: Callable[[Settings], None] = lambda settings: None
         self._engine: Engine | None = None
         self._heart: Heart | None = None
 
@@ -175,6 +177,7 @@ class Operations:
             engine.booted.wired.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
         self.loaded = engine.keeper.loaded = new
         logs.configure(self.home, new.settings.log, self._environ)
+        self.on_reloaded(new.settings)
         log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)
         detail = f"applied: {', '.join(diff.applicable)}" if diff.applicable else "nothing changed"
         return {"detail": detail, "config_hash": new.config_hash, "applied": list(diff.applicable)}

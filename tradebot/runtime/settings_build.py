@@ -128,3 +128,9 @@ def venue_name(settings: Settings) -> str:
     if isinstance(venue, HyperliquidVenueSettings):
         return f"{venue.kind} {venue.network} {(venue.account or '').lower()}"
     return venue.kind
+
+
+def described(settings: Settings) -> str:
+    """Return the venue as a human is told of it: its kind, and the network where there is one."""
+    venue = settings.venue
+    return f"{venue.kind} {venue.network}" if isinstance(venue, HyperliquidVenueSettings) else venue.kind

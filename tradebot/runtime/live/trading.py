@@ -17,7 +17,7 @@ from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode, encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.venues.hyperliquid.stream import Down, Garbled, Up
+from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
 from tradebot.venues.resilience import Backoff, Purpose
@@ -78,6 +78,7 @@ class Trading:
         self.down_since: float | None = clock.monotonic()
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
         self.settled = asyncio.Event()
+        self._has_begun = False
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
         self._untold: list[tuple[Intent, Settled]] = []
@@ -123,25 +124,36 @@ class Trading:
     async def run(self, ready: Callable[[], None]) -> None:
         """Follow the account until cancelled; ``settled`` once the past is."""
         ready()
-        while True:
-            match event := await self.stream.next():
-                case Up():
-                    self.down_since = None
-                    log(LogEvent.VENUE_CONNECTED, away_s=event.away_s)
-                    await self._until_done(self._catch_up)
-                case Down(reason):
-                    self.down_since = self.down_since or self._clock.monotonic()
-                    log(LogEvent.VENUE_LOST, level="warning", reason=reason)
-                case Garbled(error):
-                    log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
-                    await self._until_done(self._catch_up)
-                case OrdersUpdated() | Filled() | Funded():
-                    self._heard_ms = self._now_ms()
-                    await self.broker.deliver(self.account.venue.on_frame(event))
-                case Liquidated() | CanceledByVenue():
-                    await self._until_done(self._catch_up)
-                case _:
-                    pass
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await self._hear(await self.stream.next(), group)
+
+    async def _hear(self, event: StreamEvent, group: asyncio.TaskGroup) -> None:
+        match event:
+            case Up(away_s):
+                self.down_since = None
+                log(LogEvent.VENUE_CONNECTED, away_s=away_s)
+                await self._until_done(self._catch_up)
+                # It looks more than once where both differ; meanwhile the socket is read.
+                group.create_task(self._compare())
+            case Down(reason):
+                self.down_since = self.down_since or self._clock.monotonic()
+                log(LogEvent.VENUE_LOST, level="warning", reason=reason)
+            case Garbled(error):
+                log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
+                await self._until_done(self._catch_up)
+            case OrdersUpdated() | Filled() | Funded():
+                self._heard_ms = self._now_ms()
+                await self.broker.deliver(self.account.venue.on_frame(event))
+            case Liquidated() | CanceledByVenue():
+                await self._until_done(self._catch_up)
+            case _:
+                pass
+
+    async def _compare(self) -> None:
+        if self.reconcile is not None:
+            await self._until_done(self.reconcile)
+        self.settled.set()
 
     async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
         attempt = 0
@@ -161,11 +173,9 @@ class Trading:
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
         self._heard_ms = self._now_ms()
-        if not self.settled.is_set():
+        if not self._has_begun:
             await self._settle()
-        if self.reconcile is not None:
-            await self.reconcile()
-        self.settled.set()
+            self._has_begun = True
 
     async def _settle(self) -> None:
         for intent, settled in self._untold:
@@ -187,8 +197,10 @@ class Trading:
     async def _opening(self) -> Message:
         """Return what the account holds when it is first seen, without the open profit of its positions."""
         survey = self.account.venue.survey
-        cash = await survey.cash(await survey.account(Purpose.PROTECT), Purpose.PROTECT)
-        return Deposit(ts_event=from_ms(self._now_ms()), id=OPENING, amount=cash)
+        account = await survey.account(Purpose.PROTECT)
+        cash = await survey.cash(account, Purpose.PROTECT)
+        # Transfers are counted from here on: as of the venue's own look, not of ours behind it.
+        return Deposit(ts_event=account.ts_event or from_ms(self._now_ms()), id=OPENING, amount=cash)
 
     def _now_ms(self) -> int:
         return self.account.gateway.time.ms()
