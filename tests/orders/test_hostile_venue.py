@@ -30,6 +30,7 @@ STEPS = (
     "tick",
     "restart",
 )
+TYPES = (OrderType.LIMIT, OrderType.MARKET)
 REFUSALS = ("", "", "", "Too many orders.", "Invalid TP/SL price.", "bad_trigger_px_rejected")
 
 
@@ -81,10 +82,10 @@ def _at(moved: Signal, stop: int) -> Signal:
     return replace(moved, stop=Price(Decimal(stop)))
 
 
-def entered(venue: Venue, *, has_target: bool) -> World:
+def entered(venue: Venue, *, has_target: bool, entry_type: OrderType) -> World:
     """A world in which a bracket is at the venue."""
     world = World(venue)
-    asked = signal(stop="90", target="130" if has_target else None, entry_type=OrderType.LIMIT, entry_price="100")
+    asked = signal(stop="90", target="130" if has_target else None, entry_type=entry_type, entry_price="100")
     world.take(world.stage.handle(approved(asked, "4")))
     world.leave(0)
     return world
@@ -93,20 +94,19 @@ def entered(venue: Venue, *, has_target: bool) -> World:
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), max_size=50),
+    st.builds(Venue, is_sleepy=st.booleans(), refusal=st.sampled_from(REFUSALS), refuses_exits=st.booleans()),
     st.booleans(),
-    st.sampled_from(REFUSALS),
-    st.booleans(),
-    st.booleans(),
+    st.sampled_from(TYPES),
 )
 def test_a_position_ends_covered_closed_or_told_and_the_book_is_the_sum_of_the_fills(
-    steps: list[tuple[str, int]], is_sleepy: bool, refusal: str, refuses_exits: bool, has_target: bool
+    steps: list[tuple[str, int]], venue: Venue, has_target: bool, entry_type: OrderType
 ) -> None:
-    world = entered(Venue(is_sleepy=is_sleepy, refusal=refusal, refuses_exits=refuses_exits), has_target=has_target)
+    world = entered(venue, has_target=has_target, entry_type=entry_type)
     for name, number in steps:
         step(world, name, number)
     world.settle()
 
-    venue, state = world.venue, world.stage.save()
+    state = world.stage.save()
     booked = sum((fill.qty * fill.side.sign for fill in world.fills.values()), ZERO)
     assert booked == venue.position
     assert len(world.fills) == venue.trades
@@ -128,11 +128,13 @@ QUIET = ("deliver", "deliver_late", "again", "leave", "leave_late", "fill_entry"
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40), st.booleans())
+@given(
+    st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40), st.booleans(), st.sampled_from(TYPES)
+)
 def test_a_venue_that_takes_every_order_leaves_one_stop_and_one_target_and_pages_nobody(
-    steps: list[tuple[str, int]], has_target: bool
+    steps: list[tuple[str, int]], has_target: bool, entry_type: OrderType
 ) -> None:
-    world = entered(Venue(), has_target=has_target)
+    world = entered(Venue(), has_target=has_target, entry_type=entry_type)
     for name, number in steps:
         step(world, name, number)
     world.settle()

@@ -55,10 +55,17 @@ def tick(second: float) -> Tick:
     return Tick(ts_event=Nanos(FIRST + int(second * NANOS_PER_S)))
 
 
-def asleep(size: str = "4", *, stop: str | None = "90", target: str | None = "130") -> OrdersStage:
+def asleep(
+    size: str = "4",
+    *,
+    stop: str | None = "90",
+    target: str | None = "130",
+    entry_type: OrderType = OrderType.LIMIT,
+) -> OrdersStage:
     """A stage whose bracket is at the venue: the entry rests, its exits sleep."""
     orders = OrdersStage({"BTC": instrument()})
-    orders.handle(approved(signal(stop=stop, target=target), size))
+    resting = signal(stop=stop, target=target, entry_type=entry_type, entry_price="100")
+    orders.handle(approved(resting, size))
     orders.handle(accepted(ENTRY, "1"))
     for name, given in ((STOP, stop), (TARGET, target)):
         if given is not None:
@@ -89,6 +96,28 @@ def test_what_fills_of_an_entry_at_work_gets_a_stop_of_its_own_at_once() -> None
     assert orders.protection()[0].covered_qty == 0
     orders.handle(accepted("cross-BTC-1-stop2", "7"))
     assert orders.protection()[0].is_full
+
+
+def test_the_trades_of_an_entry_at_market_come_together_and_its_exits_with_them() -> None:
+    orders = asleep(entry_type=OrderType.MARKET)
+    assert submitted(orders.handle(fill_report(size="1"))) == []
+    assert submitted(orders.handle(fill_report("t2", size="3"))) == []
+    orders.handle(accepted(STOP, "8"))
+    assert orders.protection()[0].is_full
+
+
+def test_an_entry_at_market_that_ends_partly_filled_gets_its_exits_then() -> None:
+    orders = asleep(entry_type=OrderType.MARKET)
+    orders.handle(fill_report(size="1"))
+    assert submitted(orders.handle(canceled(ENTRY, "ioc_canceled"))) == [("cross-BTC-1-stop2", Decimal(1))]
+    assert submitted(orders.handle(canceled(TARGET, "canceled"))) == [("cross-BTC-1-target3", Decimal(1))]
+
+
+def test_the_end_of_an_entry_at_market_that_nobody_tells_is_not_waited_for() -> None:
+    orders = asleep(entry_type=OrderType.MARKET)
+    orders.handle(fill_report(size="1"))
+    assert [submitted(orders.handle(tick(second))) for second in range(2)] == [[], [("cross-BTC-1-stop2", Decimal(1))]]
+    assert submitted(orders.handle(fill_report("t2", size="1"))) == [("cross-BTC-1-stop3", Decimal(2))]
 
 
 def test_later_fills_resize_it_and_the_old_one_goes_when_the_new_one_rests() -> None:

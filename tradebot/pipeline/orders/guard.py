@@ -1,8 +1,9 @@
 """The guard of open positions: each keeps a stop of its size at the venue, or is being closed.
 
 What protects is what rests there. The exits of an entry sleep until it has filled wholly; what fills before gets a
-stop of its own, and that one goes when they wake. A new stop is placed first, and the old one is cancelled when the
-new one rests: at no moment is the position without its stop, and a refused one changes nothing.
+stop of its own, and that one goes when they wake. An entry at market does not stay at work: its trades come at once.
+A new stop is placed first, and the old one is cancelled when the new one rests: at no moment is the position without
+its stop, and a refused one changes nothing.
 
 After a stop was lost it is placed anew once; lost again, the position is closed at market. Should the venue refuse
 even that, the audit goes on: a further order in the same turn would be refused like this one.
@@ -13,7 +14,7 @@ from dataclasses import replace
 
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
-from tradebot.model.order import Fill, OrderRole, OrderState, SubmitOrders
+from tradebot.model.order import Fill, OrderRole, OrderState, OrderType, SubmitOrders
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import UNPROTECTED, closing_side, exits_anew, flatten, moved_stop
 from tradebot.pipeline.orders.lifecycle import Order
@@ -161,6 +162,8 @@ class Guard:
         return entry.request.role is OrderRole.ENTRY and entry.is_waiting and not entry.fills
 
     def _secure(self, held: Held, order: Order, ts: Nanos) -> list[Message]:
+        if held.generation == 1 and _is_matching(order):
+            return []
         resized = self._resize_exits(held, ts) if self._changes_size(held, order) else []
         return resized or self._protect(held, ts)
 
@@ -237,6 +240,13 @@ class Guard:
             for order in self._register.of(held.symbol)
             if order.request.signal_id == held.signal_id and order.request.role in roles
         ]
+
+
+def _is_matching(order: Order) -> bool:
+    """Return whether ``order`` is an entry at market of which the last trade, or the end, comes in a moment."""
+    request = order.request
+    is_market = request.role is OrderRole.ENTRY and request.type is OrderType.MARKET
+    return is_market and not order.state.is_terminal
 
 
 def _is_lost(stop: Order) -> bool:
