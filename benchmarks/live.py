@@ -20,9 +20,11 @@ from benchmarks.live_recovery import recoveries
 from benchmarks.live_run import SEED, Wire, live_engine, wire
 from tradebot.devnet.devnet import devnet_key
 from tradebot.model.command import Verb
-from tradebot.model.market import Bar
+from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
+from tradebot.model.order import OrderRole, OrderState, SubmitOrders
 from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.runtime.engine import Engine
 from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.sign import ActionSigner
@@ -33,6 +35,7 @@ _ORDERS, _WARM_UP, _EVERY = 300, 20, 50
 _MESSAGE_S = 0.001
 _BACKLOG, _WAITING = 100_000, 50
 _SIGNED = 4_000
+_POLLS = 1_000
 _MINUTE = parse_timeframe("1m")
 _ORDER = {"a": 4, "b": True, "p": "1670.1", "s": "0.0147", "r": False, "t": {"limit": {"tif": "Ioc"}}}
 _ACTION = {"type": "order", "orders": [_ORDER | {"c": "0x" + "5" * 32}], "grouping": "na"}
@@ -83,10 +86,13 @@ def _sdk_signing() -> Callable[[int], object] | None:
 
 def _message_to_wire() -> Iterable[Figure]:
     with wire(("BTC",)) as server:
-        taken = in_loop(_latencies(server))[_WARM_UP:]
+        taken, commits = (times[_WARM_UP:] for times in in_loop(_latencies(server)))
         note = f"{len(taken)} orders, 1,000 messages/s"
         yield Figure(what="message to wire, p50", value=statistics.median(taken), unit="us", aim=300, note=note)
         yield Figure(what="message to wire, p99", value=percentile(taken, 0.99), unit="us", aim=1_500, note=note)
+        what = "of which this disk: a lone row made durable"
+        yield Figure(what=f"{what}, p50", value=statistics.median(commits), unit="us")
+        yield Figure(what=f"{what}, p99", value=percentile(commits, 0.99), unit="us")
         theirs = _sdk_latencies(server)
     if theirs is None:
         yield Figure(what=f"call to wire: {SDK}", value=None, unit="us", note=NOT_INSTALLED)
@@ -96,28 +102,45 @@ def _message_to_wire() -> Iterable[Figure]:
     yield Figure(what=f"call to wire: {SDK}, p99", value=percentile(theirs, 0.99), unit="us", note=note)
 
 
-async def _latencies(server: Wire) -> list[float]:
+async def _latencies(server: Wire) -> tuple[list[float], list[float]]:
     begun: list[int] = []
+    begin_ns = 0
+
+    def hear(message: Message) -> None:
+        if isinstance(message, SubmitOrders):
+            begun.append(begin_ns)
+
     async with live_engine(server.url, "Every", ("BTC",)) as engine:
+        engine.booted.recorder.listeners.append(hear)
         first = time.time_ns() // _MINUTE * _MINUTE
         due = time.monotonic()
         for number in range(1, (_ORDERS + _WARM_UP) * _EVERY + 1):
             due += _MESSAGE_S
             await asyncio.sleep(max(0.0, due - time.monotonic()))
             bar = _bar("BTC", first + number * _MINUTE)
-            if number % _EVERY == 0:
-                begun.append(time.monotonic_ns())
+            begin_ns = time.monotonic_ns()
             await engine.deliver([bar])
-        await _settled(engine)
+        await _until(lambda orders: all(order.state.is_terminal for order in orders), engine)
+        commits = [await _commit_us(engine) for _ in range(_ORDERS)]
         came = [at for at, kind, _ in await asyncio.to_thread(server.stamps) if kind == "order"]
     if len(came) != len(begun):
         raise RuntimeError(f"{len(begun)} orders were wanted, {len(came)} came to the wire")
-    return [(there - here) / 1_000 for here, there in zip(begun, came, strict=True)]
+    return [(there - here) / 1_000 for here, there in zip(begun, came, strict=True)], commits
 
 
-async def _settled(engine: Engine) -> None:
-    while any(not order.state.is_terminal for order in engine.orders.save().orders.values()):
+async def _commit_us(engine: Engine) -> float:
+    await asyncio.sleep(_MESSAGE_S)
+    begin = time.perf_counter_ns()
+    await engine.journal.committed(engine.journal.append("bench", engine.session.market_time, b"{}"))
+    return (time.perf_counter_ns() - begin) / 1_000
+
+
+async def _until(is_so: Callable[[Iterable[Order]], bool], engine: Engine) -> None:
+    for _ in range(_POLLS):
+        if is_so(engine.orders.save().orders.values()):
+            return
         await asyncio.sleep(0.01)
+    raise RuntimeError("the orders did not come to rest")
 
 
 def _bar(symbol: str, closes: int) -> Bar:
@@ -159,8 +182,7 @@ async def _halt_ms(server: Wire, coins: list[str]) -> tuple[float, int]:
         first = time.time_ns() // _MINUTE * _MINUTE
         for coin in coins:
             await engine.deliver([_bar(coin, first)])
-        while sum(order.is_working for order in engine.orders.save().orders.values()) < _WAITING:
-            await asyncio.sleep(0.01)
+        await _until(lambda orders: sum(map(_rests, orders)) == _WAITING, engine)
         backlog = [_bar(coins[n % _WAITING], first + (1 + n // _WAITING) * _MINUTE) for n in range(_BACKLOG)]
         served = 0
 
@@ -182,6 +204,10 @@ async def _halt_ms(server: Wire, coins: list[str]) -> tuple[float, int]:
                 came += await asyncio.to_thread(server.stamps)
         feeding.cancel()
         return (max(at for at, kind, _ in came if kind == "cancelByCloid") - begin) / 1e6, done
+
+
+def _rests(order: Order) -> bool:
+    return order.state is OrderState.OPEN and order.request.role is OrderRole.ENTRY
 
 
 def _recovering() -> Iterable[Figure]:

@@ -10,8 +10,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from benchmarks.engine_run import load
+from benchmarks.wire_server import CASH
 from tradebot.devnet.devnet import devnet_key, write_key
 from tradebot.devnet.recover import address_of
+from tradebot.model.money import Cash
+from tradebot.model.position import Deposit
+from tradebot.model.time import Nanos
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
@@ -142,6 +146,7 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
         broker = Broker(account.venue, account.submitter, engine, engine.durable)
         outbox.send = broker.send
         await supervisor.start(TaskSpec(name="broker", run=broker.run, policy=Policy.HALT, close=broker.close))
+        await engine.deliver([Deposit(ts_event=Nanos(clock.now()), id="bench", amount=Cash(CASH))])
         try:
             yield engine
         finally:

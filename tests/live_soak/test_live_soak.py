@@ -53,7 +53,9 @@ def judge(bot: Bot, exchange: Exchange, storm: Storm) -> list[str]:
     extra = set(booked.booked) - set(truth["fills"])
     twice = [trade_id for trade_id, times in Counter(booked.booked).items() if times > 1]
     wrong += [f"fills: not booked {missing}, invented {extra}, twice {twice}"] if missing or extra or twice else []
-    wrong += [f"client order ids placed twice: {truth['repeated']}"] if truth["repeated"] else []
+    for cloid, oids in truth["repeated"].items():
+        told = [exchange.ask("/info", {"type": "orderStatus", "user": exchange.user, "oid": oid}) for oid in oids]
+        wrong.append(f"{cloid} was placed {len(oids)} times: {told}")
     wrong += [f"died: {death}" for death in storm.deaths]
     wrong += [
         f"naked {one.row['ms']} ms, {one.unaccounted_ms} ms of it without a cause ({one.cause}): {one.row}"
@@ -62,8 +64,11 @@ def judge(bot: Bot, exchange: Exchange, storm: Storm) -> list[str]:
     ]
     print(_summary(bot, storm, truth, naked))
     for one in naked:
+        print(f"  naked {one.row['ms']} ms ({one.cause}), {one.unaccounted_ms} ms without a cause: {one.row}")
         if one.unaccounted_ms > GRACE_MS:
-            print(f"  journal around {one.row}:", *rows_around(bot, one.row["since"]), sep="\n")
+            print(*rows_around(bot, one.row["since"]), sep="\n")
+    if wrong:
+        print("wrong:", *wrong, "troubles:", *storm.troubles, "down:", *bot.down, sep="\n  ")
     return wrong
 
 
