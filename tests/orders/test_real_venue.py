@@ -168,6 +168,13 @@ def test_the_target_comes_anew_whichever_end_is_told_first() -> None:
     assert submitted(orders.handle(canceled(ENTRY, "operator"))) == [("cross-BTC-1-target3", Decimal(1))]
 
 
+def test_a_fill_told_after_the_end_of_its_entry_brings_stop_and_target() -> None:
+    orders = asleep()
+    orders.handle(canceled(ENTRY, "operator"))
+    outputs = orders.handle(fill_report(size="1"))
+    assert submitted(outputs) == [("cross-BTC-1-stop2", Decimal(1)), ("cross-BTC-1-target3", Decimal(1))]
+
+
 def test_no_target_comes_anew_for_what_is_being_closed_or_gone() -> None:
     orders = asleep()
     orders.handle(fill_report(size="1"))

@@ -108,6 +108,10 @@ class Register:
         """Return whether a trade of no order, or of one that is gone, was booked before."""
         return trade_id in self._seen
 
+    def has_filled(self, trade_id: str) -> bool:
+        """Return whether a trade was booked to an order that is remembered."""
+        return any(trade_id in order.fills for order in (*self.orders.values(), *self._done.values()))
+
     def see(self, trade_ids: Iterable[str]) -> None:
         """Remember trades that no order remembers."""
         for trade_id in trade_ids:

@@ -240,11 +240,17 @@ class OrdersStage:
         outputs: list[Message] = [fill]
         if after.state.is_terminal and after.state is not order.state:
             outputs.append(done(after, report.ts_event))
-        return outputs + self._guard.settle(fill, after)
+        outputs += self._guard.settle(fill, after)
+        if order.state.is_terminal and request.role is OrderRole.ENTRY:
+            outputs += self._guard.restore_targets(after, report.ts_event)
+        return outputs
 
     def _has_booked(self, report: FillReport, order: Order | None) -> bool:
         # A trade may have been booked before its order was found.
-        return (order is not None and report.trade_id in order.fills) or self._register.has_seen(report.trade_id)
+        if self._register.has_seen(report.trade_id):
+            return True
+        # Whose it is may be told otherwise than before; a trade is one all the same.
+        return report.trade_id in order.fills if order is not None else self._register.has_filled(report.trade_id)
 
     def _on_foreign(self, report: FillReport) -> Sequence[Message]:
         # The venue acted by itself, or somebody else did on our account, or we did before the journal was lost.
