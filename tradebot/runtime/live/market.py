@@ -276,4 +276,4 @@ def _log_filled(bars: Sequence[Bar]) -> None:
     if bars:
         since, until = min(bar.ts_open for bar in bars), max(bar.ts_event for bar in bars)
         symbols = ",".join(sorted({bar.symbol for bar in bars}))
-        log(LogEvent.FEED_GAP_FILLED, symbols=symbols, bars=len(bars), since=to_ms(since), until=to_ms(until))
+        log(LogEvent.GAP_FILLED, symbols=symbols, bars=len(bars), since=to_ms(since), until=to_ms(until))

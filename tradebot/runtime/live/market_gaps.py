@@ -74,7 +74,7 @@ class Gaps:
     def _pace(self, failed: Sequence[Answer]) -> None:
         if failed and self._pause_s == _FIRST_PAUSE_S:
             symbols = ",".join(answer.symbol for answer in failed)
-            log(LogEvent.FEED_GAP_LEFT, level="warning", symbols=symbols, error=failed[0].error)
+            log(LogEvent.GAP_LEFT, level="warning", symbols=symbols, error=failed[0].error)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if failed else _FIRST_PAUSE_S
 
     async def _answer(self, symbol: str) -> Answer:
