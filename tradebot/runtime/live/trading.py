@@ -86,6 +86,7 @@ class Trading:
 
     async def begin(self) -> None:
         """Read the journal's intents: nonces go on after them, and those without outcome are looked for."""
+        self._know_the_book()
         intents = await IntentLog(self._journal).read()
         for nonce in intents:
             self.account.gateway.nonces.seen(nonce)
@@ -102,6 +103,14 @@ class Trading:
         inputs = await self._journal.rows(Query(kinds=REAL.inputs, newest_first=True, limit=1))
         heard_ms = to_ms(Nanos(inputs[0].ts_wall)) if inputs and await self._has_opened() else self._now_ms()
         self._heard_ms = min(heard_ms, self._now_ms()) - _OVERLAP_MS
+
+    def _know_the_book(self) -> None:
+        # Symbols and strategies that are configured no more may still have orders and positions.
+        state = self._line.orders.save()
+        requests = [order.request for order in (*state.done.values(), *state.orders.values())]
+        held = state.held.values()
+        self.account.cloids.know({*(one.strategy for one in requests), *(one.strategy for one in held)})
+        self._symbols = tuple({**dict.fromkeys(self._symbols), **dict.fromkeys(one.symbol for one in requests)})
 
     def symbol_of(self, intent: Intent) -> str:
         """Return the symbol of an intent; empty for one that cannot be told."""

@@ -49,6 +49,10 @@ class Cloids:
         # The origins of signal ids: the strategies, and the operator.
         self._strategies = tuple(sorted({*strategies, "manual"}))
 
+    def know(self, strategies: Iterable[str]) -> None:
+        """Read orders of ``strategies`` too: those that are configured no more may still have some."""
+        self._strategies = tuple(sorted({*self._strategies, *strategies}))
+
     def encode(self, client_order_id: str) -> str:
         """Return the cloid of ``client_order_id``. Raises ``InvariantError`` on one that is not of our making."""
         number = _number(client_order_id)
