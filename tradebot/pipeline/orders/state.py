@@ -78,4 +78,9 @@ class OrdersState:
     @property
     def unknown(self) -> int:
         """How many orders were sent and not answered."""
-        return sum(order.is_unknown for order in self.orders.values())
+        return sum(order.is_unknown and not self._waits(order) for order in self.orders.values())
+
+    def _waits(self, order: Order) -> bool:
+        # What follows its entry when that has filled is not even sent.
+        entry = self.orders.get(order.request.parent_id or "")
+        return entry is not None and not entry.is_unknown and not entry.state.is_terminal

@@ -169,19 +169,32 @@ class Broker:
             await self._cancel_now([cancel])
 
     async def _cancel_now(self, cancels: Sequence[CancelOrder]) -> None:
-        attempt = 0
         known = [cancel for cancel in cancels if cancel.client_order_id not in self._deferred]
         gone = [self._deferred.pop(cancel.client_order_id, None) for cancel in cancels]
         await self._line.deliver([_never(order, "canceled") for order in gone if order is not None])
+        attempt = 0
         while known:
-            try:
-                await self._deliver(await self.venue.cancel(*known))
-                return
-            except VenueError as error:
-                attempt += 1
-                log(LogEvent.CANCEL_FAILED, level="warning", attempt=attempt, error=str(error))
+            attempt += 1
+            known = await self._cancel_once(known, attempt)
+            if known:
                 await self._sleep(self._backoff.delay_s(attempt))
-                known = [cancel for cancel in known if self._may_live(cancel.client_order_id)]
+
+    async def _cancel_once(self, cancels: Sequence[CancelOrder], attempt: int) -> list[CancelOrder]:
+        """Ask the venue once; return what must be asked for again."""
+        try:
+            await self._deliver(await self.venue.cancel(*cancels))
+        except VenueError as error:
+            log(LogEvent.CANCEL_FAILED, level="warning", attempt=attempt, error=str(error))
+            if not_permitted(error.what):
+                await self.refused(error.what)
+                return []
+            return [cancel for cancel in cancels if self._may_live(cancel.client_order_id)]
+        # What rests for all that was asked for too early, or the answer came from a replica that lags.
+        return [cancel for cancel in cancels if self._rests(cancel.client_order_id)]
+
+    def _rests(self, client_order_id: str) -> bool:
+        order = self._line.orders.find(client_order_id)
+        return order is not None and order.is_resting
 
     def _may_live(self, client_order_id: str) -> bool:
         order = self._line.orders.find(client_order_id)
@@ -228,7 +241,7 @@ class Broker:
         given_up = []
         for order in unsent:
             parent = self._line.orders.find(order.request.parent_id or "")
-            if _is_lost(order, parent):
+            if _is_lost(order, parent, sent):
                 given_up.append(_never(order.request, NEVER_SENT, ts))
             elif parent is not None and not parent.state.is_terminal:
                 self._deferred[order.request.client_order_id] = order.request
@@ -246,11 +259,13 @@ class Broker:
                 )
 
 
-def _is_lost(order: Order, parent: Order | None) -> bool:
+def _is_lost(order: Order, parent: Order | None, sent: frozenset[str]) -> bool:
     """Return whether an order that was never sent is given up: entries, what opens, and exits of such entries."""
     if order.request.role is OrderRole.ENTRY or order.is_canceling:
         return True
-    return parent is not None and parent.state is OrderState.SUBMITTED
+    # An entry that was sent may have filled, though nobody has said so yet.
+    is_open = parent is not None and parent.state is OrderState.SUBMITTED
+    return is_open and order.request.parent_id not in sent
 
 
 def _split(submit: SubmitOrders) -> tuple[SubmitOrders, Sequence[OrderRequest]]:

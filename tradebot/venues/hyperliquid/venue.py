@@ -135,8 +135,9 @@ class HyperliquidVenue:
                 await self._set_leverage(asset)
         except (KeyError, ValueError, VenueError) as error:
             # Nothing has left: what cannot be written is refused here.
+            reason = error.what if isinstance(error, VenueError) else str(error)
             return [
-                OrderRejected(ts_event=submit.ts_event, client_order_id=order.client_order_id, reason=str(error))
+                OrderRejected(ts_event=submit.ts_event, client_order_id=order.client_order_id, reason=reason)
                 for order in orders
             ]
         grouping = "normalTpsl" if len(orders) > 1 and orders[0].role is OrderRole.ENTRY else "na"
@@ -188,15 +189,19 @@ class HyperliquidVenue:
         reply = await self._gateway.act(leverage_action(asset.id, wanted.leverage, is_cross=wanted.is_cross))
         # A duplicate is an earlier sending of these bytes whose answer was lost.
         if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
-            raise Rejected(
-                f"leverage of {asset.symbol}: {reply.refusal.text}", mend="close the position, or keep its mode"
-            )
+            # What the venue says comes first: it may be that this key may not trade at all.
+            raise Rejected(f"{reply.refusal.text} (leverage of {asset.symbol})")
         self._leveraged.add(asset.symbol)
 
     async def cancel(self, *cancels: CancelOrder) -> Sequence[Message]:
-        """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is."""
+        """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is.
+
+        Raises ``Rejected`` when the venue refused the action as a whole, another ``VenueError`` without an answer.
+        """
         rows = [(self._assets[one.symbol].id, self._cloid(one.client_order_id)) for one in cancels]
         reply = await self._gateway.act(cancel_by_cloid_action(rows), len(rows))
+        if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
+            raise Rejected(reply.refusal.text)
         ts = from_ms(self._gateway.time.ms())
         messages: list[Message] = []
         for cancel, leg in zip_longest(cancels, () if reply.refusal is not None else reply.legs):
@@ -211,7 +216,15 @@ class HyperliquidVenue:
     async def status(self, client_order_id: str, purpose: Purpose = Purpose.PROTECT) -> Sequence[Message]:
         """Ask what an order is now; nothing when the venue does not know it there and then."""
         record = await self._status(client_order_id, purpose)
-        return () if record is None else self._record(record)
+        return () if record is None else self._asked(record)
+
+    def _asked(self, record: OrderRecord) -> Sequence[Message]:
+        messages, order = self._record(record), record.order
+        name = self._name(order)
+        if record.phase is not Phase.FILLED or not order.reduce_only or name is None:
+            return messages
+        # It may have been clamped to the position: then its fills alone never end it.
+        return [*messages, OrderCanceled(ts_event=record.ts_event, client_order_id=name, reason="reduce_only")]
 
     async def _status(self, client_order_id: str, purpose: Purpose) -> OrderRecord | None:
         cloid = self._cloid(client_order_id)
@@ -285,7 +298,7 @@ class HyperliquidVenue:
         paid = fundings(await self._gateway.ask("userFunding", purpose, startTime=since_ms))
         records = await self._gone(open_ids, purpose)
         messages = [*self._fills(rows, again=again), *paid]
-        return messages + [message for record in records for message in self._record(record)]
+        return messages + [message for record in records for message in self._asked(record)]
 
     async def _gone(self, open_ids: Iterable[str], purpose: Purpose) -> Sequence[OrderRecord]:
         resting = {self._name(found.order) for found in await self.survey.resting(purpose)}
