@@ -1,0 +1,11 @@
+"""The numbers of the submit protocol in short, so that a proof of absence takes a second."""
+
+import pytest
+
+
+@pytest.fixture
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    connect = pytest.importorskip("tradebot.runtime.live.connect", reason="the extra hyperliquid is not installed")
+    from tests.live.rehearsal import QUICK
+
+    monkeypatch.setattr(connect, "Rules", lambda: QUICK)

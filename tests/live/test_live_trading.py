@@ -1,0 +1,190 @@
+"""Broker and trading on a devnet: what the line decides comes to be at the venue, once, and what is there is known."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
+
+from coincurve import PrivateKey
+
+from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, QUIET, SHORT, TURN, D, Stage, run, stage
+from tradebot.devnet.devnet import write_key
+from tradebot.devnet.recover import address_of
+from tradebot.model.command import TradingState, Verb
+from tradebot.model.order import OrderState
+
+pytestmark = pytest.mark.usefixtures("_quick")
+
+
+def give_agent(venue: Stage) -> None:
+    """Let the bot sign with a key of its own, which may run out."""
+    key = PrivateKey(b"\x07" * 32)
+    venue.hand.approve("", address_of(key.public_key), "bot", 10**9)
+    write_key(venue.folder / "agent.key", key)
+    venue.key_file, venue.account = "agent.key", venue.net.user
+
+
+async def test_an_entry_rests_with_its_bracket_and_all_is_agreed(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+        await bot.agreed()
+        sizes = [size for _, size in venue.resting()]
+        assert sizes == [venue.position(), venue.position()]
+        await bot.bar(OUT)
+        await bot.until(lambda: venue.position() == 0)
+        await bot.agreed()
+        assert venue.resting() == []
+        assert venue.repeated == {}
+
+
+async def test_a_reversal_ends_on_the_other_side_with_a_stop(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(bot.is_protected)
+        await bot.agreed()
+        await bot.bar(TURN)
+        await bot.until(lambda: bot.position() < 0 and bot.is_protected())
+        await bot.agreed()
+        assert abs(venue.position()) < D("0.03")
+        assert len(venue.resting()) == 2
+
+
+async def test_a_reversal_whose_exit_has_no_answer_still_ends_right(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(bot.is_protected)
+        await bot.agreed()
+        venue.fault("drop_reply", count=1)
+        await bot.bar(TURN)
+        await bot.until(lambda: bot.position() < 0 and bot.is_protected())
+        await bot.agreed()
+        assert venue.repeated == {}
+
+
+async def test_a_cancel_while_the_submit_is_in_flight_gets_the_order(tmp_path: Path) -> None:
+    async with stage(tmp_path, latency_s=0.3) as venue, run(venue) as bot:
+        await bot.bar(LIMIT)
+        await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+        await bot.until(lambda: bot.working() == [])
+        await bot.agreed()
+        assert venue.resting() == []
+        await bot.quiet()
+
+
+async def test_a_cancel_of_a_submit_without_an_answer_gets_the_order(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        venue.fault("drop_reply", count=1)
+        await bot.bar(LIMIT)
+        await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+        await bot.until(lambda: bot.working() == [])
+        await bot.agreed()
+        assert venue.resting() == []
+
+
+async def test_a_ladder_has_its_stop_and_its_rungs_at_the_venue(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LADDER)
+        await bot.until(lambda: len(venue.resting()) == 4)
+        await bot.until(bot.is_protected)
+        await bot.agreed()
+        sizes = sorted(size for _, size in venue.resting())
+        assert sum(sizes[:3]) == sizes[3] == venue.position()
+        venue.move("1.025")
+        await bot.until(lambda: 0 < bot.position() < sizes[3])
+        await bot.until(bot.is_protected)
+        await bot.agreed()
+        venue.move("0.9")
+        await bot.until(lambda: bot.position() == 0 and venue.position() == 0)
+        await bot.agreed()
+        assert venue.resting() == []
+        assert venue.repeated == {}
+
+
+async def test_a_rung_that_waits_for_its_entry_can_be_cancelled_with_it(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(FAR)
+        await bot.quiet()
+        assert len(bot.working()) == 5
+        await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+        await bot.until(lambda: bot.working() == [])
+        assert venue.resting() == []
+        await bot.agreed()
+        assert not any(bot.trading.broker.holds(name) for name in bot.orders())
+
+
+async def test_a_refused_entry_ends_with_its_exits(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        venue.hand.withdraw("", D("9999.9999"))
+        await bot.bar(LONG)
+        await bot.until(lambda: bool(bot.orders()) and bot.working() == [])
+        assert {order.state for order in bot.orders().values()} <= {OrderState.REJECTED, OrderState.CANCELED}
+        assert bot.engine.risk.trading_state is TradingState.RUNNING
+        assert venue.resting() == []
+
+
+async def test_a_partial_batch_leaves_no_position_without_a_stop(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        venue.fault("partial_batch", count=1)
+        await bot.bar(LONG)
+        await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+        await bot.agreed()
+
+
+async def test_an_expired_agent_halts_once_and_sends_no_storm(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        give_agent(venue)
+        async with run(venue) as bot:
+            await bot.bar(QUIET)
+            venue.hand.expire_agents("")
+            await bot.bar(LONG)
+            await bot.until(lambda: bot.engine.risk.trading_state is TradingState.HALTED)
+            await bot.bar(SHORT)
+            await asyncio.sleep(0.5)
+            kinds = await bot.kinds()
+            assert kinds.count("state_changed") == 1
+            assert kinds.count("submit") == 1
+            assert kinds.count("intent") <= 1
+
+
+async def test_a_cancel_that_is_not_permitted_halts_and_is_not_repeated(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        give_agent(venue)
+        async with run(venue) as bot:
+            await bot.bar(LIMIT)
+            await bot.agreed()
+            venue.hand.expire_agents("")
+            await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+            await bot.until(lambda: bot.engine.risk.trading_state is TradingState.HALTED)
+            await bot.until(lambda: not bot.trading.broker.waiting)
+            assert venue.resting()
+
+
+async def test_a_stop_that_was_larger_than_what_was_left_is_over(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LADDER)
+        await bot.until(lambda: len(venue.resting()) == 4)
+        await bot.agreed()
+        # In one go, so that no stop of the new size comes between.
+        venue.move("1.025")
+        venue.move("0.9")
+        await bot.until(lambda: bot.position() == 0 and venue.position() == 0)
+        await bot.agreed()
+        assert bot.working() == []
+        assert venue.pages == []
+
+
+async def test_orders_of_two_symbols_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.quiet()
+        venue.fault("timeout", count=1, value=D(8))
+        await bot.bar(OUT)
+        await bot.until(lambda: venue.position() == 0)
+        await bot.bar(LONG, "ETH")
+        await bot.until(lambda: bot.position("ETH") > 0, 5)
+        await bot.until(bot.is_protected)
+        await bot.agreed()
