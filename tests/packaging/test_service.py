@@ -1,5 +1,6 @@
 """The systemd unit and what the real daemon tells systemd."""
 
+import inspect
 import os
 import re
 import shutil
@@ -13,15 +14,20 @@ from pathlib import Path
 
 import pytest
 
+from tradebot.cli.parse import parse
 from tradebot.model import errors
 from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S
+from tradebot.runtime.settings_model import HyperliquidVenueSettings
+from tradebot.store.lock import AccountLock
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "tradebot@.service"
+LIVE = ROOT / "systemd" / "live.conf"
 MAX_EXPOSURE = 1.5
 DEADLINE_S = 30
 # Not worth another try: each of these needs a person.
 FOR_A_PERSON = (
+    errors.RefusedByRule,
     errors.InvariantError,
     errors.StorageFailed,
     errors.LockHeld,
@@ -45,6 +51,50 @@ def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
     unit.write_text(UNIT.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
     done = analyze("verify", "--man=no", unit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def live_unit(folder: Path) -> Path:
+    """Write the unit as a live instance has it: with the drop-in, and a stand-in for the program."""
+    unit = folder / "tradebot@main.service"
+    unit.write_text(UNIT.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
+    drop_in = folder / f"{unit.name}.d" / "live.conf"
+    drop_in.parent.mkdir()
+    drop_in.write_text(LIVE.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
+    return unit
+
+
+@needs_systemd_analyze
+def test_systemd_finds_no_fault_in_the_unit_of_a_live_instance(tmp_path: Path) -> None:
+    done = analyze("verify", "--man=no", live_unit(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@needs_systemd_analyze
+def test_the_unit_of_a_live_instance_is_confined(tmp_path: Path) -> None:
+    done = analyze("security", "--offline=true", "--no-pager", live_unit(tmp_path))
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stderr
+    assert float(found[1]) <= MAX_EXPOSURE
+
+
+def test_a_live_instance_says_live_and_has_its_key_where_the_settings_look_for_it() -> None:
+    text = LIVE.read_text()
+    starts = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
+    assert starts[0] == ""
+    given = parse(starts[1].split()[1:])
+    assert given.command is not None
+    assert (given.command.name, given.flag("foreground"), given.flag("live")) == ("start", True, True)
+    name = re.search(r"^Environment=TRADEBOT__(\w+)__(\w+)=", text, re.MULTILINE)
+    assert name is not None
+    assert (name[1].lower(), name[2].lower()) == ("venue", "key_file")
+    assert "key_file" in HyperliquidVenueSettings.model_fields
+
+
+def test_what_locks_accounts_can_be_written_by_the_service() -> None:
+    found = re.search(r"^ReadWritePaths=-(.*)$", UNIT.read_text(), re.MULTILINE)
+    assert found is not None
+    # The first of the folders that a lock is put in.
+    assert inspect.signature(AccountLock).parameters["folders"].default[0] == Path(found[1])
 
 
 @needs_systemd_analyze
