@@ -81,8 +81,8 @@ class RiskState:
     the signals made for operators, by symbol. ``zones`` are where positions were entered lately.
     ``is_flattening``: every position is being closed, until flat. ``deposits`` is what came to the account after its
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
-    ``funded`` is the time of the last payment of each symbol; ``deposit_ids`` and ``found_ids`` are the deposits
-    and the orders found at the venue that were booked, oldest first.
+    ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
+    the orders found at the venue that were booked; all oldest first.
     """
 
     starting_cash: Cash
@@ -109,7 +109,7 @@ class RiskState:
     stops: dict[str, Price] = field(default_factory=dict)
     deposits: Cash = NO_CASH
     frozen: dict[str, tuple[str, ...]] = field(default_factory=dict)
-    funded: dict[str, Nanos] = field(default_factory=dict)
+    funded: dict[str, tuple[Nanos, ...]] = field(default_factory=dict)
     deposit_ids: tuple[str, ...] = ()
     found_ids: tuple[str, ...] = ()
 

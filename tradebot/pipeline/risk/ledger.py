@@ -14,6 +14,8 @@ from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.trip import Trip
 
 _changed_to = maker(PositionChanged)
+# Two days of a symbol that pays each hour.
+_PAYMENTS = 48
 
 
 class Ledger:
@@ -43,7 +45,7 @@ class Ledger:
         self.marks: dict[str, Price] = {}
         self.trips: dict[str, Trip] = {}
         self.deposits: Cash = NO_CASH
-        self.funded: dict[str, Nanos] = {}
+        self.funded: dict[str, tuple[Nanos, ...]] = {}
         self.deposit_ids = Recent()
 
     def load(self, state: RiskState) -> None:
@@ -88,12 +90,15 @@ class Ledger:
         return self._reduce(trip, fill, signed_qty)
 
     def is_due(self, paid: FundingPaid) -> bool:
-        """Return whether ``paid`` was not booked before: the payments of a symbol come in the order of time."""
-        return paid.ts_event > self.funded.get(paid.symbol, -1)
+        """Return whether ``paid`` is not booked yet; what is older than all that is remembered is."""
+        times = self.funded.get(paid.symbol, ())
+        is_remembered = len(times) < _PAYMENTS or paid.ts_event > times[0]
+        return is_remembered and paid.ts_event not in times
 
     def fund(self, paid: FundingPaid) -> None:
         """Book ``paid``, to the position of its symbol where there still is one."""
-        self.funded[paid.symbol] = paid.ts_event
+        # One that was paid while nobody listened may come behind a later one.
+        self.funded[paid.symbol] = tuple(sorted((*self.funded.get(paid.symbol, ()), paid.ts_event))[-_PAYMENTS:])
         self.funding = Cash(self.funding + paid.amount)
         self.cash = Cash(self.cash + paid.amount)
         self.funding_estimates += paid.is_estimate

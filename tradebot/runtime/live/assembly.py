@@ -33,7 +33,7 @@ from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.parties import Parties
-from tradebot.runtime.live.preflight import preflight
+from tradebot.runtime.live.preflight import preflight_over
 from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.live.trading import IntentLog, Trading
 from tradebot.runtime.live.watch import Sight, Watch
@@ -96,8 +96,11 @@ class Live:
             if account is not None:
                 lock = AccountLock("hyperliquid", account.link.url, account.address, home)
                 lock.acquire()
-            link = market if account is None else account.link
-            instruments = await read_instruments(link, loaded.settings.bot.symbols)
+            symbols = loaded.settings.bot.symbols
+            if account is None:
+                instruments = await read_instruments(market, symbols)
+            else:
+                instruments = {symbol: account.venue.assets[symbol].instrument() for symbol in symbols}
             time = await read_time(market, clock) if account is None else account.gateway.time
         except BaseException:
             await links.close()
@@ -117,7 +120,8 @@ class Live:
         for attempt in range(_LOOKS):
             if attempt:
                 await asyncio.sleep(_LOOK_AGAIN_S)
-            findings = await preflight(loaded, home, self._clock, is_fresh=is_fresh)
+            link = self.account.link
+            findings = await preflight_over(link.rest, link.url, loaded, home, self._clock, is_fresh=is_fresh)
             red = [finding for finding in findings if finding.grade is Grade.FAIL]
             if not red:
                 return ""
@@ -191,7 +195,7 @@ class Live:
                 symbols=tuple(self._instruments),
             )
         )
-        trading.reconcile = reconciler.reconcile_now
+        trading.adopt, trading.reconcile = reconciler.adopt, reconciler.reconcile_now
         await trading.begin()
         outbox.send = broker.send
         await supervisor.start(

@@ -61,14 +61,24 @@ async def preflight(
     url = venue_url(venue) if isinstance(venue, HyperliquidVenueSettings) else feed_url(loaded.settings)
     resilience = Resilience(Policy(attempts=2, deadline_s=_TIMEOUT_S), clock, asyncio.sleep, seed=1)
     async with RestClient(url, resilience, timeout_s=_TIMEOUT_S) as rest:
-        checks = _Preflight(loaded, home, clock, rest, url, is_fresh=is_fresh)
-        try:
-            async with asyncio.timeout(total_s):
-                await checks.run()
-        except TimeoutError:
-            what = f"{url}: not everything was answered within {total_s:g} s"
-            checks.add("venue", Grade.FAIL, what, "check the network, then try again")
-        return tuple(checks.findings)
+        return await _checked(_Preflight(loaded, home, clock, rest, url, is_fresh=is_fresh), total_s)
+
+
+async def preflight_over(
+    rest: RestClient, url: str, loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool
+) -> Sequence[Finding]:
+    """Return the findings as ``preflight`` does, asked over a connection that is there, and paid from its budget."""
+    return await _checked(_Preflight(loaded, home, clock, rest, url, is_fresh=is_fresh), TOTAL_S)
+
+
+async def _checked(checks: "_Preflight", total_s: float) -> Sequence[Finding]:
+    try:
+        async with asyncio.timeout(total_s):
+            await checks.run()
+    except TimeoutError:
+        what = f"{checks.url}: not everything was answered within {total_s:g} s"
+        checks.add("venue", Grade.FAIL, what, "check the network, then try again")
+    return tuple(checks.findings)
 
 
 class _Preflight:
@@ -77,7 +87,7 @@ class _Preflight:
     def __init__(self, loaded: Loaded, home: Path, clock: Clock, rest: RestClient, url: str, *, is_fresh: bool) -> None:
         self.findings: list[Finding] = []
         self._loaded, self._settings, self._home, self._clock = loaded, loaded.settings, home, clock
-        self._rest, self._url, self._is_fresh = rest, url, is_fresh
+        self._rest, self.url, self._is_fresh = rest, url, is_fresh
         self._markets: dict[str, Market] = {}
         self._equity: Cash | None = None
 
@@ -118,9 +128,9 @@ class _Preflight:
             after = self._clock.now()
         except VenueError as error:
             mend = "check the network and the url; on a devnet: is `tradebot devnet` running?"
-            self.add("venue", Grade.FAIL, f"{self._url} does not answer: {error.what}", mend)
+            self.add("venue", Grade.FAIL, f"{self.url} does not answer: {error.what}", mend)
             return False
-        self.add("venue", Grade.OK, f"{self._url} answers in {(after - before) // 1_000_000} ms")
+        self.add("venue", Grade.OK, f"{self.url} answers in {(after - before) // 1_000_000} ms")
         self.findings.append(clock_finding(before, stamp, after))
         return True
 

@@ -29,6 +29,9 @@ _ROWS_PER_WEIGHT = {
     "candleSnapshot": 60,
 }
 _LEGS_PER_WEIGHT = 40
+# What an address is, and how its account keeps its money: dear to ask, asked by several at a boot, and lasting.
+_LASTING = frozenset({"userRole", "userAbstraction"})
+_LASTS_S = 60.0
 
 
 def info_weight(kind: str) -> int:
@@ -47,6 +50,7 @@ class RestClient:
         self._timeout = aiohttp.ClientTimeout(total=timeout_s)
         self._max_body = max_body
         self._session: aiohttp.ClientSession | None = None
+        self._known: dict[bytes, tuple[float, Node]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,15 +75,20 @@ class RestClient:
         return self._session
 
     async def info(self, request: Mapping[str, object], purpose: Purpose = Purpose.WATCH) -> Node:
-        """Return the reply to a question, asked again while the venue is unavailable.
+        """Return the reply to a question, asked again while the venue is unavailable; a lasting one from memory.
 
         Raises ``Unavailable`` when it stays so, ``Rejected`` when the question is wrong, ``Unreadable``.
         """
         kind = str(request["type"])
         body = orjson.dumps(request)
+        asked_at, known = self._known.get(body, (0.0, None))
+        if known is not None and self._resilience.now() - asked_at < _LASTS_S:
+            return known
         reply = await self._resilience.repeated(
             lambda: self._post("/info", body), weight=info_weight(kind), purpose=purpose
         )
+        if kind in _LASTING:
+            self._known[body] = self._resilience.now(), reply
         per_weight = _ROWS_PER_WEIGHT.get(kind)
         if per_weight is not None and isinstance(reply.value, list):
             rows = len(reply.value) // per_weight
