@@ -39,6 +39,7 @@ class LogEvent(StrEnum):
     CANCEL_FAILED = "cancel.failed"
     VENUE_CONNECTED = "venue.connected"
     VENUE_LOST = "venue.lost"
+    VENUE_FLAT = "venue.flat"
     VENUE_GARBLED = "venue.garbled"
     VENUE_FAILED = "venue.failed"
     ORDER_FILLED = "order.filled"

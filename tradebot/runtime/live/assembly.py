@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +31,7 @@ from tradebot.runtime.live.connect import (
     read_instruments,
     read_time,
 )
+from tradebot.runtime.live.flatness import Flatness
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
@@ -49,7 +52,7 @@ from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.gateway import VenueTime
-from tradebot.venues.resilience import Backoff
+from tradebot.venues.resilience import Backoff, Purpose
 
 T = TypeVar("T")
 _TAG = "instance"
@@ -212,6 +215,8 @@ class Live:
         await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
+        flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
+        await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 
     def _sight(self, account: Account, trading: Trading, line: LiveLine) -> Sight:
         return Sight(
@@ -279,6 +284,12 @@ async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, page: Page) -
             if clock.monotonic() - began > _PATIENCE_S:
                 page(AlertName.VENUE_LOST, f"the venue cannot be asked: {error}", "its stops rest; look at its status")
             await asyncio.sleep(backoff.delay_s(attempt))
+
+
+async def _positions(account: Account) -> Mapping[str, Decimal]:
+    """Return what the venue holds open, by symbol, short < 0."""
+    seen = await account.venue.survey.account(Purpose.PROTECT)
+    return {position.symbol: position.qty for position in seen.positions if position.qty}
 
 
 async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
