@@ -305,6 +305,49 @@ async def test_the_stop_of_a_lost_journal_that_went_while_down_is_missed(tmp_pat
         check(venue)
 
 
+async def test_what_was_adopted_can_be_cancelled_by_a_later_run(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        async with run(venue) as bot:
+            await bot.bar(LIMIT)
+            await bot.agreed()
+        for path in (tmp_path / "home").iterdir():
+            path.unlink()
+        async with run(venue) as bot:
+            await bot.until(lambda: "script-BTC-1-entry" in bot.working())
+        async with run(venue) as bot:
+            await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+            await bot.until(lambda: bot.working() == [] and venue.resting() == [])
+            await bot.agreed()
+
+
+async def test_an_entry_of_a_lost_journal_that_fills_is_protected(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        async with run(venue) as bot:
+            await bot.bar(LIMIT)
+            await bot.agreed()
+        for path in (tmp_path / "home").iterdir():
+            path.unlink()
+        async with run(venue) as bot:
+            await bot.until(lambda: "script-BTC-1-entry" in bot.working())
+            venue.move("0.985")
+            await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+            await bot.agreed()
+        check(venue)
+
+
+async def test_a_position_somebody_opened_before_the_first_boot_is_left_alone(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        venue.hand.trade("", "BTC", D("0.01"))
+        async with run(venue) as bot:
+            await bot.agreed()
+            await asyncio.sleep(2.5)
+            assert bot.position() == venue.position() == D("0.01")
+            assert venue.pages == []
+            await bot.bar(LONG, "ETH")
+            await bot.until(lambda: bot.position("ETH") > 0)
+            await bot.agreed()
+
+
 async def test_a_position_of_a_strategy_that_is_configured_no_more_lives_on(tmp_path: Path) -> None:
     async with stage(tmp_path) as venue:
         async with run(venue) as bot:

@@ -51,6 +51,13 @@ class Reconciler:
             group.create_task(self._repeat(self._look_at_orders, _ORDERS_S))
             group.create_task(self._repeat(self._look_at_account, _ACCOUNT_S))
 
+    async def adopt(self) -> None:
+        """Take over the orders of a state directory that was lost, if the book never knew an order."""
+        async with self._lock:
+            may_adopt, self._may_adopt = self._may_adopt and self._parties.is_blank(), False
+            if may_adopt:
+                await self.orders.look_at_orders(Purpose.PROTECT, may_adopt=True)
+
     async def reconcile_now(self) -> None:
         """Compare all at once, until book and venue agree or a human is paged. Raises ``VenueError``.
 

@@ -12,6 +12,7 @@ from tradebot.ports import Clock
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account
 from tradebot.runtime.live.line import LiveLine
+from tradebot.runtime.live.opening import OPENING, opening_fill
 from tradebot.runtime.logs import log
 from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode, encode
@@ -23,7 +24,6 @@ from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funde
 from tradebot.venues.resilience import Backoff, Purpose
 
 INTENT, SETTLED = "intent", "settled"
-OPENING = "opening"
 # The journal's stamps of writing are of our clock, the venue's of its own; and what it says may be late.
 _OVERLAP_MS = 10 * 60_000
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
@@ -56,8 +56,8 @@ class IntentLog:
 class Trading:
     """Trades one account: settles the past, then follows what the venue tells of it.
 
-    ``down_since``: since when, in monotonic seconds, the socket is down; ``None`` while it stands. ``reconcile``
-    compares book and venue once the rest is settled.
+    ``down_since``: since when, in monotonic seconds, the socket is down; ``None`` while it stands. ``adopt``
+    takes over orders of a state directory that was lost; ``reconcile`` compares book and venue once all is settled.
     """
 
     def __init__(
@@ -82,6 +82,7 @@ class Trading:
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
         self._untold: list[tuple[Intent, Settled]] = []
+        self.adopt: Callable[[], Awaitable[None]] | None = None
         self.reconcile: Callable[[], Awaitable[None]] | None = None
 
     async def begin(self) -> None:
@@ -107,6 +108,9 @@ class Trading:
     def _know_the_book(self) -> None:
         # Symbols and strategies that are configured no more may still have orders and positions.
         state = self._line.orders.save()
+        for name, order in state.orders.items():
+            if order.is_adopted and order.venue_order_id.isdecimal():
+                self.account.venue.remember(name, int(order.venue_order_id))
         requests = [order.request for order in (*state.done.values(), *state.orders.values())]
         held = state.held.values()
         self.account.cloids.know({*(one.strategy for one in requests), *(one.strategy for one in held)})
@@ -151,6 +155,9 @@ class Trading:
             case Garbled(error):
                 log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
                 await self._until_done(self._catch_up)
+            case OrdersUpdated() | Filled() | Funded() if not self._has_begun:
+                # What the account holds is not counted yet; the first catching up asks for all that came before.
+                pass
             case OrdersUpdated() | Filled() | Funded():
                 self._heard_ms = self._now_ms()
                 await self.broker.deliver(self.account.venue.on_frame(event))
@@ -176,8 +183,12 @@ class Trading:
 
     async def _catch_up(self) -> None:
         venue = self.account.venue
-        await self.account.gateway.learn_time()
-        await venue.refresh()
+        if self._has_begun:
+            # Both were asked a moment ago when the account was opened.
+            await self.account.gateway.learn_time()
+            await venue.refresh()
+        if not self._has_begun:
+            await self._open()
         orders = self._line.orders.save().orders.values()
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
@@ -193,23 +204,30 @@ class Trading:
         orders = self._line.orders.save().orders
         known = frozenset(name for name in orders if cloids.encode(name) in self._sent)
         await self.broker.recover(known, from_ms(self._now_ms()))
+
+    async def _open(self) -> None:
+        """Book what the account holds when it is first seen; what moves it comes on top from then on."""
         if not await self._has_opened():
-            await self._line.deliver([await self._opening()])
+            if self.adopt is not None:
+                await self.adopt()
+            await self._line.deliver(await self._opening())
             await self._committed()
         first, *_ = await self._journal.rows(Query(kinds=[Deposit.kind], limit=1))
-        # Transfers after it come on top, those while nobody looked among them.
         self.account.venue.survey.counted_ms = to_ms(first.ts_event)
 
     async def _has_opened(self) -> bool:
         return bool(await self._journal.rows(Query(kinds=[Deposit.kind], limit=1)))
 
-    async def _opening(self) -> Message:
-        """Return what the account holds when it is first seen, without the open profit of its positions."""
+    async def _opening(self) -> Sequence[Message]:
+        """Return positions and money, without open profit, as of one look of the venue."""
         survey = self.account.venue.survey
         account = await survey.account(Purpose.PROTECT)
         cash = await survey.cash(account, Purpose.PROTECT)
-        # Transfers are counted from here on: as of the venue's own look, not of ours behind it.
-        return Deposit(ts_event=account.ts_event or from_ms(self._now_ms()), id=OPENING, amount=cash)
+        ts = account.ts_event or from_ms(self._now_ms())
+        orders = self._line.orders.save().orders.values()
+        ours = [one for one in account.positions if one.symbol in self._symbols]
+        # The deposit comes last: without it all is booked anew, and what was booked is no news.
+        return [*(opening_fill(one, orders, ts) for one in ours), Deposit(ts_event=ts, id=OPENING, amount=cash)]
 
     def _now_ms(self) -> int:
         return self.account.gateway.time.ms()

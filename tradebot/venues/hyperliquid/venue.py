@@ -14,7 +14,7 @@ from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueEr
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
-from tradebot.model.time import from_ms, to_ms
+from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.venues.hyperliquid.access import check_signer
 from tradebot.venues.hyperliquid.account import (
     AccountState,
@@ -83,6 +83,7 @@ class HyperliquidVenue:
         self._marks: dict[str, Price] = {}
         self._names: dict[int, str] = {}
         self._adopted: dict[str, str] = {}
+        self._oids: dict[str, int] = {}
         self._endings = Endings()
         self._leveraged: set[str] = set()
         self.survey = Survey(gateway, cloids)
@@ -198,6 +199,9 @@ class HyperliquidVenue:
 
         Raises ``Rejected`` when the venue refused the action as a whole, another ``VenueError`` without an answer.
         """
+        for name in (one.client_order_id for one in cancels):
+            if name in self._oids.keys() - self._adopted.keys():
+                await self._status(name, Purpose.PROTECT)
         rows = [(self._assets[one.symbol].id, self._cloid(one.client_order_id)) for one in cancels]
         reply = await self._gateway.act(cancel_by_cloid_action(rows), len(rows))
         if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
@@ -227,12 +231,20 @@ class HyperliquidVenue:
         return [*messages, OrderCanceled(ts_event=record.ts_event, client_order_id=name, reason="reduce_only")]
 
     async def _status(self, client_order_id: str, purpose: Purpose) -> OrderRecord | None:
-        cloid = self._cloid(client_order_id)
-        return order_status(await self._gateway.ask("orderStatus", purpose, oid=cloid))
+        oid = self._oids.get(client_order_id)
+        asked = self._cloid(client_order_id) if oid is None else oid
+        record = order_status(await self._gateway.ask("orderStatus", purpose, oid=asked))
+        if oid is not None and record is not None and record.order.cloid is not None:
+            self.adopt(client_order_id, record.order.cloid)
+        return record
 
     def adopt(self, client_order_id: str, cloid: str) -> None:
         """Call an order of a lost state directory by the cloid it was placed with."""
         self._adopted[client_order_id] = cloid
+
+    def remember(self, client_order_id: str, oid: int) -> None:
+        """Ask for an order that an earlier run adopted by the venue's id: its cloid is not ours to make."""
+        self._oids[client_order_id] = oid
 
     def _cloid(self, client_order_id: str) -> str:
         return self._adopted.get(client_order_id) or self._cloids.encode(client_order_id)
@@ -269,6 +281,8 @@ class HyperliquidVenue:
     def _fills(self, rows: Iterable[VenueFill], *, again: bool = False) -> Sequence[Message]:
         messages: list[Message] = []
         for fill in sorted(rows, key=lambda row: (row.ts_event, row.trade_id)):
+            if self._is_counted(fill.ts_event):
+                continue
             is_new = self._seen.is_new(f"{fill.trade_id}-{fill.oid}")
             if not (is_new or again):
                 continue
@@ -279,6 +293,11 @@ class HyperliquidVenue:
             if is_new:
                 messages += self._endings.filled(fill.oid, fill.qty)
         return messages
+
+    def _is_counted(self, ts: Nanos) -> bool:
+        # What moved the account before it was first counted is in that count.
+        counted_ms = self.survey.counted_ms
+        return counted_ms is not None and to_ms(ts) <= counted_ms
 
     async def catch_up(
         self,
@@ -295,7 +314,8 @@ class HyperliquidVenue:
         start = max(0, min(since_ms, self._filled_until_ms) - _OVERLAP_MS)
         # All questions come first: an answer that is missing must not make us forget what others told.
         rows = await fills_since(self._gateway, start, purpose)
-        paid = fundings(await self._gateway.ask("userFunding", purpose, startTime=since_ms))
+        payments = fundings(await self._gateway.ask("userFunding", purpose, startTime=since_ms))
+        paid = [payment for payment in payments if not self._is_counted(payment.ts_event)]
         records = await self._gone(open_ids, purpose)
         messages = [*self._fills(rows, again=again), *paid]
         return messages + [message for record in records for message in self._asked(record)]
