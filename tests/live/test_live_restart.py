@@ -12,7 +12,10 @@ from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, D, Run, Stage, r
 from tradebot.model.command import Verb
 from tradebot.model.errors import LockHeld
 from tradebot.model.order import OrderState
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.findings import Grade
 from tradebot.runtime.live import trading as trading_module
+from tradebot.runtime.live.preflight import preflight
 from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.submit import Settled
 
@@ -31,6 +34,12 @@ async def warm(bot: Run) -> None:
     await bot.bar(OUT)
     await bot.until(lambda: bot.position() == 0)
     await bot.agreed()
+
+
+async def position_findings(venue: Stage) -> list[Grade]:
+    """Return what a home without a journal is told of the positions on the account."""
+    findings = await preflight(venue.loaded(), venue.folder / "home", SystemClock(), is_fresh=True)
+    return [finding.grade for finding in findings if finding.check == "positions"]
 
 
 def check(venue: Stage) -> None:
@@ -282,6 +291,7 @@ async def test_a_lost_journal_finds_its_position_and_its_stop(tmp_path: Path) ->
             held = bot.position()
         for path in (tmp_path / "home").iterdir():
             path.unlink()
+        assert await position_findings(venue) == [Grade.WARN]
         async with run(venue) as bot:
             await bot.agreed()
             assert bot.position() == held
@@ -338,6 +348,8 @@ async def test_an_entry_of_a_lost_journal_that_fills_is_protected(tmp_path: Path
 async def test_a_position_somebody_opened_before_the_first_boot_is_left_alone(tmp_path: Path) -> None:
     async with stage(tmp_path) as venue:
         venue.hand.trade("", "BTC", D("0.01"))
+        (tmp_path / "home").mkdir()
+        assert await position_findings(venue) == [Grade.FAIL]
         async with run(venue) as bot:
             await bot.agreed()
             await asyncio.sleep(2.5)

@@ -128,7 +128,7 @@ async def open_account(
     signer = ActionSigner(key, is_mainnet=venue.network == "mainnet")
     gateway = Gateway(link.rest, signer, address, clock, record, rules)
     submitter = Submitter(gateway, rules)
-    cloids = Cloids(tag, _cloid_key(address), (strategy.name for strategy in settings.strategy))
+    cloids = account_cloids(tag, address, settings)
     trading = TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage)
     made = HyperliquidVenue(link.rest, gateway, submitter, cloids, trading)
     await made.open(address, key.address, settings.bot.symbols)
@@ -147,9 +147,11 @@ async def _master_of(link: Link, key: SigningKey) -> str:
     return found.master if found.kind is RoleKind.AGENT and found.master is not None else key.address
 
 
-def _cloid_key(address: str) -> bytes:
-    # Of the account, not of the signer: a new agent must still know the orders of the last one.
-    return hashlib.blake2s(f"tradebot {address}".encode()).digest()
+def account_cloids(tag: bytes, address: str, settings: Settings) -> Cloids:
+    """Return the ids of orders of a state directory with ``tag`` on the account ``address``."""
+    # The key is of the account, not of the signer: a new agent must still know the orders of the last one.
+    key = hashlib.blake2s(f"tradebot {address}".encode()).digest()
+    return Cloids(tag, key, (strategy.name for strategy in settings.strategy))
 
 
 def new_tag(home: Path, now: int) -> bytes:

@@ -14,6 +14,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
+from tradebot.runtime.live.connect import account_cloids
 from tradebot.runtime.live.judging import clock_finding, expiry_finding, missing_key, unfit_account
 from tradebot.runtime.live.sizes import Account, Market, average_range, size_findings
 from tradebot.runtime.settings import Loaded
@@ -32,6 +33,7 @@ from tradebot.venues.hyperliquid.account import (
     spot_collateral,
 )
 from tradebot.venues.hyperliquid.bars import read_bars
+from tradebot.venues.hyperliquid.cloid import TAG_BYTES
 from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.market import asset_contexts, venue_time
 from tradebot.venues.hyperliquid.reading import Node
@@ -52,7 +54,7 @@ async def preflight(
 ) -> Sequence[Finding]:
     """Return the findings of every check of the venue, within ``total_s`` seconds.
 
-    ``is_fresh`` says that this home has never traded, so that whatever is on the account is not its own; by
+    ``is_fresh`` says that this home has never traded, so that what is on the account is of a lost one or not ours; by
     default it is whether the home has no journal.
     """
     if is_fresh is None:
@@ -89,6 +91,7 @@ class _Preflight:
         self._loaded, self._settings, self._home, self._clock = loaded, loaded.settings, home, clock
         self._rest, self.url, self._is_fresh = rest, url, is_fresh
         self._markets: dict[str, Market] = {}
+        self._stopped: set[str] = set()
         self._equity: Cash | None = None
 
     def add(self, check: str, grade: Grade, what: str, mend: str = "") -> None:
@@ -178,8 +181,8 @@ class _Preflight:
         address = venue.account.lower() if venue.account else own.master or signer
         if not await self._may_trade(venue, address, signer, own):
             return
-        await self._guarded("balance", lambda: self._balance(address))
         await self._guarded("orders", lambda: self._orders(address))
+        await self._guarded("balance", lambda: self._balance(address))
         await self._guarded("budget", lambda: self._budget(address))
 
     async def _may_trade(self, venue: HyperliquidVenueSettings, address: str, signer: str, own: Role) -> bool:
@@ -216,16 +219,29 @@ class _Preflight:
         traded = self._settings.bot.symbols
         ours = [position.symbol for position in state.positions if position.symbol in traded]
         others = [position.symbol for position in state.positions if position.symbol not in traded]
-        if ours and self._is_fresh:
-            what = f"there is a position in {', '.join(ours)}, and this home has never traded"
-            self.add("positions", Grade.FAIL, what, "close it first, or trade other symbols")
+        self._positions(ours)
         if others:
             what = f"there are positions that are not the bot's: {', '.join(others)}"
             self.add("positions", Grade.WARN, what, "they share its margin; give the bot an account of its own")
 
+    def _positions(self, traded: Sequence[str]) -> None:
+        if not self._is_fresh:
+            return
+        known = [symbol for symbol in traded if symbol in self._stopped]
+        unknown = [symbol for symbol in traded if symbol not in self._stopped]
+        if known:
+            what = f"the position in {', '.join(known)} has a stop of this bot's: both are taken over"
+            self.add("positions", Grade.WARN, what, "if its journal is not lost, start with its --home")
+        if unknown:
+            what = f"there is a position in {', '.join(unknown)}, and this home has never traded"
+            self.add("positions", Grade.FAIL, what, "close it first, or trade other symbols")
+
     async def _orders(self, address: str) -> None:
         resting = open_orders(await self._ask("frontendOpenOrders", user=address))
-        foreign = [order for order in resting if self._is_fresh or order.cloid is None]
+        cloids = account_cloids(bytes(TAG_BYTES), address, self._settings)
+        own = [order for order in resting if order.cloid and cloids.decode(order.cloid, order.symbol) is not None]
+        self._stopped = {order.symbol for order in own if order.reduce_only and order.trigger is not None}
+        foreign = [order for order in resting if order.cloid is None or (self._is_fresh and order not in own)]
         if foreign:
             symbols = ", ".join(sorted({order.symbol for order in foreign}))
             what = f"{len(foreign)} open orders are not the bot's: {symbols}"
