@@ -308,22 +308,38 @@ async def test_a_disk_error_while_reading_fails_the_journal_once(tmp_path: Path)
         outcomes = await asyncio.gather(*reads, return_exceptions=True)
         assert all("no such table" in str(outcome) for outcome in outcomes)
         assert told == [journal.failed]
-        await asyncio.wait([journal._writer])
 
 
 async def test_a_payload_that_is_no_bytes_ends_the_writer_and_says_so(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db") as journal:
         seq = journal.append("bar", 1, "text")  # type: ignore[arg-type]
-        with pytest.raises(StorageFailed, match="the writer ended: TypeError"):
+        with pytest.raises(StorageFailed, match="a commit ended: TypeError"):
             await journal.committed(seq)
 
 
-async def test_a_cancelled_writer_is_a_failed_journal(tmp_path: Path) -> None:
+async def test_a_read_that_fails_says_nothing_of_the_commit_before_it(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db") as journal:
+        waiting = asyncio.ensure_future(journal.committed(journal.append("bar", 1, b"")))
         await asyncio.sleep(0)
-        journal._writer.cancel()
-        with pytest.raises(StorageFailed, match="the writer ended"):
-            await journal.committed(journal.append("bar", 1, b""))
+        with pytest.raises(StorageFailed, match="no such table"):
+            await journal.run(lambda connection: connection.execute("SELECT * FROM absent"))
+        await waiting
+        assert journal.durable_seq == 1
+    assert count_rows(tmp_path / "journal.db") == 1
+
+
+async def test_what_gathers_during_a_commit_follows_it_though_nobody_waits(tmp_path: Path) -> None:
+    async with opened(tmp_path / "journal.db") as journal:
+        journal.append("bar", 1, b"")
+        first = asyncio.ensure_future(journal.committed(1))
+        await asyncio.sleep(0)
+        for number in range(2, 5):
+            journal.append("bar", number, b"")
+        waiting = asyncio.ensure_future(journal.committed(3))
+        await first
+        assert journal.durable_seq == 1
+        await waiting
+        assert journal.durable_seq == 4
 
 
 async def test_a_path_that_cannot_be_opened_is_a_failed_storage(tmp_path: Path) -> None:

@@ -1,14 +1,18 @@
-"""The journal in SQLite: one connection on its own thread, one writer task, commits in groups.
+"""The journal in SQLite: one connection on its own thread, commits in groups.
 
-``append`` numbers a row and returns at once. The writer takes all that is queued, adds the hashes and
-commits; ``committed`` waits for that. While one group is on its way to the disk, the next one gathers; and so it
+``append`` numbers a row and returns at once. The first who waits in ``committed`` sends all that is queued to the
+thread, which adds the hashes and commits. While one group is on its way to the disk, the next one gathers; and so it
 does for a millisecond while nobody waits, lest an order's own commit stand behind that of the bar it follows from.
+
+Between a row and its order stand only the two hand-overs of the thread: no task writes, for each would add rounds of
+the loop to every order.
 
 After a failed commit nothing is tried again on the connection: what the disk holds is then unknown, and a
 retry may report as durable what is not. All waiters and all later appends get ``StorageFailed``.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -37,9 +41,13 @@ _Queued = tuple[int, str, int, int, bytes]
 class _Connection(aiosqlite.Connection):
     """Runs whole functions on the connection's thread: one hop for a group, not one for each statement."""
 
-    async def run(self, function: Callable[[sqlite3.Connection], T]) -> T:
-        call = partial(self._execute, lambda: function(self._conn))
-        result: T = await call()
+    def post(self, function: Callable[[sqlite3.Connection], T]) -> "asyncio.Future[T]":
+        """Send ``function`` on its way at once; who waits for the result need not be the one who sends."""
+        if not self._running:
+            raise ValueError("the connection is closed")
+        result: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        # As aiosqlite's own _execute does, but for its coroutine.
+        self._tx.put_nowait((result, partial(function, self._conn)))
         return result
 
     async def connect(self) -> None:
@@ -65,14 +73,11 @@ class SqliteJournal:
         self._tip = tip
         self._last_seq = self._durable = self._in_flight = tip.seq
         self._queue: list[_Queued] = []
-        self._wake = asyncio.Event()
-        self._is_closing = False
-        self._loop = loop = asyncio.get_running_loop()
-        # Waiters share the future of the group their row is in; it says that the group is decided, not how.
-        self._flight_done: asyncio.Future[None] = loop.create_future()
-        self._queue_done: asyncio.Future[None] = loop.create_future()
-        self._writer = loop.create_task(self._write(), name="journal-writer")
-        self._writer.add_done_callback(self._writer_ended)
+        self._loop = asyncio.get_running_loop()
+        # The group on its way to the disk, and whether the next is to follow it at once.
+        self._flight: asyncio.Future[Tip] | None = None
+        self._is_due = False
+        self._waiters: list[tuple[int, asyncio.Future[None]]] = []
 
     @classmethod
     async def open(cls, path: Path, clock: Clock, *, verify_from: int = 0, full: bool = False) -> "SqliteJournal":
@@ -113,7 +118,7 @@ class SqliteJournal:
             raise InvariantError(f"{MAX_QUEUED_ROWS} rows wait for the disk; who appends many must await room()")
         self._last_seq = seq = self._last_seq + 1
         if not self._queue:
-            self._loop.call_later(_GATHER_S, self._wake.set)
+            self._loop.call_later(_GATHER_S, self._commit_queued)
         self._queue.append((seq, kind, ts_event, self._clock.now(), payload))
         return seq
 
@@ -127,8 +132,11 @@ class SqliteJournal:
         while self._durable < seq:
             if self.failed is not None:
                 raise self.failed
-            self._wake.set()
-            await asyncio.shield(self._flight_done if seq <= self._in_flight else self._queue_done)
+            if seq > self._in_flight:
+                self._commit_queued()
+            waiter = self._loop.create_future()
+            self._waiters.append((seq, waiter))
+            await waiter
 
     async def room(self) -> None:
         """Return at once while few rows are queued, else when the writer has caught up. Raises ``StorageFailed``."""
@@ -161,7 +169,7 @@ class SqliteJournal:
         if self.failed is not None:
             raise self.failed
         try:
-            return await self._connection.run(function)
+            return await self._connection.post(function)
         except SQLITE_ERRORS as error:
             failure = storage_failed(error, self.path)
             self._fail(failure)
@@ -169,47 +177,49 @@ class SqliteJournal:
 
     async def close(self) -> None:
         """Commit what is queued and let go of the file. Never raises for a journal that has failed."""
-        self._is_closing = True
-        self._wake.set()
-        await asyncio.wait([self._writer])
+        with contextlib.suppress(StorageFailed):
+            await self.committed(self._last_seq)
         await self._connection.close()
 
-    async def _write(self) -> None:
-        while self.failed is None:
-            await self._wake.wait()
-            self._wake.clear()
-            if self._queue:
-                await self._commit_queued()
-            elif self._is_closing:
-                return
-            if self._is_closing:
-                self._wake.set()
-
-    async def _commit_queued(self) -> None:
+    def _commit_queued(self) -> None:
+        """Send what is queued to the disk, now or behind the group that is on its way."""
+        if not self._queue or self.failed is not None:
+            return
+        self._is_due = self._flight is not None
+        if self._is_due:
+            return
         batch, self._queue = self._queue, []
         self._in_flight = batch[-1][0]
-        self._flight_done, self._queue_done = self._queue_done, asyncio.get_running_loop().create_future()
-        try:
-            self._tip = await self._connection.run(partial(_insert, tip=self._tip, batch=batch))
-        except (*SQLITE_ERRORS, OSError) as error:
-            self._fail(storage_failed(error, self.path))
-            return
-        self._durable = self._tip.seq
-        self._flight_done.set_result(None)
+        self._flight = self._connection.post(partial(_insert, tip=self._tip, batch=batch))
+        self._flight.add_done_callback(self._landed)
 
-    def _writer_ended(self, writer: asyncio.Task[None]) -> None:
-        error = asyncio.CancelledError("cancelled") if writer.cancelled() else writer.exception()
-        if error is not None:
-            self._fail(StorageFailed(f"the writer ended: {error!r}", where=str(self.path)))
+    def _landed(self, flight: "asyncio.Future[Tip]") -> None:
+        self._flight = None
+        error = flight.exception()
+        if error is None:
+            self._tip = flight.result()
+            self._durable = self._tip.seq
+            if self._is_due:
+                self._commit_queued()
+            self._wake(self._durable)
+        elif isinstance(error, (*SQLITE_ERRORS, OSError)):
+            self._fail(storage_failed(error, self.path))
+        else:
+            self._fail(StorageFailed(f"a commit ended: {error!r}", where=str(self.path)))
+
+    def _wake(self, seq: int) -> None:
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter[0] > seq:
+                self._waiters.append(waiter)
+            elif not waiter[1].done():
+                waiter[1].set_result(None)
 
     def _fail(self, failure: StorageFailed) -> None:
         if self.failed is not None:
             return
         self.failed = failure
-        self._wake.set()
-        for decided in (self._flight_done, self._queue_done):
-            if not decided.done():
-                decided.set_result(None)
+        self._wake(self._last_seq)
         self.on_failed(failure)
 
 
