@@ -89,3 +89,17 @@ async def test_a_resume_ends_it() -> None:
         await watch.look()
         assert made.line.risk.trading_state is TradingState.RUNNING
         assert [verb for verb, _ in made.line.commands] == [Verb.HALT, Verb.RESUME]
+
+
+async def test_a_flattening_that_ended_between_two_looks_is_seen_through_too() -> None:
+    async with bench() as made:
+        await made.begin()
+        await made.enter()
+        watch = flatness(made)
+        await made.line.command(Verb.HALT, FLATTEN)
+        watch.begin()
+        await settle(made)
+        assert not made.line.risk.is_flattening
+        made.hand.trade("", "ETH", D("0.05"))
+        await watch.look()
+        assert [verb for verb, _ in made.line.commands] == [Verb.HALT, Verb.HALT]

@@ -51,6 +51,7 @@ class Engine:
     ) -> None:
         self.booted, self.journal = booted, journal
         self.live: Live | None = None
+        self.on_flatten: Callable[[], None] = _nothing
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
         self.recent = RecentFacts()
@@ -116,6 +117,8 @@ class Engine:
             await self.turn(command)
             if verb is Verb.STOP:
                 self._stop_turns(arguments)
+            elif verb is Verb.HALT and arguments.get("flatten") == "true":
+                self.on_flatten()
             seq = self.journal.last_seq
         await self.journal.committed(seq)
         return self._answers.pop(command.id)
@@ -225,4 +228,8 @@ class Engine:
 
 
 async def _at_once() -> None:
+    pass
+
+
+def _nothing() -> None:
     pass

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.store.schema import INSERT_ROW, SQLITE_ERRORS, Damaged, connect, connect_reader, is_damage
+from tradebot.store.schema import COPIED_META, INSERT_ROW, SQLITE_ERRORS, Damaged, connect, connect_reader, is_damage
 
 GENESIS = bytes(16)
 _HEAD = struct.Struct(">qqH")
@@ -237,7 +237,7 @@ def _copy_what_holds(path: Path, target: sqlite3.Connection) -> int:
 def _copy_pruned(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
     """Copy the rows before the newest checkpoint, all or none; a full verification judges them."""
     checkpoints = source.execute("SELECT seq, h, digest, kept, ts_wall FROM checkpoints ORDER BY seq").fetchall()
-    meta = source.execute("SELECT key, value FROM meta WHERE key != 'schema'").fetchall()
+    meta = source.execute(COPIED_META).fetchall()
     rows = source.execute(f"{_RAW} WHERE seq <= ? ORDER BY seq", (checkpoints[-1][0] if checkpoints else 0,)).fetchall()
     target.executemany("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", checkpoints)
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta)

@@ -26,6 +26,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
     ),
 )
 INSERT_ROW = "INSERT INTO rows (seq, kind, ts_event, ts_wall, payload, h) VALUES (?, ?, ?, ?, ?, ?)"
+INSTANCE = "instance"
+"""The key in ``meta`` of what names this very journal at a venue."""
+COPIED_META = "SELECT key, value FROM meta WHERE key NOT IN ('schema', 'instance')"
+"""What a copy takes over. It is another instance: what it counts on from was given out again since."""
 PUT_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _SETTINGS = (
     # Exclusive before WAL: then there is no shared memory file, and nobody else can open the journal.

@@ -26,6 +26,7 @@ from tradebot.store.integrity import (
 )
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import (
+    COPIED_META,
     INSERT_ROW,
     SQLITE_ERRORS,
     Damaged,
@@ -101,7 +102,7 @@ async def _copy(journal: SqliteJournal, target_path: Path, last: int) -> None:
 
 def _read_side_tables(connection: sqlite3.Connection) -> tuple[list[tuple[object, ...]], list[tuple[object, ...]]]:
     checkpoints = connection.execute("SELECT seq, h, digest, kept, ts_wall FROM checkpoints").fetchall()
-    return checkpoints, connection.execute("SELECT key, value FROM meta WHERE key != 'schema'").fetchall()
+    return checkpoints, connection.execute(COPIED_META).fetchall()
 
 
 def _read_slice(connection: sqlite3.Connection, after: int, last: int) -> list[RawRow]:

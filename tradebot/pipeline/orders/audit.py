@@ -90,6 +90,6 @@ class Audit:
             name=AlertName.UNPROTECTED,
             symbol=covered.symbol,
             what=f"{bare} of {plain(covered.qty)} {covered.symbol} has no stop at the venue",
-            mend=f"look at the venue; tradebot close {covered.symbol}, or close it there by hand",
+            mend=f"look at the venue; tradebot close {covered.symbol}, while halted tradebot halt --flatten",
         )
         return [alert]

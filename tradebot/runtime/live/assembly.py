@@ -49,13 +49,13 @@ from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import AccountLock
 from tradebot.store.rows import Query
+from tradebot.store.schema import INSTANCE
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.resilience import Backoff, Purpose
 
 T = TypeVar("T")
-_TAG = "instance"
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
 _PATIENCE_S = 60.0
 # One answer that got lost is no red line.
@@ -216,6 +216,7 @@ class Live:
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
         flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
+        engine.on_flatten = flatness.begin
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 
     def _sight(self, account: Account, trading: Trading, line: LiveLine) -> Sight:
@@ -294,10 +295,10 @@ async def _positions(account: Account) -> Mapping[str, Decimal]:
 
 async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
     """Return the tag of this state directory, given once."""
-    known = await journal.meta(_TAG)
+    known = await journal.meta(INSTANCE)
     if known is None:
         known = new_tag(home, clock.now()).hex()
-        await journal.set_meta(_TAG, known)
+        await journal.set_meta(INSTANCE, known)
     return bytes.fromhex(known)
 
 

@@ -39,6 +39,10 @@ class Flatness:
                 await self.look()
             await self._sleep(_PERIOD_S)
 
+    def begin(self) -> None:
+        """See the flattening through that was asked for just now."""
+        self._is_open = True
+
     async def look(self) -> None:
         """Look once: what the venue still holds after a flattening is learnt and closed. Raises ``VenueError``."""
         risk = self._line.risk

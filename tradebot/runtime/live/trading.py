@@ -1,7 +1,7 @@
 """One account under the line: what a boot settles before it trades, and the socket that tells of the account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
 from tradebot.model.errors import InvariantError, VenueError
 from tradebot.model.logevent import LogEvent
@@ -81,6 +81,7 @@ class Trading:
         self._has_begun = False
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
+        self._elders: dict[str, str] = {}
         self._untold: list[tuple[Intent, Settled]] = []
         self.adopt: Callable[[], Awaitable[None]] | None = None
         self.reconcile: Callable[[], Awaitable[None]] | None = None
@@ -92,8 +93,9 @@ class Trading:
         for nonce in intents:
             self.account.gateway.nonces.seen(nonce)
         self._sent = frozenset(cloid for intent, _ in intents.values() for cloid in intent.cloids)
+        self._know_elders(intent for intent, _ in intents.values())
         orders = self._line.orders.save().orders
-        silent = {self.account.cloids.encode(name) for name, order in orders.items() if order.is_unknown}
+        silent = {self._cloid(name) for name, order in orders.items() if order.is_unknown}
         self._untold = [
             (intent, settled)
             for intent, settled in intents.values()
@@ -115,6 +117,20 @@ class Trading:
         held = state.held.values()
         self.account.cloids.know({*(one.strategy for one in requests), *(one.strategy for one in held)})
         self._symbols = tuple({**dict.fromkeys(self._symbols), **dict.fromkeys(one.symbol for one in requests)})
+
+    def _know_elders(self, intents: Iterable[Intent]) -> None:
+        # A restored journal is another instance than the one that placed these.
+        cloids = self.account.cloids
+        for intent in intents:
+            for cloid in filter(cloids.is_of_another, intent.cloids):
+                owners = (cloids.decode(cloid, symbol) for symbol in self._symbols)
+                owner = next((owner for owner in owners if owner is not None), None)
+                if owner is not None:
+                    self._elders[owner.client_order_id] = cloid
+                    self.account.venue.adopt(owner.client_order_id, cloid)
+
+    def _cloid(self, client_order_id: str) -> str:
+        return self._elders.get(client_order_id) or self.account.cloids.encode(client_order_id)
 
     def symbol_of(self, intent: Intent) -> str:
         """Return the symbol of an intent; empty for one that cannot be told."""
@@ -155,8 +171,8 @@ class Trading:
             case Garbled(error):
                 log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
                 await self._until_done(self._catch_up)
-            case OrdersUpdated() | Filled() | Funded() if not self._has_begun:
-                # What the account holds is not counted yet; the first catching up asks for all that came before.
+            case OrdersUpdated() | Filled() | Funded() if self.down_since is not None or not self._has_begun:
+                # Told before all subscriptions stand; the catching up that follows asks for all of it.
                 pass
             case OrdersUpdated() | Filled() | Funded():
                 self._heard_ms = self._now_ms()
@@ -200,9 +216,8 @@ class Trading:
     async def _settle(self) -> None:
         for intent, settled in self._untold:
             await self.broker.deliver(self.account.venue.outcome(intent, settled, self._symbol(intent)))
-        cloids = self.account.cloids
         orders = self._line.orders.save().orders
-        known = frozenset(name for name in orders if cloids.encode(name) in self._sent)
+        known = frozenset(name for name in orders if self._cloid(name) in self._sent)
         await self.broker.recover(known, from_ms(self._now_ms()))
 
     async def _open(self) -> None:

@@ -49,6 +49,10 @@ class Cloids:
         # The origins of signal ids: the strategies, and the operator.
         self._strategies = tuple(sorted({*strategies, "manual"}))
 
+    def is_of_another(self, cloid: str) -> bool:
+        """Return whether another state directory gave ``cloid``, if it is ours at all."""
+        return not cloid.startswith(f"0x{self._tag.hex()}")
+
     def know(self, strategies: Iterable[str]) -> None:
         """Read orders of ``strategies`` too: those that are configured no more may still have some."""
         self._strategies = tuple(sorted({*self._strategies, *strategies}))
