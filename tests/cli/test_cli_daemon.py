@@ -2,13 +2,14 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from tests.daemon.harness import kill
 
 CONFIG = """
 [bot]
@@ -112,7 +113,7 @@ def test_a_daemon_is_started_asked_restarted_and_stopped(bot: Bot) -> None:
 
 def test_a_killed_daemon_leaves_a_socket_that_nobody_takes_for_a_daemon(bot: Bot) -> None:
     bot.ask("start", "--config", str(bot.config))
-    os.kill(bot.pid(), signal.SIGKILL)
+    kill(bot.pid())
     assert bot.run("status").returncode == 3
     assert json.loads(bot.ask("ps", "--json")) == []
     assert "running" in bot.ask("start", "--config", str(bot.config))

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,6 +29,9 @@ class Desk:
         assert self.net.stdout is not None
         told = json.loads(self.net.stdout.readline())
         self.account = str(told["account"])
+        # So many boots within a minute would spend all its weight.
+        limits = urllib.request.Request(f"{told['url']}/admin/limits", b'{"counted": false}')
+        urllib.request.urlopen(limits, timeout=60).close()
         self.options = ["--profile", "devnet", "--config", str(folder / "mine.toml")]
         (folder / "mine.toml").write_text(f'[venue]\nurl = "{told["url"]}"\nkey_file = "{told["key_file"]}"\n')
 

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import select
 import signal
 import subprocess
 import sys
@@ -71,6 +72,16 @@ def start(home: Path, config: Path) -> "subprocess.Popen[str]":
         text=True,
         env=clean_environ(),
     )
+
+
+def kill(pid: int) -> None:
+    """Kill a process and return when it is gone, its socket with it: a signal only asks for that."""
+    gone = os.pidfd_open(pid)
+    try:
+        signal.pidfd_send_signal(gone, signal.SIGKILL)
+        assert select.select([gone], [], [], DEADLINE_S)[0], f"{pid} outlives SIGKILL"
+    finally:
+        os.close(gone)
 
 
 def run_to_end(home: Path, config: Path) -> None:

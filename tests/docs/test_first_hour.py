@@ -3,13 +3,14 @@
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+
+from tests.daemon.harness import kill
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial" / "first-hour.md"
@@ -78,7 +79,7 @@ def test_a_daemon_that_is_killed_goes_on_where_it_was(folder: Path) -> None:
     (folder / "cross.toml").write_text(config.replace("[feed]\n", "[feed]\nspeed = 200000\n"))
     tradebot(folder, "--config", "cross.toml", "backtest", "--trades", "backtest.jsonl")
     tradebot(folder, "--home", "h2", "--config", "cross.toml", "start")
-    os.kill(int((folder / "h2" / "tradebot.lock").read_text().split()[0]), signal.SIGKILL)
+    kill(int((folder / "h2" / "tradebot.lock").read_text().split()[0]))
     assert "stopped" in tradebot(folder, "--home", "h2", "status", expect=3)
     tradebot(folder, "--home", "h2", "--config", "cross.toml", "start")
     assert "daemon.recovered" in tradebot(folder, "--home", "h2", "logs", "--event", "daemon")

@@ -115,6 +115,13 @@ class Exchange:
         assert isinstance(account, dict)
         return account
 
+    def wait_fills(self, count: int) -> None:
+        """Return when the account has so many fills."""
+        until = time.monotonic() + _DEADLINE_S
+        while len(self.truth()["fills"]) < count:
+            assert time.monotonic() < until, f"fewer than {count} fills in {_DEADLINE_S:.0f} s"
+            time.sleep(0.05)
+
     def unprotected(self) -> list[dict[str, Any]]:
         """Return when positions stood without a full stop."""
         rows = self.ask("/admin/unprotected")

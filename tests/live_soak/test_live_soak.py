@@ -107,6 +107,5 @@ def test_a_live_daemon_in_fair_weather_is_never_naked_and_always_right(bot: Bot,
     bot.start()
     assert bot.wait_ready(), bot.errors
     storm = Storm(exchange, bot, SEED)
-    time.sleep(8)
+    exchange.wait_fills(6)
     assert judge(bot, exchange, storm) == []
-    assert exchange.truth()["fills"]

@@ -290,15 +290,16 @@ def test_the_command_says_one_sentence_or_names_the_decisions(
     assert '"clean":false,"bars":50,' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("length", "prefixes"), [(1000, 8), pytest.param(3000, 30, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("file", ["hl_BTC_1h", "hl_SOL_5m", "btpy_EURUSD_1h"])
 @pytest.mark.parametrize("kind", sorted(BUILT_IN))
-def test_what_is_built_in_passes_on_real_bars(file: str, kind: str, tmp_path: Path) -> None:
+def test_what_is_built_in_passes_on_real_bars(file: str, kind: str, length: int, prefixes: int) -> None:
     name = os.environ.get("TRADEBOT_TEST_DATA")
     if not name:
         pytest.skip("TRADEBOT_TEST_DATA is unset: no real market data here")
     bars = f"X:{file.rpartition('_')[2]}={Path(name) / file}.csv.gz"
     tables = {"bot": {"symbols": ["X"]}, "feed": {"kind": "replay", "data": [bars]}, "strategy": [{"kind": kind}]}
-    result = lookahead(tables, bars=1500, prefixes=15)
+    result = lookahead(tables, bars=length, prefixes=prefixes)
     assert result.is_clean
     assert result.decisions
 

@@ -4,6 +4,7 @@ import csv
 import gzip
 import os
 import random
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,4 @@ def read_rows(path, most=None):
     with gzip.open(path, "rt") as file:
         reader = csv.reader(file)
         next(reader)
-        return [
-            (int(row[0]), *map(float, row[1:])) for number, row in enumerate(reader) if most is None or number < most
-        ]
+        return [(int(row[0]), *map(float, row[1:])) for row in islice(reader, most)]

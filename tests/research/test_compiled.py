@@ -89,9 +89,10 @@ def test_compiled_and_interpreted_read_outs_agree(params):
             assert theirs == ((0.0,) * len(names) if mine is None else mine if isinstance(mine, tuple) else (mine,))
 
 
-def test_a_prefix_of_real_bars_gives_a_prefix_of_the_events():
+@pytest.mark.parametrize("length", [10_000, pytest.param(None, marks=pytest.mark.soak)])
+def test_a_prefix_of_real_bars_gives_a_prefix_of_the_events(length):
     for path in real_files():
-        rows = read_rows(path)
+        rows = read_rows(path, length)
         everything = scan(*columns(rows))
         for share in (0.11, 0.63, 0.999):
             n = int(len(rows) * share)

@@ -20,11 +20,12 @@ def smc():
         return pytest.importorskip("smartmoneyconcepts", reason="smartmoneyconcepts is not installed").smc
 
 
-def test_gaps_and_mitigations_are_those_of_the_library(smc):
+@pytest.mark.parametrize("length", [5_000, pytest.param(12_000, marks=pytest.mark.soak)])
+def test_gaps_and_mitigations_are_those_of_the_library(smc, length):
     pandas = pytest.importorskip("pandas")
     compared = 0
     for path in real_files():
-        rows = read_rows(path, 12_000)
+        rows = read_rows(path, length)
         columns = [numpy.array(column) for column in zip(*rows, strict=True)]
         ours = scan(*columns, zone_max_age=len(rows))
         frame = pandas.DataFrame(dict(zip(("open", "high", "low", "close", "volume"), columns[1:], strict=True)))

@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import socket
 import sqlite3
 import subprocess
@@ -12,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.harness import clean_environ, command, start, tradebot, trades_of
+from tests.daemon.harness import clean_environ, command, kill, start, tradebot, trades_of
 from tests.recovery.lab import write_config
 
 
@@ -134,9 +133,7 @@ def test_two_daemons_in_two_homes_do_not_meet(tmp_path: Path, running: Path, end
 
 
 def test_what_a_killed_daemon_left_is_no_hindrance(running: Path, endless: Path, tmp_path: Path) -> None:
-    os.kill(json.loads(told(running, "status", "--json")[1])["pid"], signal.SIGKILL)
-    while told(running, "status")[0] == 0:
-        pass
+    kill(json.loads(told(running, "status", "--json")[1])["pid"])
     assert told(running, "stop")[0] == 3
     assert told(running, "--config", endless, "start")[0] == 0
     assert told(running, "stop")[0] == 0
