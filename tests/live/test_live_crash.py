@@ -31,7 +31,7 @@ LIFE: tuple[tuple[str, int], ...] = (
     ("0.975", QUIET),
     ("1.03", OUT),
 )
-FEW, ALL = range(6, 120, 12), range(1, 128)
+FEW, ALL = range(6, 120, 12), range(2, 128)
 
 
 class Mortal:

@@ -10,7 +10,7 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from coincurve import PrivateKey
 
-from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, QUIET, SHORT, TURN, D, Stage, run, stage
+from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, QUIET, SHORT, TURN, D, Stage, begin, run, stage
 from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
 from tradebot.model.command import TradingState, Verb
@@ -161,6 +161,28 @@ async def test_a_cancel_that_is_not_permitted_halts_and_is_not_repeated(tmp_path
             await bot.until(lambda: bot.engine.risk.trading_state is TradingState.HALTED)
             await bot.until(lambda: not bot.trading.broker.waiting)
             assert venue.resting()
+
+
+async def test_a_refusal_of_the_key_while_stopping_is_no_failure(tmp_path: Path) -> None:
+    async with stage(tmp_path, latency_s=0.2) as venue:
+        give_agent(venue)
+        bot = await begin(venue)
+        await bot.bar(LIMIT)
+        await bot.agreed()
+        venue.hand.expire_agents("")
+        await bot.bar(SHORT, "ETH")
+        await bot.end(grace_s=5)
+        assert bot.supervisor.failed is None
+
+
+async def test_a_cancel_that_the_venue_puts_off_is_repeated(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LIMIT)
+        await bot.agreed()
+        venue.fault("error_500", count=6)
+        await bot.command(Verb.CANCEL, id="script-BTC-1-entry")
+        await bot.until(lambda: bot.working() == [] and venue.resting() == [])
+        await bot.agreed()
 
 
 async def test_a_stop_that_was_larger_than_what_was_left_is_over(tmp_path: Path) -> None:

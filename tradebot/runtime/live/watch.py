@@ -75,7 +75,9 @@ class Watch:
 
     async def refused(self, reason: str) -> None:
         """Halt, once, because the venue does not let us trade: ``reason`` is its word."""
-        await self._halt(f"the venue does not let this key trade: {reason}")
+        # A daemon that is stopping sends no more anyway.
+        with contextlib.suppress(Unavailable):
+            await self._halt(f"the venue does not let this key trade: {reason}")
 
     async def look(self) -> None:
         """Look once."""
