@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -92,14 +93,35 @@ def test_a_turn_and_the_tasks_do_exactly_what_the_pump_does(scripts: dict[StageN
     assert recorded == recorded_by_steps == recorded_by_tasks
 
 
-async def through_tasks(line: Line) -> None:
-    async def durable() -> None:
-        await asyncio.sleep(0)
+async def no_wait() -> None:
+    await asyncio.sleep(0)
 
-    runner = LineRunner(line, durable)
+
+async def through_tasks(line: Line) -> None:
+    runner = LineRunner(line, no_wait)
     async with asyncio.TaskGroup() as group:
         for task in runner.tasks:
             group.create_task(task.run(lambda: None))
         await runner.run(bar())
         for task in runner.tasks:
             task.close()
+
+
+class Broken(Scripted):
+    def handle(self, message: Message) -> list[Message]:
+        raise ArithmeticError(self.name)
+
+
+async def test_an_error_in_a_lent_stage_is_raised_by_the_task_that_owns_it() -> None:
+    stages = {name: (Broken if name is StageName.RISK else Scripted)(name, [], []) for name in StageName}
+    stages[StageName.BARS].script.append([BarsClosed("BTC", Nanos(60), (bar(),))])
+    runner = LineRunner(Line(stages), no_wait)
+    running = {task.name: asyncio.create_task(task.run(lambda: None)) for task in runner.tasks}
+    turn = asyncio.create_task(runner.run(bar()))
+    done, _ = await asyncio.wait({turn, *running.values()}, return_when=asyncio.FIRST_COMPLETED)
+    assert done == {running["risk"]}
+    with pytest.raises(ArithmeticError):
+        running["risk"].result()
+    for task in (turn, *running.values()):
+        task.cancel()
+    await asyncio.wait({turn, *running.values()})

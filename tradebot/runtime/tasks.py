@@ -1,15 +1,16 @@
 """The four tasks of the line, and the runner that takes one turn after the other through them.
 
-Each task owns some stages and has a bounded inbox of turns. A turn goes to the task that owns its next
-stage; that task steps it as far as its own stages reach and hands it on. Turns never overlap, so the tasks
-visit the stages in exactly the order of ``Line.pump``.
+Each task owns some stages and has a bounded inbox of turns. A turn goes to the inbox of the task that owns its first
+stage. Turns never overlap, so then the other tasks are idle: each lends its stages to the one that has the turn,
+which visits them in exactly the order of ``Line.pump``. A hand-over through an inbox would cost a round of the loop,
+and an order takes ten of them. What fails in a lent stage fails in the task that owns it.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 
-from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
 from tradebot.model.order import CancelOrder, SubmitOrders
 from tradebot.pipeline.line import Line, StageName, Turn
@@ -28,7 +29,10 @@ TASKS: Mapping[str, frozenset[StageName]] = {
 
 
 class StageTask:
-    """One task of the line: an inbox of turns and the stages that it alone runs."""
+    """One task of the line: an inbox of turns and the stages that it owns.
+
+    As a context it takes the errors of its stages, whoever runs them, and raises them in ``run``.
+    """
 
     def __init__(
         self,
@@ -36,25 +40,29 @@ class StageTask:
         stages: frozenset[StageName],
         durable: Callable[[], Awaitable[None]],
         guard: AbstractContextManager[None],
+        through: Callable[[Turn], Awaitable[None]],
     ) -> None:
         self.name = name
-        self.inbox: Inbox[Turn | None] = Inbox(INBOX_TURNS)
-        self.hand_on: Callable[[Turn, StageName | None], Awaitable[None]] | None = None
+        self.inbox: Inbox[Turn | Exception | None] = Inbox(INBOX_TURNS)
         self._stages = stages
         self._durable = durable
         self._guard = guard
+        self._through = through
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Serve the inbox until it is closed."""
         ready()
-        while (turn := await self.inbox.get()) is not None:
-            await self._advance(turn)
+        while (work := await self.inbox.get()) is not None:
+            if isinstance(work, Exception):
+                raise work
+            await self._through(work)
 
     def close(self) -> None:
         """Let the task end after the turns that wait."""
         self.inbox.put_nowait(None)
 
-    async def _advance(self, turn: Turn) -> None:
+    async def advance(self, turn: Turn) -> StageName | None:
+        """Step the turn as far as the stages of this task reach; return the stage that comes next."""
         while (owner := turn.owner()) in self._stages:
             if owner is StageName.STRATEGY:
                 with self._guard:
@@ -63,9 +71,17 @@ class StageTask:
             if owner is StageName.VENUE and turn.due in _LEAVES:
                 await self._durable()
             turn.step()
-        if self.hand_on is None:
-            raise InvariantError(f"task {self.name} has nowhere to hand its turns on to")
-        await self.hand_on(turn, owner)
+        return owner
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self.inbox.put_nowait(error)
+        return True
 
 
 class LineRunner:
@@ -83,25 +99,31 @@ class LineRunner:
         guard = nullcontext() if guard is None else guard
         self._line = line
         self.tasks: Sequence[StageTask] = tuple(
-            StageTask(name, stages, durable, guard) for name, stages in TASKS.items()
+            StageTask(name, stages, durable, guard, self._through) for name, stages in TASKS.items()
         )
         self._owners = {stage: task for task in self.tasks for stage in TASKS[task.name]}
         self._done: asyncio.Future[None] | None = None
         self.gate = asyncio.Lock()
-        for task in self.tasks:
-            task.hand_on = self._hand_on
 
     async def run(self, message: Message) -> None:
         """Run the turn of ``message`` to its end. The caller holds ``gate``."""
-        self._done = asyncio.get_running_loop().create_future()
         turn = self._line.turn(message)
-        await self._hand_on(turn, turn.owner())
-        await self._done
-
-    async def _hand_on(self, turn: Turn, owner: StageName | None) -> None:
+        owner = turn.owner()
         if owner is not None:
+            self._done = asyncio.get_running_loop().create_future()
             await self._owners[owner].inbox.put(turn)
-        elif self._done is not None and not self._done.done():
+            await self._done
+
+    async def _through(self, turn: Turn) -> None:
+        owner = turn.owner()
+        while owner is not None:
+            task, owner_before = self._owners[owner], owner
+            with task:
+                owner = await task.advance(turn)
+            if owner is owner_before:
+                # The task has failed, and the turn ends here.
+                return
+        if self._done is not None and not self._done.done():
             self._done.set_result(None)
 
 
