@@ -36,11 +36,11 @@ from tradebot.venues.hyperliquid.submit import Rules
 
 D = Decimal
 QUICK = Rules(ttl_ms=900, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=100)
-QUIET, LONG, SHORT, OUT, LADDER, LIMIT, TURN, FAR = range(1, 9)
+QUIET, LONG, SHORT, OUT, LADDER, LIMIT, TURN, FAR, TRAIL, HALF = range(1, 11)
 STRATEGY = """
 from decimal import Decimal
 
-from tradebot.pipeline.strategy.base import Bar, Enter, Exit, OrderType, Params, Position, PositionSide, Rung
+from tradebot.pipeline.strategy.base import Bar, Enter, Exit, MoveStop, OrderType, Params, Position, PositionSide, Rung
 
 D = Decimal
 RUNGS = (("1.02", "0.3"), ("1.04", "0.3"), ("1.06", "0.4"))
@@ -75,6 +75,10 @@ class Script:
             rungs = tuple(Rung(price=close * D(up), fraction=D(share)) for up, share in RUNGS)
             return (Enter(PositionSide.LONG, stop=close * D("0.95"), ladder=rungs,
                           entry_type=OrderType.LIMIT, entry_price=price),)
+        if word == 9:
+            return (MoveStop(close * D("0.97")),)
+        if word == 10:
+            return (Exit(fraction=D("0.5")),)
         return ()
 """
 CONFIG = """
@@ -230,7 +234,8 @@ class Run:
         cash = abs(sum((desk.cash(pool) for pool in desk.pools), D(0)) - self.engine.risk.save().cash) <= D("0.01")
         theirs = {str(order.oid) for order in desk.open.values()}
         ours = {o.venue_order_id for o in self.orders().values() if o.is_resting and not o.state.is_terminal}
-        return positions and cash and ours == theirs and not self.unknown()
+        is_canceling = any(one.is_canceling and not one.state.is_terminal for one in self.orders().values())
+        return positions and cash and ours == theirs and not (is_canceling or self.unknown())
 
     async def agreed(self, seconds: float = 20) -> None:
         await self.until(self.agrees, seconds)

@@ -10,7 +10,23 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from coincurve import PrivateKey
 
-from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, QUIET, SHORT, TURN, D, Stage, begin, run, stage
+from tests.live.rehearsal import (
+    FAR,
+    HALF,
+    LADDER,
+    LIMIT,
+    LONG,
+    OUT,
+    QUIET,
+    SHORT,
+    TRAIL,
+    TURN,
+    D,
+    Stage,
+    begin,
+    run,
+    stage,
+)
 from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
 from tradebot.model.command import TradingState, Verb
@@ -161,6 +177,44 @@ async def test_a_cancel_that_is_not_permitted_halts_and_is_not_repeated(tmp_path
             await bot.until(lambda: bot.engine.risk.trading_state is TradingState.HALTED)
             await bot.until(lambda: not bot.trading.broker.waiting)
             assert venue.resting()
+
+
+@pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "error_500", "error_502", "partial_batch"])
+async def test_a_moved_stop_replaces_the_old_one(tmp_path: Path, fault: str) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+        await bot.agreed()
+        for factor in ("1.01", "1.01"):
+            venue.move(factor)
+            if fault:
+                venue.fault(fault, count=2)
+            await bot.bar(TRAIL)
+            await bot.until(lambda: bot.is_protected() and len(venue.resting()) == 2)
+            await bot.agreed()
+        stop = D(venue.resting()[0][0])
+        assert D("0.965") < stop / venue.price() < D("0.975")
+        assert venue.repeated == {}
+
+
+@pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "error_502"])
+async def test_half_an_exit_leaves_a_stop_of_what_is_left(tmp_path: Path, fault: str) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+        await bot.agreed()
+        held = bot.position()
+        if fault:
+            venue.fault(fault, count=2)
+        await bot.bar(HALF)
+        await bot.until(lambda: 0 < bot.position() < held and bot.is_protected())
+        await bot.until(lambda: [size for _, size in venue.resting()] == [bot.position()] * 2)
+        await bot.agreed()
+        venue.move("0.9")
+        await bot.until(lambda: bot.position() == 0)
+        await bot.agreed()
+        assert bot.working() == []
+        assert venue.repeated == {}
 
 
 async def test_a_refusal_of_the_key_while_stopping_is_no_failure(tmp_path: Path) -> None:
