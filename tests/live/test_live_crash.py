@@ -9,7 +9,7 @@ import pytest
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
-from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, QUIET, TURN, Run, Stage, begin, run, stage
+from tests.live.rehearsal import FAR, HALF, LADDER, LIMIT, LONG, OUT, QUIET, TRAIL, TURN, Run, Stage, begin, run, stage
 from tradebot.model.command import Verb
 from tradebot.model.errors import StorageFailed
 from tradebot.model.time import Nanos
@@ -17,9 +17,11 @@ from tradebot.store.journal import SqliteJournal
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
-# What happens, with how the market moves before each bar; together some 130 rows.
+# What happens, with how the market moves before each bar; together some 160 rows.
 LIFE: tuple[tuple[str, int], ...] = (
     ("1", LONG),
+    ("1.005", TRAIL),
+    ("1.001", HALF),
     ("1.001", TURN),
     ("1", OUT),
     ("1.001", LADDER),
@@ -31,7 +33,7 @@ LIFE: tuple[tuple[str, int], ...] = (
     ("0.975", QUIET),
     ("1.03", OUT),
 )
-FEW, ALL = range(6, 120, 12), range(2, 128)
+FEW, ALL = range(6, 150, 12), range(2, 160)
 
 
 class Mortal:
