@@ -37,8 +37,8 @@ coverage: .venv/dev ## run the tests with coverage: 95 % of all, every branch of
 bench: .venv/bench ## measure speed and size, peers beside ours where they can be installed
 	$(BIN)/python -m benchmarks
 
-soak: .venv/dev ## the long searches
-	$(BIN)/python -m pytest -m soak -o addopts="-q --strict-markers --import-mode=importlib" --durations=10
+soak: .venv/dev ## the long searches, and every law on many more examples
+	$(BIN)/python -m pytest -m "soak or hypothesis" --hypothesis-profile=deep --durations=10
 
 docs: .venv/dev ## write the generated pages of docs/ anew
 	$(BIN)/python scripts/write-docs

@@ -10,8 +10,9 @@ from hypothesis import settings
 from tradebot.model.money import MONEY_CONTEXT
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("tradebot", deadline=None)
-settings.load_profile("tradebot")
+settings.register_profile("quick", deadline=None, max_examples=50)
+settings.register_profile("deep", deadline=None, max_examples=1000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import time
 from pathlib import Path
 from typing import Any
 
@@ -162,17 +161,19 @@ def test_a_stop_with_flatten_closes_everything_and_nothing_opens_again(tmp_path:
         assert without_snapshots(home, config) == kept
 
 
-def test_a_stop_with_flatten_says_at_once_that_a_finished_feed_closes_nothing(tmp_path: Path) -> None:
+def test_a_stop_with_flatten_says_at_once_that_a_finished_feed_closes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than anyone here waits for an answer.
+    monkeypatch.setattr(engine, "_FLATTEN_S", 3600.0)
     home = tmp_path / "home"
     config = write_config(tmp_path, bars=101, at_end="stay", strategies=patient(tmp_path))
 
     async def stop(daemon: Running) -> None:
         status = await daemon.feed_finished()
         assert status["positions"]
-        before = time.monotonic()
         with pytest.raises(RefusedByRule, match="feed is finished"):
             await daemon.act("stop", flatten="true")
-        assert time.monotonic() - before < 3
         assert (await daemon.status())["state"] == "running"
         await daemon.act("stop")
 
