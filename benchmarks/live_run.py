@@ -13,6 +13,7 @@ from benchmarks.engine_run import load
 from benchmarks.wire_server import CASH
 from tradebot.devnet.devnet import devnet_key, write_key
 from tradebot.devnet.recover import address_of
+from tradebot.model.command import AlertName
 from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos
@@ -22,6 +23,7 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.live.assembly import Live
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import JOURNAL_NAME
@@ -134,7 +136,7 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
         home, clock = Path(name), SystemClock()
         loaded = load(write_live_config(home, url, kind, coins), home)
         journal = await SqliteJournal.open(home / JOURNAL_NAME, clock)
-        live = await Live.connect(loaded, home, journal, clock)
+        live = await Live.connect(loaded, home, journal, clock, Patience(clock, _told, lambda: None))
         loaded = live.overrule(loaded)
         engine = Engine(home, loaded, await boot(home, loaded, journal, lambda: None), journal, clock)
         supervisor = Supervisor()
@@ -153,3 +155,7 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
             await supervisor.stop(grace_s=_GRACE_S, hard_s=_GRACE_S)
             await live.close()
             await journal.close()
+
+
+def _told(name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    raise RuntimeError(f"{name} {symbol}: {what}; {mend}")

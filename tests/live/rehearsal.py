@@ -26,6 +26,7 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.live.assembly import Live
 from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.store.codec import decode_message
@@ -315,7 +316,8 @@ async def begin(stage: Stage) -> Run:
     live: Live | None = None
     supervisor = Supervisor()
     try:
-        live = await Live.connect(loaded, home, journal, clock)
+        patience = Patience(clock, stage.page, lambda: None)
+        live = await Live.connect(loaded, home, journal, clock, patience)
         loaded = live.overrule(loaded)
         booted = await boot(home, loaded, journal, lambda: None)
         engine = Engine(home, loaded, booted, journal, clock, lambda line: live.market_feed(loaded, booted, line))

@@ -136,7 +136,7 @@ class Daemon:
             red = await live.red_lines(self._loaded, self._home, journal)
             if red:
                 operations.halt_at_boot({"reason": red})
-        booted = await boot(self._home, self._loaded, journal, lambda: self._notifier.extend_start(_LONG_BOOT_S))
+        booted = await boot(self._home, self._loaded, journal, self._extend_start)
         booted.recorder.listeners.append(pager.hear)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)
         self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
@@ -191,10 +191,15 @@ class Daemon:
         if not isinstance(self._loaded.settings.feed, HyperliquidFeedSettings):
             return None
         # Nothing of it is loaded where nothing is live.
-        from tradebot.runtime.live.assembly import connect
+        from tradebot.runtime.live.assembly import Live
+        from tradebot.runtime.live.patience import Patience
 
-        self._live = await connect(self._loaded, self._home, journal, self._clock, self._page)
+        patience = Patience(self._clock, self._page, self._extend_start)
+        self._live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
         return self._live
+
+    def _extend_start(self) -> None:
+        self._notifier.extend_start(_LONG_BOOT_S)
 
     def _page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
         if self._pager is not None:

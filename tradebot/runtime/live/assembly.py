@@ -1,17 +1,14 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
-from tradebot.model.command import AlertName
-from tradebot.model.errors import InvariantError, RefusedByRule, VenueError
+from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.instrument import Instrument
-from tradebot.model.logevent import LogEvent
 from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.ports import Clock
@@ -36,11 +33,11 @@ from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.parties import Parties
+from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.live.preflight import preflight_over
 from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.live.trading import IntentLog, Trading
 from tradebot.runtime.live.watch import Sight, Watch
-from tradebot.runtime.logs import log
 from tradebot.runtime.settings import Loaded, config_hash
 from tradebot.runtime.settings_build import feed_network
 from tradebot.runtime.settings_check import feed_timeframes
@@ -53,11 +50,8 @@ from tradebot.store.schema import INSTANCE
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.gateway import VenueTime
-from tradebot.venues.resilience import Backoff, Purpose
+from tradebot.venues.resilience import Purpose
 
-T = TypeVar("T")
-_RETRY_FIRST_S, _RETRY_MAX_S = 0.5, 15.0
-_PATIENCE_S = 60.0
 # One answer that got lost is no red line.
 _LOOKS, _LOOK_AGAIN_S = 3, 1.0
 
@@ -75,21 +69,29 @@ class Live:
         instruments: Mapping[str, Instrument],
         time: VenueTime,
         clock: Clock,
+        patience: Patience,
     ) -> None:
         self.market, self.account = market, account
         self._network, self._links, self._instruments = network, links, instruments
-        self._time, self._clock, self._lock = time, clock, lock
-        self.page: Page = _nobody
+        self._time, self._clock, self._lock, self._patience = time, clock, lock, patience
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
         self.reconciler: Reconciler | None = None
 
     @classmethod
-    async def connect(cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> "Live":
-        """Ask the venue what it has, and whether we may trade there.
+    async def connect(
+        cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, patience: Patience
+    ) -> "Live":
+        """Ask the venue what it has and whether we may trade there, however long it cannot be asked.
 
-        Raises ``NotPermitted``, ``ConfigError``, and ``VenueError`` while it cannot be asked.
+        Raises ``NotPermitted``, ``ConfigError`` and ``LockHeld``.
         """
+        return await patience.until(lambda: cls._connect(loaded, home, journal, clock, patience))
+
+    @classmethod
+    async def _connect(
+        cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, patience: Patience
+    ) -> "Live":
         links = Links(clock)
         lock: AccountLock | None = None
         try:
@@ -110,7 +112,7 @@ class Live:
             if lock is not None:
                 lock.release()
             raise
-        return cls(feed_network(loaded.settings), links, market, account, lock, instruments, time, clock)
+        return cls(feed_network(loaded.settings), links, market, account, lock, instruments, time, clock, patience)
 
     async def red_lines(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
         """Return why trading must begin halted; empty when nothing speaks against it, or nothing real is traded.
@@ -175,7 +177,7 @@ class Live:
     async def open_feed(self) -> None:
         """Let the line see what it has not of the past; waits as long as the venue cannot be asked."""
         if self.feed is not None:
-            await patiently(self.feed.open, self._clock, self.page)
+            await self._patience.until(self.feed.open)
 
     async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
         """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
@@ -265,28 +267,6 @@ class Live:
             self._lock.release()
 
 
-async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, page: Page) -> Live:
-    """Return the ways to market and account, however long the venue cannot be asked. Errors as of ``Live.connect``."""
-    live = await patiently(lambda: Live.connect(loaded, home, journal, clock), clock, page)
-    live.page = page
-    return live
-
-
-async def patiently(ask: Callable[[], Awaitable[T]], clock: Clock, page: Page) -> T:
-    """Return what ``ask`` returns, asking again while it raises ``VenueError``; after a minute a human is paged."""
-    backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=3)
-    attempt, began = 0, clock.monotonic()
-    while True:
-        try:
-            return await ask()
-        except VenueError as error:
-            attempt += 1
-            log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
-            if clock.monotonic() - began > _PATIENCE_S:
-                page(AlertName.VENUE_LOST, f"the venue cannot be asked: {error}", "its stops rest; look at its status")
-            await asyncio.sleep(backoff.delay_s(attempt))
-
-
 async def _positions(account: Account) -> Mapping[str, Decimal]:
     """Return what the venue holds open, by symbol, short < 0."""
     seen = await account.venue.survey.account(Purpose.PROTECT)
@@ -300,7 +280,3 @@ async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
         known = new_tag(home, clock.now()).hex()
         await journal.set_meta(INSTANCE, known)
     return bytes.fromhex(known)
-
-
-def _nobody(name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
-    del name, what, mend, symbol

@@ -1,0 +1,46 @@
+"""Waiting for a venue that cannot be asked now: a boot has no other way, and its stops rest there meanwhile."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from tradebot.model.command import AlertName
+from tradebot.model.errors import VenueError
+from tradebot.model.logevent import LogEvent
+from tradebot.ports import Clock
+from tradebot.runtime.alerts import Page
+from tradebot.runtime.logs import log
+from tradebot.venues.resilience import Backoff
+
+T = TypeVar("T")
+_FIRST_S, _MAX_S = 0.5, 15.0
+_QUIET_S = 60.0
+
+
+class Patience:
+    """Asks again until there is an answer. ``waits`` is called before each wait; after a minute a human is paged."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        page: Page,
+        waits: Callable[[], None],
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._clock, self._page, self._waits, self._sleep = clock, page, waits, sleep
+
+    async def until(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``ask`` returns, asking again while it raises ``VenueError``."""
+        backoff = Backoff(_FIRST_S, _MAX_S, seed=3)
+        attempt, began = 0, self._clock.monotonic()
+        while True:
+            try:
+                return await ask()
+            except VenueError as error:
+                attempt += 1
+                log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
+                if self._clock.monotonic() - began > _QUIET_S:
+                    what = f"the venue cannot be asked: {error}"
+                    self._page(AlertName.VENUE_LOST, what, "stops rest there; look at its status page and the network")
+                self._waits()
+                await self._sleep(backoff.delay_s(attempt))
