@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from decimal import Decimal, localcontext
 from pathlib import Path
 
-from tradebot.model.errors import NotPermitted, TradebotError, VenueError
+from tradebot.model.errors import NotPermitted, StorageFailed, TradebotError, VenueError
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, plain
+from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
@@ -21,6 +22,8 @@ from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import build_limits, build_size, feed_url, key_path, venue_url
 from tradebot.runtime.settings_check import LIVE_TIMEFRAMES, build_specs
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, RiskFractionSize, SimulatedVenueSettings
+from tradebot.store.lock import holder
+from tradebot.store.rows import JournalReader, Query
 from tradebot.store.upkeep import JOURNAL_NAME
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import (
@@ -55,15 +58,29 @@ async def preflight(
     """Return the findings of every check of the venue, within ``total_s`` seconds.
 
     ``is_fresh`` says that this home has never traded, so that what is on the account is of a lost one or not ours; by
-    default it is whether the home has no journal.
+    default its journal is asked.
     """
     if is_fresh is None:
-        is_fresh = not (home / JOURNAL_NAME).exists()
+        is_fresh = _is_fresh(home)
     venue = loaded.settings.venue
     url = venue_url(venue) if isinstance(venue, HyperliquidVenueSettings) else feed_url(loaded.settings)
     resilience = Resilience(Policy(attempts=2, deadline_s=_TIMEOUT_S), clock, asyncio.sleep, seed=1)
     async with RestClient(url, resilience, timeout_s=_TIMEOUT_S) as rest:
         return await _checked(_Preflight(loaded, home, clock, rest, url, is_fresh=is_fresh), total_s)
+
+
+def _is_fresh(home: Path) -> bool:
+    """Return whether no account was ever opened in ``home``; one whose daemon runs is not fresh."""
+    path = home / JOURNAL_NAME
+    if not path.exists():
+        return True
+    if holder(home) is not None:
+        return False
+    try:
+        with JournalReader(path) as journal:
+            return next(iter(journal.rows(Query(kinds=(Deposit.kind,), limit=1))), None) is None
+    except StorageFailed:
+        return False
 
 
 async def preflight_over(
