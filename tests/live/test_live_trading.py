@@ -29,7 +29,7 @@ from tests.live.rehearsal import (
 )
 from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
-from tradebot.model.command import TradingState, Verb
+from tradebot.model.command import Alert, AlertName, TradingState, Verb
 from tradebot.model.order import OrderState
 
 pytestmark = pytest.mark.usefixtures("_quick")
@@ -164,6 +164,61 @@ async def test_an_expired_agent_halts_once_and_sends_no_storm(tmp_path: Path) ->
             assert kinds.count("state_changed") == 1
             assert kinds.count("submit") == 1
             assert kinds.count("intent") <= 1
+
+
+async def test_a_naked_position_of_an_expired_agent_pages_and_sends_no_storm(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        give_agent(venue)
+        async with run(venue) as bot:
+            await bot.bar(LONG)
+            await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+            await bot.agreed()
+            alerts: list[AlertName] = []
+            bot.booted.recorder.listeners.append(lambda m: alerts.append(m.name) if isinstance(m, Alert) else None)
+            venue.hand.expire_agents("")
+            venue.hand.cancel("", "BTC")
+            await bot.until(lambda: AlertName.UNPROTECTED in alerts)
+            await asyncio.sleep(3)
+            assert bot.engine.risk.trading_state is TradingState.HALTED
+            kinds = await bot.kinds()
+            assert kinds.count("intent") <= 5
+            assert alerts.count(AlertName.UNPROTECTED) == 1
+
+
+async def test_a_position_is_closed_by_command_under_faults(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        for fault in ("drop_reply", "lost", "error_502", "partial_batch", "reorder", "duplicate"):
+            await bot.bar(LONG)
+            await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+            await bot.agreed()
+            venue.fault(fault, count=2)
+            await bot.command(Verb.CLOSE, symbol="BTC")
+            await bot.until(lambda: bot.position() == 0)
+            venue.clear()
+            await bot.agreed()
+            assert venue.resting() == []
+        assert venue.repeated == {}
+
+
+async def test_an_exit_that_came_too_late_leaves_the_stop_and_can_be_asked_for_again(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+        await bot.agreed()
+        venue.fault("rate_limit")
+        await bot.command(Verb.CLOSE, symbol="BTC")
+        await bot.until(bot.trading.broker.unsettled)
+        await asyncio.sleep(1.5)
+        venue.clear()
+        await bot.until(lambda: not bot.trading.broker.waiting)
+        await bot.until(lambda: bot.position() == 0 or bot.is_protected())
+        await bot.agreed()
+        if bot.position():
+            await bot.command(Verb.CLOSE, symbol="BTC")
+        await bot.until(lambda: bot.position() == 0)
+        await bot.agreed()
+        assert venue.resting() == []
+        assert venue.repeated == {}
 
 
 async def test_a_cancel_that_is_not_permitted_halts_and_is_not_repeated(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_build import build_limits
-from tradebot.runtime.settings_model import Settings
+from tradebot.runtime.settings_model import HyperliquidFeedSettings, Settings
 from tradebot.runtime.settings_reload import reload_diff
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor
 from tradebot.store.journal import SqliteJournal
@@ -194,11 +194,15 @@ class Operations:
         return VenueFacts(
             kind=self.loaded.settings.venue.kind,
             network="none" if live is None else live.network,
-            connected=live is None or live.is_connected,
+            connected=live.is_connected if live is not None else not self._awaits_venue(),
             last_message_age_s=None if last_at is None else round(now_s - last_at, 3),
             budget=None if live is None else live.budget,
             margin_used=Cash(ZERO) if engine is None else engine.margin_used,
         )
+
+    def _awaits_venue(self) -> bool:
+        # What is live is not there before the venue has answered.
+        return isinstance(self.loaded.settings.feed, HyperliquidFeedSettings)
 
     def _task_facts(self, task: SupervisedTask) -> TaskFacts:
         return TaskFacts(
