@@ -203,6 +203,17 @@ async def test_closing_commits_what_is_queued(tmp_path: Path) -> None:
     assert count_rows(tmp_path / "journal.db") == 100
 
 
+async def test_a_closed_journal_raises_where_a_wait_would_never_end(tmp_path: Path) -> None:
+    async with opened(tmp_path / "journal.db") as journal:
+        pass
+    with pytest.raises(ValueError, match="closed"):
+        await journal.meta("data")
+    seq = journal.append("bar", 1, b"")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="closed"):
+            await journal.committed(seq)
+
+
 async def test_the_settings_are_those_that_lose_nothing(tmp_path: Path) -> None:
     async with opened(tmp_path / "journal.db") as journal:
         for pragma, value in {"journal_mode": "wal", "synchronous": 2, "locking_mode": "exclusive"}.items():

@@ -188,10 +188,10 @@ class SqliteJournal:
         self._is_due = self._flight is not None
         if self._is_due:
             return
-        batch, self._queue = self._queue, []
-        self._in_flight = batch[-1][0]
+        batch = self._queue
         self._flight = self._connection.post(partial(_insert, tip=self._tip, batch=batch))
         self._flight.add_done_callback(self._landed)
+        self._queue, self._in_flight = [], batch[-1][0]
 
     def _landed(self, flight: "asyncio.Future[Tip]") -> None:
         self._flight = None
