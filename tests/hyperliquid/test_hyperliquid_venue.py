@@ -387,8 +387,10 @@ async def test_an_agent_trades_for_its_master_until_it_expires() -> None:
         made.gateway._signer = ActionSigner(agent, is_mainnet=False)
         assert names(await made.venue.submit(bracket(made)), OrderAccepted)
         made.fault("agent_expiry", user=made.net.user)
-        with pytest.raises(NotPermitted, match="no agent"):
-            await check_signer(made.rest, made.net.user, agent.address)
+        # One client remembers a role for a while; the next boot asks anew.
+        async with RestClient(made.net.url, made.rest._resilience) as anew:
+            with pytest.raises(NotPermitted, match="no agent"):
+                await check_signer(anew, made.net.user, agent.address)
         messages = await made.venue.submit(bracket(made, 2))
         reasons = {message.reason for message in messages if isinstance(message, OrderRejected)}
         assert len(reasons) == 1
