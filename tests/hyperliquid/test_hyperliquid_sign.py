@@ -5,13 +5,15 @@ import os
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.model.errors import NotPermitted
+from tradebot.model.errors import InvariantError, NotPermitted
+from tradebot.venues.hyperliquid import sign
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key
 from tradebot.venues.hyperliquid.sign import (
     ALLOWED_ACTIONS,
@@ -314,3 +316,13 @@ def test_a_signature_is_deterministic() -> None:
 def test_one_state_hashes_as_many_do(texts: list[bytes]) -> None:
     hashed = Keccak()
     assert [hashed(text) for text in texts] == [keccak256(text) for text in texts]
+
+
+@pytest.mark.parametrize("step", ["keccak_init", "keccak_reset", "keccak_absorb", "keccak_digest"])
+def test_a_hash_that_fails_is_never_signed(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    library = sign._raw_keccak_lib
+    steps = ("keccak_init", "keccak_reset", "keccak_absorb", "keccak_digest", "keccak_destroy")
+    failing = SimpleNamespace(**{name: getattr(library, name) for name in steps} | {step: lambda *_: 1})
+    monkeypatch.setattr(sign, "_raw_keccak_lib", failing)
+    with pytest.raises(InvariantError, match="keccak"):
+        Keccak()(b"an action")
