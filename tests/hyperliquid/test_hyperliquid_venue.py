@@ -111,8 +111,10 @@ async def desk(
     try:
         async with RestClient(net.url, resilience, timeout_s=0.5) as rest:
             made = await connected(net, rest, resilience, rules, tag)
-            yield made
-            await made.stream.close()
+            try:
+                yield made
+            finally:
+                await made.stream.close()
     finally:
         await net.stop()
 

@@ -14,7 +14,7 @@ from loguru import logger
 
 from tradebot.control import client
 from tradebot.control.protocol import find_socket
-from tradebot.model.errors import NotRunning, TimedOut, Unreadable
+from tradebot.model.errors import NotRunning, TimedOut, Unavailable, Unreadable
 from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
@@ -91,8 +91,8 @@ class Running:
         return await asyncio.to_thread(client.read, self.socket, view)
 
     async def status(self) -> dict[str, Any]:
-        """Return ``status``; empty while there is none."""
-        with suppress(NotRunning, Unreadable, TimedOut):
+        """Return ``status``; empty while there is none, or no room for who asks."""
+        with suppress(NotRunning, Unreadable, TimedOut, Unavailable):
             status: dict[str, Any] = json.loads(await self.read("status"))
             return status
         return {}
