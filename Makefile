@@ -21,7 +21,7 @@ stop: ## stop the daemon of the default home
 	@if [ -x $(BIN)/tradebot ]; then PATH="$(CURDIR)/$(BIN):$$PATH" scripts/stop-demo; else echo "nothing runs"; fi
 
 test: .venv/dev ## run the tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 3 --dist worksteal
 
 check: .venv/dev ## format, lint, types, import contracts, docs checks
 	$(BIN)/ruff format --check . $(SCRIPTS)
