@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from tradebot.model.errors import Rejected, Unavailable
 from tradebot.model.time import NANOS_PER_S
 from tradebot.runtime.clock import VirtualClock
-from tradebot.venues.resilience import (
-    ActionBudget,
-    Backoff,
-    Policy,
-    Purpose,
-    RateLimited,
-    RequestBudget,
-    Resilience,
-)
+from tradebot.venues.backoff import Backoff
+from tradebot.venues.resilience import ActionBudget, Policy, Purpose, RateLimited, RequestBudget, Resilience
 
 
 class World:

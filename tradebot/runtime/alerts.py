@@ -20,7 +20,7 @@ from tradebot.model.market import Message
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.logs import log, redact, register_secret
-from tradebot.venues.resilience import Backoff
+from tradebot.venues.backoff import Backoff
 
 if TYPE_CHECKING:
     import aiohttp

@@ -17,7 +17,7 @@ import orjson
 from tradebot import __version__
 from tradebot.control.server import ControlServer
 from tradebot.model.command import AlertName, TradingState, Verb
-from tradebot.model.errors import InvariantError, StorageFailed, TradebotError
+from tradebot.model.errors import ConfigError, InvariantError, StorageFailed, TradebotError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
@@ -37,6 +37,7 @@ from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.settings_build import described
 from tradebot.runtime.settings_check import check_settings
+from tradebot.runtime.settings_live import EXTRA_MEND, missing_packages
 from tradebot.runtime.settings_model import HyperliquidFeedSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
@@ -61,6 +62,9 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
     os.umask(0o077)
     loaded = options.load(home)
     check_settings(loaded, is_live=live)
+    missing = missing_packages(loaded.settings)
+    if missing:
+        raise ConfigError(f"a live market needs {', '.join(missing)}", where="[feed]", mend=EXTRA_MEND)
     with localcontext(MONEY_CONTEXT), HomeLock(home), logs.keep_stdout():
         logs.configure(home, loaded.settings.log, os.environ)
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])

@@ -9,7 +9,6 @@ import stat
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 
 from tradebot.control.protocol import find_socket
@@ -18,6 +17,7 @@ from tradebot.model.time import NANOS_PER_S, timeframe_name
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.runtime.settings import Loaded, check_settings
+from tradebot.runtime.settings_live import EXTRA_MEND, missing_packages
 from tradebot.runtime.settings_model import (
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
@@ -28,7 +28,6 @@ from tradebot.runtime.settings_model import (
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.store.lock import holder, is_network_fs
 
-_EXTRA = ("coincurve", "Crypto", "msgpack", "tenacity")
 _OLDEST_PYTHON = (3, 11)
 # From 3.7.0 on, several connections could corrupt a WAL; we hold one only.
 _SOUND_SQLITE = (3, 51, 3)
@@ -248,10 +247,9 @@ def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
         settings.venue, HyperliquidVenueSettings
     ):
         return ()
-    missing = [name for name in _EXTRA if find_spec(name) is None]
+    missing = missing_packages(settings)
     if missing:
-        mend = "install tradebot[hyperliquid]"
-        return [Finding("venue", Grade.FAIL, f"a real market needs {', '.join(missing)}", mend)]
+        return [Finding("venue", Grade.FAIL, f"a live market needs {', '.join(missing)}", EXTRA_MEND)]
     # What speaks to a venue is only imported by who has one.
     from tradebot.runtime.live.preflight import preflight
 

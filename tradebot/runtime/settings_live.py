@@ -1,6 +1,7 @@
 """What a configuration needs before it may trade for real, and what one that does becomes on the simulated exchange."""
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from tradebot.runtime.settings import Loaded
@@ -14,8 +15,17 @@ from tradebot.runtime.settings_model import (
     SimulatedVenueSettings,
 )
 
+EXTRA_MEND = "install tradebot[hyperliquid]"
+_EXTRA = ("coincurve", "Crypto", "msgpack", "tenacity")
 _KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
 _MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
+
+
+def missing_packages(settings: Settings) -> list[str]:
+    """Return the packages that a live market or a real venue needs and that are not installed."""
+    if not isinstance(settings.feed, HyperliquidFeedSettings):
+        return []
+    return [name for name in _EXTRA if find_spec(name) is None]
 
 
 def on_paper(settings: Settings) -> Settings:

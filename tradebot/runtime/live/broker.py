@@ -17,10 +17,10 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
+from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.reports import not_permitted
 from tradebot.venues.hyperliquid.submit import Intent, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
-from tradebot.venues.resilience import Backoff
 
 # A parent takes a stop and one target with it; the rungs of a ladder follow when it has filled.
 _MAX_CHILDREN = 2

@@ -10,7 +10,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.logs import log
-from tradebot.venues.resilience import Backoff
+from tradebot.venues.backoff import Backoff
 
 T = TypeVar("T")
 _FIRST_S, _MAX_S = 0.5, 15.0

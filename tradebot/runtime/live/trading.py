@@ -18,10 +18,11 @@ from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode, encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
+from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
-from tradebot.venues.resilience import Backoff, Purpose
+from tradebot.venues.resilience import Purpose
 
 INTENT, SETTLED = "intent", "settled"
 # The journal's stamps of writing are of our clock, the venue's of its own; and what it says may be late.
