@@ -31,6 +31,7 @@ from tradebot.model.time import Nanos, from_ms, parse_timeframe
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
+from tradebot.venues.hyperliquid.account import AccountState, VenueOrder
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
@@ -178,7 +179,7 @@ async def test_a_bracket_enters_rests_and_exits_at_the_venue() -> None:
         assert [type(row) for row in made.rows] == [Intent, Settled]
         await made.listen(FillReport)
         assert made.filled() == D("0.01")
-        holdings = await made.venue.holdings()
+        holdings = await holdings_of(made)
         assert set(holdings.ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
         assert all(order.reduce_only for order in holdings.ours.values())
         assert [position.qty for position in holdings.account.positions] == [D("0.01")]
@@ -189,7 +190,7 @@ async def test_a_bracket_enters_rests_and_exits_at_the_venue() -> None:
         canceled = [message for message in made.told if isinstance(message, OrderCanceled)]
         assert canceled[0].client_order_id == "cross-BTC-1-target"
         assert canceled[0].reason in {"sibling_filled", "reduce_only"}
-        after = await made.venue.holdings()
+        after = await holdings_of(made)
         assert (dict(after.ours), after.account.positions) == ({}, ())
 
 
@@ -197,10 +198,10 @@ async def test_a_waiting_entry_is_cancelled_with_its_exits() -> None:
     async with desk() as made:
         price = Price(made.price() * D("0.9"))
         await made.venue.submit(bracket(made, type=OrderType.LIMIT, price=price))
-        assert "cross-BTC-1-entry" in (await made.venue.holdings()).ours
+        assert "cross-BTC-1-entry" in (await holdings_of(made)).ours
         cancel = CancelOrder(ts_event=Nanos(0), client_order_id="cross-BTC-1-entry", symbol="BTC", reason="pause")
         assert names(await made.venue.cancel(cancel), OrderCanceled) == {"cross-BTC-1-entry"}
-        assert not (await made.venue.holdings()).ours
+        assert not (await holdings_of(made)).ours
         # Cancelled again, the venue only says that there is nothing; what the order is now is asked.
         again = await made.venue.cancel(cancel)
         assert names(again, OrderCanceled) == {"cross-BTC-1-entry"}
@@ -231,7 +232,7 @@ async def test_whatever_happens_to_the_answer_the_order_exists_once(fault: str) 
         made.fault(fault, count=1, value=D(1) if fault == "timeout" else None)
         messages = await made.venue.submit(bracket(made, 2))
         assert "cross-BTC-2-entry" in names(messages, OrderAccepted)
-        assert (await made.venue.account()).positions[0].qty == D("0.02")
+        assert (await made.venue.survey.account(Purpose.PROTECT)).positions[0].qty == D("0.02")
 
 
 async def test_a_venue_that_only_ever_fails_settles_as_never_and_holds_nothing() -> None:
@@ -241,7 +242,7 @@ async def test_a_venue_that_only_ever_fails_settles_as_never_and_holds_nothing()
         messages = await made.venue.submit(bracket(made, 2))
         assert names(messages, OrderRejected) == {"cross-BTC-2-entry", "cross-BTC-2-stop", "cross-BTC-2-target"}
         made.net.server.faults.clear()
-        holdings = await made.venue.holdings()
+        holdings = await holdings_of(made)
         assert set(holdings.ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
         assert holdings.account.positions[0].qty == D("0.01")
 
@@ -256,7 +257,7 @@ async def test_a_moving_stop_is_placed_anew_before_the_old_one_goes() -> None:
         await made.venue.cancel(
             CancelOrder(ts_event=Nanos(0), client_order_id="cross-BTC-1-stop", symbol="BTC", reason="moved")
         )
-        ours = (await made.venue.holdings()).ours
+        ours = (await holdings_of(made)).ours
         assert "cross-BTC-1-stop2" in ours
         assert "cross-BTC-1-stop" not in ours
 
@@ -267,7 +268,7 @@ async def test_a_lost_journal_finds_its_own_orders_and_tells_the_foreign_ones() 
         made.fault("manual_trade", user=made.net.user, coin="BTC", value=D("0.02"))
         resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
         survivor = await connected(made.net, made.rest, resilience, QUICK, b"anew")
-        ours = (await survivor.venue.holdings()).ours
+        ours = (await holdings_of(survivor)).ours
         assert set(ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
         caught = await survivor.venue.catch_up(survivor.gateway.time.ms(), ["cross-BTC-1-entry"])
         assert {"cross-BTC-1-entry"} < names(caught, FillReport)
@@ -285,7 +286,7 @@ async def test_an_intent_left_by_a_crash_is_settled_by_looking() -> None:
         survivor = await connected(made.net, made.rest, resilience, QUICK, b"test")
         messages = await survivor.venue.resume(intent, "BTC")
         assert names(messages, OrderAccepted) == {"cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"}
-        assert (await survivor.venue.account()).positions[0].qty == D("0.01")
+        assert (await survivor.venue.survey.account(Purpose.PROTECT)).positions[0].qty == D("0.01")
         await survivor.stream.close()
 
 
@@ -319,7 +320,7 @@ async def test_under_random_faults_orders_fills_and_position_equal_the_venues(se
         accepted = [name for messages in outcomes for name in names(messages, OrderAccepted) if name.endswith("entry")]
         rejected = [name for messages in outcomes for name in names(messages, OrderRejected) if name.endswith("entry")]
         assert len(accepted) + len(rejected) == 20
-        holdings = await made.venue.holdings()
+        holdings = await holdings_of(made)
         assert holdings.account.positions[0].qty == D("0.01") * (1 + len(accepted))
         assert {name for name in holdings.ours if name.endswith("stop")} == {
             name.replace("entry", "stop") for name in ("cross-BTC-1-entry", *accepted)
@@ -361,7 +362,27 @@ async def test_the_rest_of_a_market_order_is_cancelled_after_its_last_fill() -> 
         assert ending[-1].reason in {"ioc_canceled", "canceled"}
         assert len([message for message in ending if isinstance(message, OrderCanceled)]) == 1
         assert D(0) < made.filled() < D("0.5")
-        assert made.filled() == (await made.venue.account()).positions[0].qty
+        assert made.filled() == (await made.venue.survey.account(Purpose.PROTECT)).positions[0].qty
+
+
+@dataclass
+class Holdings:
+    """What the venue says there is: orders of ours by client order id, others, and the account."""
+
+    ours: dict[str, VenueOrder]
+    foreign: list[VenueOrder]
+    account: AccountState
+
+
+async def holdings_of(made: Desk) -> Holdings:
+    venue = made.venue
+    orders = [found.order for found in await venue.survey.resting(Purpose.PROTECT)]
+    named = [(venue.names.of(order), order) for order in orders]
+    return Holdings(
+        ours={name: order for name, order in named if name is not None},
+        foreign=[order for name, order in named if name is None],
+        account=await venue.survey.account(Purpose.PROTECT),
+    )
 
 
 async def approve(made: Desk, agent: str) -> None:
@@ -413,7 +434,9 @@ async def test_what_is_safe_to_repeat_is_sent_again_as_the_same_bytes() -> None:
 
 async def test_the_collateral_and_the_equity_are_the_venues() -> None:
     async with desk() as made:
-        assert await made.venue.collateral() == D(10_000) == (await made.venue.account()).equity
+        survey = made.venue.survey
+        account = await survey.account(Purpose.PROTECT)
+        assert await survey.collateral(account, Purpose.PROTECT) == D(10_000) == account.equity
         assert made.venue.assets["BTC"].max_leverage >= 5
 
 

@@ -37,7 +37,7 @@ from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
-from tradebot.venues.resilience import Policy, Resilience
+from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 D = Decimal
 QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
@@ -140,7 +140,7 @@ class Bench:
 
     async def begin(self) -> None:
         """Deposit what the account holds, as a first boot does."""
-        account = await self.venue.account()
+        account = await self.venue.survey.account(Purpose.PROTECT)
         now = self.gateway.time.ms()
         # What a test moves next may move within the same millisecond.
         self.venue.survey.counted_ms = now - 1

@@ -7,6 +7,7 @@ from tests.live_watch.bench import Bench, bench
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.time import Nanos
 from tradebot.runtime.live.flatness import Flatness
+from tradebot.venues.resilience import Purpose
 
 D = Decimal
 FLATTEN = {"flatten": "true", "reason": "enough"}
@@ -14,7 +15,7 @@ FLATTEN = {"flatten": "true", "reason": "enough"}
 
 def flatness(made: Bench) -> Flatness:
     async def positions() -> Mapping[str, Decimal]:
-        held = (await made.venue.account()).positions
+        held = (await made.venue.survey.account(Purpose.PROTECT)).positions
         return {position.symbol: position.qty for position in held if position.qty}
 
     return Flatness(made.line, positions, made.reconciler.reconcile_now, made.page, made.sleep)
@@ -37,7 +38,7 @@ async def test_it_ends_when_book_and_venue_are_flat() -> None:
         await watch.look()
         await settle(made)
         await watch.look()
-        assert (made.book(), (await made.venue.account()).positions) == ({}, ())
+        assert (made.book(), (await made.venue.survey.account(Purpose.PROTECT)).positions) == ({}, ())
         assert [verb for verb, _ in made.line.commands] == [Verb.HALT]
         assert made.pages == []
 
@@ -56,7 +57,7 @@ async def test_a_position_that_the_book_did_not_know_is_closed_too() -> None:
         assert [verb for verb, _ in made.line.commands] == [Verb.HALT, Verb.HALT]
         await settle(made)
         await watch.look()
-        assert (made.book(), (await made.venue.account()).positions) == ({}, ())
+        assert (made.book(), (await made.venue.survey.account(Purpose.PROTECT)).positions) == ({}, ())
 
 
 async def test_what_the_bot_cannot_close_is_paged() -> None:

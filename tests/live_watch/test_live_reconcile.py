@@ -250,7 +250,7 @@ async def test_leverage_changed_by_hand_is_paged_while_held_and_set_back_before_
 async def test_leverage_changed_while_flat_is_set_back_before_the_next_entry() -> None:
     async with bench() as made:
         await made.begin()
-        made.venue.set_anew("BTC")
+        made.venue.leverage.set_anew("BTC")
         await made.enter()
         made.hand.trade("", "BTC", D("-0.01"))
         await made.looks(1)

@@ -107,7 +107,7 @@ class Broker:
                     before = self._under_way(submit.orders[0].symbol)
                     self._start(group, self._submit(submit, before), names, submit.orders[0].symbol)
                 for intent, symbol in work.resumes:
-                    self._start(group, self._resume(intent, symbol), self.venue.names_of(intent, symbol), symbol)
+                    self._start(group, self._resume(intent, symbol), self.venue.names.of_intent(intent, symbol), symbol)
                 if self._is_closing:
                     break
 

@@ -7,7 +7,7 @@ from tradebot.model.order import FillReport, Liquidity, OrderRole, OrderSide
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.venues.hyperliquid.account import VenuePosition
-from tradebot.venues.hyperliquid.venue import MANUAL
+from tradebot.venues.hyperliquid.naming import FOREIGN
 
 OPENING = "opening"
 
@@ -27,7 +27,7 @@ def opening_fill(position: VenuePosition, orders: Iterable[Order], ts: Nanos) ->
     return FillReport(
         ts_event=ts,
         trade_id=f"{OPENING}-{position.symbol}",
-        client_order_id=names[0] if names else f"{MANUAL}{OPENING}-{position.symbol}",
+        client_order_id=names[0] if names else f"{FOREIGN}{OPENING}-{position.symbol}",
         symbol=position.symbol,
         side=side,
         qty=Qty(abs(position.qty)),

@@ -88,10 +88,10 @@ class AccountComparison:
         wrong = {
             symbol: set_
             for symbol, set_ in chosen.items()
-            if symbol in self._parties.symbols and not self._parties.venue.is_as_wanted(symbol, set_)
+            if symbol in self._parties.symbols and not self._is_as_wanted(symbol, set_)
         }
         for symbol in wrong:
-            self._parties.venue.set_anew(symbol)
+            self._parties.venue.leverage.set_anew(symbol)
         for symbol in self._leverage.look(wrong, self._parties.clock.monotonic()).due:
             mode = "cross" if chosen[symbol].is_cross else "isolated"
             what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
@@ -104,5 +104,9 @@ class AccountComparison:
         idle = [symbol for symbol in self._parties.symbols if symbol not in self._parties.held()]
         if idle:
             symbol = idle[self._looks // _LOOKS_A_LEVERAGE % len(idle)]
-            if not self._parties.venue.is_as_wanted(symbol, await self._parties.venue.survey.chosen(symbol, purpose)):
-                self._parties.venue.set_anew(symbol)
+            if not self._is_as_wanted(symbol, await self._parties.venue.survey.chosen(symbol, purpose)):
+                self._parties.venue.leverage.set_anew(symbol)
+
+    def _is_as_wanted(self, symbol: str, chosen: Chosen) -> bool:
+        venue = self._parties.venue
+        return chosen == venue.leverage.wanted(venue.assets[symbol])

@@ -89,7 +89,7 @@ class OrdersComparison:
         still = {name: order for name, order in after.items() if before.get(name) == order}
         sorted_ = sort_resting(found, after, from_ms(self._began_ms))
         for name, order in sorted_.adopted.items():
-            self._parties.venue.adopt(name, order.cloid or "")
+            self._parties.venue.names.adopt(name, order.cloid or "")
         await self._parties.deliver([_accepted(name, order) for name, order in sorted_.awake.items()])
         if may_adopt:
             await self._adopt(sorted_)
@@ -103,7 +103,7 @@ class OrdersComparison:
         """Take over the orders of a state directory that was lost."""
         names = [stray.name for stray in found.strays]
         for stray in found.strays:
-            self._parties.venue.adopt(stray.name, stray.order.cloid or "")
+            self._parties.venue.names.adopt(stray.name, stray.order.cloid or "")
         now = from_ms(self._parties.venue.survey.now_ms())
         await self._parties.deliver(
             [

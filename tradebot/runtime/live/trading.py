@@ -82,7 +82,6 @@ class Trading:
         self._has_begun = False
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
-        self._elders: dict[str, str] = {}
         self._untold: list[tuple[Intent, Settled]] = []
         self.adopt: Callable[[], Awaitable[None]] | None = None
         self.reconcile: Callable[[], Awaitable[None]] | None = None
@@ -96,7 +95,7 @@ class Trading:
         self._sent = frozenset(cloid for intent, _ in intents.values() for cloid in intent.cloids)
         self._know_elders(intent for intent, _ in intents.values())
         orders = self._line.orders.save().orders
-        silent = {self._cloid(name) for name, order in orders.items() if order.is_unknown}
+        silent = {self.account.venue.names.cloid(name) for name, order in orders.items() if order.is_unknown}
         self._untold = [
             (intent, settled)
             for intent, settled in intents.values()
@@ -113,7 +112,7 @@ class Trading:
         state = self._line.orders.save()
         for name, order in state.orders.items():
             if order.is_adopted and order.venue_order_id.isdecimal():
-                self.account.venue.remember(name, int(order.venue_order_id))
+                self.account.venue.names.remember(name, int(order.venue_order_id))
         requests = [order.request for order in (*state.done.values(), *state.orders.values())]
         held = state.held.values()
         self.account.cloids.know({*(one.strategy for one in requests), *(one.strategy for one in held)})
@@ -127,11 +126,7 @@ class Trading:
                 owners = (cloids.decode(cloid, symbol) for symbol in self._symbols)
                 owner = next((owner for owner in owners if owner is not None), None)
                 if owner is not None:
-                    self._elders[owner.client_order_id] = cloid
-                    self.account.venue.adopt(owner.client_order_id, cloid)
-
-    def _cloid(self, client_order_id: str) -> str:
-        return self._elders.get(client_order_id) or self.account.cloids.encode(client_order_id)
+                    self.account.venue.names.adopt(owner.client_order_id, cloid)
 
     def symbol_of(self, intent: Intent) -> str:
         """Return the symbol of an intent; empty for one that cannot be told."""
@@ -218,7 +213,7 @@ class Trading:
         for intent, settled in self._untold:
             await self.broker.deliver(self.account.venue.outcome(intent, settled, self._symbol(intent)))
         orders = self._line.orders.save().orders
-        known = frozenset(name for name in orders if self._cloid(name) in self._sent)
+        known = frozenset(name for name in orders if self.account.venue.names.cloid(name) in self._sent)
         await self.broker.recover(known, from_ms(self._now_ms()))
 
     async def _open(self) -> None:

@@ -10,43 +10,40 @@ from dataclasses import dataclass
 from decimal import Decimal
 from itertools import zip_longest
 
-from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
+from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO, Cash, Price, Qty
+from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.venues.hyperliquid.access import check_signer
 from tradebot.venues.hyperliquid.account import (
-    AccountState,
     OrderRecord,
     VenueFill,
-    VenueOrder,
     fundings,
     order_status,
 )
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.leverage import Leverage
 from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
+from tradebot.venues.hyperliquid.naming import FOREIGN, Names
 from tradebot.venues.hyperliquid.replies import FilledNow, Success
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, Verdict
 from tradebot.venues.hyperliquid.submit import Intent, Settled, Submitter
-from tradebot.venues.hyperliquid.survey import Chosen, Survey, fills_since
+from tradebot.venues.hyperliquid.survey import Survey, fills_since
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
     Asset,
     cancel_by_cloid_action,
-    leverage_action,
     order_action,
     order_wire,
 )
 from tradebot.venues.resilience import Purpose
 
 _OVERLAP_MS = 60_000
-MANUAL = "venue-"
-"""How the id begins of an order that is not ours: somebody's by hand, or another program's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +55,6 @@ class TradingRules:
     slippage: Decimal = Decimal("0.05")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holdings:
-    """What the venue says there is: orders of ours by client order id, others, and the account."""
-
-    ours: Mapping[str, VenueOrder]
-    foreign: Sequence[VenueOrder]
-    account: AccountState
-
-
 class HyperliquidVenue:
     """One account. ``open`` first; then ``submit``, ``cancel`` and the frames of the socket give messages."""
 
@@ -76,16 +64,13 @@ class HyperliquidVenue:
         self._rest = rest
         self._gateway = gateway
         self._submitter = submitter
-        self._cloids = cloids
-        self._rules = rules
+        self._slippage = rules.slippage
         self._seen = Seen()
         self._assets: dict[str, Asset] = {}
         self._marks: dict[str, Price] = {}
-        self._names: dict[int, str] = {}
-        self._adopted: dict[str, str] = {}
-        self._oids: dict[str, int] = {}
         self._endings = Endings()
-        self._leveraged: set[str] = set()
+        self.names = Names(cloids)
+        self.leverage = Leverage(gateway, rules.leverage, is_cross=rules.is_cross)
         self.survey = Survey(gateway, cloids)
         self._filled_until_ms = 0
 
@@ -129,11 +114,11 @@ class HyperliquidVenue:
         symbol = orders[0].symbol
         try:
             asset = self._assets[symbol]
-            cloids = tuple(self._cloids.encode(order.client_order_id) for order in orders)
+            cloids = tuple(self.names.cloid(order.client_order_id) for order in orders)
             pairs = zip(orders, cloids, strict=True)
-            wires = [order_wire(asset, o, cloid, self._marks[symbol], self._rules.slippage) for o, cloid in pairs]
+            wires = [order_wire(asset, o, cloid, self._marks[symbol], self._slippage) for o, cloid in pairs]
             if orders[0].role is OrderRole.ENTRY:
-                await self._set_leverage(asset)
+                await self.leverage.ensure(asset)
         except (KeyError, ValueError, VenueError) as error:
             # Nothing has left: what cannot be written is refused here.
             reason = error.what if isinstance(error, VenueError) else str(error)
@@ -156,15 +141,8 @@ class HyperliquidVenue:
 
     def outcome(self, intent: Intent, settled: Settled, symbol: str) -> Sequence[Message]:
         """Return what the outcome of an intent of ours on ``symbol`` means."""
-        names = dict(zip(intent.cloids, self.names_of(intent, symbol), strict=True))
+        names = dict(zip(intent.cloids, self.names.of_intent(intent, symbol), strict=True))
         return self._settled(intent, settled, names, {})
-
-    def names_of(self, intent: Intent, symbol: str) -> tuple[str, ...]:
-        """Return the client order ids of the orders of an intent of ours. Raises ``InvariantError`` for another's."""
-        owners = [self._cloids.decode(cloid, symbol) for cloid in intent.cloids]
-        if None in owners:
-            raise InvariantError(f"intent {intent.nonce} is not of {symbol}, or not of this account")
-        return tuple(owner.client_order_id for owner in owners if owner is not None)
 
     def _settled(
         self, intent: Intent, settled: Settled, names: Mapping[str, str], sizes: Mapping[str, Qty]
@@ -176,23 +154,12 @@ class HyperliquidVenue:
             messages += of_leg(name, leg, ts, settled.refusal)
             oid = getattr(leg, "oid", None)
             if isinstance(oid, int):
-                self._names[oid] = name
+                self.names.know(oid, name)
             if isinstance(leg, FilledNow) and leg.qty < sizes.get(name, ZERO):
                 # The rest of a market order is gone without a word.
                 gone = OrderCanceled(ts_event=ts, client_order_id=name, reason="ioc_canceled")
                 messages += self._endings.ended(leg.oid, leg.qty, gone)
         return messages
-
-    async def _set_leverage(self, asset: Asset) -> None:
-        if asset.symbol in self._leveraged:
-            return
-        wanted = self.wanted(asset)
-        reply = await self._gateway.act(leverage_action(asset.id, wanted.leverage, is_cross=wanted.is_cross))
-        # A duplicate is an earlier sending of these bytes whose answer was lost.
-        if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
-            # What the venue says comes first: it may be that this key may not trade at all.
-            raise Rejected(f"{reply.refusal.text} (leverage of {asset.symbol})")
-        self._leveraged.add(asset.symbol)
 
     async def cancel(self, *cancels: CancelOrder) -> Sequence[Message]:
         """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is.
@@ -200,9 +167,9 @@ class HyperliquidVenue:
         Raises ``Rejected`` when the venue refused the action as a whole, another ``VenueError`` without an answer.
         """
         for name in (one.client_order_id for one in cancels):
-            if name in self._oids.keys() - self._adopted.keys():
+            if self.names.must_ask(name):
                 await self._status(name, Purpose.PROTECT)
-        rows = [(self._assets[one.symbol].id, self._cloid(one.client_order_id)) for one in cancels]
+        rows = [(self._assets[one.symbol].id, self.names.cloid(one.client_order_id)) for one in cancels]
         reply = await self._gateway.act(cancel_by_cloid_action(rows), len(rows))
         if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
             raise Rejected(reply.refusal.text)
@@ -224,30 +191,18 @@ class HyperliquidVenue:
 
     def _asked(self, record: OrderRecord) -> Sequence[Message]:
         messages, order = self._record(record), record.order
-        name = self._name(order)
+        name = self.names.of(order)
         if record.phase is not Phase.FILLED or not order.reduce_only or name is None:
             return messages
         # It may have been clamped to the position: then its fills alone never end it.
         return [*messages, OrderCanceled(ts_event=record.ts_event, client_order_id=name, reason="reduce_only")]
 
     async def _status(self, client_order_id: str, purpose: Purpose) -> OrderRecord | None:
-        oid = self._oids.get(client_order_id)
-        asked = self._cloid(client_order_id) if oid is None else oid
+        asked = self.names.to_ask(client_order_id)
         record = order_status(await self._gateway.ask("orderStatus", purpose, oid=asked))
-        if oid is not None and record is not None and record.order.cloid is not None:
-            self.adopt(client_order_id, record.order.cloid)
+        if isinstance(asked, int) and record is not None and record.order.cloid is not None:
+            self.names.adopt(client_order_id, record.order.cloid)
         return record
-
-    def adopt(self, client_order_id: str, cloid: str) -> None:
-        """Call an order of a lost state directory by the cloid it was placed with."""
-        self._adopted[client_order_id] = cloid
-
-    def remember(self, client_order_id: str, oid: int) -> None:
-        """Ask for an order that an earlier run adopted by the venue's id: its cloid is not ours to make."""
-        self._oids[client_order_id] = oid
-
-    def _cloid(self, client_order_id: str) -> str:
-        return self._adopted.get(client_order_id) or self._cloids.encode(client_order_id)
 
     def on_frame(self, said: OrdersUpdated | Filled | Funded) -> Sequence[Message]:
         """Return what a frame of the account's channels means; replays of fills are told once."""
@@ -261,7 +216,7 @@ class HyperliquidVenue:
                 return () if is_snapshot else payments
 
     def _record(self, record: OrderRecord) -> Sequence[Message]:
-        order, name = record.order, self._name(record.order)
+        order, name = record.order, self.names.of(record.order)
         messages = () if name is None else of_record(name, record)
         if record.phase is not Phase.CANCELED or name is None or not name.endswith(f"-{OrderRole.ENTRY}"):
             return messages
@@ -269,14 +224,6 @@ class HyperliquidVenue:
         filled = order.original_qty - order.qty
         ends = [message for message in messages if isinstance(message, OrderCanceled)]
         return [message for end in ends for message in self._endings.ended(order.oid, filled, end)]
-
-    def _name(self, order: VenueOrder | VenueFill) -> str | None:
-        known = self._names.get(order.oid)
-        if known is None and order.cloid is not None:
-            owner = self._cloids.decode(order.cloid, order.symbol)
-            if owner is not None:
-                known = self._names[order.oid] = owner.client_order_id
-        return known
 
     def _fills(self, rows: Iterable[VenueFill], *, again: bool = False) -> Sequence[Message]:
         messages: list[Message] = []
@@ -287,8 +234,8 @@ class HyperliquidVenue:
             if not (is_new or again):
                 continue
             self._filled_until_ms = max(self._filled_until_ms, to_ms(fill.ts_event))
-            name = self._name(fill)
-            foreign = None if fill.liquidated_user == self._gateway.account else f"{MANUAL}{fill.oid}"
+            name = self.names.of(fill)
+            foreign = None if fill.liquidated_user == self._gateway.account else f"{FOREIGN}{fill.oid}"
             messages.append(fill.report(name or foreign))
             if is_new:
                 messages += self._endings.filled(fill.oid, fill.qty)
@@ -321,39 +268,6 @@ class HyperliquidVenue:
         return messages + [message for record in records for message in self._asked(record)]
 
     async def _gone(self, open_ids: Iterable[str], purpose: Purpose) -> Sequence[OrderRecord]:
-        resting = {self._name(found.order) for found in await self.survey.resting(purpose)}
+        resting = {self.names.of(found.order) for found in await self.survey.resting(purpose)}
         records = [await self._status(name, purpose) for name in open_ids if name not in resting]
         return [record for record in records if record is not None]
-
-    async def holdings(self, purpose: Purpose = Purpose.PROTECT) -> Holdings:
-        """Return all that rests and all that is held, with whose each order is."""
-        ours: dict[str, VenueOrder] = {}
-        foreign: list[VenueOrder] = []
-        for found in await self.survey.resting(purpose):
-            name = self._name(found.order)
-            if name is None:
-                foreign.append(found.order)
-            else:
-                ours[name] = found.order
-        return Holdings(ours=ours, foreign=foreign, account=await self.account(purpose))
-
-    async def account(self, purpose: Purpose = Purpose.PROTECT) -> AccountState:
-        """Return money and positions as the venue has them."""
-        return await self.survey.account(purpose)
-
-    async def collateral(self) -> Cash:
-        """Return the money that may back positions."""
-        return await self.survey.collateral(await self.account(), Purpose.PROTECT)
-
-    def is_as_wanted(self, symbol: str, chosen: Chosen) -> bool:
-        """Return whether leverage and margin mode of ``symbol`` are as configured."""
-        return chosen == self.wanted(self._assets[symbol])
-
-    def wanted(self, asset: Asset) -> Chosen:
-        """Return the leverage and margin mode that ``asset`` is traded with."""
-        leverage = min(self._rules.leverage, asset.max_leverage)
-        return Chosen(leverage, self._rules.is_cross and not asset.only_isolated)
-
-    def set_anew(self, symbol: str) -> None:
-        """Set leverage and margin mode of ``symbol`` again before its next entry: somebody changed them."""
-        self._leveraged.discard(symbol)

@@ -1,0 +1,35 @@
+"""Leverage and margin mode of each symbol: set once before its first entry, and again when somebody changed them."""
+
+from tradebot.model.errors import Rejected
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.statuses import Verdict
+from tradebot.venues.hyperliquid.survey import Chosen
+from tradebot.venues.hyperliquid.wire import Asset, leverage_action
+
+
+class Leverage:
+    """Keeps what is entered at ``leverage``, or the most that its symbol allows, and at its margin mode."""
+
+    def __init__(self, gateway: Gateway, leverage: int, *, is_cross: bool) -> None:
+        self._gateway, self._leverage, self._is_cross = gateway, leverage, is_cross
+        self._set: set[str] = set()
+
+    def wanted(self, asset: Asset) -> Chosen:
+        """Return the leverage and margin mode that ``asset`` is traded with."""
+        return Chosen(min(self._leverage, asset.max_leverage), self._is_cross and not asset.only_isolated)
+
+    async def ensure(self, asset: Asset) -> None:
+        """Set what is wanted, unless that was done. Raises ``Rejected`` when the venue refuses it."""
+        if asset.symbol in self._set:
+            return
+        wanted = self.wanted(asset)
+        reply = await self._gateway.act(leverage_action(asset.id, wanted.leverage, is_cross=wanted.is_cross))
+        # A duplicate is an earlier sending of these bytes whose answer was lost.
+        if reply.refusal is not None and reply.refusal.verdict is not Verdict.DUPLICATE:
+            # What the venue says comes first: it may be that this key may not trade at all.
+            raise Rejected(f"{reply.refusal.text} (leverage of {asset.symbol})")
+        self._set.add(asset.symbol)
+
+    def set_anew(self, symbol: str) -> None:
+        """Set leverage and margin mode of ``symbol`` again before its next entry: somebody changed them."""
+        self._set.discard(symbol)
