@@ -111,7 +111,6 @@ class Bench:
             "clock": self.clock,
             "deliver": self.line.deliver,
             "in_hands": lambda _name: False,
-            "frozen": lambda: self.line.frozen,
             "symbols": ("BTC", "ETH"),
         }
         return Parties(**(fields | changes))

@@ -43,7 +43,6 @@ class World:
             down_since=lambda: self.down_since,
             expiry=self.expiry,
             is_due=lambda: self.is_due,
-            frozen=lambda: self.line.frozen,
         )
         return Watch(self.line, sight, self.page, self.clock, self.sleep)
 

@@ -196,7 +196,6 @@ class Live:
                 clock=self._clock,
                 deliver=broker.deliver,
                 in_hands=broker.holds,
-                frozen=lambda: engine.risk.save().frozen,
                 symbols=tuple(self._instruments),
             )
         )
@@ -229,7 +228,6 @@ class Live:
             down_since=lambda: trading.down_since,
             expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
             is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
-            frozen=lambda: line.risk.save().frozen,
         )
 
     @property

@@ -1,31 +1,41 @@
 """Symbols without entries for one reason: given as what should be, made so by commands."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection
+from enum import StrEnum
 
 from tradebot.model.command import Verb
 from tradebot.runtime.live.line import LiveLine
 
-Frozen = Callable[[], Mapping[str, Collection[str]]]
+
+class FreezeReason(StrEnum):
+    """Why a symbol gets no entries, as ``why`` shows it."""
+
+    HISTORY = "history"
+    """Bars that closed long ago go through the line."""
+    STALE = "stale"
+    """The market is too long silent."""
+    UNKNOWN_ORDER = "unknown order"
+    """An order was sent, and nobody knows what became of it."""
+    MISMATCH = "mismatch"
+    """The venue holds another position than the book."""
 
 
 class Freezer:
-    """Freezes and thaws symbols for ``reason``.
+    """Freezes and thaws symbols for ``reason``. What the last run froze is known from the line, and thawed too."""
 
-    ``frozen`` returns why each symbol is frozen now; so what the last run froze is thawed too.
-    """
-
-    def __init__(self, line: LiveLine, frozen: Frozen, reason: str) -> None:
-        self._line, self._frozen, self._reason = line, frozen, reason
+    def __init__(self, line: LiveLine, reason: FreezeReason) -> None:
+        self._line, self._reason = line, reason
 
     @property
     def frozen(self) -> frozenset[str]:
         """The symbols frozen for this reason."""
-        return frozenset(symbol for symbol, reasons in self._frozen().items() if self._reason in reasons)
+        frozen = self._line.risk.save().frozen
+        return frozenset(symbol for symbol, reasons in frozen.items() if self._reason in reasons)
 
     async def hold(self, symbols: Collection[str]) -> None:
         """Let exactly ``symbols`` be frozen for this reason."""
         frozen = self.frozen
         for symbol in sorted(set(symbols) - frozen):
-            await self._line.command(Verb.FREEZE, {"symbol": symbol, "reason": self._reason})
+            await self._line.command(Verb.FREEZE, {"symbol": symbol, "reason": self._reason.value})
         for symbol in sorted(frozen - set(symbols)):
-            await self._line.command(Verb.THAW, {"symbol": symbol, "reason": self._reason})
+            await self._line.command(Verb.THAW, {"symbol": symbol, "reason": self._reason.value})

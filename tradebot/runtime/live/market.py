@@ -18,6 +18,7 @@ from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, timeframe_name, t
 from tradebot.ports import Clock
 from tradebot.runtime.feeding import FeedState
 from tradebot.runtime.live.arrivals import Arrivals
+from tradebot.runtime.live.freezer import FreezeReason
 from tradebot.runtime.live.market_gaps import Answer, Gaps, wait
 from tradebot.runtime.live.market_silence import ALL, Silence
 from tradebot.runtime.live.market_time import MarketTime
@@ -210,19 +211,19 @@ class MarketFeed:
         return due.is_late or (self._clock.monotonic() - due.since) * NANOS_PER_S > LATE
 
     async def _deliver_frozen(self, bars: Sequence[Message]) -> None:
-        await self._freeze(Verb.FREEZE, ALL, "history")
+        await self._freeze(Verb.FREEZE, ALL, FreezeReason.HISTORY)
         await self._line.deliver(bars)
-        await self._freeze(Verb.THAW, ALL, "history")
+        await self._freeze(Verb.THAW, ALL, FreezeReason.HISTORY)
 
-    async def _freeze(self, verb: Verb, symbol: str, reason: str) -> None:
-        await self._line.command(verb, {"symbol": symbol, "reason": reason})
+    async def _freeze(self, verb: Verb, symbol: str, reason: FreezeReason) -> None:
+        await self._line.command(verb, {"symbol": symbol, "reason": reason.value})
 
     async def _freeze_silent(self) -> None:
         for symbol, is_stale, is_news in self._silence.changes(self._clock.monotonic()):
             if is_news:
                 event = LogEvent.SYMBOL_STALE if is_stale else LogEvent.SYMBOL_FRESH
                 log(event, level="warning" if is_stale else "info", symbol=symbol or "all")
-            await self._freeze(Verb.FREEZE if is_stale else Verb.THAW, symbol, "stale")
+            await self._freeze(Verb.FREEZE if is_stale else Verb.THAW, symbol, FreezeReason.STALE)
 
     async def _listen(self) -> None:
         while True:

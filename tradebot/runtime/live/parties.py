@@ -9,11 +9,9 @@ from tradebot.model.money import Cash
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
-from tradebot.runtime.live.freezer import Frozen
 from tradebot.runtime.live.line import LiveLine
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 
-MISMATCH = "mismatch"
 COMPARE = "compare tradebot orders, positions and balance with the venue"
 
 
@@ -22,7 +20,7 @@ class Parties:
     """The venue and the line, and how to tell what differs.
 
     ``deliver`` gives the venue's word to the line. ``in_hands``: whether somebody still carries an order to the venue,
-    so that it need not be asked for. ``frozen``: why each symbol is frozen. ``symbols`` are those we trade.
+    so that it need not be asked for. ``symbols`` are those we trade.
     """
 
     venue: HyperliquidVenue
@@ -31,7 +29,6 @@ class Parties:
     clock: Clock
     deliver: Callable[[Sequence[Message]], Awaitable[None]]
     in_hands: Callable[[str], bool]
-    frozen: Frozen
     symbols: tuple[str, ...]
 
     def book(self) -> Mapping[str, Order]:

@@ -4,8 +4,8 @@ from decimal import Decimal
 
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
-from tradebot.runtime.live.freezer import Freezer
-from tradebot.runtime.live.parties import COMPARE, MISMATCH, Parties
+from tradebot.runtime.live.freezer import Freezer, FreezeReason
+from tradebot.runtime.live.parties import COMPARE, Parties
 from tradebot.runtime.live.reconcile_rules import Persistence, money_difference, position_differences
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.survey import Chosen
@@ -27,7 +27,7 @@ class AccountComparison:
         self._positions: Persistence[str] = Persistence(3)
         self._money: Persistence[str] = Persistence(2)
         self._leverage: Persistence[str] = Persistence(2)
-        self._freezer = Freezer(parties.line, parties.frozen, MISMATCH)
+        self._freezer = Freezer(parties.line, FreezeReason.MISMATCH)
         self._looks = 0
 
     @property

@@ -13,7 +13,7 @@ from tradebot.model.errors import Unavailable, VenueError
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
-from tradebot.runtime.live.freezer import Freezer, Frozen
+from tradebot.runtime.live.freezer import Freezer, FreezeReason
 from tradebot.runtime.live.line import LiveLine
 from tradebot.venues.hyperliquid.submit import Intent
 
@@ -21,7 +21,6 @@ PERIOD_S = 1.0
 UNKNOWN_AFTER_MS = 60_000
 HALT_AFTER_MS = 600_000
 LOST_AFTER_S = 60.0
-UNKNOWN_ORDER = "unknown order"
 _EXPIRY_PERIOD_S = 3600.0
 _EXPIRY_RETRY_S = 60.0
 _EXPIRY_DAYS = (1, 7, 14)
@@ -35,7 +34,7 @@ class Sight:
     ``unsettled``: intents without an outcome, and since when by ``local_ms``. ``down_since``: since when, in
     monotonic seconds, the account's socket has been down; ``None`` while it is up. ``expiry``: until when the key
     may sign, ``None`` for one that does not run out; raises ``VenueError``. ``is_due``: whether a tick would find
-    something to do. ``frozen``: why each symbol is frozen.
+    something to do.
     """
 
     unsettled: Callable[[], Mapping[int, tuple[Intent, int]]]
@@ -44,7 +43,6 @@ class Sight:
     down_since: Callable[[], float | None]
     expiry: Callable[[], Awaitable[Nanos | None]]
     is_due: Callable[[], bool]
-    frozen: Frozen
 
 
 class Watch:
@@ -59,7 +57,7 @@ class Watch:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._line, self._sight, self._page, self._clock, self._sleep = line, sight, page, clock, sleep
-        self._freezer = Freezer(line, sight.frozen, UNKNOWN_ORDER)
+        self._freezer = Freezer(line, FreezeReason.UNKNOWN_ORDER)
         self._paged: set[int] = set()
         self._halted: set[int] = set()
         self._is_lost_told = False
