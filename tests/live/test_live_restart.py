@@ -372,8 +372,9 @@ async def test_a_position_of_a_strategy_that_is_configured_no_more_lives_on(tmp_
             venue.move("0.9")
             await bot.until(lambda: bot.position() == 0)
             await bot.agreed()
-            fills = [row async for row in bot.journal.scan(Query(kinds=["round_trip"]))]
-            assert b'"stop"' in fills[-1].payload
+            await bot.journal.committed(bot.journal.last_seq)
+            trips = [row async for row in bot.journal.scan(Query(kinds=["round_trip"]))]
+            assert b'"stop"' in trips[-1].payload
         check(venue)
 
 

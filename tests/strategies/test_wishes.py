@@ -95,6 +95,8 @@ def test_what_would_be_below_one_tick_is_the_tick_or_is_left_out() -> None:
     short = Enter(SHORT, D(110), D("0.05"))
     assert signal_of(short, target=RTarget(D(2))).target == D(80)
     assert list(answers(Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D("0.01")))) == []
+    waiting = Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D(95), void_price=D("0.01"))
+    assert signal_of(waiting).void_price is None
 
 
 def test_an_entry_whose_stop_falls_on_its_own_tick_is_left_to_risk() -> None:

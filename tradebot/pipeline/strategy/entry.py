@@ -125,7 +125,8 @@ def _void_price(wish: Enter, side: PositionSide, instrument: Instrument, close: 
     price = instrument.price_against(given, side.entry.opposite)
     if (close - price) * side.sign < 0:
         raise Nonsense(f"Enter.void_price is {given}, beyond which {close} is already for a {side}")
-    return price
+    # On a coarse tick it may come to nothing, and no close lies beyond that.
+    return price if price > 0 else None
 
 
 def _expires_ts(wish: Enter, spec: StrategySpec, moment: Moment) -> Nanos | None:

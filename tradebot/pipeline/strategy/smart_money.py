@@ -104,8 +104,9 @@ class SmartMoney:
 
     def _take(self, bar: Bar) -> Sequence[PatternEvent]:
         numbers = float(bar.open), float(bar.high), float(bar.low), float(bar.close), float(bar.volume)
-        _grow(self.near, self.near_bar, bar, self.params.bias_near, numbers)
-        _grow(self.far, self.far_bar, bar, self.params.bias_far, numbers)
+        has_begun = self.scanner.bars > 0
+        _grow(self.near, self.near_bar, bar, self.params.bias_near, numbers, has_begun=has_begun)
+        _grow(self.far, self.far_bar, bar, self.params.bias_far, numbers, has_begun=has_begun)
         events = self.scanner.take(to_ms(bar.ts_open), *numbers)
         self.volumes.append(numbers[-1])
         for event in events:
@@ -209,11 +210,18 @@ class SmartMoney:
 
 
 def _grow(
-    scanner: Scanner, growing: list[float], bar: Bar, factor: int, numbers: tuple[float, float, float, float, float]
+    scanner: Scanner,
+    growing: list[float],
+    bar: Bar,
+    factor: int,
+    numbers: tuple[float, float, float, float, float],
+    *,
+    has_begun: bool,
 ) -> None:
     """Add ``bar`` to the higher bar it belongs to, and give that to ``scanner`` when it has closed.
 
-    One whose last part is missing closes with the next bar; the first, begun halfway, is not given.
+    One whose last part is missing closes with the next bar; the very first, begun halfway, is not given.
+    ``has_begun``: a bar was seen before this one.
     """
     length = bar.timeframe * factor
     opened = floor_to(bar.ts_open, length)
@@ -223,7 +231,7 @@ def _grow(
     if growing:
         growing[3:] = [max(growing[3], h), min(growing[4], lo), c, growing[6] + v]
     else:
-        growing[:] = [bar.ts_open == opened or scanner.bars > 0, to_ms(opened), o, h, lo, c, v]
+        growing[:] = [bar.ts_open == opened or has_begun, to_ms(opened), o, h, lo, c, v]
     if bar.ts_event >= opened + length:
         _close(scanner, growing)
 

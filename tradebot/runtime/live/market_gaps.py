@@ -90,8 +90,9 @@ class Gaps:
         answers = []
         try:
             for symbol in sorted(self._bars):
-                self._time.stamped(await market_time(self._rest, symbol, Purpose.HISTORY))
-                answers.append(await self._read(symbol, Purpose.HISTORY, bars_each))
+                # Trading waits for it: what can wait for better days would wait half a minute after a quick restart.
+                self._time.stamped(await market_time(self._rest, symbol, Purpose.TRADE))
+                answers.append(await self._read(symbol, Purpose.TRADE, bars_each))
         except BaseException:
             for bars in self._bars.values():
                 bars.unanswered()
