@@ -30,7 +30,7 @@ async def test_a_first_start_shows_the_past_under_freeze_in_the_order_of_turns()
         turns = [(bar.ts_event, bar.symbol) for bar, _ in made.line.bars]
         assert turns == sorted(turns)
         assert made.line.commands == [(Verb.FREEZE, "", "history"), (Verb.THAW, "", "history")]
-        assert feed.last_ts == made.newest("BTC")
+        assert made.arrivals.last("BTC") == made.newest("BTC")
 
 
 async def test_live_bars_come_when_a_later_one_begins_and_may_trade() -> None:

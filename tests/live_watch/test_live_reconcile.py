@@ -117,7 +117,6 @@ async def test_foreign_orders_are_told_once_and_never_touched() -> None:
         await made.looks(4)
         assert made.paged == [AlertName.FOREIGN_ORDER] * 2
         assert len(made.resting()) == 2
-        assert made.reconciler.orders.foreign == 2
 
 
 async def test_a_position_that_stays_different_freezes_its_symbol_and_thaws_when_equal() -> None:

@@ -81,31 +81,29 @@ def test_a_finding_is_due_once_in_each_run_of_looks_that_found_it_the_same(
 ) -> None:
     watch: Persistence[str] = Persistence(needed)
     for number, found in enumerate(looks):
-        told = watch.look(found, float(number))
+        due = watch.look(found, float(number))
         for key in "ab":
             run = 0
             for earlier in reversed(looks[: number + 1]):
                 if key not in found or earlier.get(key) != found[key]:
                     break
                 run += 1
-            assert (key in told.due) is (run == needed), "at the look that completes the run, and only then"
-        assert not set(told.due) & set(told.over)
+            assert (key in due) is (run == needed), "at the look that completes the run, and only then"
         assert watch.told <= found.keys()
 
 
 @given(looks_of, st.integers(1, 3))
-def test_nothing_is_over_that_was_not_due(looks: Sequence[dict[str, int]], needed: int) -> None:
+def test_nothing_is_told_that_was_not_due_or_is_found_no_more(looks: Sequence[dict[str, int]], needed: int) -> None:
     watch: Persistence[str] = Persistence(needed)
     due: set[str] = set()
     for number, found in enumerate(looks):
-        told = watch.look(found, float(number))
-        assert set(told.over) <= due - found.keys()
-        due = (due | set(told.due)) - set(told.over)
+        due |= set(watch.look(found, float(number)))
+        assert watch.told <= due & found.keys()
 
 
 def test_a_finding_must_also_be_old_enough() -> None:
     watch: Persistence[str] = Persistence(2, 5.0)
-    assert [watch.look({"a": 1}, now).due for now in (0.0, 1.0, 4.9, 5.0, 6.0)] == [(), (), (), ("a",), ()]
+    assert [watch.look({"a": 1}, now) for now in (0.0, 1.0, 4.9, 5.0, 6.0)] == [(), (), (), ("a",), ()]
     assert watch.is_known({"a": 1})
     assert not watch.is_known({"a": 2})
     assert not watch.is_open
@@ -113,7 +111,7 @@ def test_a_finding_must_also_be_old_enough() -> None:
 
 def test_what_changes_is_counted_anew_and_told_anew() -> None:
     watch: Persistence[str] = Persistence(2)
-    assert [watch.look({"a": value}, 0.0).due for value in (1, 1, 2, 2)] == [(), ("a",), (), ("a",)]
+    assert [watch.look({"a": value}, 0.0) for value in (1, 1, 2, 2)] == [(), ("a",), (), ("a",)]
 
 
 states = st.sampled_from([state for state in OrderState if state is not OrderState.PENDING])

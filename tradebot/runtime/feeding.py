@@ -8,7 +8,6 @@ from typing import Protocol
 
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
-from tradebot.model.time import Nanos
 from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.recording import ts_of
@@ -67,11 +66,6 @@ class Feeder:
         self.last_message_at: float | None = None
         self.finished = asyncio.Event()
         self._closing = asyncio.Event()
-
-    @property
-    def last_ts(self) -> Nanos:
-        """The newest market time, 0 before the first message."""
-        return self._session.market_time
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Feed until the data ends."""

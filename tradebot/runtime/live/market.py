@@ -101,11 +101,6 @@ class MarketFeed:
         """Whether the socket stands with all its subscriptions."""
         return self._stream.is_up
 
-    @property
-    def last_ts(self) -> Nanos:
-        """The close of the newest bar that went through the line, 0 before the first."""
-        return max((self._arrivals.last(symbol) or Nanos(0) for symbol in self._symbols), default=Nanos(0))
-
     def _begin(self) -> None:
         """Go on after what went through the line, whatever was under way."""
         for symbol, timeframe in self._symbols.items():

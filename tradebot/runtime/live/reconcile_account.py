@@ -21,8 +21,6 @@ class AccountComparison:
         self._parties = parties
         self.residual: Cash | None = None
         self.seen: AccountState | None = None
-        self.seen_at: float | None = None
-        """When it was seen, in monotonic seconds."""
         self._agreed_ms = parties.venue.survey.now_ms()
         self._positions: Persistence[str] = Persistence(3)
         self._money: Persistence[str] = Persistence(2)
@@ -42,7 +40,7 @@ class AccountComparison:
         if self._parties.held() != before:
             return
         cash = await self._parties.venue.survey.cash(account, purpose)
-        self.seen, self.seen_at = account, self._parties.clock.monotonic()
+        self.seen = account
         await self._look_at_positions(account, purpose)
         await self._look_at_money(cash, purpose)
         self._look_at_leverage(account)
@@ -57,9 +55,9 @@ class AccountComparison:
         elif not self._positions.is_known(found):
             await self._parties.deliver(await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True))
             found = position_differences(self._parties.held(), account)
-        told = self._positions.look(found, self._parties.clock.monotonic())
+        due = self._positions.look(found, self._parties.clock.monotonic())
         held, theirs = self._parties.held(), {position.symbol: position.qty for position in account.positions}
-        for symbol in told.due:
+        for symbol in due:
             ours = plain(held.get(symbol, Decimal(0)))
             what = f"{symbol}: the venue holds {plain(theirs.get(symbol, Decimal(0)))}, the book {ours}"
             self._parties.page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
@@ -78,8 +76,8 @@ class AccountComparison:
             await self._parties.deliver([*deposits, *caught])
             difference = money_difference(self._parties.cash(), cash)
         self.residual = Cash(cash - self._parties.cash())
-        told = self._money.look({} if difference is None else {"": difference}, self._parties.clock.monotonic())
-        if told.due and difference is not None:
+        due = self._money.look({} if difference is None else {"": difference}, self._parties.clock.monotonic())
+        if due and difference is not None:
             what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
             self._parties.page(AlertName.MISMATCH, what, COMPARE)
 
@@ -92,7 +90,7 @@ class AccountComparison:
         }
         for symbol in wrong:
             self._parties.venue.leverage.set_anew(symbol)
-        for symbol in self._leverage.look(wrong, self._parties.clock.monotonic()).due:
+        for symbol in self._leverage.look(wrong, self._parties.clock.monotonic()):
             mode = "cross" if chosen[symbol].is_cross else "isolated"
             what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
             self._parties.page(

@@ -37,7 +37,7 @@ class _Asked:
 
 
 class OrdersComparison:
-    """Compares orders. ``foreign`` counts those on the account that are not ours."""
+    """Compares orders."""
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties
@@ -48,11 +48,6 @@ class OrdersComparison:
         self._strays: Persistence[int] = Persistence(2, _LEAST_AGE_S)
         self._foreign: frozenset[int] = frozenset()
         self._looks = 0
-
-    @property
-    def foreign(self) -> int:
-        """How many orders of others rest on the account."""
-        return len(self._foreign)
 
     @property
     def is_open(self) -> bool:
@@ -143,8 +138,7 @@ class OrdersComparison:
         book = self._parties.book()
         # Told of only when asking for them did not help: absence from one list is never an end.
         left = {name: book[name].state for name in names if name in book and not book[name].state.is_terminal}
-        told = self._absent.look(left, self._parties.clock.monotonic())
-        for name in told.due:
+        for name in self._absent.look(left, self._parties.clock.monotonic()):
             self._tell_unknown(name, book[name].request.symbol)
 
     def _look_at_foreign(self, found: Sorted) -> None:

@@ -21,14 +21,6 @@ CENT = Decimal("0.01")
 """Money that differs by no more is rounding."""
 
 
-@dataclass(frozen=True, slots=True)
-class Told(Generic[K]):
-    """What a look says: ``due`` persisted, told once; ``over`` was due, and is no more."""
-
-    due: tuple[K, ...]
-    over: tuple[K, ...]
-
-
 @dataclass(slots=True)
 class _Run:
     value: object
@@ -46,12 +38,12 @@ class Persistence(Generic[K]):
 
     @property
     def is_open(self) -> bool:
-        """Whether something was found that is neither due nor over."""
+        """Whether something was found that is not due yet."""
         return any(not run.is_told for run in self._runs.values())
 
     @property
     def told(self) -> frozenset[K]:
-        """What is due and not over."""
+        """What was due, and is found still."""
         return frozenset(key for key, run in self._runs.items() if run.is_told)
 
     def is_known(self, found: Mapping[K, object]) -> bool:
@@ -59,9 +51,8 @@ class Persistence(Generic[K]):
         runs = self._runs
         return all(key in runs and runs[key].is_told and runs[key].value == value for key, value in found.items())
 
-    def look(self, found: Mapping[K, object], now: float) -> Told[K]:
-        """Take what a look found, by key; ``now`` in seconds."""
-        over = tuple(key for key in self.told if key not in found)
+    def look(self, found: Mapping[K, object], now: float) -> tuple[K, ...]:
+        """Take what a look found, by key, at ``now`` in seconds; return what is due with it, each once."""
         self._runs = {key: run for key, run in self._runs.items() if key in found}
         due: list[K] = []
         for key, value in found.items():
@@ -72,7 +63,7 @@ class Persistence(Generic[K]):
             if not run.is_told and run.looks >= self._looks and now - run.since >= self._age_s:
                 run.is_told = True
                 due.append(key)
-        return Told(tuple(due), over)
+        return tuple(due)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,6 @@ class StreamRules:
     ping_s: float = 20.0
     reply_s: float = 10.0
     ack_s: float = 10.0
-    connect_s: float = 10.0
     stable_s: float = 60.0
     silence_s: Mapping[str, float] = field(
         default_factory=lambda: {"l2Book": 20.0, "activeAssetCtx": 20.0, "bbo": 120.0}
@@ -105,10 +104,6 @@ class Stream:
     def is_up(self) -> bool:
         """Whether all subscriptions stand."""
         return self._up_since is not None
-
-    def last_message_age_s(self) -> float:
-        """Return how long ago the socket said anything."""
-        return self._resilience.now() - self._last_frame
 
     async def close(self) -> None:
         """Close the socket."""
