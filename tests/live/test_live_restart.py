@@ -14,7 +14,7 @@ from tradebot.model.errors import LockHeld
 from tradebot.model.order import OrderState
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.findings import Grade
-from tradebot.runtime.live import trading as trading_module
+from tradebot.runtime.live.intents import IntentLog
 from tradebot.runtime.live.preflight import preflight
 from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.submit import Settled
@@ -121,16 +121,16 @@ async def test_an_intent_that_was_sent_and_never_answered_is_found(tmp_path: Pat
 async def test_an_outcome_that_is_durable_and_was_never_told_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record = trading_module.IntentLog.record
+    record = IntentLog.record
 
-    async def record_and_hang(log: trading_module.IntentLog, entry: object) -> None:
+    async def record_and_hang(log: IntentLog, entry: object) -> None:
         await record(log, entry)  # type: ignore[arg-type]
         if isinstance(entry, Settled):
             await asyncio.Event().wait()
 
     async with stage(tmp_path) as venue:
         with monkeypatch.context() as patch:
-            patch.setattr(trading_module.IntentLog, "record", record_and_hang)
+            patch.setattr(IntentLog, "record", record_and_hang)
             async with run(venue) as bot:
                 await bot.bar(LIMIT)
                 await bot.until(venue.resting)

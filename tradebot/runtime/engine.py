@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
@@ -28,13 +28,41 @@ from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 
-if TYPE_CHECKING:
-    from tradebot.runtime.live.assembly import Live
-
 _OF_ORDERS = (*VENUE_REPORTS, OrderFound)
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
 _STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"
+
+
+class LiveFacts(Protocol):
+    """What ``status`` tells of a live market and an account at a real venue; money is ``None`` before it was seen."""
+
+    network: str
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether every socket stands."""
+        ...
+
+    @property
+    def budget(self) -> int:
+        """The weight of requests that may still be sent this minute."""
+        ...
+
+    @property
+    def residual(self) -> Cash | None:
+        """What the venue's cash is more than ours."""
+        ...
+
+    @property
+    def equity(self) -> Cash | None:
+        """What the account is worth, as the venue last had it."""
+        ...
+
+    @property
+    def margin_used(self) -> Cash | None:
+        """The margin that positions hold, as the venue last had it."""
+        ...
 
 
 class Engine:
@@ -50,7 +78,7 @@ class Engine:
         market: Callable[["Engine"], FeedTask] | None = None,
     ) -> None:
         self.booted, self.journal = booted, journal
-        self.live: Live | None = None
+        self.live: LiveFacts | None = None
         self.on_flatten: Callable[[], None] = _nothing
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
@@ -187,22 +215,22 @@ class Engine:
         venue = self.booted.wired.venue
         if not isinstance(venue, Outbox):
             return venue.account().margin_used
-        seen = None if self.live is None else self.live.seen
-        return Cash(ZERO) if seen is None else seen.margin_used
+        margin_used = None if self.live is None else self.live.margin_used
+        return Cash(ZERO) if margin_used is None else margin_used
 
     @property
     def is_flat(self) -> bool:
         """Whether no position is open and no entry is at work."""
-        return self.booted.wired.risk.is_flat
+        return self.risk.is_flat
 
     @property
     def trading_state(self) -> TradingState:
         """What may be sent now."""
-        return self.booted.wired.risk.trading_state
+        return self.risk.trading_state
 
     def status_line(self) -> str:
         """Return the state in one line, for systemd."""
-        risk = self.booted.wired.risk.save()
+        risk = self.risk.save()
         return f"{risk.trading_state.value}, {len(risk.positions)} positions, equity {plain(book(risk.equity))}"
 
     def _check_fillable(self) -> None:

@@ -107,7 +107,7 @@ class Operations:
             stops_expected=frozenset(strategy.name for strategy in settings.strategy if strategy.stop is not None),
             last_signal=None if engine is None else engine.recent.last_signal,
             last_trade=None if engine is None else engine.recent.last_trade,
-            venue_equity=None if live is None or live.seen is None else live.seen.equity,
+            venue_equity=None if live is None else live.equity,
             residual=None if live is None else live.residual,
         )
 

@@ -8,9 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from tradebot.model.errors import InvariantError, RefusedByRule
-from tradebot.model.instrument import Instrument
 from tradebot.model.money import Cash
-from tradebot.model.position import Deposit
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
@@ -18,25 +16,18 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.findings import Grade
 from tradebot.runtime.live.arrivals import Arrivals
-from tradebot.runtime.live.connect import (
-    Account,
-    Link,
-    Links,
-    market_link,
-    new_tag,
-    open_account,
-    read_instruments,
-    read_time,
-)
+from tradebot.runtime.live.broker import Broker
+from tradebot.runtime.live.connect import Account, Connection, connect
 from tradebot.runtime.live.flatness import Flatness
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
+from tradebot.runtime.live.opening import opened
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.parties import Parties
 from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.live.preflight import preflight_over
 from tradebot.runtime.live.reconcile import Reconciler
-from tradebot.runtime.live.trading import IntentLog, Trading
+from tradebot.runtime.live.trading import Trading
 from tradebot.runtime.live.watch import Sight, Watch
 from tradebot.runtime.settings import Loaded, config_hash
 from tradebot.runtime.settings_build import feed_network
@@ -44,12 +35,9 @@ from tradebot.runtime.settings_check import feed_timeframes
 from tradebot.runtime.settings_model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.lock import AccountLock
-from tradebot.store.rows import Query
-from tradebot.store.schema import INSTANCE
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
-from tradebot.venues.hyperliquid.gateway import VenueTime
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 from tradebot.venues.resilience import Purpose
 
 # One answer that got lost is no red line.
@@ -59,24 +47,14 @@ _LOOKS, _LOOK_AGAIN_S = 3, 1.0
 class Live:
     """The ways to the market and to the account of one daemon."""
 
-    def __init__(
-        self,
-        network: str,
-        links: Links,
-        market: Link,
-        account: Account | None,
-        lock: AccountLock | None,
-        instruments: Mapping[str, Instrument],
-        time: VenueTime,
-        clock: Clock,
-        patience: Patience,
-    ) -> None:
-        self.market, self.account = market, account
-        self._network, self._links, self._instruments = network, links, instruments
-        self._time, self._clock, self._lock, self._patience = time, clock, lock, patience
+    def __init__(self, connection: Connection, loaded: Loaded, clock: Clock, patience: Patience) -> None:
+        self.account = connection.account
+        self.network = feed_network(loaded.settings)
+        self._connection, self._clock, self._patience = connection, clock, patience
+        self._symbols = tuple(connection.instruments)
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
-        self.reconciler: Reconciler | None = None
+        self._reconciler: Reconciler | None = None
 
     @classmethod
     async def connect(
@@ -86,33 +64,8 @@ class Live:
 
         Raises ``NotPermitted``, ``ConfigError`` and ``LockHeld``.
         """
-        return await patience.until(lambda: cls._connect(loaded, home, journal, clock, patience))
-
-    @classmethod
-    async def _connect(
-        cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, patience: Patience
-    ) -> "Live":
-        links = Links(clock)
-        lock: AccountLock | None = None
-        try:
-            market = market_link(loaded.settings, links)
-            tag = await _tag(journal, home, clock)
-            account = await open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
-            if account is not None:
-                lock = AccountLock("hyperliquid", account.link.url, account.address, home)
-                lock.acquire()
-            symbols = loaded.settings.bot.symbols
-            if account is None:
-                instruments = await read_instruments(market, symbols)
-            else:
-                instruments = {symbol: account.venue.assets[symbol].instrument() for symbol in symbols}
-            time = await read_time(market, clock) if account is None else account.gateway.time
-        except BaseException:
-            await links.close()
-            if lock is not None:
-                lock.release()
-            raise
-        return cls(feed_network(loaded.settings), links, market, account, lock, instruments, time, clock, patience)
+        connection = await patience.until(lambda: connect(loaded, home, journal, clock))
+        return cls(connection, loaded, clock, patience)
 
     async def red_lines(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
         """Return why trading must begin halted; empty when nothing speaks against it, or nothing real is traded.
@@ -121,7 +74,7 @@ class Live:
         """
         if self.account is None:
             return ""
-        is_fresh = not await journal.rows(Query(kinds=[Deposit.kind], limit=1))
+        is_fresh = await opened(journal) is None
         for attempt in range(_LOOKS):
             if attempt:
                 await asyncio.sleep(_LOOK_AGAIN_S)
@@ -146,7 +99,7 @@ class Live:
                 min_notional=one.min_notional,
                 max_leverage=one.max_leverage,
             )
-            for one in self._instruments.values()
+            for one in self._connection.instruments.values()
         )
         update: dict[str, object] = {"instrument": rules}
         if self.account is not None and isinstance(settings.venue, HyperliquidVenueSettings):
@@ -156,7 +109,7 @@ class Live:
 
     def market_feed(self, loaded: Loaded, booted: Booted, line: LiveLine) -> FeedTask:
         """Return the task that feeds the line from the live market."""
-        market, settings, arrivals = self.market, loaded.settings, booted.wired.feed
+        market, settings, arrivals = self._connection.market, loaded.settings, booted.wired.feed
         if not (isinstance(settings.feed, HyperliquidFeedSettings) and isinstance(arrivals, Arrivals)):
             raise InvariantError("a live feed is asked of another one")
         timeframes = {symbol: given[0] for symbol, given in feed_timeframes(settings).items()}
@@ -166,7 +119,7 @@ class Live:
             arrivals,
             timeframes,
             settings.feed,
-            self._time.ms,
+            self._connection.time.ms,
             line,
             self._clock,
         )
@@ -184,56 +137,32 @@ class Live:
         account, outbox = self.account, engine.booted.wired.venue
         if account is None or not isinstance(outbox, Outbox):
             return
-        self.trading = trading = Trading(account, engine, journal, tuple(self._instruments), self._clock)
-        watch = Watch(engine, self._sight(account, trading, engine), page, self._clock)
-        trading.broker.refused = watch.refused
-        broker = trading.broker
-        self.reconciler = reconciler = Reconciler(
-            Parties(
-                venue=account.venue,
-                line=engine,
-                page=page,
-                clock=self._clock,
-                deliver=broker.deliver,
-                in_hands=broker.holds,
-                symbols=tuple(self._instruments),
-            )
-        )
-        trading.adopt, trading.reconcile = reconciler.adopt, reconciler.reconcile_now
+        broker = Broker(account.venue, account.submitter, engine, engine.durable)
+        self._reconciler = reconciler = Reconciler(self._parties(account.venue, engine, broker, page))
+        self.trading = trading = Trading(account, engine, journal, broker, reconciler, self._symbols, self._clock)
+        watch = Watch(engine, _sight(account, trading, engine), page, self._clock)
+        flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
+        broker.refused = watch.refused
         await trading.begin()
         outbox.send = broker.send
-        await supervisor.start(
-            TaskSpec(
-                name="broker",
-                run=broker.run,
-                policy=Policy.HALT,
-                close=broker.close,
-                queue_size=lambda: broker.waiting,
-                when_full="never full",
-            )
-        )
+        await supervisor.start(_broker_task(broker))
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
         await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
-        flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
         engine.on_flatten = flatness.begin
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 
-    def _sight(self, account: Account, trading: Trading, line: LiveLine) -> Sight:
-        return Sight(
-            unsettled=trading.broker.unsettled,
-            local_ms=account.gateway.time.ms,
-            symbol_of=trading.symbol_of,
-            down_since=lambda: trading.down_since,
-            expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
-            is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
+    def _parties(self, venue: HyperliquidVenue, line: LiveLine, broker: Broker, page: Page) -> Parties:
+        return Parties(
+            venue=venue,
+            line=line,
+            page=page,
+            clock=self._clock,
+            deliver=broker.deliver,
+            in_hands=broker.holds,
+            symbols=self._symbols,
         )
-
-    @property
-    def network(self) -> str:
-        """The network that is traded on, or watched."""
-        return self._network
 
     @property
     def is_connected(self) -> bool:
@@ -243,38 +172,58 @@ class Live:
     @property
     def budget(self) -> int:
         """The weight of requests that may still be sent this minute."""
-        link = self.market if self.account is None else self.account.link
+        link = self._connection.market if self.account is None else self.account.link
         return link.resilience.requests.left(self._clock.monotonic())
 
     @property
     def residual(self) -> Cash | None:
         """What the venue's cash is more than ours; ``None`` before it was compared."""
-        return None if self.reconciler is None else self.reconciler.residual
+        return None if self._reconciler is None else self._reconciler.residual
 
     @property
-    def seen(self) -> AccountState | None:
-        """The account as the venue last had it."""
-        return None if self.reconciler is None else self.reconciler.account
+    def equity(self) -> Cash | None:
+        """What the account is worth, as the venue last had it."""
+        return None if self._seen is None else self._seen.equity
+
+    @property
+    def margin_used(self) -> Cash | None:
+        """The margin that positions hold, as the venue last had it."""
+        return None if self._seen is None else self._seen.margin_used
+
+    @property
+    def _seen(self) -> AccountState | None:
+        return None if self._reconciler is None else self._reconciler.account
 
     async def close(self) -> None:
         """Close all connections."""
         if self.trading is not None:
             await self.trading.stream.close()
-        await self._links.close()
-        if self._lock is not None:
-            self._lock.release()
+        await self._connection.close()
+
+
+def _broker_task(broker: Broker) -> TaskSpec:
+    return TaskSpec(
+        name="broker",
+        run=broker.run,
+        policy=Policy.HALT,
+        close=broker.close,
+        queue_size=lambda: broker.waiting,
+        when_full="never full",
+    )
+
+
+def _sight(account: Account, trading: Trading, line: LiveLine) -> Sight:
+    return Sight(
+        unsettled=trading.broker.unsettled,
+        local_ms=account.gateway.time.ms,
+        symbol_of=trading.symbol_of,
+        down_since=lambda: trading.down_since,
+        expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
+        is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
+    )
 
 
 async def _positions(account: Account) -> Mapping[str, Decimal]:
     """Return what the venue holds open, by symbol, short < 0."""
     seen = await account.venue.survey.account(Purpose.PROTECT)
     return {position.symbol: position.qty for position in seen.positions if position.qty}
-
-
-async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
-    """Return the tag of this state directory, given once."""
-    known = await journal.meta(INSTANCE)
-    if known is None:
-        known = new_tag(home, clock.now()).hex()
-        await journal.set_meta(INSTANCE, known)
-    return bytes.fromhex(known)

@@ -11,9 +11,13 @@ from tradebot.model.errors import ConfigError, NotPermitted
 from tradebot.model.instrument import Instrument
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
+from tradebot.runtime.live.intents import IntentLog
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import feed_url, key_path, socket_url, venue_url
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.lock import AccountLock
+from tradebot.store.schema import INSTANCE
 from tradebot.venues.hyperliquid.account import RoleKind, role
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
@@ -26,6 +30,7 @@ from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
 from tradebot.venues.resilience import Policy, Purpose, Resilience
 
+_KIND = "hyperliquid"
 _ACCOUNT_CHANNELS = ("orderUpdates", "userFills", "userFundings")
 
 
@@ -80,7 +85,50 @@ class Links:
             await link.rest.close()
 
 
-async def read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    """The ways of one daemon to a live market and, unless the venue is simulated, to an account."""
+
+    links: Links
+    market: Link
+    time: VenueTime
+    instruments: Mapping[str, Instrument]
+    account: Account | None
+    lock: AccountLock | None
+
+    async def close(self) -> None:
+        """Close all connections, and let others have the account."""
+        await self.links.close()
+        if self.lock is not None:
+            self.lock.release()
+
+
+async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> Connection:
+    """Ask the venue what it has and whether we may trade there, and lock the account on this machine.
+
+    Raises ``NotPermitted`` for a key that may not trade for the account, ``ConfigError`` for what the venue does not
+    have, ``LockHeld``, and ``VenueError`` while it cannot be asked.
+    """
+    links = Links(clock)
+    try:
+        market = links.to(feed_url(loaded.settings))
+        tag = await _tag(journal, home, clock)
+        account = await _open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
+        if account is None:
+            instruments = await _read_instruments(market, loaded.settings.bot.symbols)
+            time, lock = await _read_time(market, clock), None
+        else:
+            assets = account.venue.assets
+            instruments = {symbol: assets[symbol].instrument() for symbol in loaded.settings.bot.symbols}
+            time, lock = account.gateway.time, AccountLock(_KIND, account.link.url, account.address, home)
+            lock.acquire()
+    except BaseException:
+        await links.close()
+        raise
+    return Connection(links=links, market=market, time=time, instruments=instruments, account=account, lock=lock)
+
+
+async def _read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
     """Return the trading rules of ``symbols`` as the venue has them. Raises ``ConfigError`` for one not traded."""
     known = {asset.symbol: asset for asset in assets(await link.rest.info({"type": "meta"})) if not asset.is_delisted}
     for symbol in symbols:
@@ -91,7 +139,7 @@ async def read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str,
     return {symbol: known[symbol].instrument() for symbol in symbols}
 
 
-async def read_time(link: Link, clock: Clock) -> VenueTime:
+async def _read_time(link: Link, clock: Clock) -> VenueTime:
     """Return the clock of the venue. Raises ``ConfigError`` when this machine is hours off."""
     time = VenueTime(clock)
     status = await link.rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
@@ -99,12 +147,7 @@ async def read_time(link: Link, clock: Clock) -> VenueTime:
     return time
 
 
-def market_link(settings: Settings, links: Links) -> Link:
-    """Return where the live market is asked."""
-    return links.to(feed_url(settings))
-
-
-async def open_account(
+async def _open_account(
     loaded: Loaded,
     home: Path,
     links: Links,
@@ -112,11 +155,7 @@ async def open_account(
     record: Callable[[Intent | Settled], Awaitable[None]],
     clock: Clock,
 ) -> Account | None:
-    """Return the account of the configuration, ready to trade; ``None`` when the venue is simulated.
-
-    Raises ``NotPermitted`` for a key that may not trade for it, ``ConfigError`` for what the venue does not
-    have, ``VenueError`` while it cannot be asked.
-    """
+    """Return the account of the configuration, ready to trade; ``None`` when the venue is simulated."""
     settings = loaded.settings
     venue = settings.venue
     if not isinstance(venue, HyperliquidVenueSettings):
@@ -154,6 +193,12 @@ def account_cloids(tag: bytes, address: str, settings: Settings) -> Cloids:
     return Cloids(tag, key, (strategy.name for strategy in settings.strategy))
 
 
-def new_tag(home: Path, now: int) -> bytes:
-    """Return a tag for a fresh state directory: no two of one account begin in one nanosecond of one process."""
-    return hashlib.blake2s(f"{home} {os.getpid()} {now}".encode(), digest_size=TAG_BYTES).digest()
+async def _tag(journal: SqliteJournal, home: Path, clock: Clock) -> bytes:
+    """Return the tag of this state directory, given once."""
+    known = await journal.meta(INSTANCE)
+    if known is None:
+        # No two directories of one account begin in one nanosecond of one process.
+        name = f"{home} {os.getpid()} {clock.now()}"
+        known = hashlib.blake2s(name.encode(), digest_size=TAG_BYTES).hexdigest()
+        await journal.set_meta(INSTANCE, known)
+    return bytes.fromhex(known)

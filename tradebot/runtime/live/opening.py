@@ -1,15 +1,40 @@
-"""The first look at an account: a position that is there already, as the line takes it. Pure."""
+"""The first look at an account: what is there already, as the line takes it. What moves it later comes on top."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
+from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Qty
 from tradebot.model.order import FillReport, Liquidity, OrderRole, OrderSide
-from tradebot.model.time import Nanos
+from tradebot.model.position import Deposit
+from tradebot.model.time import Nanos, from_ms
 from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
+from tradebot.store.schema import Row
 from tradebot.venues.hyperliquid.account import VenuePosition
 from tradebot.venues.hyperliquid.naming import FOREIGN
+from tradebot.venues.hyperliquid.survey import Survey
+from tradebot.venues.resilience import Purpose
 
 OPENING = "opening"
+FIRST_DEPOSIT = Query(kinds=(Deposit.kind,), limit=1)
+"""Asks for the row of the opening; a journal without it is of a home that never traded."""
+
+
+async def opened(journal: SqliteJournal) -> Row | None:
+    """Return the row with which the account was opened, ``None`` before."""
+    rows = await journal.rows(FIRST_DEPOSIT)
+    return rows[0] if rows else None
+
+
+async def opening(survey: Survey, orders: Collection[Order], symbols: Collection[str]) -> Sequence[Message]:
+    """Return the positions in ``symbols`` and the money without open profit, as of one look. Raises ``VenueError``."""
+    account = await survey.account(Purpose.PROTECT)
+    cash = await survey.cash(account, Purpose.PROTECT)
+    ts = account.ts_event or from_ms(survey.now_ms())
+    ours = [one for one in account.positions if one.symbol in symbols]
+    # The deposit comes last: without it all is booked anew, and what was booked is no news.
+    return [*(opening_fill(one, orders, ts) for one in ours), Deposit(ts_event=ts, id=OPENING, amount=cash)]
 
 
 def opening_fill(position: VenuePosition, orders: Iterable[Order], ts: Nanos) -> FillReport:

@@ -17,6 +17,24 @@ _FIRST_S, _MAX_S = 0.5, 15.0
 _QUIET_S = 60.0
 
 
+async def until_answered(
+    ask: Callable[[], Awaitable[T]],
+    backoff: Backoff,
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    failed: Callable[[VenueError], None] = lambda error: None,
+) -> T:
+    """Return what ``ask`` returns, asking again while it raises ``VenueError``; ``failed`` hears of each."""
+    attempt = 0
+    while True:
+        try:
+            return await ask()
+        except VenueError as error:
+            attempt += 1
+            log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
+            failed(error)
+            await sleep(backoff.delay_s(attempt))
+
+
 class Patience:
     """Asks again until there is an answer. ``waits`` is called before each wait; after a minute a human is paged."""
 
@@ -31,16 +49,12 @@ class Patience:
 
     async def until(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Return what ``ask`` returns, asking again while it raises ``VenueError``."""
-        backoff = Backoff(_FIRST_S, _MAX_S, seed=3)
-        attempt, began = 0, self._clock.monotonic()
-        while True:
-            try:
-                return await ask()
-            except VenueError as error:
-                attempt += 1
-                log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
-                if self._clock.monotonic() - began > _QUIET_S:
-                    what = f"the venue cannot be asked: {error}"
-                    self._page(AlertName.VENUE_LOST, what, "stops rest there; look at its status page and the network")
-                self._waits()
-                await self._sleep(backoff.delay_s(attempt))
+        began = self._clock.monotonic()
+
+        def failed(error: VenueError) -> None:
+            if self._clock.monotonic() - began > _QUIET_S:
+                what = f"the venue cannot be asked: {error}"
+                self._page(AlertName.VENUE_LOST, what, "stops rest there; look at its status page and the network")
+            self._waits()
+
+        return await until_answered(ask, Backoff(_FIRST_S, _MAX_S, seed=3), self._sleep, failed)

@@ -1,64 +1,38 @@
 """One account under the line: what a boot settles before it trades, and the socket that tells of the account."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from tradebot.model.errors import InvariantError, VenueError
+from tradebot.model.errors import InvariantError
 from tradebot.model.logevent import LogEvent
-from tradebot.model.market import Message
-from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account
+from tradebot.runtime.live.intents import IntentLog
 from tradebot.runtime.live.line import LiveLine
-from tradebot.runtime.live.opening import OPENING, opening_fill
+from tradebot.runtime.live.opening import opened, opening
+from tradebot.runtime.live.patience import until_answered
+from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.logs import log
 from tradebot.runtime.recording import REAL
-from tradebot.store.codec import decode, encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
-from tradebot.venues.resilience import Purpose
 
-INTENT, SETTLED = "intent", "settled"
 # The journal's stamps of writing are of our clock, the venue's of its own; and what it says may be late.
 _OVERLAP_MS = 10 * 60_000
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
 
 
-class IntentLog:
-    """The rows of the submit protocol in the journal: an intent before its first byte leaves, its outcome after."""
-
-    def __init__(self, journal: SqliteJournal) -> None:
-        self._journal = journal
-
-    async def record(self, entry: Intent | Settled) -> None:
-        """Return when ``entry`` is durable."""
-        kind = INTENT if isinstance(entry, Intent) else SETTLED
-        await self._journal.committed(self._journal.append(kind, from_ms(entry.nonce), encode(entry)))
-
-    async def read(self) -> Mapping[int, tuple[Intent, Settled | None]]:
-        """Return every intent by its nonce, with its outcome where it has one."""
-        found: dict[int, tuple[Intent, Settled | None]] = {}
-        async for row in self._journal.scan(Query(kinds=[INTENT, SETTLED])):
-            if row.kind == INTENT:
-                intent = decode(Intent, row.payload)
-                found[intent.nonce] = (intent, None)
-            else:
-                settled = decode(Settled, row.payload)
-                found[settled.nonce] = (found[settled.nonce][0], settled)
-        return found
-
-
 class Trading:
     """Trades one account: settles the past, then follows what the venue tells of it.
 
-    ``down_since``: since when, in monotonic seconds, the socket is down; ``None`` while it stands. ``adopt``
-    takes over orders of a state directory that was lost; ``reconcile`` compares book and venue once all is settled.
+    ``down_since``: since when, in monotonic seconds, the socket is down; ``None`` while it stands. ``settled`` is set
+    once the past is.
     """
 
     def __init__(
@@ -66,6 +40,8 @@ class Trading:
         account: Account,
         line: LiveLine,
         journal: SqliteJournal,
+        broker: Broker,
+        reconciler: Reconciler,
         symbols: Sequence[str],
         clock: Clock,
     ) -> None:
@@ -74,7 +50,8 @@ class Trading:
         self._line = line
         self._journal = journal
         self._symbols = symbols
-        self.broker = Broker(account.venue, account.submitter, line, self._committed)
+        self.broker = broker
+        self._reconciler = reconciler
         self._clock = clock
         self.down_since: float | None = clock.monotonic()
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
@@ -83,8 +60,6 @@ class Trading:
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
         self._untold: list[tuple[Intent, Settled]] = []
-        self.adopt: Callable[[], Awaitable[None]] | None = None
-        self.reconcile: Callable[[], Awaitable[None]] | None = None
 
     async def begin(self) -> None:
         """Read the journal's intents: nonces go on after them, and those without outcome are looked for."""
@@ -104,7 +79,7 @@ class Trading:
         self.broker.resume((intent, self._symbol(intent)) for intent, settled in intents.values() if settled is None)
         # Of the last run: this one has not heard anything yet.
         inputs = await self._journal.rows(Query(kinds=REAL.inputs, newest_first=True, limit=1))
-        heard_ms = to_ms(Nanos(inputs[0].ts_wall)) if inputs and await self._has_opened() else self._now_ms()
+        heard_ms = to_ms(Nanos(inputs[0].ts_wall)) if inputs and await opened(self._journal) else self._now_ms()
         self._heard_ms = min(heard_ms, self._now_ms()) - _OVERLAP_MS
 
     def _know_the_book(self) -> None:
@@ -147,7 +122,7 @@ class Trading:
         return found
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Follow the account until cancelled; ``settled`` once the past is."""
+        """Follow the account until cancelled."""
         ready()
         async with asyncio.TaskGroup() as group:
             while True:
@@ -158,7 +133,7 @@ class Trading:
             case Up(away_s):
                 self.down_since = None
                 log(LogEvent.VENUE_CONNECTED, away_s=away_s)
-                await self._until_done(self._catch_up)
+                await until_answered(self._catch_up, self._backoff)
                 # It looks more than once where both differ; meanwhile the socket is read.
                 group.create_task(self._compare())
             case Down(reason):
@@ -166,7 +141,7 @@ class Trading:
                 log(LogEvent.VENUE_LOST, level="warning", reason=reason)
             case Garbled(error):
                 log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
-                await self._until_done(self._catch_up)
+                await until_answered(self._catch_up, self._backoff)
             case OrdersUpdated() | Filled() | Funded() if self.down_since is not None or not self._has_begun:
                 # Told before all subscriptions stand; the catching up that follows asks for all of it.
                 pass
@@ -174,24 +149,13 @@ class Trading:
                 self._heard_ms = self._now_ms()
                 await self.broker.deliver(self.account.venue.on_frame(event))
             case Liquidated() | CanceledByVenue():
-                await self._until_done(self._catch_up)
+                await until_answered(self._catch_up, self._backoff)
             case _:
                 pass
 
     async def _compare(self) -> None:
-        if self.reconcile is not None:
-            await self._until_done(self.reconcile)
+        await until_answered(self._reconciler.reconcile_now, self._backoff)
         self.settled.set()
-
-    async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
-        attempt = 0
-        while True:
-            try:
-                return await work()
-            except VenueError as error:
-                attempt += 1
-                log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
-                await asyncio.sleep(self._backoff.delay_s(attempt))
 
     async def _catch_up(self) -> None:
         venue = self.account.venue
@@ -217,31 +181,14 @@ class Trading:
         await self.broker.recover(known, from_ms(self._now_ms()))
 
     async def _open(self) -> None:
-        """Book what the account holds when it is first seen; what moves it comes on top from then on."""
-        if not await self._has_opened():
-            if self.adopt is not None:
-                await self.adopt()
-            await self._line.deliver(await self._opening())
-            await self._committed()
-        first, *_ = await self._journal.rows(Query(kinds=[Deposit.kind], limit=1))
-        self.account.venue.survey.counted_ms = to_ms(first.ts_event)
-
-    async def _has_opened(self) -> bool:
-        return bool(await self._journal.rows(Query(kinds=[Deposit.kind], limit=1)))
-
-    async def _opening(self) -> Sequence[Message]:
-        """Return positions and money, without open profit, as of one look of the venue."""
-        survey = self.account.venue.survey
-        account = await survey.account(Purpose.PROTECT)
-        cash = await survey.cash(account, Purpose.PROTECT)
-        ts = account.ts_event or from_ms(self._now_ms())
-        orders = self._line.orders.save().orders.values()
-        ours = [one for one in account.positions if one.symbol in self._symbols]
-        # The deposit comes last: without it all is booked anew, and what was booked is no news.
-        return [*(opening_fill(one, orders, ts) for one in ours), Deposit(ts_event=ts, id=OPENING, amount=cash)]
+        if await opened(self._journal) is None:
+            await self._reconciler.adopt()
+            orders = self._line.orders.save().orders.values()
+            await self._line.deliver(await opening(self.account.venue.survey, orders, self._symbols))
+            await self._journal.committed(self._journal.last_seq)
+        first = await opened(self._journal)
+        if first is not None:
+            self.account.venue.survey.counted_ms = to_ms(first.ts_event)
 
     def _now_ms(self) -> int:
         return self.account.gateway.time.ms()
-
-    async def _committed(self) -> None:
-        await self._journal.committed(self._journal.last_seq)
