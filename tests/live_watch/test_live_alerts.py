@@ -20,8 +20,9 @@ from tradebot.model.errors import StorageFailed
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.ports import Clock
 from tradebot.runtime import logs
-from tradebot.runtime.alerts import Delivery, Pager, Sender
+from tradebot.runtime.alerts import Pager, Sender
 from tradebot.runtime.clock import SystemClock, VirtualClock
+from tradebot.runtime.webhook import Delivery
 
 SENDER = Sender(bot="first", mode="live", venue="hyperliquid devnet")
 QUICK = Delivery(attempts=4, base_s=0.005, cap_s=0.01, timeout_s=0.2, end_s=0.3)
@@ -34,6 +35,10 @@ class Rows:
     last_seq: int = 0
     durable: asyncio.Event = field(default_factory=asyncio.Event)
     failure: StorageFailed | None = None
+
+    def append(self, kind: str, ts_event: Nanos, payload: bytes) -> int:
+        self.last_seq += 1
+        return self.last_seq
 
     async def committed(self, seq: int) -> None:
         if seq:
@@ -94,14 +99,14 @@ async def hook(*answers: int | str) -> AsyncIterator[Hook]:
 @contextlib.asynccontextmanager
 async def running(pager: Pager) -> AsyncIterator[Pager]:
     ready = asyncio.Event()
-    task = asyncio.create_task(pager.run(ready.set))
+    task = asyncio.create_task(pager.webhook.run(ready.set))
     await ready.wait()
     try:
         yield pager
     finally:
         task.cancel()
         await asyncio.wait({task})
-        await pager.finish()
+        await pager.webhook.finish()
 
 
 def pager(url: str | None, rows: Rows | None = None, repeat_s: float = 300, clock: Clock | None = None) -> Pager:
@@ -155,7 +160,7 @@ async def test_an_alert_whose_row_was_lost_never_leaves() -> None:
     rows.durable.set()
     async with hook() as made, running(pager(made.url, rows)) as paged:
         paged.hear(alert())
-        await settled(paged, lambda: paged.lost == 1)
+        await settled(paged, lambda: paged.webhook.lost == 1)
         assert made.tried == 0
 
 
@@ -167,7 +172,7 @@ async def test_only_halts_are_paged_of_what_trading_does() -> None:
             paged.hear(StateChanged(ts_event=Nanos(0), state=state, reason="operator: x"))
         await made.wait(bodies=2)
         assert {body["what"] for body in made.bodies} == {"trading is halted: operator: x"}
-        assert paged.waiting == 0
+        assert paged.webhook.waiting == 0
 
 
 async def test_the_same_alert_leaves_again_only_after_a_while() -> None:
@@ -190,15 +195,15 @@ async def test_a_webhook_that_fails_is_tried_again(answers: tuple[int | str, ...
         paged.page(AlertName.VENUE_LOST, "down")
         await made.wait(bodies=1)
         assert made.tried == len(answers) + 1
-        await settled(paged, lambda: paged.sent == 1)
+        await settled(paged, lambda: paged.webhook.sent == 1)
 
 
 @pytest.mark.parametrize("answer", [400, 403, 404, "redirect"])
 async def test_an_answer_that_would_be_the_same_again_ends_it(answer: int | str) -> None:
     async with hook(answer) as made, running(pager(made.url)) as paged:
         paged.page(AlertName.VENUE_LOST, "down")
-        await settled(paged, lambda: paged.lost == 1)
-        assert (made.tried, paged.waiting) == (1, 0)
+        await settled(paged, lambda: paged.webhook.lost == 1)
+        assert (made.tried, paged.webhook.waiting) == (1, 0)
         # It reached nobody, so the next one is no repetition.
         paged.page(AlertName.VENUE_LOST, "down again")
         await made.wait(bodies=1)
@@ -208,7 +213,7 @@ async def test_an_answer_that_would_be_the_same_again_ends_it(answer: int | str)
 async def test_a_webhook_that_is_not_there_is_given_up(url: str) -> None:
     async with running(pager(url)) as paged:
         paged.page(AlertName.VENUE_LOST, "down")
-        await settled(paged, lambda: paged.lost == 1)
+        await settled(paged, lambda: paged.webhook.lost == 1)
 
 
 async def test_one_alert_that_hangs_does_not_hold_up_the_next() -> None:
@@ -225,18 +230,18 @@ async def test_the_queue_is_bounded_and_counts_what_it_drops() -> None:
     paged = pager("http://127.0.0.1:1/hook", clock=clock, repeat_s=1)
     for number in range(150):
         paged.page(AlertName.MISMATCH, "differs", symbol=f"C{number}")
-    assert (paged.waiting, paged.lost) == (100, 50)
+    assert (paged.webhook.waiting, paged.webhook.lost) == (100, 50)
     clock.advance(NANOS_PER_S)
     paged.page(AlertName.MISMATCH, "differs anew", symbol="C149")
     paged.page(AlertName.MISMATCH, "differs anew", symbol="C149")
-    assert (paged.waiting, paged.lost) == (100, 51)
+    assert (paged.webhook.waiting, paged.webhook.lost) == (100, 51)
 
 
 async def test_what_waits_at_the_end_gets_a_last_chance() -> None:
     async with hook(500) as made:
         paged = pager(made.url)
         paged.page(AlertName.HALTED, "the daemon ended: disk full")
-        await paged.finish()
+        await paged.webhook.finish()
         assert [body["what"] for body in made.bodies] == ["the daemon ended: disk full"]
 
 
@@ -245,15 +250,15 @@ async def test_a_webhook_that_hangs_at_the_end_holds_up_nobody() -> None:
         paged = pager(made.url)
         paged.page(AlertName.HALTED, "the daemon ended")
         async with asyncio.timeout(20):
-            await paged.finish()
-        assert (paged.waiting, paged.lost) == (0, 1)
+            await paged.webhook.finish()
+        assert (paged.webhook.waiting, paged.webhook.lost) == (0, 1)
 
 
 async def test_without_a_webhook_alerts_are_logged_alone(tmp_path: Path) -> None:
     paged = pager(None)
     async with running(paged):
         paged.page(AlertName.MISMATCH, "differs")
-        assert (paged.waiting, paged.lost) == (0, 0)
+        assert (paged.webhook.waiting, paged.webhook.lost) == (0, 0)
 
 
 async def test_keys_and_the_path_of_the_webhook_are_kept_back() -> None:
@@ -284,8 +289,8 @@ async def test_a_certificate_that_cannot_be_checked_gets_nothing(context: ssl.SS
     port = server.sockets[0].getsockname()[1]
     async with server, running(pager(f"https://127.0.0.1:{port}/hook")) as paged:
         paged.page(AlertName.VENUE_LOST, "down")
-        await settled(paged, lambda: paged.lost == 1)
-        assert paged.sent == 0
+        await settled(paged, lambda: paged.webhook.lost == 1)
+        assert paged.webhook.sent == 0
 
 
 def test_the_client_is_imported_only_for_a_webhook() -> None:

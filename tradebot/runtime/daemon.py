@@ -132,7 +132,7 @@ class Daemon:
         await self._start_control(operations)
         self._pager = pager = self._make_pager(journal)
         operations.on_reloaded = lambda new: pager.change(new.alerts.url, new.alerts.repeat_s)
-        await self._supervisor.start(TaskSpec(name="pager", run=pager.run, policy=Policy.RESTART))
+        await self._supervisor.start(TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART))
         live = await self._connect(journal)
         if live is not None:
             operations.overrule = live.overrule
@@ -293,7 +293,7 @@ class Daemon:
         if error is not None:
             self._page(AlertName.HALTED, f"the daemon ended: {error}", "read its log: tradebot logs --level error")
         if self._pager is not None:
-            await self._pager.finish()
+            await self._pager.webhook.finish()
 
     def _is_internal(self, error: BaseException | None) -> bool:
         if self._supervisor.failed_task in TASKS:
