@@ -25,6 +25,9 @@ from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
 from tradebot.store.codec import decode, encode
+from tradebot.venues.hyperliquid.cloid import Cloids
+
+CLOIDS = Cloids(b"test", b"key", ["cross"])
 
 
 @dataclass
@@ -47,11 +50,13 @@ class Venue:
     """Follows the rules; ``said`` is what it has to tell, in the order of happening.
 
     ``is_sleepy``: children of a filled entry wake by hand only. ``refusal``: what stops alone are refused with.
+    ``moods`` are what becomes of the first exits; all later ones are refused where it ``refuses_exits``.
     """
 
     is_sleepy: bool = False
     refusal: str = ""
     refuses_exits: bool = False
+    moods: list[str] = field(default_factory=list)
     position: Decimal = ZERO
     orders: dict[str, Placed] = field(default_factory=dict)
     said: list[Message] = field(default_factory=list)
@@ -62,28 +67,38 @@ class Venue:
         parent = submit.orders[0].client_order_id
         for request in submit.orders:
             assert request.client_order_id not in self.orders, "sent twice"
-            refusal = self._refusal(request, parent)
+            mood = self._mood(request)
+            if mood == "silent":
+                continue
+            refusal = "no liquidity" if mood == "refused" else self._refusal(request, parent)
             if refusal:
                 self.said.append(OrderRejected(ts_event=FIRST, client_order_id=request.client_order_id, reason=refusal))
                 continue
-            self._place(request, is_asleep=request.parent_id == parent and request is not submit.orders[0])
+            self._place(request, mood, is_asleep=request.parent_id == parent and request is not submit.orders[0])
+
+    def _mood(self, request: OrderRequest) -> str:
+        if request.role is not OrderRole.EXIT:
+            return ""
+        if self.moods:
+            return self.moods.pop(0)
+        return "refused" if self.refuses_exits else ""
 
     def _refusal(self, request: OrderRequest, parent: str) -> str:
         if request.parent_id == parent or not request.reduce_only:
             return ""
         if self.position * request.side.sign >= 0:
             return "Reduce only order would increase position."
-        if request.role is OrderRole.EXIT:
-            return "no liquidity" if self.refuses_exits else ""
         return self.refusal if request.role is OrderRole.STOP else ""
 
-    def _place(self, request: OrderRequest, *, is_asleep: bool) -> None:
+    def _place(self, request: OrderRequest, mood: str, *, is_asleep: bool) -> None:
         name = request.client_order_id
         self.numbers += 1
         order = self.orders[name] = Placed(request, self.numbers, request.qty, is_asleep)
         self._accepted(order)
-        if request.role is OrderRole.EXIT:
-            self.fill(name, order.left)
+        if mood == "canceled":
+            self.end(name, "ioc_canceled")
+        elif request.role is OrderRole.EXIT:
+            self.fill(name, min(order.left, Decimal(1)) if mood == "part" else order.left)
         elif request.role is OrderRole.STOP and not is_asleep:
             self._drop_older(order)
 
@@ -190,16 +205,32 @@ class World:
     fills: dict[str, Fill] = field(default_factory=dict)
     alerts: list[Alert] = field(default_factory=list)
     now: int = FIRST
+    exits: dict[str, int] = field(default_factory=dict)
+    asked: int = 0
 
     def take(self, outputs: Sequence[Message]) -> None:
         for message in outputs:
             if isinstance(message, SubmitOrders | CancelOrder):
                 self.wire.append(message)
+                self._check_exit(message)
             elif isinstance(message, Fill):
                 assert message.trade_id not in self.fills, "booked twice"
                 self.fills[message.trade_id] = message
             elif isinstance(message, Alert):
                 self.alerts.append(message)
+
+    def _check_exit(self, message: SubmitOrders | CancelOrder) -> None:
+        """One exit at work, no larger than what is open, under a name that the venue can carry."""
+        if isinstance(message, CancelOrder) or message.orders[0].role is not OrderRole.EXIT:
+            return
+        (request,) = message.orders
+        state = self.stage.save()
+        assert request.qty <= abs(state.held[request.symbol].qty)
+        for name, sent in self.exits.items():
+            order = self.stage.find(name)
+            assert order is None or order.state.is_terminal or self.now >= sent + 30 * NANOS_PER_S, "two at work"
+        assert CLOIDS.encode(request.client_order_id)
+        self.exits[request.client_order_id] = self.now
 
     def hear(self, message: Message) -> None:
         """Give the stage a report: it knows beforehand whether that is news."""
@@ -235,12 +266,11 @@ class World:
 
     def settle(self) -> None:
         """Let everything arrive, and time pass."""
-        for _ in range(100):
+        for _ in range(200):
             while self.wire or self.venue.said:
                 self.leave(0)
                 self.deliver(0)
             self.tick()
 
-    @property
-    def has_paged(self) -> bool:
-        return any(alert.name is AlertName.UNPROTECTED for alert in self.alerts)
+    def has_paged(self, name: AlertName = AlertName.UNPROTECTED) -> bool:
+        return any(alert.name is name for alert in self.alerts)

@@ -6,8 +6,9 @@ from decimal import Decimal
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import approved, signal
+from tests.builders import approved, command, signal
 from tests.orders.hostile import Venue, World
+from tradebot.model.command import AlertName, Verb
 from tradebot.model.money import ZERO, Price
 from tradebot.model.order import OrderRole, OrderSide, OrderType
 from tradebot.model.signal import Action, Signal
@@ -27,10 +28,13 @@ STEPS = (
     "by_hand",
     "move_stop",
     "exit",
+    "exit_part",
+    "give_up",
     "tick",
     "restart",
 )
 TYPES = (OrderType.LIMIT, OrderType.MARKET)
+MOODS = ("", "refused", "canceled", "part", "silent")
 REFUSALS = ("", "", "", "Too many orders.", "Invalid TP/SL price.", "bad_trigger_px_rejected")
 
 
@@ -66,10 +70,12 @@ def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table
         case "move_stop" if held is not None and held.qty > 0 and held.signal_id:
             moved = signal("cross-BTC-1", Action.MOVE_STOP)
             world.take(world.stage.handle(approved(_at(moved, 91 + number % 5))))
-        case "exit" if held is not None and held.qty > 0:
-            taken = signal(f"cross-BTC-{len(venue.orders) + 50 + world.now % 97 + len(world.wire)}", Action.EXIT)
-            if world.stage.find(f"{taken.id}-exit") is None:
-                world.take(world.stage.handle(approved(taken, abs(held.qty))))
+        case "exit" | "exit_part" if held is not None and held.qty > 0:
+            world.asked += 1
+            taken = signal(f"cross-BTC-{50 + world.asked}", Action.EXIT)
+            world.take(world.stage.handle(approved(taken, held.qty if name == "exit" else min(held.qty, Decimal(1)))))
+        case "give_up":
+            world.take(world.stage.handle(command(Verb.CANCEL, {"all": "true"})))
         case "tick":
             world.tick()
         case "restart":
@@ -94,7 +100,13 @@ def entered(venue: Venue, *, has_target: bool, entry_type: OrderType) -> World:
 @settings(max_examples=400, deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), max_size=50),
-    st.builds(Venue, is_sleepy=st.booleans(), refusal=st.sampled_from(REFUSALS), refuses_exits=st.booleans()),
+    st.builds(
+        Venue,
+        is_sleepy=st.booleans(),
+        refusal=st.sampled_from(REFUSALS),
+        refuses_exits=st.booleans(),
+        moods=st.lists(st.sampled_from(MOODS), max_size=4),
+    ),
     st.booleans(),
     st.sampled_from(TYPES),
 )
@@ -118,10 +130,19 @@ def test_a_position_ends_covered_closed_or_told_and_the_book_is_the_sum_of_the_f
         assert not world.stage.is_overdue
     elif venue.covered() >= abs(venue.position):
         event("covered")
-        assert not world.stage.is_overdue
+        assert world.stage.is_overdue is bool(state.wanted)
     else:
         event("told")
-        assert world.has_paged
+        assert world.has_paged()
+    if state.wanted:
+        event("wanted")
+        assert world.has_paged(AlertName.EXIT_FAILED)
+        assert venue.refuses_exits or _is_silent(world, state.wanted["BTC"].order_id)
+
+
+def _is_silent(world: World, order_id: str) -> bool:
+    order = world.stage.find(order_id)
+    return order is not None and order.is_unknown
 
 
 QUIET = ("deliver", "deliver_late", "again", "leave", "leave_late", "fill_entry", "end_entry", "move_stop", "restart")

@@ -89,6 +89,7 @@ class AlertName(StrEnum):
 
     HALTED = "halted"
     UNPROTECTED = "unprotected"
+    EXIT_FAILED = "exit_failed"
     UNKNOWN_ORDER = "unknown_order"
     MISMATCH = "mismatch"
     FOREIGN_ORDER = "foreign_order"

@@ -225,7 +225,12 @@ class Fill(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderDone(Message):
-    """An order reached ``state``, a terminal one, with ``filled_qty`` of it filled."""
+    """An order reached ``state``, a terminal one, with ``filled_qty`` of it filled.
+
+    ``is_wanted``: what an exit was to do is still wanted, and is tried again; when that ends without a further order,
+    the last one is told anew, and not wanted. ``stop_price`` is told with a stop that the venue refused or dropped:
+    the stop that is in force instead.
+    """
 
     kind: ClassVar[str] = "order_done"
     ts_event: Nanos
@@ -237,6 +242,8 @@ class OrderDone(Message):
     state: OrderState
     filled_qty: Qty
     reason: str
+    is_wanted: bool = False
+    stop_price: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

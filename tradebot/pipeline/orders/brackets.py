@@ -14,9 +14,8 @@ from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.signal import Approved, Rung
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
-from tradebot.pipeline.orders.state import Held
+from tradebot.pipeline.orders.state import Held, WantedExit
 
-UNPROTECTED = "unprotected"
 TRAIL = "trail"
 _request = maker(OrderRequest)
 
@@ -82,21 +81,20 @@ def moved_stop(held: Held, old: OrderRequest, trigger: Price, ts: Nanos) -> Orde
     )
 
 
-def market_exit(approved: Approved) -> OrderRequest:
-    """Return the order that carries out an approved exit."""
-    signal = approved.signal
+def exit_order(wanted: WantedExit, client_order_id: str, qty: Qty, ts: Nanos) -> OrderRequest:
+    """Return the order that leaves ``qty`` of a position at market."""
     return _request(
-        client_order_id=f"{signal.id}-exit",
-        symbol=signal.symbol,
-        strategy=signal.strategy,
-        signal_id=signal.id,
+        client_order_id=client_order_id,
+        symbol=wanted.symbol,
+        strategy=wanted.strategy,
+        signal_id=wanted.signal_id,
         role=OrderRole.EXIT,
-        side=signal.side.entry.opposite,
+        side=wanted.side,
         type=OrderType.MARKET,
-        qty=approved.qty,
-        ts_event=approved.ts_event,
+        qty=qty,
+        ts_event=ts,
         reduce_only=True,
-        reason=signal.reason,
+        reason=wanted.reason,
     )
 
 
@@ -111,23 +109,6 @@ def exits_anew(held: Held, olds: Iterable[Order], ts: Nanos) -> tuple[OrderReque
             parent_id=None,
         )
         for old in olds
-    )
-
-
-def flatten(held: Held, ts: Nanos, reason: str = UNPROTECTED) -> OrderRequest:
-    """Return the order that closes a position whose stop cannot be kept at the venue."""
-    return _request(
-        client_order_id=f"{held.signal_id}-exit{held.generation}",
-        symbol=held.symbol,
-        strategy=held.strategy,
-        signal_id=held.signal_id,
-        role=OrderRole.EXIT,
-        side=closing_side(held.qty),
-        type=OrderType.MARKET,
-        qty=Qty(abs(held.qty)),
-        ts_event=ts,
-        reduce_only=True,
-        reason=reason,
     )
 
 

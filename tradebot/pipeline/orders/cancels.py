@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tradebot.model.command import Command, CommandDone
 from tradebot.model.market import Message
 from tradebot.model.order import OrderRole
+from tradebot.pipeline.orders.exits import Exits
 from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
@@ -13,28 +14,35 @@ from tradebot.pipeline.orders.register import Register
 class Canceller:
     """Answers ``cancel``, by an order's id or for all."""
 
-    __slots__ = ("_guard", "_register")
+    __slots__ = ("_exits", "_guard", "_register")
 
-    def __init__(self, register: Register, guard: Guard) -> None:
+    def __init__(self, register: Register, guard: Guard, exits: Exits) -> None:
         self._register = register
         self._guard = guard
+        self._exits = exits
 
     def on_command(self, command: Command) -> Sequence[Message]:
         """Return the cancels that ``command`` asks for and its answer."""
-        orders = self._register.orders
+        ts = command.ts_event
         if command.arguments.get("all") == "true":
-            wanted = [
-                o for o in orders.values() if o.is_waiting and not self._guard.guards(o) and not self._is_child(o)
+            given_up = self._exits.withdraw(ts)
+            orders = [
+                order
+                for order in self._register.orders.values()
+                if order.is_waiting and not self._guard.guards(order) and not self._is_child(order)
             ]
         else:
-            order = orders.get(command.arguments.get("id", ""))
-            error = self._error(order)
-            if order is None or error:
-                return (CommandDone(id=command.id, ts_event=command.ts_event, detail="", error=error),)
-            wanted = [order]
-        detail = f"cancelling {len(wanted)} order{'' if len(wanted) == 1 else 's'}"
-        done = CommandDone(id=command.id, ts_event=command.ts_event, detail=detail)
-        return (*self._register.cancel(wanted, command.ts_event, "operator"), done)
+            name = command.arguments.get("id", "")
+            given_up = self._exits.withdraw(ts, name) if name else []
+            order = self._register.orders.get(name)
+            error = "" if given_up else self._error(order)
+            if error:
+                return (CommandDone(id=command.id, ts_event=ts, detail="", error=error),)
+            orders = [] if order is None or given_up else [order]
+        count = len(orders) + len(given_up)
+        detail = f"cancelling {count} order{'' if count == 1 else 's'}"
+        done = CommandDone(id=command.id, ts_event=ts, detail=detail)
+        return (*given_up, *self._register.cancel(orders, ts, "operator"), done)
 
     def _error(self, order: Order | None) -> str:
         if order is None or not order.is_waiting:

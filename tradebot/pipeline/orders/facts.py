@@ -1,6 +1,7 @@
 """What the orders stage tells the others: fills as booked, and orders that are done."""
 
 from tradebot.model.making import maker
+from tradebot.model.money import Price
 from tradebot.model.order import Fill, FillReport, OrderDone
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.foreign import Owner
@@ -10,8 +11,8 @@ _order_done = maker(OrderDone)
 _booked = maker(Fill)
 
 
-def done(order: Order, ts: Nanos) -> OrderDone:
-    """Return that ``order`` ended."""
+def done(order: Order, ts: Nanos, *, is_wanted: bool = False, stop_price: Price | None = None) -> OrderDone:
+    """Return that ``order`` ended; ``OrderDone`` says what the rest means."""
     request = order.request
     return _order_done(
         ts_event=ts,
@@ -23,6 +24,8 @@ def done(order: Order, ts: Nanos) -> OrderDone:
         state=order.state,
         filled_qty=order.filled_qty,
         reason=order.reason,
+        is_wanted=is_wanted,
+        stop_price=stop_price,
     )
 
 

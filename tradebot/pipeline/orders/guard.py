@@ -6,7 +6,7 @@ A new stop is placed first, and the old one is cancelled when the new one rests:
 its stop, and a refused one changes nothing.
 
 After a stop was lost it is placed anew once; lost again, the position is closed at market. Should the venue refuse
-even that, the audit goes on: a further order in the same turn would be refused like this one.
+even that, ticks go on: a further order in the same turn would be refused like this one.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,7 +16,8 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import Fill, OrderRole, OrderState, OrderType, SubmitOrders
 from tradebot.model.time import Nanos
-from tradebot.pipeline.orders.brackets import UNPROTECTED, closing_side, exits_anew, flatten, moved_stop
+from tradebot.pipeline.orders.brackets import closing_side, exits_anew, moved_stop
+from tradebot.pipeline.orders.exits import UNPROTECTED, Exits
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held, Protection
@@ -27,17 +28,17 @@ _PLACED_ANEW, _CLOSED = 1, 2
 _LEAVING = (OrderRole.EXIT, OrderRole.TARGET)
 _PROTECTING = (OrderRole.STOP, OrderRole.TARGET)
 _OPENING = (OrderRole.ENTRY, OrderRole.STOP)
-_PLACED = (OrderRole.STOP, OrderRole.TARGET, OrderRole.EXIT)
 _REFUSED = (OrderState.CANCELED, OrderState.REJECTED)
 
 
 class Guard:
     """Watches what fills and lost orders leave open."""
 
-    __slots__ = ("_register",)
+    __slots__ = ("_exits", "_register")
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: Register, exits: Exits) -> None:
         self._register = register
+        self._exits = exits
 
     def protection(self, held: Held) -> Protection:
         """Return how much of ``held`` its stops at the venue cover."""
@@ -63,6 +64,7 @@ class Guard:
     def settle(self, fill: Fill, order: Order | None) -> list[Message]:
         """Add ``fill`` of ``order`` to what is open, and return what must be done to the orders around it."""
         held = self._register.hold(fill)
+        self._exits.settle(fill, held)
         if held is None:
             leftovers = [o for o in self._register.of(fill.symbol) if o.is_waiting and not self.is_of_next(o)]
             canceled = self._register.cancel(leftovers, fill.ts_event, "position_closed")
@@ -104,7 +106,7 @@ class Guard:
         olds = [] if held is None else self._awake(held, OrderRole.STOP)
         if held is None or not olds:
             return []
-        request = moved_stop(self._next_generation(held), olds[-1].request, trigger, ts)
+        request = moved_stop(self._register.next_generation(held), olds[-1].request, trigger, ts)
         self._register.submit((request,), {request.client_order_id: _ids(olds)})
         return [SubmitOrders(ts_event=ts, orders=(request,))]
 
@@ -122,10 +124,9 @@ class Guard:
         return [self._place_anew(held, [base], ts)]
 
     def close(self, held: Held, ts: Nanos, reason: str = UNPROTECTED) -> list[Message]:
-        """Return the order that closes ``held`` at market; ``is_spent`` from now on."""
-        request = flatten(self._next_generation(replace(held, repairs=_CLOSED)), ts, reason)
-        self._register.submit((request,))
-        return [SubmitOrders(ts_event=ts, orders=(request,))]
+        """Return the order that closes ``held`` at market, unless one is at work; ``is_spent`` from now on."""
+        spent = self._register.held[held.symbol] = replace(held, repairs=_CLOSED)
+        return self._exits.want_all(spent, ts, reason)
 
     @staticmethod
     def is_spent(held: Held) -> bool:
@@ -148,6 +149,12 @@ class Guard:
         if not targets or not all(map(_never_woke, targets)):
             return []
         return [self._place_anew(held, targets[-1:], ts)]
+
+    def stop_in_force(self, order: Order) -> Price | None:
+        """Return where the newest stop of the position of ``order`` stands, if it has one."""
+        held = self._register.held.get(order.request.symbol)
+        stops = self._awake(held, OrderRole.STOP) if held is not None and self.guards(order) else []
+        return stops[-1].request.trigger if stops else None
 
     def guards(self, order: Order) -> bool:
         """Return whether ``order`` is the stop of an open position."""
@@ -200,21 +207,13 @@ class Guard:
         return [order for order in exits if order.left >= abs(held.qty)]
 
     def _place_anew(self, held: Held, olds: Sequence[Order], ts: Nanos) -> SubmitOrders:
-        requests = exits_anew(self._next_generation(held), olds, ts)
+        requests = exits_anew(self._register.next_generation(held), olds, ts)
         replaces = {
             request.client_order_id: _ids(one for one in self._awake(held, request.role) if one.request.oco_id)
             for request in requests
         }
         self._register.submit(requests, replaces)
         return SubmitOrders(ts_event=ts, orders=requests)
-
-    def _next_generation(self, held: Held) -> Held:
-        generation = held.generation + 1
-        # An order that was found at the venue may have the id already.
-        while any(self._register.find(f"{held.signal_id}-{role}{generation}") for role in _PLACED):
-            generation += 1
-        held = self._register.held[held.symbol] = replace(held, generation=generation)
-        return held
 
     def _awake(self, held: Held, role: OrderRole) -> list[Order]:
         """Return the exits that rest at the venue, or will without anything else happening first."""

@@ -24,6 +24,7 @@ class Lateness:
     trades: int = 10_000
 
 
+_PLACED = (OrderRole.STOP, OrderRole.TARGET, OrderRole.EXIT)
 _NOTHING: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 PROMPT = Lateness(orders=20, trades=100)
 """For a venue in this process, which says everything once and at once: snapshots stay small."""
@@ -148,6 +149,22 @@ class Register:
         self.held[fill.symbol] = held
         return held
 
+    def next_generation(self, held: Held, *signal_ids: str) -> Held:
+        """Return ``held`` with the next number of its exits, which no order of ``signal_ids`` and its own has."""
+        generation = held.generation + 1
+        names = [f"{signal_id}-{role}" for signal_id in (held.signal_id, *signal_ids) for role in _PLACED]
+        # An order that was found at the venue may have the id already.
+        while any(self.find(f"{name}{generation}") for name in names):
+            generation += 1
+        held = self.held[held.symbol] = replace(held, generation=generation)
+        return held
+
+    def drop(self, client_order_id: str) -> None:
+        """Drop an order that matters no more."""
+        self._done[client_order_id] = self.orders.pop(client_order_id)
+        while len(self._done) > self._lateness.orders:
+            self.see(self._done.pop(next(iter(self._done))).fills)
+
     def drop_finished(self, symbol: str) -> None:
         """Drop the orders of a symbol that is flat, but those at work and the exits of an entry at work."""
         orders = self.of(symbol)
@@ -155,6 +172,4 @@ class Register:
         for order in orders:
             request = order.request
             if request.signal_id not in alive:
-                self._done[request.client_order_id] = self.orders.pop(request.client_order_id)
-        while len(self._done) > self._lateness.orders:
-            self.see(self._done.pop(next(iter(self._done))).fills)
+                self.drop(request.client_order_id)

@@ -25,8 +25,9 @@ from tradebot.model.order import (
 from tradebot.model.signal import Action, Approved
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.audit import Audit
-from tradebot.pipeline.orders.brackets import bracket, market_exit
+from tradebot.pipeline.orders.brackets import bracket
 from tradebot.pipeline.orders.cancels import Canceller
+from tradebot.pipeline.orders.exits import TAKEN, Exits
 from tradebot.pipeline.orders.facts import booked, done
 from tradebot.pipeline.orders.foreign import Owner, foreign_alert, is_opened_by_others, owner_of
 from tradebot.pipeline.orders.guard import CLOSING_REASONS, Guard
@@ -34,7 +35,6 @@ from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import OrdersState, Protection
 
-TAKEN = "the id is that of an order found at the venue"
 # How venues say that a trigger is on the wrong side of the price: a word of a status, or a sentence of a reply.
 _PASSED = ("bad_trigger_px", "badTriggerPx", "Invalid TP/SL price")
 _LATE = Lateness()
@@ -49,9 +49,10 @@ class OrdersStage:
     def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
         self._instruments = instruments
         self._register = Register(lateness)
-        self._guard = Guard(self._register)
+        self._exits = Exits(self._register)
+        self._guard = Guard(self._register, self._exits)
         self._audit = Audit(self._register, self._guard)
-        self._canceller = Canceller(self._register, self._guard)
+        self._canceller = Canceller(self._register, self._guard, self._exits)
         # The entries that wait no longer than a time or a price: few, and asked for at each bar.
         self._timed: set[str] = set()
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
@@ -74,12 +75,13 @@ class OrdersStage:
 
     def save(self) -> OrdersState:
         """Return the orders that matter."""
-        return replace(self._register.save(), watched=dict(self._audit.watched))
+        return replace(self._register.save(), watched=dict(self._audit.watched), wanted=dict(self._exits.wanted))
 
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
         self._audit.watched = dict(state.watched)
+        self._exits.wanted = dict(state.wanted)
         self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
@@ -92,8 +94,8 @@ class OrdersStage:
 
     @property
     def is_overdue(self) -> bool:
-        """Whether ticks must come: a position is open that no stop covers, and more may have to be done about it."""
-        return self._audit.is_due
+        """Whether ticks must come: a position is to be left, or no stop covers it and more may have to be done."""
+        return bool(self._exits.wanted) or self._audit.is_due
 
     def is_news(self, message: Message) -> bool:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
@@ -127,11 +129,7 @@ class OrdersStage:
         # The rest of an entry would go on enlarging what is being closed.
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
         canceled = self._register.cancel(started, approved.ts_event, "exit")
-        request = market_exit(approved)
-        if self._is_taken((request,)):
-            return (*canceled, _taken(request, approved.ts_event))
-        self._register.submit((request,))
-        return (*canceled, _submit(ts_event=approved.ts_event, orders=(request,)))
+        return (*canceled, *self._exits.approve(approved))
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
         if not self._timed:
@@ -151,7 +149,7 @@ class OrdersStage:
         return any(order is not None and order.is_adopted for order in found)
 
     def _on_tick(self, tick: Tick) -> Sequence[Message]:
-        return self._audit.look(tick.ts_event)
+        return [*self._exits.look(tick.ts_event), *self._audit.look(tick.ts_event)]
 
     def _on_found(self, found: OrderFound) -> Sequence[Message]:
         order = found.order
@@ -185,16 +183,24 @@ class OrdersStage:
         if ended.state is order.state:
             return ()
         self._register.keep(ended)
-        outputs: list[Message] = [done(ended, ts)]
+        is_wanted, stop_price = self._exits.end(ended), None
+        outputs: list[Message] = []
         symbol = order.request.symbol
         if order.request.role is OrderRole.ENTRY:
             outputs += self._end_children(ended, ts)
             outputs += self._mend_partial(ended, ts)
         elif not order.is_canceling and reason not in CLOSING_REASONS:
             outputs += self._mend(ended, event, ts)
+            stop_price = self._guard.stop_in_force(ended)
+            outputs += self._call_off(symbol, ts) if is_wanted else []
         if symbol not in self._register.held:
             self._register.drop_finished(symbol)
-        return outputs
+        return [done(ended, ts, is_wanted=is_wanted, stop_price=stop_price), *outputs]
+
+    def _call_off(self, symbol: str, ts: Nanos) -> list[Message]:
+        # An entry that was to turn the position round would only close it, in the name of an entry.
+        entries = [entry for entry in self._register.waiting_entries() if entry.request.symbol == symbol]
+        return self._register.cancel(entries, ts, "exit_failed")
 
     def _mend(self, ended: Order, event: OrderEvent, ts: Nanos) -> list[Message]:
         request = ended.request
@@ -237,10 +243,11 @@ class OrdersStage:
         request = order.request
         owner = Owner(request.client_order_id, request.signal_id, request.strategy, request.role, request.reason)
         fill = booked(report, owner)
+        settled = self._guard.settle(fill, after)
         outputs: list[Message] = [fill]
         if after.state.is_terminal and after.state is not order.state:
-            outputs.append(done(after, report.ts_event))
-        outputs += self._guard.settle(fill, after)
+            outputs.append(done(after, report.ts_event, is_wanted=self._exits.end(after)))
+        outputs += [*settled, *self._exits.relieve(report.symbol, report.ts_event)]
         if order.state.is_terminal and request.role is OrderRole.ENTRY:
             outputs += self._guard.restore_targets(after, report.ts_event)
         return outputs
@@ -259,7 +266,8 @@ class OrdersStage:
         owner = owner_of(report, held)
         fill = booked(report, owner)
         alerts = [foreign_alert(report)] if is_opened_by_others(owner, held) else []
-        return [fill, *alerts, *self._guard.settle(fill, None)]
+        settled = self._guard.settle(fill, None)
+        return [fill, *alerts, *settled, *self._exits.relieve(report.symbol, report.ts_event)]
 
     def _on_state(self, changed: StateChanged) -> Sequence[Message]:
         if changed.state is TradingState.RUNNING:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from tradebot.model.money import Price, Qty
+from tradebot.model.order import OrderSide
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 
@@ -55,12 +56,36 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WantedExit:
+    """A position, or ``left`` of it, that is to be left, whatever became of the orders placed for it.
+
+    ``signal_id``, ``strategy`` and ``reason`` are those of who wanted it first, and of every order for it.
+    ``order_id`` is the newest of them, or one at work before it that it took over; ``tries`` are its own.
+    ``fails`` counts orders that ended and left something to do, ``since`` is the first tick that saw it, ``due_ts``
+    when the next order goes, ``alerted_ts`` when a human was paged last.
+    """
+
+    symbol: str
+    strategy: str
+    signal_id: str
+    side: OrderSide
+    left: Qty
+    reason: str
+    order_id: str = ""
+    tries: int = 0
+    fails: int = 0
+    since: Nanos | None = None
+    due_ts: Nanos | None = None
+    alerted_ts: Nanos | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OrdersState:
     """Orders that matter, by client order id, in the order they were made.
 
     ``orders`` are those that work and those of open positions; ``done`` the last ones that matter no more, kept
     for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first. ``watched`` are
-    the positions that a tick found uncovered, by symbol.
+    the positions that a tick found uncovered, ``wanted`` the exits that have not traded yet, both by symbol.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -69,6 +94,7 @@ class OrdersState:
     seen: tuple[str, ...] = ()
     submitted: int = 0
     watched: dict[str, Watch] = field(default_factory=dict)
+    wanted: dict[str, WantedExit] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

@@ -27,7 +27,7 @@ class OpenPosition:
     ``qty`` != 0, short < 0; ``cost`` is what its open part was bought for, of the same sign. ``entry_*`` and
     ``exit_*`` sum all fills since it was flat. ``low`` and ``high`` bound the price since the last fill;
     ``worst_pnl`` <= 0 and ``best_pnl`` >= 0 the open P&L before it. ``closing_id`` is the exit signal at work,
-    for ``closing_qty``; empty where there is none.
+    for ``closing_qty``; empty where there is none. ``closing_failed``: the venue refused it, and it is tried again.
     """
 
     symbol: str
@@ -48,6 +48,7 @@ class OpenPosition:
     best_pnl: Cash = NO_CASH
     closing_id: str = ""
     closing_qty: Qty = NO_QTY
+    closing_failed: bool = False
 
     @property
     def entry_price(self) -> Price:

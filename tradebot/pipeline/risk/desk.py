@@ -10,7 +10,7 @@ from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import REGIME_GATE, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, RiskState, WorkingEntry
+from tradebot.pipeline.risk.book import NO_CASH, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
@@ -95,6 +95,8 @@ class Desk:
 
     def close(self, trip: Trip, ts: Nanos, fraction: Decimal = ONE) -> Approved | Stopped:
         """Return the exit that an operator asked for, as approved; the trading state has no say in it."""
+        if trip.closing_id and not _gives_way(trip, fraction):
+            return _closing(trip)
         number = self.manual.get(trip.symbol, 0) + 1
         signal = Signal(
             id=f"{MANUAL}-{trip.symbol}-{number}",
@@ -144,14 +146,15 @@ class Desk:
             del self.entries[fill.signal_id]
 
     def on_done(self, done: OrderDone) -> None:
-        """Free what an order at work held: the room of an entry, or the position an exit was closing."""
+        """Free what an order held that ended: the room of an entry, a position, the price of a stop."""
         if done.role is OrderRole.ENTRY:
             self.entries.pop(done.signal_id, None)
             self.zones.drop(done.signal_id)
-        elif done.role is OrderRole.EXIT:
-            trip = self.ledger.trips.get(done.symbol)
-            if trip is not None and trip.closing_id == done.signal_id:
-                trip.closing_id, trip.closing_qty = "", NO_QTY
+        elif done.role is OrderRole.EXIT and (trip := self.ledger.trips.get(done.symbol)) is not None:
+            trip.on_exit_done(done)
+        elif done.stop_price is not None:
+            # A stop that was to be moved and was refused: it may be moved to any price beyond the one in force.
+            self.stops[done.symbol] = done.stop_price
 
     def on_found(self, order: OrderRequest) -> None:
         """Count an order of ours that was found at the venue: what it may fill, and where the stop is."""
@@ -239,13 +242,9 @@ class Desk:
         trip = self.ledger.trips.get(signal.symbol)
         if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
             return _no_position(signal)
-        return self._close(trip, signal)
+        return _closing(trip) if trip.closing_id else self._close(trip, signal)
 
     def _close(self, trip: Trip, signal: Signal) -> Sized | Stopped:
-        if trip.closing_id:
-            return Stopped(
-                "already_closing", value=trip.closing_qty, detail=f"the exit of {trip.closing_id} is at work"
-            )
         instrument = self._instrument(trip.symbol)
         held = abs(trip.qty)
         qty = held if signal.fraction >= 1 else instrument.qty_down(held * max(ZERO, signal.fraction))
@@ -254,8 +253,18 @@ class Desk:
             qty = held
         elif qty < held and instrument.below_minimum(Qty(qty), signal.close):
             return Stopped("below_minimum", max(instrument.lot, instrument.min_notional / signal.close), qty)
-        trip.closing_id, trip.closing_qty = signal.id, Qty(qty)
+        trip.close(signal.id, Qty(qty))
         return Sized(Qty(qty))
+
+
+def _closing(trip: Trip) -> Stopped:
+    return Stopped("already_closing", value=trip.closing_qty, detail=f"the exit of {trip.closing_id} is at work")
+
+
+def _gives_way(trip: Trip, fraction: Decimal) -> bool:
+    """Return whether the exit of ``trip`` was refused, and is not an operator's that closes as much as ``fraction``."""
+    is_as_good = trip.closing_id.startswith(f"{MANUAL}-") and trip.closing_qty >= abs(trip.qty) * fraction
+    return trip.closing_failed and not is_as_good
 
 
 def _no_position(signal: Signal) -> Stopped:

@@ -3,8 +3,8 @@
 from decimal import Decimal
 
 from tradebot.model.making import maker
-from tradebot.model.money import Cash, Price, Qty, book, mean_price
-from tradebot.model.order import Fill, PositionSide
+from tradebot.model.money import ZERO, Cash, Price, Qty, book, mean_price
+from tradebot.model.order import Fill, OrderDone, PositionSide
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, OpenPosition
@@ -22,6 +22,7 @@ class Trip:
 
     __slots__ = (
         "best_pnl",
+        "closing_failed",
         "closing_id",
         "closing_qty",
         "cost",
@@ -60,6 +61,7 @@ class Trip:
         self.best_pnl: Cash = NO_CASH
         self.closing_id = ""
         self.closing_qty: Qty = NO_QTY
+        self.closing_failed = False
 
     @property
     def side(self) -> PositionSide:
@@ -69,7 +71,21 @@ class Trip:
     @property
     def is_closing(self) -> bool:
         """Whether an exit at work closes all of it."""
-        return self.closing_id != "" and self.closing_qty >= abs(self.qty)
+        return self.closing_id != "" and not self.closing_failed and self.closing_qty >= abs(self.qty)
+
+    def close(self, signal_id: str, qty: Qty) -> None:
+        """Remember the exit at work; none where the id is empty."""
+        self.closing_id, self.closing_qty, self.closing_failed = signal_id, qty, False
+
+    def on_exit_done(self, done: OrderDone) -> None:
+        """Learn that an order of an exit ended: the exit too, unless it is wanted further."""
+        if done.signal_id != self.closing_id:
+            return
+        if not done.is_wanted:
+            self.close("", NO_QTY)
+            return
+        self.closing_failed = True
+        self.closing_qty = Qty(max(ZERO, self.closing_qty - done.filled_qty))
 
     def position(self) -> Position:
         """Return it as others see it."""

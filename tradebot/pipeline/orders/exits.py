@@ -1,0 +1,223 @@
+"""Exits stay wanted until they have traded: what the venue refuses or drops is placed anew, tick by tick.
+
+Whoever wanted to leave will not ask again, and the stop that rests meanwhile is no substitute. At most one order is
+at work for a position, never for more of it than is open, and all of them carry the name of who asked first. A halt
+changes nothing: what was approved before it takes risk away.
+"""
+
+from dataclasses import replace
+
+from tradebot.model.command import Alert, AlertName
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, Qty, plain
+from tradebot.model.order import Fill, OrderRole, OrderState, SubmitOrders
+from tradebot.model.signal import Approved
+from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.orders.brackets import closing_side, exit_order
+from tradebot.pipeline.orders.facts import done
+from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
+from tradebot.pipeline.orders.register import Register
+from tradebot.pipeline.orders.state import Held, WantedExit
+
+UNPROTECTED = "unprotected"
+TAKEN = "the id is that of an order found at the venue"
+_ENDED_OTHERWISE = "ended_otherwise"
+_WAITS_S = (0, 1, 2, 4, 8, 10)
+"""How long to wait, by the orders that failed; the last for all further ones."""
+_SILENCE = 30 * NANOS_PER_S
+"""How long to wait for an order without an outcome: it was given to the venue for less than half of that."""
+_FAILS, _PATIENCE, _REPEAT = 3, 15 * NANOS_PER_S, 60 * NANOS_PER_S
+"""After how many orders, or how long, a human is paged, and how often."""
+_LAST_NUMBER = 4_000
+"""An id has room for numbers up to 4,095. The others are left to stops."""
+
+
+class Exits:
+    """What is to be left, by symbol: there is a position in each. ``OrdersState`` keeps it."""
+
+    __slots__ = ("_register", "wanted")
+
+    def __init__(self, register: Register) -> None:
+        self._register = register
+        self.wanted: dict[str, WantedExit] = {}
+
+    def approve(self, approved: Approved) -> list[Message]:
+        """Return the order that carries out an approved exit; it takes over from one that was wanted before.
+
+        While an order of that one is at work nothing is sent: what it leaves follows.
+        """
+        signal = approved.signal
+        wanted = WantedExit(
+            symbol=signal.symbol,
+            strategy=signal.strategy,
+            signal_id=signal.id,
+            side=signal.side.entry.opposite,
+            left=approved.qty,
+            reason=signal.reason,
+        )
+        before = self.wanted.get(signal.symbol)
+        if before is not None:
+            wanted = replace(wanted, fails=before.fails, since=before.since, alerted_ts=before.alerted_ts)
+            if self._is_at_work(before):
+                self.wanted[signal.symbol] = replace(wanted, order_id=before.order_id)
+                return []
+        if signal.symbol in self._register.held:
+            self.wanted[signal.symbol] = wanted
+        return self._place(wanted, approved.ts_event)
+
+    def want_all(self, held: Held, ts: Nanos, reason: str) -> list[Message]:
+        """Return the order that closes ``held``, unless one is at work; an exit wanted before keeps its name."""
+        left = Qty(abs(held.qty))
+        before = self.wanted.get(held.symbol)
+        if before is not None:
+            self.wanted[held.symbol] = replace(before, left=left)
+            return [] if self._is_at_work(before) else self._place(self.wanted[held.symbol], ts)
+        wanted = self.wanted[held.symbol] = WantedExit(
+            symbol=held.symbol,
+            strategy=held.strategy,
+            signal_id=held.signal_id,
+            side=closing_side(held.qty),
+            left=left,
+            reason=reason,
+        )
+        return self._place(wanted, ts)
+
+    def settle(self, fill: Fill, held: Held | None) -> None:
+        """Take what ``fill`` closed off what is wanted, now that ``held`` is open."""
+        wanted = self.wanted.get(fill.symbol)
+        if wanted is None:
+            return
+        if held is None or closing_side(held.qty) is not wanted.side:
+            del self.wanted[fill.symbol]
+        elif fill.side is wanted.side:
+            self.wanted[fill.symbol] = replace(wanted, left=Qty(wanted.left - fill.qty))
+
+    def end(self, order: Order) -> bool:
+        """Learn that ``order`` ended; return whether what it was to do is wanted further."""
+        request = order.request
+        wanted = self.wanted.get(request.symbol)
+        if wanted is None or request.role is not OrderRole.EXIT:
+            return False
+        is_own = request.signal_id == wanted.signal_id
+        if request.client_order_id != wanted.order_id:
+            return is_own
+        if not is_own:
+            self.wanted[request.symbol] = replace(wanted, order_id="", due_ts=None)
+            return False
+        if wanted.left <= 0 or order.is_canceling:
+            del self.wanted[request.symbol]
+            return False
+        self.wanted[request.symbol] = replace(wanted, fails=wanted.fails + 1, due_ts=None)
+        return True
+
+    def relieve(self, symbol: str, ts: Nanos) -> list[Message]:
+        """Return the last word on an exit of which others left nothing to do."""
+        wanted = self.wanted.get(symbol)
+        if wanted is None or wanted.left > 0 or self._is_at_work(wanted):
+            return []
+        return [self._give_up(wanted, ts)]
+
+    def withdraw(self, ts: Nanos, client_order_id: str = "") -> list[Message]:
+        """Return the last words on exits that an operator wants no more, among those with no order at work.
+
+        Without an id that is all but the closing of a position that lost its stop.
+        """
+        given_up = [
+            wanted
+            for wanted in self.wanted.values()
+            if not self._is_at_work(wanted)
+            and (wanted.order_id == client_order_id if client_order_id else not self._protects(wanted))
+        ]
+        return [self._give_up(wanted, ts) for wanted in given_up]
+
+    def look(self, now: Nanos) -> list[Message]:
+        """Return the orders that are due at ``now``, the venue's time, and the pages."""
+        outputs: list[Message] = []
+        for symbol, wanted in list(self.wanted.items()):
+            seen = replace(wanted, since=now if wanted.since is None else wanted.since)
+            if seen.due_ts is None and (wait := self._wait(seen)) is not None:
+                seen = replace(seen, due_ts=Nanos(now + wait))
+            if is_page_due := self._is_page_due(seen, now):
+                seen = replace(seen, alerted_ts=now)
+            self.wanted[symbol] = seen
+            if seen.due_ts is not None and now >= seen.due_ts and self._may_follow(seen):
+                outputs += self._place(seen, now)
+            if is_page_due:
+                outputs.append(_page(seen, now))
+        return outputs
+
+    def _wait(self, wanted: WantedExit) -> int | None:
+        """Return how long from now the next order waits; nothing while one is at work that the venue knows."""
+        if not self._is_at_work(wanted):
+            return _WAITS_S[min(wanted.fails, len(_WAITS_S) - 1)] * NANOS_PER_S
+        return _SILENCE if self._is_unknown(wanted) else None
+
+    def _may_follow(self, wanted: WantedExit) -> bool:
+        if not self._is_at_work(wanted):
+            return True
+        # If what was never answered did trade after all, the next one must find no position.
+        return self._is_unknown(wanted) and wanted.left >= abs(self._register.held[wanted.symbol].qty)
+
+    def _place(self, wanted: WantedExit, ts: Nanos) -> list[Message]:
+        held = self._register.held.get(wanted.symbol)
+        name = f"{wanted.signal_id}-exit"
+        qty = wanted.left
+        if held is not None:
+            qty = Qty(min(qty, abs(held.qty)))
+            if wanted.tries or wanted.signal_id == held.signal_id or self._register.find(name) is not None:
+                if held.generation >= _LAST_NUMBER:
+                    return []
+                held = self._register.next_generation(held, wanted.signal_id)
+                name = f"{name}{held.generation}"
+        request = exit_order(wanted, name, qty, ts)
+        if held is None and self._register.find(name) is not None:
+            return [done(Order(request=request, qty=qty).on(OrderEvent.REJECT, reason=TAKEN), ts)]
+        self._forget_last(wanted)
+        if held is not None:
+            self.wanted[wanted.symbol] = replace(wanted, order_id=name, tries=wanted.tries + 1, due_ts=None)
+        self._register.submit((request,))
+        return [SubmitOrders(ts_event=ts, orders=(request,))]
+
+    def _forget_last(self, wanted: WantedExit) -> None:
+        # A venue that refuses for hours must not fill the register.
+        last = self._register.orders.get(wanted.order_id)
+        if last is not None and last.state.is_terminal and not last.fills:
+            self._register.drop(wanted.order_id)
+
+    def _give_up(self, wanted: WantedExit, ts: Nanos) -> Message:
+        del self.wanted[wanted.symbol]
+        last = self._register.find(wanted.order_id)
+        if last is None:
+            # It took over from an order that was at work, and never had one of its own.
+            request = exit_order(wanted, f"{wanted.signal_id}-exit", Qty(abs(wanted.left)), ts)
+            last = Order(request=request, qty=request.qty, state=OrderState.CANCELED, reason=_ENDED_OTHERWISE)
+        return done(last, ts)
+
+    def _is_at_work(self, wanted: WantedExit) -> bool:
+        order = self._register.orders.get(wanted.order_id)
+        return order is not None and not order.state.is_terminal
+
+    def _is_unknown(self, wanted: WantedExit) -> bool:
+        order = self._register.orders.get(wanted.order_id)
+        return order is not None and order.is_unknown
+
+    def _is_page_due(self, wanted: WantedExit, now: Nanos) -> bool:
+        is_failing = wanted.fails > 0 or self._is_unknown(wanted)
+        is_late = wanted.since is not None and now >= wanted.since + _PATIENCE
+        if not is_failing or (wanted.fails < _FAILS and not is_late):
+            return False
+        return wanted.alerted_ts is None or now >= wanted.alerted_ts + _REPEAT
+
+    def _protects(self, wanted: WantedExit) -> bool:
+        return self._register.held[wanted.symbol].signal_id == wanted.signal_id
+
+
+def _page(wanted: WantedExit, now: Nanos) -> Alert:
+    tries = "once" if wanted.tries == 1 else f"{wanted.tries} times"
+    return Alert(
+        ts_event=now,
+        name=AlertName.EXIT_FAILED,
+        symbol=wanted.symbol,
+        what=f"{plain(max(ZERO, wanted.left))} of {wanted.symbol} is to be closed ({wanted.reason}), tried {tries}",
+        mend=f"look at the venue, close it there by hand; tradebot cancel {wanted.order_id} gives the exit up",
+    )
