@@ -1,5 +1,6 @@
 """From a home directory to a session that stands where the last one fell."""
 
+import gc
 import tomllib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
+from tradebot.ports import Clock
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
 from tradebot.runtime.logs import log
 from tradebot.runtime.reading import FAILED_TURN
@@ -20,12 +22,13 @@ from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.settings import Loaded, config_hash, effective_toml
 from tradebot.runtime.settings_build import venue_name
-from tradebot.runtime.settings_model import Settings
+from tradebot.runtime.settings_model import Settings, StoreSettings
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.store.codec import BadRecord
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.store.snapshot import Snapshot
+from tradebot.store.snapshot import Snapshot, peek_snapshots
+from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve
 
 CONFIG = "config"
 BOOT = "boot"
@@ -51,6 +54,18 @@ class _Reign:
     loaded: Loaded
     after_seq: int
     before_seq: int
+
+
+async def open_journal(home: Path, store: StoreSettings, clock: Clock) -> SqliteJournal:
+    """Open the journal of ``home``, with room kept on the disk for its end. Raises ``StorageFailed``."""
+    fill_reserve(home, store.reserve_mb, store.min_free_mb)
+    # What lies before the newest snapshot was verified when it was young.
+    newest = peek_snapshots(home).valid
+    verify_from = newest[0].seq if newest else 0
+    journal = await SqliteJournal.open(home / JOURNAL_NAME, clock, verify_from=verify_from)
+    for damage in journal.opened.damage:
+        log(LogEvent.JOURNAL_QUARANTINED, level="error", damage=damage)
+    return journal
 
 
 async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Callable[[], None]) -> Booted:
@@ -209,3 +224,10 @@ async def _refuse_past_failure(journal: SqliteJournal, error: TurnFailed) -> Non
 async def _failed_since_boot(journal: SqliteJournal) -> bool:
     rows = await journal.rows(Query(kinds=[BOOT, FAILED_TURN], newest_first=True, limit=1))
     return bool(rows) and rows[0].kind == FAILED_TURN
+
+
+def settle_memory() -> None:
+    """Spare the collector what the boot made: it lives as long as the process."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)

@@ -1,7 +1,6 @@
 """The daemon: lock, journal, control, recovery, tasks, feed - and the same in reverse at the end."""
 
 import asyncio
-import gc
 import os
 import signal
 import sqlite3
@@ -24,9 +23,10 @@ from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.alerts import Pager, Sender
 from tradebot.runtime.api import DaemonApi
-from tradebot.runtime.boot import BOOT, boot
+from tradebot.runtime.boot import BOOT, boot, open_journal, settle_memory
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
+from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.housekeeping import Housekeeper
 from tradebot.runtime.logs import log
 from tradebot.runtime.loop import new_loop
@@ -43,8 +43,7 @@ from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
-from tradebot.store.snapshot import peek_snapshots
-from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve, free_reserve
+from tradebot.store.upkeep import free_reserve
 
 if TYPE_CHECKING:
     from tradebot.runtime.live.assembly import Live
@@ -123,75 +122,44 @@ class Daemon:
     # Boot, in this order ------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
-        self._journal = journal = await self._open_journal()
+        self._journal = journal = await open_journal(self._home, self._loaded.settings.store, self._clock)
+        journal.on_failed = self._journal_failed
         self._operations = operations = Operations(
             self._home, self._loaded, self._options, self._environ, self._clock, journal,
             self._supervisor, self._notifier, self._lag,
         )  # fmt: skip
         self._catch_signals(operations)
         await self._start_control(operations)
-        self._pager = pager = self._make_pager(journal)
-        operations.on_reloaded = lambda new: pager.change(new.alerts.url, new.alerts.repeat_s)
-        await self._supervisor.start(TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART))
-        live = await self._connect(journal)
-        if live is not None:
-            operations.overrule = live.overrule
-            self._loaded = operations.loaded = live.overrule(self._loaded)
-            red = await live.red_lines(self._loaded, self._home, journal)
-            if red:
-                operations.halt_at_boot({"reason": red})
-        booted = await boot(self._home, self._loaded, journal, self._extend_start)
-        booted.recorder.listeners.append(pager.hear)
-        market = None if live is None else partial(live.market_feed, self._loaded, booted)
-        self._engine = engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
+        self._pager = pager = await self._start_pager(operations, journal)
+        live = await self._connect(operations, journal)
+        self._engine = engine = await self._recover(pager, live, journal)
         await self._start_tasks(engine, operations, journal)
         if live is not None:
             engine.live = live
             await live.trade(self._supervisor, engine, journal, pager.page)
-        if booted.is_failed:
-            await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
-        if operations.halt_wish is not None:
-            await engine.command(Verb.HALT, operations.halt_wish)
-        if engine.trading_state is TradingState.HALTED:
-            # Whoever was to be paged by the last run may not have been.
-            pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")
+        await self._halt_as_wished(engine, operations, pager)
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
         journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
         if live is not None:
             await live.open_feed()
-        _settle_memory()
-        feed = TaskSpec(
-            name="feed",
-            run=engine.feeder.run,
-            policy=Policy.HALT,
-            close=engine.feeder.close,
-            when_full="waits for the line",
-        )
-        await self._supervisor.start(feed)
+        settle_memory()
+        await self._supervisor.start(_feed_task(engine.feeder))
         await engine.durable()
         operations.is_ready = True
         self._notifier.ready(operations.status_line())
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
 
-    async def _open_journal(self) -> SqliteJournal:
-        store = self._loaded.settings.store
-        fill_reserve(self._home, store.reserve_mb, store.min_free_mb)
-        # What lies before the newest snapshot was verified when it was young.
-        newest = peek_snapshots(self._home).valid
-        verify_from = newest[0].seq if newest else 0
-        journal = await SqliteJournal.open(self._home / JOURNAL_NAME, self._clock, verify_from=verify_from)
-        for damage in journal.opened.damage:
-            log(LogEvent.JOURNAL_QUARANTINED, level="error", damage=damage)
-        journal.on_failed = self._journal_failed
-        return journal
-
-    def _make_pager(self, journal: SqliteJournal) -> Pager:
+    async def _start_pager(self, operations: Operations, journal: SqliteJournal) -> Pager:
         settings = self._loaded.settings
         sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=described(settings))
-        return Pager(settings.alerts.url, settings.alerts.repeat_s, sender, journal, self._clock)
+        pager = Pager(settings.alerts.url, settings.alerts.repeat_s, sender, journal, self._clock)
+        operations.on_reloaded = lambda new: pager.change(new.alerts.url, new.alerts.repeat_s)
+        await self._supervisor.start(TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART))
+        return pager
 
-    async def _connect(self, journal: SqliteJournal) -> "Live | None":
+    async def _connect(self, operations: Operations, journal: SqliteJournal) -> "Live | None":
+        """Ask what is live whether we may trade, and let it overrule the configuration."""
         if not isinstance(self._loaded.settings.feed, HyperliquidFeedSettings):
             return None
         # Nothing of it is loaded where nothing is live.
@@ -199,8 +167,28 @@ class Daemon:
         from tradebot.runtime.live.patience import Patience
 
         patience = Patience(self._clock, self._page, self._extend_start)
-        self._live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
-        return self._live
+        self._live = live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
+        operations.overrule = live.overrule
+        self._loaded = operations.loaded = live.overrule(self._loaded)
+        red = await live.red_lines(self._loaded, self._home, journal)
+        if red:
+            operations.halt_at_boot({"reason": red})
+        return live
+
+    async def _recover(self, pager: Pager, live: "Live | None", journal: SqliteJournal) -> Engine:
+        booted = await boot(self._home, self._loaded, journal, self._extend_start)
+        booted.recorder.listeners.append(pager.hear)
+        market = None if live is None else partial(live.market_feed, self._loaded, booted)
+        return Engine(self._home, self._loaded, booted, journal, self._clock, market)
+
+    async def _halt_as_wished(self, engine: Engine, operations: Operations, pager: Pager) -> None:
+        if engine.booted.is_failed:
+            await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
+        if operations.halt_wish is not None:
+            await engine.command(Verb.HALT, operations.halt_wish)
+        if engine.trading_state is TradingState.HALTED:
+            # Whoever was to be paged by the last run may not have been.
+            pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")
 
     def _extend_start(self) -> None:
         self._notifier.extend_start(_LONG_BOOT_S)
@@ -308,8 +296,5 @@ class Daemon:
             log(LogEvent.TASK_FAILED, level="error", task="end", error=repr(error))
 
 
-def _settle_memory() -> None:
-    # What the boot made lives as long as the process: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+def _feed_task(feeder: FeedTask) -> TaskSpec:
+    return TaskSpec(name="feed", run=feeder.run, policy=Policy.HALT, close=feeder.close, when_full="waits for the line")
