@@ -22,8 +22,8 @@ from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timefram
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.live.judging import clock_finding, expiry_finding, unfit_account
 from tradebot.runtime.live.preflight import preflight
+from tradebot.runtime.live.preflight_rules import clock_finding, expiry_finding, unfit_account
 from tradebot.runtime.settings import Loaded, load_settings
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.account import Role, RoleKind

@@ -14,6 +14,7 @@ from tradebot.venues.hyperliquid.statuses import Phase, phase_of
 
 _MAX_CASH = Decimal(10**15)
 COLLATERAL = "USDC"
+_UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,6 +252,11 @@ def _position(row: Node) -> VenuePosition:
         # The venue counts what was paid.
         funding=Cash(ZERO if funding is None else -_cash(funding.at("sinceOpen"))),
     )
+
+
+def is_unified(mode: object) -> bool:
+    """Return whether an account whose ``userAbstraction`` is ``mode`` keeps its collateral among the spot balances."""
+    return mode in _UNIFIED
 
 
 def spot_collateral(reply: Node) -> Cash:

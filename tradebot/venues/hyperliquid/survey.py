@@ -17,6 +17,7 @@ from tradebot.venues.hyperliquid.account import (
     VenueOrder,
     account_state,
     fills,
+    is_unified,
     open_orders,
     spot_collateral,
 )
@@ -29,7 +30,6 @@ from tradebot.venues.resilience import Purpose
 
 _PAGE = 2000
 _LEDGER_PAGE = 500
-_UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Survey:
 
     async def open(self) -> None:
         """Learn how the account keeps its money."""
-        self._is_unified = (await self._gateway.ask("userAbstraction")).value in _UNIFIED
+        self._is_unified = is_unified((await self._gateway.ask("userAbstraction")).value)
 
     def now_ms(self) -> int:
         """Return venue time."""

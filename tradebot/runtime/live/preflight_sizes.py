@@ -23,7 +23,7 @@ _WHOLE = (ONE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Account:
+class Basis:
     """What sizes are reckoned from. ``ranges`` is the average true range of a strategy in a symbol, where known."""
 
     equity: Cash
@@ -42,7 +42,7 @@ class Market:
 
 
 def size_findings(
-    specs: Sequence[StrategySpec], markets: Mapping[str, Market], account: Account, worst: Grade
+    specs: Sequence[StrategySpec], markets: Mapping[str, Market], basis: Basis, worst: Grade
 ) -> Iterator[Finding]:
     """Yield a finding for each entry or part that the venue would refuse, else one for all; ``worst`` is its grade."""
     notionals: list[Decimal] = []
@@ -53,7 +53,7 @@ def size_findings(
             if symbol not in markets:
                 continue
             market = markets[symbol]
-            found = _entry(spec, symbol, market, account)
+            found = _entry(spec, symbol, market, basis)
             if isinstance(found, Finding):
                 is_good = False
                 yield found if found.grade is Grade.WARN else replace(found, grade=worst)
@@ -74,12 +74,12 @@ def average_range(bars: Sequence[Bar], n: int) -> Decimal | None:
     return sum(last, ZERO) / len(last) if last else None
 
 
-def _entry(spec: StrategySpec, symbol: str, market: Market, account: Account) -> Qty | Finding:
+def _entry(spec: StrategySpec, symbol: str, market: Market, basis: Basis) -> Qty | Finding:
     """Return the quantity that an entry at the mark would have, by the very rules of the risk stage."""
-    distance = _distance(spec, symbol, account)
-    rule = account.rule
+    distance = _distance(spec, symbol, basis)
+    rule = basis.rule
     if rule.kind is SizeKind.RISK_FRACTION and distance is None:
-        largest = _largest(account.limits)
+        largest = _largest(basis.limits)
         if largest is None:
             what = f"{spec.name} {symbol}: the distance of its stop is not known, and no limit bounds the entry"
             return Finding(CHECK, Grade.WARN, what, "set risk.max_order_notional")
@@ -95,9 +95,9 @@ def _entry(spec: StrategySpec, symbol: str, market: Market, account: Account) ->
         close=market.mark,
         stop=stop,
         # The least that passes; smaller entries are refused by their confidence.
-        confidence=float(account.min_confidence) if account.min_confidence else None,
+        confidence=float(basis.min_confidence) if basis.min_confidence else None,
     )
-    sized = Sizing(rule, account.limits).size(signal, market.instrument, account.equity, Cash(ZERO))
+    sized = Sizing(rule, basis.limits).size(signal, market.instrument, basis.equity, Cash(ZERO))
     if isinstance(sized, Sized):
         return sized.qty
     return _refused(f"{spec.name} {symbol}", sized, market)
@@ -137,8 +137,8 @@ def _parts(spec: StrategySpec) -> Sequence[Decimal]:
     return (first, ONE - first)
 
 
-def _distance(spec: StrategySpec, symbol: str, account: Account) -> Decimal | None:
-    known = account.ranges.get((spec.name, symbol))
+def _distance(spec: StrategySpec, symbol: str, basis: Basis) -> Decimal | None:
+    known = basis.ranges.get((spec.name, symbol))
     return None if known is None or spec.stop is None or not known else known * spec.stop.mult
 
 
