@@ -369,3 +369,16 @@ def test_a_stop_that_was_refused_tells_where_the_one_in_force_stands() -> None:
     (replaced,) = orders.handle(canceled(STOP, "replaced"))
     assert isinstance(replaced, OrderDone)
     assert replaced.stop_price is None
+
+
+def test_an_exit_of_a_position_that_only_risk_knows_is_sent_once() -> None:
+    orders = OrdersStage({"BTC": instrument()})
+    assert names(orders.handle(approved(signal("cross-BTC-2", Action.EXIT)))) == [EXIT]
+    assert dones(refuse(orders)) == [(EXIT, OrderState.REJECTED, False)]
+    assert not orders.is_overdue
+
+
+def test_a_stop_that_is_not_there_is_not_moved() -> None:
+    orders = holding()
+    orders.handle(canceled(STOP, "position_closed"))
+    assert orders.handle(approved(signal("cross-BTC-2", Action.MOVE_STOP, stop="95"))) == []
