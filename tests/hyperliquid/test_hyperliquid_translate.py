@@ -20,7 +20,7 @@ from tradebot.model.errors import Unreadable
 from tradebot.model.market import Quote
 from tradebot.model.order import Liquidity, OrderSide
 from tradebot.model.time import from_ms, parse_timeframe
-from tradebot.venues.hyperliquid import account, market, translate
+from tradebot.venues.hyperliquid import access, account, market, translate
 from tradebot.venues.hyperliquid.reading import Node, parse
 from tradebot.venues.hyperliquid.replies import (
     ActionReply,
@@ -162,8 +162,8 @@ INFO: Mapping[str, tuple[Callable[[Node], object], object]] = {
         account.address_budget,
         {"cumVlm": "2854574.5", "nRequestsUsed": 2890, "nRequestsCap": 2864574, "nRequestsSurplus": 0},
     ),
-    "userRole": (account.role, {"role": "agent", "data": {"user": USER}}),
-    "extraAgents": (account.agents, [{"name": "bot", "address": USER, "validUntil": 1724361546645}]),
+    "userRole": (access.role, {"role": "agent", "data": {"user": USER}}),
+    "extraAgents": (access.agents, [{"name": "bot", "address": USER, "validUntil": 1724361546645}]),
     "metaAndAssetCtxs": (market.asset_contexts, META_AND_CONTEXTS),
     "allMids": (market.mids, {"BTC": "29792.0"}),
     "l2Book": (

@@ -26,7 +26,7 @@ from tradebot.runtime.live.preflight import preflight
 from tradebot.runtime.live.preflight_rules import clock_finding, expiry_finding, unfit_account
 from tradebot.runtime.settings import Loaded, load_settings
 from tradebot.venues.generated import Generated
-from tradebot.venues.hyperliquid.account import Role, RoleKind
+from tradebot.venues.hyperliquid.access import Role, RoleKind
 
 DAY_MS = 86_400_000
 CONFIG = """\

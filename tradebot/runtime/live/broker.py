@@ -143,7 +143,7 @@ class Broker:
                 return
         together, later = _split(submit)
         self._deferred |= {order.client_order_id: order for order in later}
-        await self._deliver(await self.venue.submit(together))
+        await self.deliver(await self.venue.submit(together))
 
     def resume(self, intents: Iterable[tuple[Intent, str]]) -> None:
         """Settle the intents that the last run left without an outcome, each with its symbol."""
@@ -151,7 +151,7 @@ class Broker:
         self._wake.set()
 
     async def _resume(self, intent: Intent, symbol: str) -> None:
-        await self._deliver(await self.venue.resume(intent, symbol))
+        await self.deliver(await self.venue.resume(intent, symbol))
 
     async def _cancel(self, cancels: Sequence[CancelOrder]) -> None:
         await self._committed()
@@ -182,7 +182,7 @@ class Broker:
     async def _cancel_once(self, cancels: Sequence[CancelOrder], attempt: int) -> list[CancelOrder]:
         """Ask the venue once; return what must be asked for again."""
         try:
-            await self._deliver(await self.venue.cancel(*cancels))
+            await self.deliver(await self.venue.cancel(*cancels))
         except VenueError as error:
             log(LogEvent.CANCEL_FAILED, level="warning", attempt=attempt, error=str(error))
             if not_permitted(error.what):
@@ -202,9 +202,6 @@ class Broker:
 
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Give the venue's word to the line, and send what waited for it."""
-        await self._deliver(messages)
-
-    async def _deliver(self, messages: Sequence[Message]) -> None:
         await self._line.deliver(messages)
         self._release()
         reasons = (message.reason for message in messages if isinstance(message, OrderRejected))
@@ -248,7 +245,7 @@ class Broker:
             else:
                 alone = replace(order.request, qty=order.qty, parent_id=None)
                 self.send(SubmitOrders(ts_event=ts, orders=(alone,)))
-        await self._deliver(given_up)
+        await self.deliver(given_up)
         for order in orders:
             if order.is_canceling and order not in unsent:
                 request = order.request

@@ -18,7 +18,7 @@ from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import AccountLock
 from tradebot.store.schema import INSTANCE
-from tradebot.venues.hyperliquid.account import RoleKind, role
+from tradebot.venues.hyperliquid.access import RoleKind, role
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key

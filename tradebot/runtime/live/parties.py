@@ -48,3 +48,7 @@ class Parties:
     def cash(self) -> Cash:
         """Return the book's money."""
         return self.line.risk.save().cash
+
+    def now_s(self) -> float:
+        """Return monotonic seconds."""
+        return self.clock.monotonic()

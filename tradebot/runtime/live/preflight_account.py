@@ -11,15 +11,12 @@ from tradebot.runtime.live.inquiry import Inquiry
 from tradebot.runtime.live.preflight_rules import expiry_finding, missing_key, unfit_account
 from tradebot.runtime.settings_build import key_path
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
-from tradebot.venues.hyperliquid.access import agent_expiry
+from tradebot.venues.hyperliquid.access import Role, RoleKind, agent_expiry, role
 from tradebot.venues.hyperliquid.account import (
-    Role,
-    RoleKind,
     account_state,
     address_budget,
     is_unified,
     open_orders,
-    role,
     spot_collateral,
 )
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES

@@ -2,7 +2,7 @@
 
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.venues.hyperliquid.account import Role, RoleKind
+from tradebot.venues.hyperliquid.access import Role, RoleKind
 
 _CLOCK_WARN_S, _CLOCK_FAIL_S = 0.25, 1.0
 _EXPIRY_WARN_S = 7 * 86_400

@@ -19,6 +19,7 @@ class AccountComparison:
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties
+        self._venue, self._page = parties.venue, parties.page
         self.residual: Cash | None = None
         self.seen: AccountState | None = None
         self._agreed_ms = parties.venue.survey.now_ms()
@@ -36,10 +37,10 @@ class AccountComparison:
     async def look_at_account(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Compare positions, money and leverage with the book."""
         before = self._parties.held()
-        account = await self._parties.venue.survey.account(purpose)
+        account = await self._venue.survey.account(purpose)
         if self._parties.held() != before:
             return
-        cash = await self._parties.venue.survey.cash(account, purpose)
+        cash = await self._venue.survey.cash(account, purpose)
         self.seen = account
         await self._look_at_positions(account, purpose)
         await self._look_at_money(cash, purpose)
@@ -51,16 +52,16 @@ class AccountComparison:
     async def _look_at_positions(self, account: AccountState, purpose: Purpose) -> None:
         found = position_differences(self._parties.held(), account)
         if not found:
-            self._agreed_ms = self._parties.venue.survey.now_ms()
+            self._agreed_ms = self._venue.survey.now_ms()
         elif not self._positions.is_known(found):
-            await self._parties.deliver(await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True))
+            await self._parties.deliver(await self._venue.catch_up(self._agreed_ms, (), purpose, again=True))
             found = position_differences(self._parties.held(), account)
-        due = self._positions.look(found, self._parties.clock.monotonic())
+        due = self._positions.look(found, self._parties.now_s())
         held, theirs = self._parties.held(), {position.symbol: position.qty for position in account.positions}
         for symbol in due:
             ours = plain(held.get(symbol, Decimal(0)))
             what = f"{symbol}: the venue holds {plain(theirs.get(symbol, Decimal(0)))}, the book {ours}"
-            self._parties.page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
+            self._page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
         # What the last run froze thaws only when it agrees now.
         frozen = self._positions.told | (self._freezer.frozen & found.keys())
         await self._freezer.hold(frozen & set(self._parties.symbols))
@@ -71,15 +72,15 @@ class AccountComparison:
             return
         difference = money_difference(self._parties.cash(), cash)
         if difference is not None and not self._money.is_known({"": difference}):
-            deposits = await self._parties.venue.survey.transfers(purpose)
-            caught = await self._parties.venue.catch_up(self._agreed_ms, (), purpose, again=True)
+            deposits = await self._venue.survey.transfers(purpose)
+            caught = await self._venue.catch_up(self._agreed_ms, (), purpose, again=True)
             await self._parties.deliver([*deposits, *caught])
             difference = money_difference(self._parties.cash(), cash)
         self.residual = Cash(cash - self._parties.cash())
-        due = self._money.look({} if difference is None else {"": difference}, self._parties.clock.monotonic())
+        due = self._money.look({} if difference is None else {"": difference}, self._parties.now_s())
         if due and difference is not None:
             what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
-            self._parties.page(AlertName.MISMATCH, what, COMPARE)
+            self._page(AlertName.MISMATCH, what, COMPARE)
 
     def _look_at_leverage(self, account: AccountState) -> None:
         chosen = {position.symbol: Chosen(position.leverage, position.is_cross) for position in account.positions}
@@ -89,22 +90,20 @@ class AccountComparison:
             if symbol in self._parties.symbols and not self._is_as_wanted(symbol, set_)
         }
         for symbol in wrong:
-            self._parties.venue.leverage.set_anew(symbol)
-        for symbol in self._leverage.look(wrong, self._parties.clock.monotonic()):
+            self._venue.leverage.set_anew(symbol)
+        for symbol in self._leverage.look(wrong, self._parties.now_s()):
             mode = "cross" if chosen[symbol].is_cross else "isolated"
             what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
-            self._parties.page(
-                AlertName.MISMATCH, what, "it is set back before the next entry; set it back by hand", symbol
-            )
+            self._page(AlertName.MISMATCH, what, "it is set back before the next entry; set it back by hand", symbol)
 
     async def _look_at_idle_leverage(self, purpose: Purpose) -> None:
         """Look at the leverage of one symbol that is flat, each in its turn: it is set anew before an entry."""
         idle = [symbol for symbol in self._parties.symbols if symbol not in self._parties.held()]
         if idle:
             symbol = idle[self._looks // _LOOKS_A_LEVERAGE % len(idle)]
-            if not self._is_as_wanted(symbol, await self._parties.venue.survey.chosen(symbol, purpose)):
-                self._parties.venue.leverage.set_anew(symbol)
+            if not self._is_as_wanted(symbol, await self._venue.survey.chosen(symbol, purpose)):
+                self._venue.leverage.set_anew(symbol)
 
     def _is_as_wanted(self, symbol: str, chosen: Chosen) -> bool:
-        venue = self._parties.venue
+        venue = self._venue
         return chosen == venue.leverage.wanted(venue.assets[symbol])

@@ -41,6 +41,7 @@ class OrdersComparison:
 
     def __init__(self, parties: Parties) -> None:
         self._parties = parties
+        self._venue, self._line, self._page = parties.venue, parties.line, parties.page
         self._began_ms = parties.venue.survey.now_ms()
         self._asked: dict[str, _Asked] = {}
         # No order is judged by the list of a replica that may be behind by seconds.
@@ -56,7 +57,7 @@ class OrdersComparison:
 
     async def look_in_flight(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Ask for one order that was sent and of which nothing is known: the one that waits longest."""
-        now = self._parties.clock.monotonic()
+        now = self._parties.now_s()
         book = self._parties.book()
         names = {name for name in unanswered(book) if not self._parties.in_hands(name)}
         self._asked = {name: self._asked.get(name) or _Asked(now, now + _YOUNG_S) for name in sorted(names)}
@@ -65,7 +66,7 @@ class OrdersComparison:
             return
         asked.pause_s = min(asked.pause_s * 2, _LONGEST_PAUSE_S)
         asked.due = now + asked.pause_s
-        await self._parties.deliver(await self._parties.venue.status(due, purpose))
+        await self._parties.deliver(await self._venue.status(due, purpose))
         order = self._parties.book().get(due)
         if order is not None and order.is_unknown and now - asked.since > _UNKNOWN_AFTER_S and not asked.is_told:
             asked.is_told = True
@@ -73,18 +74,18 @@ class OrdersComparison:
 
     def _tell_unknown(self, name: str, symbol: str) -> None:
         what = f"{name} was sent, and the venue does not say what became of it"
-        self._parties.page(AlertName.UNKNOWN_ORDER, what, "look at open orders and fills at the venue", symbol)
+        self._page(AlertName.UNKNOWN_ORDER, what, "look at open orders and fills at the venue", symbol)
 
     async def look_at_orders(self, purpose: Purpose = Purpose.WATCH, *, may_adopt: bool = False) -> None:
         """Compare what rests with the book."""
         before = self._parties.book()
-        found = await self._parties.venue.survey.resting(purpose)
+        found = await self._venue.survey.resting(purpose)
         after = self._parties.book()
         # An order that moved while we asked is judged the next time.
         still = {name: order for name, order in after.items() if before.get(name) == order}
         sorted_ = sort_resting(found, after, from_ms(self._began_ms))
         for name, order in sorted_.adopted.items():
-            self._parties.venue.names.adopt(name, order.cloid or "")
+            self._venue.names.adopt(name, order.cloid or "")
         await self._parties.deliver([_accepted(name, order) for name, order in sorted_.awake.items()])
         if may_adopt:
             await self._adopt(sorted_)
@@ -98,8 +99,8 @@ class OrdersComparison:
         """Take over the orders of a state directory that was lost."""
         names = [stray.name for stray in found.strays]
         for stray in found.strays:
-            self._parties.venue.names.adopt(stray.name, stray.order.cloid or "")
-        now = from_ms(self._parties.venue.survey.now_ms())
+            self._venue.names.adopt(stray.name, stray.order.cloid or "")
+        now = from_ms(self._venue.survey.now_ms())
         await self._parties.deliver(
             [
                 OrderFound(
@@ -113,32 +114,32 @@ class OrdersComparison:
 
     async def _look_at_strays(self, found: Sorted) -> None:
         strays = {stray.order.oid: stray for stray in found.strays}
-        self._strays.look(dict.fromkeys(strays, True), self._parties.clock.monotonic())
+        self._strays.look(dict.fromkeys(strays, True), self._parties.now_s())
         # Until they are gone: a cancel that failed is tried again at the next look.
         for oid in self._strays.told:
             await self._cancel(strays[oid])
 
     async def _cancel(self, stray: Stray) -> None:
         order = stray.order
-        asset = self._parties.venue.assets.get(order.symbol)
-        if asset is not None and not await self._parties.venue.survey.cancel(asset, order):
+        asset = self._venue.assets.get(order.symbol)
+        if asset is not None and not await self._venue.survey.cancel(asset, order):
             # It was gone already: the list was old.
             return
         held = "the book holds it for done" if stray.is_known else "the book does not know it"
         done = "its symbol is not traded here, so it was left alone" if asset is None else "it was cancelled"
         what = f"{stray.name} (venue order {order.oid}) rested at the venue, and {held}; {done}"
-        self._parties.page(AlertName.MISMATCH, what, COMPARE, order.symbol)
+        self._page(AlertName.MISMATCH, what, COMPARE, order.symbol)
 
     async def _look_at_absent(self, names: frozenset[str], purpose: Purpose) -> None:
         self._looks += 1
         fresh = names if self._looks % _LOOKS_A_QUESTION == 0 else names - self._absent.told
         if fresh:
-            now_ms = self._parties.venue.survey.now_ms()
-            await self._parties.deliver(await self._parties.venue.catch_up(now_ms, sorted(fresh), purpose, again=True))
+            now_ms = self._venue.survey.now_ms()
+            await self._parties.deliver(await self._venue.catch_up(now_ms, sorted(fresh), purpose, again=True))
         book = self._parties.book()
         # Told of only when asking for them did not help: absence from one list is never an end.
         left = {name: book[name].state for name in names if name in book and not book[name].state.is_terminal}
-        for name in self._absent.look(left, self._parties.clock.monotonic()):
+        for name in self._absent.look(left, self._parties.now_s()):
             self._tell_unknown(name, book[name].request.symbol)
 
     def _look_at_foreign(self, found: Sorted) -> None:
@@ -146,7 +147,7 @@ class OrdersComparison:
         self._foreign = frozenset(order.oid for order in found.foreign)
         for symbol in sorted({order.symbol for order in new}):
             orders = ", ".join(_described(order) for order in new if order.symbol == symbol)
-            self._parties.page(
+            self._page(
                 AlertName.FOREIGN_ORDER,
                 f"orders in {symbol} that are not ours rest on the account: {orders}",
                 "they are left alone; cancel them, or give the bot an account of its own",
@@ -154,13 +155,13 @@ class OrdersComparison:
             )
 
     async def _look_at_rivals(self, found: Sorted) -> None:
-        if found.rivals and self._parties.line.risk.trading_state is not TradingState.HALTED:
+        if found.rivals and self._line.risk.trading_state is not TradingState.HALTED:
             order = found.rivals[0]
             reason = (
                 f"another tradebot trades this account: it placed {_described(order)} in {order.symbol}, venue order "
                 f"{order.oid}, since we began; stop one of them"
             )
-            await self._parties.line.command(Verb.HALT, {"reason": reason})
+            await self._line.command(Verb.HALT, {"reason": reason})
 
 
 def _accepted(name: str, order: VenueOrder) -> OrderAccepted:

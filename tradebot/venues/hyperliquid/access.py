@@ -1,11 +1,41 @@
 """Who may trade for whom: the key signs, the account owns, and the venue says whether they belong together."""
 
+from dataclasses import dataclass
+from enum import StrEnum
+
 from tradebot.model.errors import NotPermitted
 from tradebot.model.time import Nanos
-from tradebot.venues.hyperliquid.account import RoleKind, agents, role
+from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.rest import RestClient
 
 _MEND = "approve it as an API wallet of the account, or make a new one when it has expired"
+
+
+class RoleKind(StrEnum):
+    """What an address is."""
+
+    MISSING = "missing"
+    USER = "user"
+    AGENT = "agent"
+    VAULT = "vault"
+    SUB_ACCOUNT = "subAccount"
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What an address is, and whose it is: the master of an agent or a sub-account."""
+
+    kind: RoleKind
+    master: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A named key that may trade for the account, until ``valid_until``."""
+
+    name: str
+    address: str
+    valid_until: Nanos
 
 
 async def check_signer(rest: RestClient, account: str, signer: str) -> None:
@@ -28,3 +58,17 @@ async def agent_expiry(rest: RestClient, account: str, signer: str) -> Nanos | N
     """Return until when ``signer`` may trade; ``None`` for an unnamed agent or the account's own key."""
     known = agents(await rest.info({"type": "extraAgents", "user": account}))
     return next((agent.valid_until for agent in known if agent.address == signer), None)
+
+
+def role(reply: Node) -> Role:
+    """Return ``userRole``. A word not known fails: a wrong guess would trade for the wrong account."""
+    kind = RoleKind(reply.at("role").one_of(*RoleKind))
+    key = {RoleKind.AGENT: "user", RoleKind.SUB_ACCOUNT: "master"}.get(kind)
+    return Role(kind, None if key is None else reply.at("data").at(key).address())
+
+
+def agents(reply: Node) -> tuple[Agent, ...]:
+    """Return ``extraAgents``."""
+    return tuple(
+        Agent(row.at("name").text(), row.at("address").address(), row.at("validUntil").time()) for row in reply.rows()
+    )

@@ -1,8 +1,7 @@
-"""What the venue says of our account, as ours: orders, fills, positions, money and permissions."""
+"""What the venue says of our account, as ours: orders, fills, positions and money."""
 
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
 
 from tradebot.model.money import ZERO, Cash, Price, Qty, book, book_fee
 from tradebot.model.order import FillReport, Liquidity, OrderSide
@@ -107,39 +106,12 @@ class AccountState:
     ts_event: Nanos | None
 
 
-class RoleKind(StrEnum):
-    """What an address is."""
-
-    MISSING = "missing"
-    USER = "user"
-    AGENT = "agent"
-    VAULT = "vault"
-    SUB_ACCOUNT = "subAccount"
-
-
-@dataclass(frozen=True, slots=True)
-class Role:
-    """What an address is, and whose it is: the master of an agent or a sub-account."""
-
-    kind: RoleKind
-    master: str | None
-
-
 @dataclass(frozen=True, slots=True)
 class AddressBudget:
     """Actions sent and allowed over the life of the address."""
 
     used: int
     cap: int
-
-
-@dataclass(frozen=True, slots=True)
-class Agent:
-    """A named key that may trade for the account, until ``valid_until``."""
-
-    name: str
-    address: str
-    valid_until: Nanos
 
 
 def _side(row: Node) -> OrderSide:
@@ -285,17 +257,3 @@ def fundings(reply: Node) -> tuple[FundingPaid, ...]:
 def address_budget(reply: Node) -> AddressBudget:
     """Return ``userRateLimit``."""
     return AddressBudget(reply.at("nRequestsUsed").integer(), reply.at("nRequestsCap").integer())
-
-
-def role(reply: Node) -> Role:
-    """Return ``userRole``. A word not known fails: a wrong guess would trade for the wrong account."""
-    kind = RoleKind(reply.at("role").one_of(*RoleKind))
-    key = {RoleKind.AGENT: "user", RoleKind.SUB_ACCOUNT: "master"}.get(kind)
-    return Role(kind, None if key is None else reply.at("data").at(key).address())
-
-
-def agents(reply: Node) -> tuple[Agent, ...]:
-    """Return ``extraAgents``."""
-    return tuple(
-        Agent(row.at("name").text(), row.at("address").address(), row.at("validUntil").time()) for row in reply.rows()
-    )
