@@ -177,13 +177,12 @@ class Engine:
 
     def books(self) -> BookFacts:
         """Return what the line knows."""
-        wired = self.booted.wired
         return BookFacts(
-            risk=wired.risk.save(),
-            orders=wired.orders.save(),
-            protection=wired.orders.protection(),
-            limits=wired.risk.limits_view(),
-            disabled=dict(wired.strategy.disabled),
+            risk=self.risk.save(),
+            orders=self.orders.save(),
+            protection=self.orders.protection(),
+            limits=self.risk.limits_view(),
+            disabled=dict(self.booted.wired.strategy.disabled),
         )
 
     def standing(self) -> Standing:

@@ -174,7 +174,7 @@ class Operations:
             raise ConfigError(f"nothing was applied: {keys}", where="reload", mend="restart, or put these keys back")
         async with engine.runner.gate:
             await self.journal.committed(record_config(new, engine.session, self.journal))
-            engine.booted.wired.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
+            engine.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
         self.loaded = engine.keeper.loaded = new
         logs.configure(self.home, new.settings.log, self._environ)
         self.on_reloaded(new.settings)

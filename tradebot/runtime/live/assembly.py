@@ -225,5 +225,4 @@ def _sight(account: Account, trading: Trading, line: LiveLine) -> Sight:
 
 async def _positions(account: Account) -> Mapping[str, Decimal]:
     """Return what the venue holds open, by symbol, short < 0."""
-    seen = await account.venue.survey.account(Purpose.PROTECT)
-    return {position.symbol: position.qty for position in seen.positions if position.qty}
+    return (await account.venue.survey.account(Purpose.PROTECT)).held

@@ -57,10 +57,10 @@ class AccountComparison:
             await self._parties.deliver(await self._venue.catch_up(self._agreed_ms, (), purpose, again=True))
             found = position_differences(self._parties.held(), account)
         due = self._positions.look(found, self._parties.now_s())
-        held, theirs = self._parties.held(), {position.symbol: position.qty for position in account.positions}
+        held = self._parties.held()
         for symbol in due:
             ours = plain(held.get(symbol, Decimal(0)))
-            what = f"{symbol}: the venue holds {plain(theirs.get(symbol, Decimal(0)))}, the book {ours}"
+            what = f"{symbol}: the venue holds {plain(account.held.get(symbol, Decimal(0)))}, the book {ours}"
             self._page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
         # What the last run froze thaws only when it agrees now.
         frozen = self._positions.told | (self._freezer.frozen & found.keys())

@@ -157,7 +157,7 @@ def unanswered(book: Mapping[str, Order]) -> frozenset[str]:
 
 def position_differences(held: Mapping[str, Decimal], account: AccountState) -> Mapping[str, Decimal]:
     """Return by symbol what the venue holds more than the book; only where they differ."""
-    theirs = {position.symbol: position.qty for position in account.positions}
+    theirs = account.held
     symbols = sorted({*held, *theirs})
     deltas = {symbol: Decimal(theirs.get(symbol, ZERO) - held.get(symbol, ZERO)) for symbol in symbols}
     return {symbol: delta for symbol, delta in deltas.items() if delta}

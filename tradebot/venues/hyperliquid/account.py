@@ -1,5 +1,6 @@
 """What the venue says of our account, as ours: orders, fills, positions and money."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -104,6 +105,11 @@ class AccountState:
     withdrawable: Cash
     positions: tuple[VenuePosition, ...]
     ts_event: Nanos | None
+
+    @property
+    def held(self) -> Mapping[str, Qty]:
+        """The open quantities by symbol, short < 0."""
+        return {position.symbol: position.qty for position in self.positions if position.qty}
 
 
 @dataclass(frozen=True, slots=True)
