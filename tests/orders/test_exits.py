@@ -322,6 +322,14 @@ def test_while_an_exit_of_a_part_is_at_work_the_guard_enlarges_what_is_wanted() 
     assert orders.save().wanted["BTC"].left == 4
 
 
+def test_an_exit_of_a_part_makes_the_closing_of_a_bare_position_no_smaller() -> None:
+    orders = holding()
+    orders.handle(canceled(STOP, "lost"))
+    refuse(orders, *names(refuse(orders, "cross-BTC-1-stop2")))
+    (request,) = requests(orders.handle(approved(signal("manual-BTC-1", Action.EXIT), "1")))
+    assert (request.signal_id, request.qty) == ("manual-BTC-1", 4)
+
+
 # An operator who wants it no more ---------------------------------------------------------------------------
 
 

@@ -5,10 +5,21 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from tests.builders import FIRST, bar, bars_closed, cash, command, fill_report, instrument, signal
 from tradebot.model.command import Alert, AlertName, CommandDone, Tick, TradingState, Verb
 from tradebot.model.market import Message
-from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected, OrderRequest, OrderSide, SubmitOrders
+from tradebot.model.order import (
+    OrderAccepted,
+    OrderCanceled,
+    OrderRejected,
+    OrderRequest,
+    OrderRole,
+    OrderSide,
+    SubmitOrders,
+)
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import NANOS_PER_S, Nanos
@@ -261,3 +272,59 @@ def test_of_two_moves_on_their_way_the_one_that_is_not_refused_counts() -> None:
     assert bot.risk.save().stops == {"BTC": 97}
     bot.refuse()
     assert bot.risk.save().stops == {"BTC": 90}
+
+
+# Both stages know the same --------------------------------------------------------------------------------
+
+
+STEPS = ("exit", "part", "close", "close_part", "flatten", "resume", "refuse", "drop", "fill", "cancel", "hand", "buy")
+STEPS += ("stop", "lose_stop", "give_up", "tick", "restart")
+
+
+def step(bot: Bot, name: str, number: int) -> None:  # noqa: C901  # a table of what may happen
+    exits = [o for o in bot.orders.save().orders.values() if o.request.role is OrderRole.EXIT]
+    work = [order for order in exits if not order.state.is_terminal]
+    order = work[number % len(work)] if work else None
+    match name:
+        case "exit" | "part":
+            bot.give(leave(10 + len(bot.said), "1" if name == "exit" else "0.25"))
+        case "close" | "close_part":
+            bot.ask(Verb.CLOSE, symbol="BTC", fraction="1" if name == "close" else "0.5")
+        case "flatten" | "resume":
+            bot.ask(Verb.HALT if name == "flatten" else Verb.RESUME, flatten=str(name == "flatten").lower())
+        case "refuse" if order is not None:
+            bot.give(OrderRejected(ts_event=FIRST, client_order_id=order.request.client_order_id, reason="no"))
+        case "drop" if order is not None:
+            bot.give(OrderCanceled(ts_event=FIRST, client_order_id=order.request.client_order_id, reason="ioc"))
+        case "fill" if exits:
+            late = exits[number % len(exits)]
+            bot.trade(late.request.client_order_id, str(min(late.left, Decimal(1 + number % 4))))
+        case "cancel" if exits:
+            bot.ask(Verb.CANCEL, id=exits[number % len(exits)].request.client_order_id)
+        case "hand" | "buy":
+            bot.trade("venue-9", "1", SELL if name == "hand" else OrderSide.BUY)
+        case "stop" if bot.orders.protection() and bot.orders.protection()[0].covered_qty:
+            bot.trade("cross-BTC-1-stop", "1")
+        case "lose_stop":
+            bot.give(OrderCanceled(ts_event=FIRST, client_order_id="cross-BTC-1-stop", reason="lost"))
+        case "give_up":
+            bot.ask(Verb.CANCEL, all="true")
+        case "tick":
+            bot.tick(1 + number)
+        case "restart":
+            bot.restart()
+        case _:
+            pass
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 5)), max_size=30))
+def test_risk_lets_nobody_leave_exactly_while_an_exit_is_wanted(steps: list[tuple[str, int]]) -> None:
+    bot = Bot()
+    for name, number in steps:
+        step(bot, name, number)
+        state, trip = bot.orders.save(), bot.risk.save().positions.get("BTC")
+        wanted = state.wanted.get("BTC")
+        # What the guard closes goes by the name of the position: risk did not ask for it.
+        asked = wanted.signal_id if wanted is not None and wanted.signal_id != state.held["BTC"].signal_id else ""
+        assert asked == ("" if trip is None else trip.closing_id)

@@ -57,7 +57,9 @@ class Exits:
         )
         before = self.wanted.get(signal.symbol)
         if before is not None:
-            wanted = replace(wanted, fails=before.fails, since=before.since, alerted_ts=before.alerted_ts)
+            # A position that lost its stop is closed wholly, whoever wants a part of it closed.
+            left = Qty(max(wanted.left, before.left)) if self._protects(before) else wanted.left
+            wanted = replace(wanted, left=left, fails=before.fails, since=before.since, alerted_ts=before.alerted_ts)
             if self._is_at_work(before):
                 self.wanted[signal.symbol] = replace(wanted, order_id=before.order_id)
                 return []
