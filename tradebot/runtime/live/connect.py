@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tradebot.model.errors import ConfigError, NotPermitted
+from tradebot.model.errors import NotPermitted
 from tradebot.model.instrument import Instrument
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
@@ -27,7 +27,7 @@ from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.stream import Stream, Subscription
 from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
-from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules, check_traded
 from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 _KIND = "hyperliquid"
@@ -130,12 +130,9 @@ async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clo
 
 async def _read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
     """Return the trading rules of ``symbols`` as the venue has them. Raises ``ConfigError`` for one not traded."""
-    known = {asset.symbol: asset for asset in assets(await link.rest.info({"type": "meta"})) if not asset.is_delisted}
-    for symbol in symbols:
-        if symbol not in known:
-            raise ConfigError(
-                f"{symbol} is not traded there", where=link.url, mend="symbols are case-sensitive: BTC, kPEPE"
-            )
+    listed = assets(await link.rest.info({"type": "meta"}))
+    check_traded(listed, symbols)
+    known = {asset.symbol: asset for asset in listed}
     return {symbol: known[symbol].instrument() for symbol in symbols}
 
 

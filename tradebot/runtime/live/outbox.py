@@ -3,7 +3,7 @@
 While a past is run again nothing may leave; so the outbox is shut until somebody listens.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tradebot.model.market import Message
@@ -22,7 +22,6 @@ class Outbox:
 
     def __init__(self) -> None:
         self.send: Callable[[SubmitOrders | CancelOrder], None] | None = None
-        self.handlers: Mapping[type[Message], Callable[[Message], Sequence[Message]]] = {}
 
     def handle(self, message: Message) -> Sequence[Message]:
         """Let what is to leave, leave; the venue answers by inputs of later turns."""

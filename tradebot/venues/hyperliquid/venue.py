@@ -55,6 +55,14 @@ class TradingRules:
     slippage: Decimal = Decimal("0.05")
 
 
+def check_traded(assets: Iterable[Asset], symbols: Iterable[str]) -> None:
+    """Return when all ``symbols`` trade. Raises ``ConfigError`` for the first that does not."""
+    known = {asset.symbol for asset in assets if not asset.is_delisted}
+    missing = next((symbol for symbol in symbols if symbol not in known), None)
+    if missing is not None:
+        raise ConfigError(f"{missing} is not traded at this venue", mend="symbols are case-sensitive: BTC, kPEPE")
+
+
 class HyperliquidVenue:
     """One account. ``open`` first; then ``submit``, ``cancel`` and the frames of the socket give messages."""
 
@@ -87,12 +95,7 @@ class HyperliquidVenue:
         await self._gateway.learn_time()
         self._filled_until_ms = self._gateway.time.ms()
         await self.refresh()
-        for symbol in symbols:
-            asset = self._assets.get(symbol)
-            if asset is None or asset.is_delisted:
-                raise ConfigError(
-                    f"{symbol} is not traded at this venue", mend="symbols are case-sensitive: BTC, kPEPE"
-                )
+        check_traded(self._assets.values(), symbols)
         await check_signer(self._rest, account.lower(), signer)
         await self.survey.open()
 
