@@ -38,7 +38,7 @@ class World:
     def watcher(self) -> Watch:
         sight = Sight(
             unsettled=lambda: self.unsettled,
-            local_ms=lambda: self.now_ms,
+            venue_ms=lambda: self.now_ms,
             symbol_of=lambda intent: intent.cloids[0],
             down_since=lambda: self.down_since,
             expiry=self.expiry,

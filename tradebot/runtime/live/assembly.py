@@ -215,7 +215,7 @@ def _broker_task(broker: Broker) -> TaskSpec:
 def _sight(account: Account, trading: Trading, line: LiveLine) -> Sight:
     return Sight(
         unsettled=trading.broker.unsettled,
-        local_ms=account.gateway.time.ms,
+        venue_ms=account.gateway.time.ms,
         symbol_of=trading.symbol_of,
         down_since=lambda: trading.down_since,
         expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),

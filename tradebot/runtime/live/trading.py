@@ -159,12 +159,12 @@ class Trading:
 
     async def _catch_up(self) -> None:
         venue = self.account.venue
-        if self._has_begun:
-            # Both were asked a moment ago when the account was opened.
+        if not self._has_begun:
+            # Time and assets were asked a moment ago, when the account was connected.
+            await self._open()
+        else:
             await self.account.gateway.learn_time()
             await venue.refresh()
-        if not self._has_begun:
-            await self._open()
         orders = self._line.orders.save().orders.values()
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
@@ -181,6 +181,7 @@ class Trading:
         await self.broker.recover(known, from_ms(self._now_ms()))
 
     async def _open(self) -> None:
+        """Book what the account holds when it is first seen; what moves it comes on top from then on."""
         if await opened(self._journal) is None:
             await self._reconciler.adopt()
             orders = self._line.orders.save().orders.values()

@@ -31,14 +31,14 @@ _KEY_MEND = "approve a new API wallet of the account, put its key into key_file,
 class Sight:
     """What the watch looks at.
 
-    ``unsettled``: intents without an outcome, and since when by ``local_ms``. ``down_since``: since when, in
+    ``unsettled``: intents without an outcome, and since when by ``venue_ms``. ``down_since``: since when, in
     monotonic seconds, the account's socket has been down; ``None`` while it is up. ``expiry``: until when the key
     may sign, ``None`` for one that does not run out; raises ``VenueError``. ``is_due``: whether a tick would find
     something to do.
     """
 
     unsettled: Callable[[], Mapping[int, tuple[Intent, int]]]
-    local_ms: Callable[[], int]
+    venue_ms: Callable[[], int]
     symbol_of: Callable[[Intent], str]
     down_since: Callable[[], float | None]
     expiry: Callable[[], Awaitable[Nanos | None]]
@@ -92,7 +92,7 @@ class Watch:
         if until is None:
             self._days_told = None
             return _EXPIRY_PERIOD_S
-        left = until - from_ms(self._sight.local_ms())
+        left = until - from_ms(self._sight.venue_ms())
         if left <= 0:
             await self._halt(f"the API wallet of this key has expired; {_KEY_MEND}")
             return _EXPIRY_PERIOD_S
@@ -115,10 +115,10 @@ class Watch:
 
     async def _tick(self) -> None:
         if self._sight.is_due():
-            await self._line.deliver([Tick(ts_event=from_ms(self._sight.local_ms()))])
+            await self._line.deliver([Tick(ts_event=from_ms(self._sight.venue_ms()))])
 
     async def _look_at_intents(self) -> None:
-        now = self._sight.local_ms()
+        now = self._sight.venue_ms()
         unsettled = tuple(self._sight.unsettled().values())
         old = {intent.nonce: (intent, now - since) for intent, since in unsettled if now - since > UNKNOWN_AFTER_MS}
         # What the last run froze thaws only when it is settled, though its time is counted anew.
