@@ -1,5 +1,6 @@
 """Each decision explained: what stopped it, or what it became."""
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
@@ -178,6 +179,14 @@ def test_an_entry_waits_until_it_fills_or_expires(end: OrderState) -> None:
     assert f"{end} (paused)" in why_text([row])
     late = why(approved(wish), submitted(wish), filled(wish, "0.1"), done(wish, end))
     assert late[0]["outcome"] == "ordered"
+
+
+def test_an_order_that_is_to_be_tried_again_still_waits() -> None:
+    wish = signal()
+    failed = replace(done(wish, OrderState.REJECTED, "no liquidity"), is_wanted=True)
+    story = (approved(wish), submitted(wish), failed)
+    assert why(*story)[0]["outcome"] == "waiting"
+    assert why(*story, replace(failed, is_wanted=False))[0]["outcome"] == "expired"
 
 
 def test_a_cut_shows_the_limit_that_made_the_order_smaller() -> None:

@@ -82,6 +82,7 @@ class WhyFold:
         if story is not None:
             story.state = done.state
             story.end = done.reason
+            story.is_wanted = done.is_wanted
 
     def _story(self, signal_id: str, client_order_id: str) -> "_OrderStory | None":
         decision = self._decisions.get(signal_id)
@@ -95,7 +96,7 @@ class WhyFold:
 class _OrderStory:
     """One order of a decision, and how far it came."""
 
-    __slots__ = ("cost", "end", "fees", "filled", "request", "state")
+    __slots__ = ("cost", "end", "fees", "filled", "is_wanted", "request", "state")
 
     def __init__(self, request: OrderRequest) -> None:
         self.request = request
@@ -104,6 +105,7 @@ class _OrderStory:
         self.fees: Decimal = ZERO
         self.state: OrderState | None = None
         self.end = ""
+        self.is_wanted = False
 
     def word(self) -> str:
         """Return its state; before the end that is ``working`` or ``partially_filled``."""
@@ -140,7 +142,7 @@ class _Decision:
         self.orders: dict[str, _OrderStory] = {}
 
     def outcome(self) -> str:
-        """Return ordered, refused, waiting (nothing filled yet) or expired (it ended unfilled)."""
+        """Return ordered, refused, waiting (nothing filled yet) or expired (it ended unfilled, and is not retried)."""
         if isinstance(self.answer, Refused):
             return "refused"
         if self.signal.action is Action.MOVE_STOP:
@@ -149,7 +151,7 @@ class _Decision:
         leading = [story for story in self.orders.values() if story.request.role in (OrderRole.ENTRY, OrderRole.EXIT)]
         if any(story.filled for story in leading):
             return "ordered"
-        if leading and all(story.state is not None for story in leading):
+        if leading and all(story.state is not None for story in leading) and not leading[-1].is_wanted:
             return "expired"
         return "waiting"
 
