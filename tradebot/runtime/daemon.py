@@ -170,7 +170,7 @@ class Daemon:
         self._live = live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
         operations.overrule = live.overrule
         self._loaded = operations.loaded = live.overrule(self._loaded)
-        red = await live.red_lines(self._loaded, self._home, journal)
+        red = await live.arm(self._loaded, self._home, journal)
         if red:
             operations.halt_at_boot({"reason": red})
         return live

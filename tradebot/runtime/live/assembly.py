@@ -1,6 +1,5 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
-import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -14,7 +13,6 @@ from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
-from tradebot.runtime.findings import Grade
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account, Connection, connect
@@ -25,7 +23,7 @@ from tradebot.runtime.live.opening import opened
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.parties import Parties
 from tradebot.runtime.live.patience import Patience
-from tradebot.runtime.live.preflight import preflight_over
+from tradebot.runtime.live.preflight import red_lines
 from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.live.trading import Trading
 from tradebot.runtime.live.watch import Sight, Watch
@@ -39,9 +37,6 @@ from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 from tradebot.venues.resilience import Purpose
-
-# One answer that got lost is no red line.
-_LOOKS, _LOOK_AGAIN_S = 3, 1.0
 
 
 class Live:
@@ -67,26 +62,19 @@ class Live:
         connection = await patience.until(lambda: connect(loaded, home, journal, clock))
         return cls(connection, loaded, clock, patience)
 
-    async def red_lines(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
-        """Return why trading must begin halted; empty when nothing speaks against it, or nothing real is traded.
+    async def arm(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
+        """Look for red lines; return why trading must begin halted, empty for none or when nothing real is traded.
 
         Raises ``RefusedByRule`` where nothing was traded yet: there is nothing to look after.
         """
         if self.account is None:
             return ""
         is_fresh = await opened(journal) is None
-        for attempt in range(_LOOKS):
-            if attempt:
-                await asyncio.sleep(_LOOK_AGAIN_S)
-            link = self.account.link
-            findings = await preflight_over(link.rest, link.url, loaded, home, self._clock, is_fresh=is_fresh)
-            red = [finding for finding in findings if finding.grade is Grade.FAIL]
-            if not red:
-                return ""
+        red = await red_lines(self.account.link, loaded, home, self._clock, is_fresh=is_fresh)
         what = "; ".join(f"{finding.check}: {finding.what}" for finding in red)
-        if is_fresh:
+        if red and is_fresh:
             raise RefusedByRule(what, where="before arming", mend=red[0].mend or "tradebot doctor shows all of it")
-        return f"before arming: {what}"
+        return f"before arming: {what}" if red else ""
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""

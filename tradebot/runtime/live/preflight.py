@@ -14,6 +14,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
+from tradebot.runtime.live.connect import Link
 from tradebot.runtime.live.inquiry import Inquiry
 from tradebot.runtime.live.opening import FIRST_DEPOSIT
 from tradebot.runtime.live.preflight_account import AccountChecks
@@ -35,6 +36,7 @@ from tradebot.venues.resilience import Policy, Purpose, Resilience
 TOTAL_S = 15.0
 _TIMEOUT_S = 3.0
 _MOST_SERIES = 20
+_LOOKS, _LOOK_AGAIN_S = 3, 1.0
 
 
 async def preflight(
@@ -68,11 +70,20 @@ def _is_fresh(home: Path) -> bool:
         return False
 
 
-async def preflight_over(
-    rest: RestClient, url: str, loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool
-) -> Sequence[Finding]:
-    """Return the findings as ``preflight`` does, asked over a connection that is there, and paid from its budget."""
-    return await _checked(_Preflight(Inquiry(rest, url, clock), loaded, home, is_fresh=is_fresh), TOTAL_S)
+async def red_lines(link: Link, loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool) -> Sequence[Finding]:
+    """Return the findings with which nothing is armed, asked over ``link`` and paid from its budget.
+
+    What is red in one look and not in the next was an answer that got lost.
+    """
+    red: Sequence[Finding] = ()
+    for look in range(_LOOKS):
+        if look:
+            await asyncio.sleep(_LOOK_AGAIN_S)
+        run = _Preflight(Inquiry(link.rest, link.url, clock), loaded, home, is_fresh=is_fresh)
+        red = [finding for finding in await _checked(run, TOTAL_S) if finding.grade is Grade.FAIL]
+        if not red:
+            break
+    return red
 
 
 async def _checked(run: "_Preflight", total_s: float) -> Sequence[Finding]:
