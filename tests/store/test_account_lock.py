@@ -4,6 +4,7 @@ import os
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -52,7 +53,47 @@ def test_a_killed_holder_holds_nothing(tmp_path: Path) -> None:
         other.wait()
         with lock(tmp_path) as ours:
             assert (tmp_path / ours.name).exists()
-    assert (tmp_path / ours.name).exists()
+
+
+def test_whoever_lets_go_leaves_nothing_behind(tmp_path: Path) -> None:
+    with lock(tmp_path):
+        assert len(list(tmp_path.iterdir())) == 1
+    assert not list(tmp_path.iterdir())
+    ours = lock(tmp_path)
+    ours.acquire()
+    file = tmp_path / ours.name
+    file.unlink()
+    file.write_text("another one's, who came after somebody had cleaned up")
+    ours.release()
+    assert file.exists()
+
+
+def test_however_many_come_and_go_one_holds_it(tmp_path: Path) -> None:
+    holders, most, taken = 0, 0, 0
+    guard = threading.Lock()
+
+    def contend() -> None:
+        nonlocal holders, most, taken
+        for _ in range(300):
+            ours = lock(tmp_path)
+            try:
+                ours.acquire()
+            except LockHeld:
+                continue
+            with guard:
+                holders, taken = holders + 1, taken + 1
+                most = max(most, holders)
+            with guard:
+                holders -= 1
+            ours.release()
+
+    threads = [threading.Thread(target=contend) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == 1
+    assert taken > 0
 
 
 def test_other_accounts_and_places_are_free(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ _ESCAPED = re.compile(r"\\(040|011|012|134)")
 # All of them that can be used: what one service is kept from seeing, another may have.
 _SHARED_FOLDERS = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # sticky, and checked to be
 _LONGEST_NOTE = 4_200
+_TRIES = 20
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 # fmt: off
 _NETWORK_TYPES = frozenset(
@@ -87,7 +88,7 @@ class AccountLock:
         self.name = f"tradebot-{blake2b(named, digest_size=16).hexdigest()}.lock"
         self.account = account
         self._home, self._folders = home, folders
-        self._descriptors: list[int] = []
+        self._held: list[tuple[int, Path]] = []
 
     def acquire(self) -> None:
         """Lock the account in every folder that is for all users of the machine.
@@ -101,14 +102,19 @@ class AccountLock:
         except BaseException:
             self.release()
             raise
-        if not self._descriptors:
+        if not self._held:
             names = ", ".join(str(folder) for folder in self._folders)
             raise StorageFailed("nowhere to lock the account", where=names, mend="let this user write in one of them")
 
     def release(self) -> None:
-        """Let go; nothing happens when it is not held."""
-        while self._descriptors:
-            os.close(self._descriptors.pop())
+        """Let go and leave nothing behind; nothing happens when it is not held."""
+        while self._held:
+            descriptor, path = self._held.pop()
+            # While it is locked nobody else holds it; whoever has it open sees that it is gone, and makes a new one.
+            status = os.fstat(descriptor)
+            if status.st_uid == os.geteuid() and _is_there(path, status.st_ino):
+                path.unlink(missing_ok=True)
+            os.close(descriptor)
 
     def __enter__(self) -> "AccountLock":
         self.acquire()
@@ -119,10 +125,22 @@ class AccountLock:
 
     def _lock_in(self, folder: Path) -> None:
         path = folder / self.name
-        descriptor = _open_shared(path)
-        self._descriptors.append(descriptor)
+        while True:
+            descriptor = _open_shared(path)
+            try:
+                self._lock_file(descriptor, path)
+            except BaseException:
+                os.close(descriptor)
+                raise
+            if os.fstat(descriptor).st_nlink:
+                self._held.append((descriptor, path))
+                return
+            # The last holder took it away between the opening and the locking.
+            os.close(descriptor)
+
+    def _lock_file(self, descriptor: int, path: Path) -> None:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
             raise _strange_lock(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -139,6 +157,13 @@ class AccountLock:
             ) from None
         except OSError as error:
             raise StorageFailed(f"cannot lock: {error.strerror}", where=str(path)) from error
+
+
+def _is_there(path: Path, inode: int) -> bool:
+    try:
+        return path.lstat().st_ino == inode
+    except OSError:
+        return False
 
 
 def prepare_home(home: Path) -> None:
@@ -231,7 +256,9 @@ def _is_shared(folder: Path) -> bool:
 def _open_shared(path: Path) -> int:
     # Another user's file is only read: that is enough to lock it. Opened with O_CREAT, the kernel would refuse it.
     safe = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    for flags in (os.O_RDWR | safe, os.O_RDWR | os.O_CREAT | os.O_EXCL | safe, os.O_RDWR | safe, os.O_RDONLY | safe):
+    ways = (os.O_RDWR | safe, os.O_RDWR | os.O_CREAT | os.O_EXCL | safe, os.O_RDONLY | safe)
+    # It may come and go while we try: holders take it away when they let go.
+    for flags in ways * _TRIES:
         try:
             return os.open(path, flags, 0o644)
         except (FileNotFoundError, FileExistsError, PermissionError):
