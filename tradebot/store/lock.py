@@ -254,20 +254,32 @@ def _is_shared(folder: Path) -> bool:
 
 
 def _open_shared(path: Path) -> int:
-    # Another user's file is only read: that is enough to lock it. Opened with O_CREAT, the kernel would refuse it.
     safe = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-    ways = (os.O_RDWR | safe, os.O_RDWR | os.O_CREAT | os.O_EXCL | safe, os.O_RDONLY | safe)
     # It may come and go while we try: holders take it away when they let go.
-    for flags in ways * _TRIES:
+    for flags in (os.O_RDWR | safe, os.O_RDWR | os.O_CREAT | os.O_EXCL | safe) * _TRIES:
         try:
             return os.open(path, flags, 0o644)
-        except (FileNotFoundError, FileExistsError, PermissionError):
+        except (FileNotFoundError, FileExistsError):
             continue
+        except PermissionError:
+            return _open_of_another(path, os.O_RDONLY | safe)
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-                raise _strange_lock(path) from error
-            raise StorageFailed(f"cannot open the lock: {error.strerror}", where=str(path)) from error
+            raise _unopened(path, error) from error
     raise _strange_lock(path)
+
+
+def _open_of_another(path: Path, flags: int) -> int:
+    # Another user's file is only read: that is enough to lock it. Opened with O_CREAT, the kernel would refuse it.
+    try:
+        return os.open(path, flags)
+    except OSError as error:
+        raise _unopened(path, error) from error
+
+
+def _unopened(path: Path, error: OSError) -> NotPermitted | StorageFailed:
+    if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM, errno.ENOENT):
+        return _strange_lock(path)
+    return StorageFailed(f"cannot open the lock: {error.strerror}", where=str(path))
 
 
 def _holder_in(descriptor: int) -> str:
