@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from tradebot.model.errors import LockHeld, NotPermitted, StorageFailed
-from tradebot.store.lock import AccountLock
+from tradebot.store.account_lock import AccountLock
 
 ACCOUNT = "0x0a5d0ea7f1b832185a8a7ff6fd4f1e64124e9539"
 HOLD = """
 import sys
 from pathlib import Path
-from tradebot.store.lock import AccountLock
+from tradebot.store.account_lock import AccountLock
 folders = [Path(name) for name in sys.argv[3:]]
 with AccountLock("hyperliquid", sys.argv[1], sys.argv[2], Path("/homes/first"), folders):
     print("held", flush=True)

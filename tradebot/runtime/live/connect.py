@@ -15,8 +15,8 @@ from tradebot.runtime.live.intents import IntentLog
 from tradebot.runtime.settings import Loaded
 from tradebot.runtime.settings_build import feed_url, key_path, socket_url, venue_url
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
+from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.lock import AccountLock
 from tradebot.store.schema import INSTANCE
 from tradebot.venues.hyperliquid.access import RoleKind, role
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
