@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -202,6 +203,20 @@ async def test_nobody_listens_is_a_down_and_it_goes_on_trying() -> None:
     async with aiohttp.ClientSession() as session:
         made = Stream(lambda: session, "ws://127.0.0.1:9/ws", SUBSCRIPTIONS, policy, RULES)
         for _ in range(3):
+            assert isinstance(await made.next(), Down)
+
+
+async def test_a_server_that_takes_the_call_and_says_nothing_is_given_up() -> None:
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer):
+            await asyncio.Event().wait()
+
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
+        port = server.sockets[0].getsockname()[1]
+        policy = Resilience(Policy(base_s=0.001, cap_s=0.002), SystemClock(), asyncio.sleep, seed=1)
+        rules = replace(RULES, connect_s=0.05)
+        made = Stream(lambda: session, f"ws://127.0.0.1:{port}/ws", SUBSCRIPTIONS, policy, rules)
+        async with asyncio.timeout(5):
             assert isinstance(await made.next(), Down)
 
 

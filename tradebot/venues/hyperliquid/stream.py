@@ -5,6 +5,7 @@ that must speak has its own longest silence. Nothing is replayed after a reconne
 consumer asks over REST for what it may have missed.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -43,6 +44,7 @@ class StreamRules:
     ping_s: float = 20.0
     reply_s: float = 10.0
     ack_s: float = 10.0
+    connect_s: float = 10.0
     stable_s: float = 60.0
     silence_s: Mapping[str, float] = field(
         default_factory=lambda: {"l2Book": 20.0, "activeAssetCtx": 20.0, "bbo": 120.0}
@@ -123,9 +125,10 @@ class Stream:
             await self._resilience.sleep(self._resilience.reconnect.delay_s(self._failures))
         timeout = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
         try:
-            self._socket = await self._session().ws_connect(
-                self._url, timeout=timeout, autoping=True, max_msg_size=_MAX_FRAME, heartbeat=None
-            )
+            async with asyncio.timeout(self._rules.connect_s):
+                self._socket = await self._session().ws_connect(
+                    self._url, timeout=timeout, autoping=True, max_msg_size=_MAX_FRAME, heartbeat=None
+                )
             now = self._resilience.now()
             self._waiting = set(self._subscriptions)
             self._heard = dict.fromkeys(self._subscriptions, now)
