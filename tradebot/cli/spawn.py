@@ -61,6 +61,10 @@ def await_running(
         if status is not None and status.get("state") not in _NOT_UP:
             return status
         code = child.poll()
+        if code == 0:
+            raise ChildFailed(
+                1, "the daemon ended in order before it was seen running: somebody stopped it, or its data are over"
+            )
         if code is not None:
             raise ChildFailed(code if code > 0 else 1, last_words(home))
         if time.monotonic() >= deadline:
