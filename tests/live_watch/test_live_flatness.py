@@ -1,7 +1,10 @@
 """``halt --flatten`` goes on until the venue says flat, not only the book."""
 
+import asyncio
 from collections.abc import Mapping
 from decimal import Decimal
+
+import pytest
 
 from tests.live_watch.bench import Bench, bench
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
@@ -76,6 +79,33 @@ async def test_what_the_bot_cannot_close_is_paged() -> None:
         made.hand.trade("", "ETH", D("0.05"))
         await blind.look()
         assert AlertName.MISMATCH in made.paged
+
+
+async def test_what_the_bot_cannot_close_is_not_asked_for_each_second() -> None:
+    async with bench() as made:
+        await made.begin()
+        slept: list[float] = []
+
+        async def held() -> Mapping[str, Decimal]:
+            return {"DOGE": D(5)}
+
+        async def nothing() -> None:
+            pass
+
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+            if len(slept) == 2:
+                await made.line.command(Verb.RESUME, {})
+            if len(slept) == 3:
+                raise asyncio.CancelledError
+
+        watch = Flatness(made.line, held, nothing, made.page, sleep)
+        await made.line.command(Verb.HALT, FLATTEN)
+        watch.begin()
+        with pytest.raises(asyncio.CancelledError):
+            await watch.run(lambda: None)
+        assert slept[0] == slept[1] >= 30
+        assert slept[2] == 1
 
 
 async def test_a_resume_ends_it() -> None:

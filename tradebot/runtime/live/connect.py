@@ -118,14 +118,23 @@ async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clo
             instruments = await _read_instruments(market, loaded.settings.bot.symbols)
             time, lock = await _read_time(market, clock), None
         else:
-            assets = account.venue.assets
-            instruments = {symbol: assets[symbol].instrument() for symbol in loaded.settings.bot.symbols}
-            time, lock = account.gateway.time, AccountLock(_KIND, account.link.url, account.address, home)
+            traded = account.venue.assets
+            instruments = {symbol: traded[symbol].instrument() for symbol in loaded.settings.bot.symbols}
+            place = _place(loaded.settings, account.link)
+            time, lock = account.gateway.time, AccountLock(_KIND, place, account.address, home)
             lock.acquire()
     except BaseException:
         await links.close()
         raise
     return Connection(links=links, market=market, time=time, instruments=instruments, account=account, lock=lock)
+
+
+def _place(settings: Settings, link: Link) -> str:
+    """Return where an account is, however its address is spelt: there is one of each network, but many devnets."""
+    venue = settings.venue
+    if isinstance(venue, HyperliquidVenueSettings) and venue.network != "devnet":
+        return venue.network
+    return link.url
 
 
 async def _read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:

@@ -14,6 +14,8 @@ from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
 
 _PERIOD_S = 1.0
+# What the bot cannot close is looked at more seldom: each look costs weight that cancels and stops may need.
+_STUCK_S = 30.0
 
 
 class Flatness:
@@ -28,7 +30,7 @@ class Flatness:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._line, self._positions, self._reconcile, self._page, self._sleep = line, positions, reconcile, page, sleep
-        self._is_open = False
+        self._is_open = self._is_stuck = False
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Look until cancelled."""
@@ -37,7 +39,7 @@ class Flatness:
             # The venue cannot be asked now, or the daemon is stopping: this look is none.
             with contextlib.suppress(VenueError, Unavailable):
                 await self.look()
-            await self._sleep(_PERIOD_S)
+            await self._sleep(_STUCK_S if self._is_stuck else _PERIOD_S)
 
     def begin(self) -> None:
         """See the flattening through that was asked for just now."""
@@ -47,6 +49,7 @@ class Flatness:
         """Look once: what the venue still holds after a flattening is learnt and closed. Raises ``VenueError``."""
         risk = self._line.risk
         self._is_open = (self._is_open or risk.is_flattening) and risk.trading_state is TradingState.HALTED
+        self._is_stuck = False
         if not self._is_open or risk.is_flattening:
             return
         held = await self._positions()
@@ -56,6 +59,7 @@ class Flatness:
             return
         await self._reconcile()
         if risk.is_flat:
+            self._is_stuck = True
             what = ", ".join(f"{plain(qty)} {symbol}" for symbol, qty in sorted(held.items()))
             self._page(AlertName.MISMATCH, f"the book is flat, the venue still holds {what}", "close it at the venue")
             return

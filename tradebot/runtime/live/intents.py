@@ -1,6 +1,6 @@
 """The submit protocol in the journal: what was about to be sent, and what is proven to have become of it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from tradebot.model.time import from_ms
 from tradebot.store.codec import decode, encode
@@ -22,14 +22,22 @@ class IntentLog:
         kind = INTENT if isinstance(entry, Intent) else SETTLED
         await self._journal.committed(self._journal.append(kind, from_ms(entry.nonce), encode(entry)))
 
-    async def read(self) -> Mapping[int, tuple[Intent, Settled | None]]:
-        """Return every intent by its nonce, with its outcome where it has one."""
+    async def read(self, concerns: Callable[[str], bool]) -> tuple[int, Mapping[int, tuple[Intent, Settled | None]]]:
+        """Return the highest nonce, 0 for none, and by their nonces the intents that still matter.
+
+        Those are the ones without an outcome and, with theirs, the ones of an order whose cloid ``concerns`` us: after
+        months all the others are too many to keep.
+        """
+        last = 0
         found: dict[int, tuple[Intent, Settled | None]] = {}
         async for row in self._journal.scan(Query(kinds=[INTENT, SETTLED])):
             if row.kind == INTENT:
                 intent = decode(Intent, row.payload)
                 found[intent.nonce] = (intent, None)
+                last = max(last, intent.nonce)
             else:
                 settled = decode(Settled, row.payload)
-                found[settled.nonce] = (found[settled.nonce][0], settled)
-        return found
+                intent, _ = found.pop(settled.nonce)
+                if any(map(concerns, intent.cloids)):
+                    found[settled.nonce] = (intent, settled)
+        return last, found

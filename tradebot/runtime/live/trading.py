@@ -64,13 +64,15 @@ class Trading:
     async def begin(self) -> None:
         """Read the journal's intents: nonces go on after them, and those without outcome are looked for."""
         self._know_the_book()
-        intents = await IntentLog(self._journal).read()
-        for nonce in intents:
-            self.account.gateway.nonces.seen(nonce)
+        cloids, names = self.account.cloids, self.account.venue.names
+        unknown = [name for name, order in self._line.orders.save().orders.items() if order.is_unknown]
+        silent = {names.cloid(name) for name in unknown}
+        last, intents = await IntentLog(self._journal).read(lambda one: one in silent or cloids.is_of_another(one))
+        self.account.gateway.nonces.seen(last)
         self._sent = frozenset(cloid for intent, _ in intents.values() for cloid in intent.cloids)
         self._know_elders(intent for intent, _ in intents.values())
-        orders = self._line.orders.save().orders
-        silent = {self.account.venue.names.cloid(name) for name, order in orders.items() if order.is_unknown}
+        # By now those of a restored journal go by the cloids they were placed with.
+        silent = {names.cloid(name) for name in unknown}
         self._untold = [
             (intent, settled)
             for intent, settled in intents.values()

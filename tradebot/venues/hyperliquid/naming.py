@@ -9,6 +9,9 @@ FOREIGN = "venue-"
 """How the id begins of an order that is not ours: somebody's by hand, or another program's."""
 
 
+_KEPT = 10_000
+
+
 class Names:
     """The names of the orders of one account. What we place now has the cloid that ``cloids`` makes of its id."""
 
@@ -28,7 +31,8 @@ class Names:
         if known is None and order.cloid is not None:
             owner = self._cloids.decode(order.cloid, order.symbol)
             if owner is not None:
-                known = self._of_oids[order.oid] = owner.client_order_id
+                known = owner.client_order_id
+                self.know(order.oid, known)
         return known
 
     def of_intent(self, intent: Intent, symbol: str) -> tuple[str, ...]:
@@ -41,6 +45,9 @@ class Names:
     def know(self, oid: int, client_order_id: str) -> None:
         """Take note of the venue's id of an order."""
         self._of_oids[oid] = client_order_id
+        if len(self._of_oids) > _KEPT:
+            # Of so old an order the venue tells with its cloid, if it tells of it at all.
+            del self._of_oids[next(iter(self._of_oids))]
 
     def adopt(self, client_order_id: str, cloid: str) -> None:
         """Call an order of another instance, whose journal was lost or restored, by the cloid it was placed with."""
