@@ -109,8 +109,8 @@ class Daemon:
         waiting: set[asyncio.Future[Any]] = {booting, failure, stopping}
         await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
         if self._engine is not None:
-            # It is all but up.
-            await asyncio.wait(waiting - {stopping}, return_when=asyncio.FIRST_COMPLETED)
+            # It is all but up, unless it waits for a venue.
+            await asyncio.wait(waiting - {stopping}, timeout=_HARD_S, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         booting.cancel()
         await asyncio.wait({booting})
