@@ -59,12 +59,12 @@ clean: ## remove the environment and all caches; state of daemons stays
 
 # Each stamp is an environment that holds at least what its lock file names.
 .venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
-	@test -e .venv/dev || $(PIP) install --require-hashes -r requirements/run.txt
+	@test -e .venv/dev || $(PIP) install --require-hashes --no-deps -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
 .venv/dev: requirements/dev.txt pyproject.toml | .venv/bin/python
-	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@ .venv/run
 
