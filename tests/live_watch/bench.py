@@ -15,7 +15,7 @@ from tradebot.model.command import AlertName, Command, CommandDone, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
-from tradebot.model.order import CancelOrder, SubmitOrders
+from tradebot.model.order import CancelOrder, FillReport, SubmitOrders
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
@@ -44,7 +44,10 @@ QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, long
 
 
 class BareLine:
-    """The stages, pumped at once; ``delivered`` is what was news, ``commands`` what was asked for."""
+    """The stages, pumped at once; ``delivered`` is what was news, ``commands`` what was asked for.
+
+    ``set_aside`` are trades that never reach it.
+    """
 
     def __init__(self, instruments: Mapping[str, Instrument]) -> None:
         self.orders = OrdersStage(instruments)
@@ -54,6 +57,7 @@ class BareLine:
         self.outbox.send = self.sent.append
         self.commands: list[tuple[Verb, Mapping[str, str]]] = []
         self.delivered: list[Message] = []
+        self.set_aside: set[str] = set()
         strategies = StrategyStage([], instruments)
         self.line = Line(
             {
@@ -72,6 +76,8 @@ class BareLine:
                 self.line.pump(message)
 
     def _is_news(self, message: Message) -> bool:
+        if isinstance(message, FillReport) and message.trade_id in self.set_aside:
+            return False
         return self.orders.is_news(message) and self.risk.is_news(message)
 
     @property

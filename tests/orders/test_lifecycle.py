@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import order_request, qty
-from tradebot.model.errors import InvariantError
 from tradebot.model.order import OrderState
 from tradebot.pipeline.orders.lifecycle import TRANSITIONS, Order, OrderEvent
 
@@ -81,9 +80,9 @@ def test_a_fill_after_the_cancellation_is_booked() -> None:
     assert late.with_fill("t2", Decimal(3)).state is OrderState.FILLED
 
 
-def test_more_than_was_asked_for_is_a_bug() -> None:
-    with pytest.raises(InvariantError, match="filled 5 of 4"):
-        order().with_fill("t1", Decimal(3)).with_fill("t2", Decimal(2))
+def test_more_than_was_asked_for_leaves_nothing_to_trade() -> None:
+    over = order().with_fill("t1", Decimal(3)).with_fill("t2", Decimal(2))
+    assert (over.state, over.filled_qty, over.left) == (OrderState.FILLED, 5, 0)
 
 
 def test_an_order_whose_entry_filled_less_is_done_when_that_is_filled() -> None:

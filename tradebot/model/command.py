@@ -93,6 +93,8 @@ class AlertName(StrEnum):
     UNKNOWN_ORDER = "unknown_order"
     MISMATCH = "mismatch"
     FOREIGN_ORDER = "foreign_order"
+    CONTRADICTION = "contradiction"
+    POISONED = "poisoned"
     KEY_EXPIRES = "key_expires"
     VENUE_LOST = "venue_lost"
 

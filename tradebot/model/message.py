@@ -7,7 +7,9 @@ from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote
 from tradebot.model.order import (
     CancelOrder,
     Fill,
+    FillDisputed,
     FillReport,
+    FillSettled,
     OrderAccepted,
     OrderCanceled,
     OrderDone,
@@ -19,7 +21,7 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionCh
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
-INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound)
+INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound, FillSettled)
 VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
 """Outputs of the simulated venue, inputs from a real one."""
 
@@ -34,6 +36,7 @@ OUTPUTS: tuple[type[Message], ...] = (
     SubmitOrders,
     CancelOrder,
     Fill,
+    FillDisputed,
     OrderDone,
     PositionChanged,
     RoundTrip,

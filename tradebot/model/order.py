@@ -204,6 +204,27 @@ class FillReport(Message):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FillDisputed(Message):
+    """A fill that contradicts the book is held back, not booked: ``what`` says why. It is settled by looking."""
+
+    kind: ClassVar[str] = "fill_disputed"
+    ts_event: Nanos
+    trade_id: str
+    symbol: str
+    what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FillSettled(Message):
+    """What looking at the venue proved of a disputed fill: it is booked as told, or it never was."""
+
+    kind: ClassVar[str] = "fill_settled"
+    ts_event: Nanos
+    trade_id: str
+    is_believed: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Fill(Message):
     """A fill as booked, once for each ``trade_id``: attributed to a strategy, a role and a reason."""
 

@@ -14,7 +14,9 @@ from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote
 from tradebot.model.order import (
     CancelOrder,
     Fill,
+    FillDisputed,
     FillReport,
+    FillSettled,
     OrderAccepted,
     OrderCanceled,
     OrderDone,
@@ -54,6 +56,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Tick: (S.RISK, S.ORDERS),
     Deposit: (S.RISK,),
     OrderFound: (S.RISK, S.ORDERS),
+    FillSettled: (S.ORDERS,),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),
@@ -71,6 +74,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     FillReport: (S.ORDERS,),
     FundingPaid: (S.RISK,),
     Fill: (S.RISK,),
+    FillDisputed: (S.RISK,),
     OrderDone: (S.RISK, S.STRATEGY),
     PositionChanged: (S.STRATEGY,),
     RoundTrip: (),

@@ -6,13 +6,22 @@ from dataclasses import dataclass, field
 from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Tick
 from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.message import VENUE_REPORTS
-from tradebot.model.order import CancelOrder, Fill, OrderDone, OrderFound, OrderRejected, SubmitOrders
+from tradebot.model.order import (
+    CancelOrder,
+    Fill,
+    FillDisputed,
+    FillSettled,
+    OrderDone,
+    OrderFound,
+    OrderRejected,
+    SubmitOrders,
+)
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.store.codec import encode_message
 
-_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound)
+_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound, FillSettled)
 _OUTPUTS: tuple[type[Message], ...] = (
     Gap,
     Disorder,
@@ -23,6 +32,7 @@ _OUTPUTS: tuple[type[Message], ...] = (
     CancelOrder,
     OrderDone,
     Fill,
+    FillDisputed,
     RoundTrip,
     EquityMark,
     StateChanged,

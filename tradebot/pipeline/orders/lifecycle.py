@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.errors import InvariantError
 from tradebot.model.making import maker
 from tradebot.model.money import ZERO, Qty
 from tradebot.model.order import OrderRequest, OrderState
@@ -101,7 +100,7 @@ class Order:
     @property
     def left(self) -> Qty:
         """How much of it is to trade yet."""
-        return Qty(self.qty - self.filled_qty)
+        return Qty(max(ZERO, self.qty - self.filled_qty))
 
     def on(self, event: OrderEvent, *, reason: str = "", venue_order_id: str = "") -> "Order":
         """Return the order after ``event``. The reason kept is that of the state it ends in."""
@@ -116,18 +115,12 @@ class Order:
     def with_fill(self, trade_id: str, qty: Decimal) -> "Order":
         """Return the order after a trade of ``qty``; the same order when it knows ``trade_id``.
 
-        Raises ``InvariantError`` when more filled than was asked for.
+        More than was asked for is booked too: whether to believe it is asked before.
         """
         if trade_id in self.fills:
             return self
         fills = self.fills | {trade_id: Qty(qty)}
         filled = sum(fills.values(), ZERO)
-        if filled > self.request.qty:
-            raise InvariantError(
-                f"order {self.request.client_order_id} filled {filled} of {self.request.qty}",
-                where=f"trade {trade_id}",
-                mend="trading is halted; compare the venue's fills with the journal",
-            )
         event = OrderEvent.FILL_LAST if filled >= self.qty else OrderEvent.FILL
         state = TRANSITIONS[self.state].get(event, self.state)
         reason = "" if state is not self.state else self.reason

@@ -13,6 +13,7 @@ from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.order import (
     FillReport,
+    FillSettled,
     OrderAccepted,
     OrderCanceled,
     OrderFound,
@@ -27,6 +28,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.audit import Audit
 from tradebot.pipeline.orders.brackets import bracket
 from tradebot.pipeline.orders.cancels import Canceller
+from tradebot.pipeline.orders.disputes import Disputes, as_stranger, contradiction
 from tradebot.pipeline.orders.exits import TAKEN, Exits
 from tradebot.pipeline.orders.facts import booked, done
 from tradebot.pipeline.orders.foreign import Owner, foreign_alert, is_opened_by_others, owner_of
@@ -50,6 +52,7 @@ class OrdersStage:
         self._instruments = instruments
         self._register = Register(lateness)
         self._exits = Exits(self._register)
+        self._disputes = Disputes()
         self._guard = Guard(self._register, self._exits)
         self._audit = Audit(self._register, self._guard)
         self._canceller = Canceller(self._register, self._guard, self._exits)
@@ -61,6 +64,7 @@ class OrdersStage:
             OrderRejected: self._on_rejected,
             OrderCanceled: self._on_canceled,
             FillReport: self._on_report,
+            FillSettled: self._on_settled,
             StateChanged: self._on_state,
             Command: self._on_command,
             BarsClosed: self._on_bars,
@@ -75,18 +79,29 @@ class OrdersStage:
 
     def save(self) -> OrdersState:
         """Return the orders that matter."""
-        return replace(self._register.save(), watched=dict(self._audit.watched), wanted=dict(self._exits.wanted))
+        return replace(
+            self._register.save(),
+            watched=dict(self._audit.watched),
+            wanted=dict(self._exits.wanted),
+            disputed=dict(self._disputes.held),
+        )
 
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
         self._audit.watched = dict(state.watched)
         self._exits.wanted = dict(state.wanted)
+        self._disputes.held = dict(state.disputed)
         self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
         """Return for each open position how much of it stops at the venue cover."""
         return tuple(self._guard.protection(held) for held in self._register.held.values())
+
+    @property
+    def disputed(self) -> Mapping[str, FillReport]:
+        """The fills that contradict the book and wait for what looking proves, by trade id."""
+        return self._disputes.held
 
     def find(self, client_order_id: str) -> Order | None:
         """Return an order by its id, as long as it is remembered."""
@@ -108,7 +123,10 @@ class OrdersStage:
                 event = OrderEvent.REJECT if isinstance(message, OrderRejected) else OrderEvent.CANCEL
                 return order is not None and order.on(event).state is not order.state
             case FillReport():
-                return not self._has_booked(message, self._register.find(message.client_order_id))
+                known = self._disputes.held.get(message.trade_id)
+                return known != message and not self._has_booked(message, self._register.find(message.client_order_id))
+            case FillSettled():
+                return message.trade_id in self._disputes.held
             case OrderFound():
                 return self._register.find(message.order.client_order_id) is None
             case _:
@@ -236,7 +254,27 @@ class OrdersStage:
         if self._has_booked(report, order):
             return ()
         if order is None:
+            self._disputes.held.pop(report.trade_id, None)
             return self._on_foreign(report)
+        if (what := contradiction(report, order)) is not None:
+            return self._disputes.hold(report, what)
+        self._disputes.held.pop(report.trade_id, None)
+        return self._book(report, order)
+
+    def _on_settled(self, settled: FillSettled) -> Sequence[Message]:
+        report = self._disputes.held.get(settled.trade_id)
+        if report is None:
+            return ()
+        outputs = self._disputes.settle(report, settled)
+        order = self._register.find(report.client_order_id)
+        if not settled.is_believed or self._has_booked(report, order):
+            return outputs
+        if order is None or order.request.symbol != report.symbol or order.request.side is not report.side:
+            # Whoever did it: it was not what we asked for.
+            return [*outputs, *self._on_foreign(as_stranger(report))]
+        return [*outputs, *self._book(report, order)]
+
+    def _book(self, report: FillReport, order: Order) -> Sequence[Message]:
         after = order.with_fill(report.trade_id, report.qty)
         self._register.revive(order)
         self._register.keep(after)

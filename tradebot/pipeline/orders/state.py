@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from tradebot.model.money import Price, Qty
-from tradebot.model.order import OrderSide
+from tradebot.model.order import FillReport, OrderSide
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 
@@ -86,6 +86,7 @@ class OrdersState:
     ``orders`` are those that work and those of open positions; ``done`` the last ones that matter no more, kept
     for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first. ``watched`` are
     the positions that a tick found uncovered, ``wanted`` the exits that have not traded yet, both by symbol.
+    ``disputed`` are fills that contradict the book, by trade id, until looking settles them.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -95,6 +96,7 @@ class OrdersState:
     submitted: int = 0
     watched: dict[str, Watch] = field(default_factory=dict)
     wanted: dict[str, WantedExit] = field(default_factory=dict)
+    disputed: dict[str, FillReport] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

@@ -6,10 +6,13 @@ from decimal import Decimal, InvalidOperation
 from tradebot.model.command import Command, CommandDone, StateChanged, TradingState, Verb
 from tradebot.model.market import Message
 from tradebot.model.money import plain
+from tradebot.model.order import FillDisputed
 from tradebot.model.signal import Approved
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.desk import Desk
 
+DOUBT = "doubt"
+"""Why a symbol is frozen of which the venue said what cannot be, until book and venue agree."""
 _TARGETS = {
     Verb.PAUSE: TradingState.PAUSED,
     Verb.RESUME: TradingState.RUNNING,
@@ -40,6 +43,17 @@ class Operator:
                 return (self._freeze(command),)
             case _:
                 return self._change(command, _TARGETS[command.verb])
+
+    def on_disputed(self, disputed: FillDisputed) -> Sequence[Message]:
+        """Return the halt that follows from a word of the venue that contradicts the book; its symbol is in doubt."""
+        desk = self.desk
+        reasons = desk.frozen.get(disputed.symbol, ())
+        if DOUBT not in reasons:
+            desk.frozen[disputed.symbol] = (*reasons, DOUBT)
+        if desk.trading_state is TradingState.HALTED:
+            return ()
+        desk.trading_state, desk.state_reason = TradingState.HALTED, disputed.what
+        return (StateChanged(ts_event=disputed.ts_event, state=TradingState.HALTED, reason=disputed.what),)
 
     def flatten_more(self, ts: Nanos) -> Sequence[Message]:
         """Return the exits still missing, among them those that the venue refused, and end the flattening once flat."""

@@ -8,7 +8,7 @@ from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
-from tradebot.model.order import Fill, OrderDone, OrderFound
+from tradebot.model.order import Fill, FillDisputed, OrderDone, OrderFound
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import Nanos
@@ -49,6 +49,7 @@ class RiskStage:
             Signal: self._on_signal,
             Refused: self._on_refused,
             Fill: self._on_fill,
+            FillDisputed: self._operator.on_disputed,
             FundingPaid: self._on_funding,
             OrderDone: self._on_done,
             Command: self._operator.on_command,

@@ -4,6 +4,7 @@ from collections.abc import Collection
 from enum import StrEnum
 
 from tradebot.model.command import Verb
+from tradebot.pipeline.risk.commands import DOUBT
 from tradebot.runtime.live.line import LiveLine
 
 
@@ -16,6 +17,8 @@ class FreezeReason(StrEnum):
     """The market is too long silent."""
     UNKNOWN_ORDER = "unknown order"
     """An order was sent, and nobody knows what became of it."""
+    DOUBT = DOUBT
+    """The venue said what cannot be."""
     MISMATCH = "mismatch"
     """The venue holds another position than the book."""
 

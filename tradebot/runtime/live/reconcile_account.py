@@ -6,6 +6,7 @@ from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
 from tradebot.runtime.live.freezer import Freezer, FreezeReason
 from tradebot.runtime.live.parties import COMPARE, Parties
+from tradebot.runtime.live.reconcile_disputes import Disputes
 from tradebot.runtime.live.reconcile_rules import Persistence, money_difference, position_differences
 from tradebot.venues.hyperliquid.account import AccountState
 from tradebot.venues.hyperliquid.survey import Chosen
@@ -27,12 +28,13 @@ class AccountComparison:
         self._money: Persistence[str] = Persistence(2)
         self._leverage: Persistence[str] = Persistence(2)
         self._freezer = Freezer(parties.line, FreezeReason.MISMATCH)
+        self._disputes = Disputes(parties)
         self._looks = 0
 
     @property
     def is_open(self) -> bool:
         """Whether something differs of which it is not known yet whether it stays so."""
-        return self._positions.is_open or self._money.is_open
+        return self._positions.is_open or self._money.is_open or self._disputes.is_open
 
     async def look_at_account(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Compare positions, money and leverage with the book."""
@@ -42,6 +44,7 @@ class AccountComparison:
             return
         cash = await self._venue.survey.cash(account, purpose)
         self.seen = account
+        await self._disputes.look(account, purpose)
         await self._look_at_positions(account, purpose)
         await self._look_at_money(cash, purpose)
         self._look_at_leverage(account)
@@ -62,6 +65,7 @@ class AccountComparison:
             ours = plain(held.get(symbol, Decimal(0)))
             what = f"{symbol}: the venue holds {plain(account.held.get(symbol, Decimal(0)))}, the book {ours}"
             self._page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
+        await self._disputes.adopt({symbol: found[symbol] for symbol in self._positions.told}, account)
         # What the last run froze thaws only when it agrees now.
         frozen = self._positions.told | (self._freezer.frozen & found.keys())
         await self._freezer.hold(frozen & set(self._parties.symbols))

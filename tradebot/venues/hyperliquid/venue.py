@@ -13,7 +13,7 @@ from itertools import zip_longest
 from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
-from tradebot.model.order import CancelOrder, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
+from tradebot.model.order import CancelOrder, FillReport, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.venues.hyperliquid.access import check_signer
 from tradebot.venues.hyperliquid.account import (
@@ -237,12 +237,18 @@ class HyperliquidVenue:
             if not (is_new or again):
                 continue
             self._filled_until_ms = max(self._filled_until_ms, to_ms(fill.ts_event))
-            name = self.names.of(fill)
-            foreign = None if fill.liquidated_user == self._gateway.account else f"{FOREIGN}{fill.oid}"
-            messages.append(fill.report(name or foreign))
+            messages.append(self._report(fill))
             if is_new:
                 messages += self._endings.filled(fill.oid, fill.qty)
         return messages
+
+    def _report(self, fill: VenueFill) -> FillReport:
+        foreign = None if fill.liquidated_user == self._gateway.account else f"{FOREIGN}{fill.oid}"
+        return fill.report(self.names.of(fill) or foreign)
+
+    async def fills_again(self, since_ms: int, purpose: Purpose) -> Sequence[FillReport]:
+        """Return the fills since ``since_ms`` as the venue tells them when it is asked, told before or not."""
+        return [self._report(fill) for fill in await fills_since(self._gateway, since_ms, purpose)]
 
     def _is_counted(self, ts: Nanos) -> bool:
         # What moved the account before it was first counted is in that count.

@@ -1,0 +1,76 @@
+"""Fills that contradict the book: neither booked nor dropped, but held until looking at the venue settles them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from tradebot.model.command import Alert, AlertName
+from tradebot.model.market import Message
+from tradebot.model.money import ZERO, plain
+from tradebot.model.order import FillDisputed, FillReport, FillSettled, OrderType
+from tradebot.pipeline.orders.lifecycle import Order
+
+_MEND = "compare the fills of the account with tradebot trades; when both agree: tradebot resume"
+# Further beyond its limit no order of ours trades, whatever the venue rounds.
+_WORST = Decimal("0.01")
+
+
+def contradiction(report: FillReport, order: Order) -> str | None:
+    """Return how ``report`` cannot be a fill of ``order`` as we placed it; ``None`` when it can."""
+    request = order.request
+    name = request.client_order_id
+    if report.symbol != request.symbol:
+        return f"{name} of {request.symbol} is said to have filled in {report.symbol}"
+    if report.side is not request.side:
+        return f"{name} is a {request.side.value}, and is said to have filled as a {report.side.value}"
+    filled = sum(order.fills.values(), ZERO) + report.qty
+    if filled > request.qty:
+        return f"{name} is said to have filled {plain(filled)} of {plain(request.qty)}"
+    limit = request.price if request.type is OrderType.LIMIT else None
+    if limit is not None and (report.price - limit) * request.side.sign > limit * _WORST:
+        return f"{name} with the limit {plain(limit)} is said to have filled at {plain(report.price)}"
+    return None
+
+
+def as_stranger(report: FillReport) -> FillReport:
+    """Return ``report`` under the name of nobody: the order it names did not ask for it."""
+    return replace(report, client_order_id=f"disputed-{report.trade_id}")
+
+
+class Disputes:
+    """The disputed fills, by trade id; ``OrdersState`` keeps them."""
+
+    __slots__ = ("held",)
+
+    def __init__(self) -> None:
+        self.held: dict[str, FillReport] = {}
+
+    def hold(self, report: FillReport, what: str) -> Sequence[Message]:
+        """Hold ``report`` back, and say so; what is held as it is already is no news."""
+        if self.held.get(report.trade_id) == report:
+            return ()
+        self.held[report.trade_id] = report
+        disputed = FillDisputed(ts_event=report.ts_event, trade_id=report.trade_id, symbol=report.symbol, what=what)
+        alert = Alert(
+            ts_event=report.ts_event,
+            name=AlertName.CONTRADICTION,
+            symbol=report.symbol,
+            what=f"{what} (trade {report.trade_id}); it is not booked until the venue was asked",
+            mend=_MEND,
+        )
+        return [disputed, alert]
+
+    def settle(self, report: FillReport, settled: FillSettled) -> list[Message]:
+        """Let go of ``report``, and say what looking proved of it."""
+        del self.held[report.trade_id]
+        proved = "the venue stands by it: booked" if settled.is_believed else "the venue knows nothing of it: dropped"
+        what = f"trade {report.trade_id}, {report.side.value} {plain(report.qty)} {report.symbol}: {proved}"
+        return [
+            Alert(
+                ts_event=settled.ts_event,
+                name=AlertName.CONTRADICTION,
+                symbol=report.symbol,
+                what=what,
+                mend=_MEND,
+            )
+        ]
