@@ -3,12 +3,15 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements/run.txt requirements/run.txt
 RUN python -m venv /opt/tradebot \
-    && /opt/tradebot/bin/pip install --no-cache-dir --require-hashes -r requirements/run.txt
+    && /opt/tradebot/bin/pip install --no-cache-dir --require-hashes --no-deps \
+        --no-build-isolation -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
 COPY tradebot tradebot
 RUN /opt/tradebot/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
-    && /opt/tradebot/bin/pip uninstall --yes hatchling editables trove-classifiers pathspec pluggy packaging pip
+    && /opt/tradebot/bin/pip check \
+    && /opt/tradebot/bin/pip uninstall --yes hatchling editables setuptools tomlkit \
+        trove-classifiers pathspec pluggy packaging pip
 
 FROM python:3.13-slim
 LABEL org.opencontainers.image.title="tradebot" org.opencontainers.image.licenses="Apache-2.0"

@@ -6,7 +6,6 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 BIN := .venv/bin
 # Written in Python, but not named so: ruff does not find them by itself.
 SCRIPTS := scripts/check-docs scripts/check-lock scripts/coverage scripts/write-docs
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: run stop test check coverage bench soak docs format clean help
@@ -57,17 +56,20 @@ clean: ## remove the environment and all caches; state of daemons stays
 	@echo "making .venv with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv .venv
 
-# Each stamp is an environment that holds at least what its lock file names.
-.venv/run: requirements/run.txt pyproject.toml | .venv/bin/python
-	@test -e .venv/dev || $(PIP) install --require-hashes --no-deps -r requirements/run.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
+# Each stamp is an environment that holds what its lock file names; dev.txt is run.txt and more. Nothing is resolved,
+# and nothing is built with what a lock does not hold: what was released since cannot change an install.
+.venv/run: requirements/run.txt pyproject.toml scripts/install | .venv/bin/python
+	@scripts/install .venv requirements/run.txt
+	@$(BIN)/python -m pip --disable-pip-version-check --quiet install --no-deps --no-build-isolation --editable .
 	@touch $@
 
-.venv/dev: requirements/dev.txt pyproject.toml | .venv/bin/python
-	@$(PIP) install --require-hashes --no-deps -r requirements/dev.txt
-	@$(PIP) install --no-deps --no-build-isolation --editable .
-	@touch $@ .venv/run
+.venv/dev: requirements/dev.txt .venv/run
+	@scripts/install .venv requirements/dev.txt
+	@touch $@
 
-.venv/bench: .venv/dev benchmarks/peers.txt
-	@$(PIP) install -r benchmarks/peers.txt || echo "note: some peers cannot be installed here; their rows stay empty"
+# Peers want older packages than we do: an environment of their own.
+.venv/bench: requirements/peers.txt .venv/dev
+	@$(PYTHON) -m venv .venv/peers
+	@scripts/install .venv/peers requirements/peers.txt || \
+		{ rm -rf .venv/peers; echo "note: the peers cannot be installed here; their rows stay empty"; }
 	@touch $@

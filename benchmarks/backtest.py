@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from benchmarks.engine_run import load
-from benchmarks.figures import NOT_INSTALLED, RUNS, Figure, in_fresh_process, installed
+from benchmarks.figures import NOT_INSTALLED, PEERS_PYTHON, RUNS, Figure, in_fresh_process, installed_peer
 from benchmarks.markets import SMA, walk, write_config
 from benchmarks.peers import PEERS
 from tradebot.runtime.backtest import run_backtest
@@ -44,13 +44,13 @@ def _ours(config: Path, home: Path) -> tuple[float, int]:
 
 def _peer(peer: str, data: Path, bars: int, runs: int, trades: int) -> Figure:
     what = f"{bars:,} bars: {peer}"
-    version = installed(peer)
+    version = installed_peer(peer)
     if version is None:
         return Figure(what=what, value=None, unit="bars/s", note=NOT_INSTALLED)
     found = []
     for _ in range(runs):
         try:
-            said = in_fresh_process("benchmarks.peers", peer, str(data), timeout_s=_TIMEOUT_S)
+            said = in_fresh_process("benchmarks.peers", peer, str(data), timeout_s=_TIMEOUT_S, python=PEERS_PYTHON)
         except subprocess.TimeoutExpired:
             return Figure(what=what, value=None, unit="bars/s", note=f"{version}, not done within {_TIMEOUT_S} s")
         # What it says on the way comes before the last line.

@@ -6,10 +6,13 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
+from pathlib import Path
 
 RUNS = 3
 NOT_INSTALLED = "not installed"
+# Peers want older packages than we do: they have an environment of their own.
+PEERS_PYTHON = Path(sys.prefix) / "peers" / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +61,16 @@ def installed(package: str) -> str | None:
         return None
 
 
-def in_fresh_process(module: str, *arguments: str, timeout_s: float = 120) -> str:
+def installed_peer(package: str) -> str | None:
+    """Return the version of ``package`` in the environment of the peers, or ``None``."""
+    folders = [str(folder) for folder in PEERS_PYTHON.parent.parent.glob("lib/python*/site-packages")]
+    return next((found.version for found in distributions(name=package, path=folders)), None)
+
+
+def in_fresh_process(module: str, *arguments: str, timeout_s: float = 120, python: str | Path = sys.executable) -> str:
     """Run ``python -m module`` and return what it printed: memory and caches of this process do not count."""
     done = subprocess.run(
-        [sys.executable, "-m", module, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
+        [python, "-m", module, *arguments], capture_output=True, text=True, timeout=timeout_s, check=False
     )
     if done.returncode:
         raise RuntimeError(f"{module} {' '.join(arguments)}: exit {done.returncode}\n{done.stderr[-2000:]}")
