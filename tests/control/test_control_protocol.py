@@ -91,7 +91,8 @@ def test_a_symlinked_word_is_not_followed(home: Path, tmp_path: Path) -> None:
         ("1970-01-02T00:00:00Z", 86_400_000),
         ("1970-01-02T02:00:00+02:00", 86_400_000),
         ("1970-01-02T00:00:00.123456", 86_400_123.456),
-        ("86400000", 86_400_000),
+        ("1735689600000", 1_735_689_600_000),
+        ("20250101", 1_735_689_600_000),
         ("1d", 9 * 86_400_000),
         ("36h", 8.5 * 86_400_000),
     ],
@@ -104,3 +105,13 @@ def test_a_moment_is_iso_or_milliseconds_or_an_age(text: str, ts_ms: float) -> N
 def test_anything_else_is_no_moment(text: str) -> None:
     with pytest.raises(UsageError, match="no time"):
         parse_when(text, Nanos(0))
+
+
+@pytest.mark.parametrize(
+    ("text", "unit"),
+    [("1735689600", "seconds"), ("1735689600000000", "microseconds"), ("1735689600000000000", "nanoseconds")],
+)
+def test_a_moment_in_another_unit_is_refused_with_what_was_meant(text: str, unit: str) -> None:
+    with pytest.raises(UsageError, match=f"looks like {unit}") as caught:
+        parse_when(text, Nanos(0))
+    assert caught.value.mend == "write 1735689600000"

@@ -299,6 +299,47 @@ def test_an_entry_within_the_bar_meets_its_target_only_from_the_next_bar() -> No
 
 
 @pytest.mark.parametrize(
+    ("entry", "stop", "target", "bar", "filled"),
+    [
+        (order("a", BUY, LIMIT, price="99"), "90", "106", "100 112 98 110", "106"),
+        (order("a", BUY, LIMIT, price="99"), "90", "106", "100 106 98 106", "106"),
+        (order("a", BUY, STOP, trigger="101"), "90", "106", "100 112 99 108", "106"),
+        (order("a", SELL, LIMIT, price="101"), "110", "94", "100 102 88 90", "94"),
+        (order("a", SELL, STOP, trigger="99"), "110", "94", "100 101 88 92", "94"),
+    ],
+)
+def test_a_target_that_the_close_of_the_entry_bar_has_passed_fills_there_at_its_price(
+    entry: OrderRequest, stop: str, target: str, bar: str, filled: str
+) -> None:
+    market = Market()
+    market.bar("100 100 100 100")
+    market.submit(*bracket(entry, stop, target))
+    reports = market.bar(bar)
+    assert fills(reports)[1:] == [("a-target", "1", filled)]
+    assert liquidity(reports)[1] is Liquidity.MAKER
+    assert cancels(reports) == [("a-stop", "sibling_filled")]
+    assert fills(market.bar("110 120 60 100")) == []
+
+
+def test_the_stop_comes_before_a_target_that_the_close_of_the_entry_bar_has_passed() -> None:
+    market = Market()
+    market.bar("100 100 100 100")
+    market.submit(*bracket(order("a", BUY, LIMIT, price="99"), "95", "106"))
+    assert [cid for cid, *_ in fills(market.bar("100 112 94 110"))] == ["a", "a-stop"]
+
+
+def test_an_exit_that_is_not_yet_at_the_venue_takes_no_part_in_the_entry_bar() -> None:
+    market = Market(minutes=1, latency=Nanos(60 * NANOS_PER_S))
+    market.bar("100 100 100 100")
+    market.submit(order("a", BUY, LIMIT, price="99"))
+    market.bar("100 100 100 100")
+    late = bracket(order("a", BUY, LIMIT, price="99"), None, "106")[1:]
+    market.submit(*late)
+    assert fills(market.bar("100 112 98 110")) == [("a", "1", "99")]
+    assert fills(market.bar("110 112 109 110")) == [("a-target", "1", "110")]
+
+
+@pytest.mark.parametrize(
     ("entry", "bar"),
     [
         (order("a", BUY, LIMIT, price="99"), "100 110 95 100"),

@@ -8,7 +8,14 @@ from tradebot.model.time import NANOS_PER_MS, Nanos, from_ms, parse_timeframe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_MS = 253_402_300_800_000
-_MS = re.compile(r"\d{5,15}")
+# Before March 1973 nothing was traded here: so small a number is seconds, or a date without its dashes.
+_MIN_MS = 100_000_000_000
+_NUMBER = re.compile(r"\d{9,20}")
+_UNITS = (
+    ("seconds", 10**9, 10**11, 1000),
+    ("microseconds", 10**15, 10**17, -1000),
+    ("nanoseconds", 10**18, 10**19, -(10**6)),
+)
 _AGE = re.compile(r"\d{1,6}[smhdw]")
 
 
@@ -17,13 +24,13 @@ def parse_when(text: str, now: Nanos) -> Nanos:
 
     Raises ``UsageError``.
 
-    >>> parse_when("1970-01-02", Nanos(0)) == parse_when("86400000", Nanos(0))
+    >>> parse_when("2025-01-01", Nanos(0)) == parse_when("1735689600000", Nanos(0))
     True
     """
     if _AGE.fullmatch(text) and not text.startswith("0"):
         return Nanos(now - parse_timeframe(text))
-    if _MS.fullmatch(text) and int(text) < _MAX_MS:
-        return from_ms(int(text))
+    if _NUMBER.fullmatch(text):
+        return _from_number(text)
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -32,3 +39,14 @@ def parse_when(text: str, now: Nanos) -> Nanos:
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     # Whole microseconds, never a float: a window's edge must be exact.
     return Nanos((aware - _EPOCH) // timedelta(microseconds=1) * (NANOS_PER_MS // 1000))
+
+
+def _from_number(text: str) -> Nanos:
+    number = int(text)
+    if _MIN_MS <= number < _MAX_MS:
+        return from_ms(number)
+    for unit, low, high, factor in _UNITS:
+        if low <= number < high:
+            in_ms = number * factor if factor > 0 else number // -factor
+            raise UsageError(f"{text} looks like {unit}; times are epoch milliseconds", mend=f"write {in_ms}")
+    raise UsageError(f"{text} is no time in epoch milliseconds", mend="write 2026-03-01, or such as 1772323200000")

@@ -16,7 +16,7 @@ from tradebot.venues.simulated.account import Account
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.execution import Execution, Moment
 from tradebot.venues.simulated.funding import FundingRates
-from tradebot.venues.simulated.matching import Resting, at_open, at_print, at_quote, limit_within, stop_within
+from tradebot.venues.simulated.matching import Resting, at_close, at_open, at_print, at_quote, limit_within, stop_within
 
 
 class Book:
@@ -221,6 +221,7 @@ class Book:
             if offer is not None:
                 self._execution.trade(order, offer, at_the_open)
         within = Moment(ts_open, bar.ts_event)
+        asleep = [order for order in self._placed_by(ts_open) if not order.armed]
         self._match_stops(bar, within)
         has_filled = False
         for order in self._eligible(ts_open):
@@ -231,6 +232,18 @@ class Book:
         if has_filled:
             # The stops of entries that have just filled: they may be reached in the entry's bar.
             self._match_stops(bar, within)
+        self._match_woken(asleep, bar.close, within)
+
+    def _placed_by(self, ts: int) -> Iterator[Resting]:
+        return (order for order in self.orders if not order.is_done and order.active_from <= ts)
+
+    def _match_woken(self, asleep: Sequence[Resting], close: Price, within: Moment) -> None:
+        """Fill the targets of entries that filled within the bar, where its close is at or beyond them."""
+        for order in asleep:
+            if order.armed > order.filled and not order.is_done:
+                offer = at_close(order, close)
+                if offer is not None:
+                    self._execution.trade(order, offer, within)
 
     def _match_stops(self, bar: Bar, within: Moment) -> None:
         for order in self._eligible(within.ts):

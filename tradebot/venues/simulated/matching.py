@@ -179,6 +179,20 @@ def limit_within(order: Resting, low: Decimal, high: Decimal) -> Offer | None:
     return Offer(order.level, Liquidity.MAKER) if order.is_through(extreme) else None
 
 
+def at_close(order: Resting, close: Decimal) -> Offer | None:
+    """Return what a limit or take-profit gets that was armed somewhere within the bar that ends at ``close``.
+
+    Only a close at or beyond its price proves that the price was passed after that.
+    """
+    if order.level is None or order.is_stop or not order.is_at(close):
+        return None
+    if order.awaits_trigger:
+        offer = _triggered_within(order)
+        if offer is not None:
+            return offer
+    return Offer(order.level, Liquidity.MAKER) if order.is_at(close) else None
+
+
 def at_quote(order: Resting, price: Decimal) -> Offer | None:
     """Return what ``order`` gets when ``price`` is what it would take: the ask for a buy, the bid for a sell."""
     is_first = not order.is_seen
