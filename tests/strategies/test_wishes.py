@@ -85,7 +85,8 @@ def test_a_moved_stop_is_put_on_the_tick_that_leaves_more_room(side: PositionSid
 
 
 def test_a_stop_is_not_moved_without_a_position() -> None:
-    assert list(answers(MoveStop(D(95)))) == []
+    (refused,) = answers(MoveStop(D(95)))
+    assert (refused.gate, refused.signal.action) == ("nothing_held", Action.MOVE_STOP)
 
 
 def test_what_would_be_below_one_tick_is_the_tick_or_is_left_out() -> None:
@@ -94,7 +95,8 @@ def test_what_would_be_below_one_tick_is_the_tick_or_is_left_out() -> None:
     assert signal_of(Enter(SHORT, ladder=(rung(at=D("0.01")), rung(at=D(90))))).ladder == (rung(at=D(90)),)
     short = Enter(SHORT, D(110), D("0.05"))
     assert signal_of(short, target=RTarget(D(2))).target == D(80)
-    assert list(answers(Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D("0.01")))) == []
+    (refused,) = answers(Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D("0.01")))
+    assert (refused.gate, refused.limit, refused.value) == ("entry_price", D("0.1"), D("0.01"))
     waiting = Enter(LONG, entry_type=OrderType.LIMIT, entry_price=D(95), void_price=D("0.01"))
     assert signal_of(waiting).void_price is None
 

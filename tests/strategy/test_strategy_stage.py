@@ -15,11 +15,11 @@ from tradebot.model.market import Bar, BarsClosed, Message
 from tradebot.model.money import Price, Qty, from_float
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position, PositionChanged
-from tradebot.model.signal import Action, Signal, StrategyDisabled
+from tradebot.model.signal import Action, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.patterns import atr
-from tradebot.pipeline.strategy.base import AtrStop, Direction, Enter, Exit, RTarget, Strategy, StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, Direction, Enter, Exit, MoveStop, RTarget, Strategy, StrategySpec
 from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
 from tradebot.pipeline.strategy.failure import StrategyBlocked
 from tradebot.pipeline.strategy.sma_cross import SmaCross
@@ -79,6 +79,14 @@ def run(strategy_stage: StrategyStage, messages: Iterable[Message]) -> list[Any]
     return [output for message in messages for output in strategy_stage.handle(message)]
 
 
+def signals(outputs: Iterable[Any]) -> list[Any]:
+    return [output for output in outputs if isinstance(output, Signal)]
+
+
+def gates(outputs: Iterable[Any]) -> list[tuple[str, Decimal | None, Decimal | None]]:
+    return [(one.gate, one.limit, one.value) for one in outputs if isinstance(one, Refused)]
+
+
 def only(*wishes: Enter | Exit) -> Callable[[int], Sequence[Enter | Exit]]:
     return lambda _: wishes
 
@@ -110,14 +118,15 @@ def test_prices_of_a_short_are_rounded_the_other_way():
     assert (signal.stop, signal.target, signal.entry_price) == (D("110.0"), D("79.9"), D("98.0"))
 
 
-def test_an_exit_leaves_the_side_that_is_held_and_is_dropped_when_flat():
+def test_an_exit_leaves_the_side_that_is_held_and_is_refused_when_flat():
     outputs = run(
         stage(spec(say=only(Exit("time", D("0.5"))))),
         [turn(bar(0)), holds(SHORT), turn(bar(1)), holds(None), turn(bar(2))],
     )
-    assert [(s.id, s.action, s.side, s.fraction, s.reason) for s in outputs] == [
-        ("s-BTC-1", Action.EXIT, SHORT, D("0.5"), "time")
+    assert [(s.id, s.action, s.side, s.fraction, s.reason) for s in signals(outputs)] == [
+        ("s-BTC-2", Action.EXIT, SHORT, D("0.5"), "time")
     ]
+    assert gates(outputs) == [("nothing_held", None, None)] * 2
 
 
 def test_a_reversal_is_two_signals_the_exit_first():
@@ -128,9 +137,11 @@ def test_a_reversal_is_two_signals_the_exit_first():
     ]
 
 
-def test_a_direction_drops_entries_on_the_other_side_but_not_exits():
+def test_a_direction_refuses_entries_on_the_other_side_but_not_exits():
     long_only = spec(say=only(Exit(), Enter(SHORT)), direction=Direction.LONG)
-    assert [s.action for s in run(stage(long_only), [holds(LONG), turn(bar(0))])] == [Action.EXIT]
+    outputs = run(stage(long_only), [holds(LONG), turn(bar(0))])
+    assert [s.action for s in signals(outputs)] == [Action.EXIT]
+    assert gates(outputs) == [("direction", None, None)]
 
 
 def test_signals_are_counted_for_each_strategy_and_symbol_in_the_order_of_the_file():
@@ -166,20 +177,49 @@ def test_a_stop_of_the_configuration_is_so_many_ranges_away_and_the_target_so_ma
         if atr.step(state, out, 0.0, float(each.high), float(each.low), float(each.close), 0.0):
             stop = (each.close - from_float(out[0]) * D("1.5")) // D("0.1") * D("0.1")
             expected.append((each.close, stop, each.close + 2 * (each.close - stop)))
-    assert [(s.close, s.stop, s.target) for s in outputs] == expected
+    assert [(s.close, s.stop, s.target) for s in signals(outputs)] == expected
     assert len(expected) == 2
+    assert gates(outputs) == [("atr_unknown", D(4), D(seen)) for seen in (1, 2, 3)]
 
 
 def test_a_short_s_stop_is_above_and_a_target_below_zero_is_none():
     configured = spec(say=only(Enter(SHORT)), stop=AtrStop(1, D(1)), target=RTarget(D(30)))
-    (signal,) = run(stage(configured), [turn(bar(0)), turn(bar(1))])
+    (signal,) = signals(run(stage(configured), [turn(bar(0)), turn(bar(1))]))
     assert (signal.stop, signal.target) == (D("104.0"), None)
 
 
-def test_there_is_no_entry_before_the_average_range_exists_or_when_it_is_zero():
+def test_an_entry_is_refused_before_the_average_range_exists_when_it_is_zero_and_when_it_is_too_large():
     configured = spec(say=only(Enter(LONG)), stop=AtrStop(1, D(1)))
-    assert [s.stop for s in run(stage(configured), [turn(bar(0)), turn(bar(1))])] == [96]
-    assert run(stage(configured), [turn(bar(n, "100", reach="0")) for n in range(3)]) == []
+    assert [s.stop for s in signals(run(stage(configured), [turn(bar(0)), turn(bar(1))]))] == [96]
+    flat = run(stage(configured), [turn(bar(n, "100", reach="0")) for n in range(3)])
+    assert gates(flat) == [("atr_unknown", D(2), D(1)), ("atr_zero", D("0.1"), D(0)), ("atr_zero", D("0.1"), D(0))]
+    far = spec(say=only(Enter(LONG)), stop=AtrStop(1, D(30)))
+    assert gates(run(stage(far), [turn(bar(0)), turn(bar(1))]))[1:] == [("stop_price", D(0), D(-20))]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(
+                st.sampled_from([Enter(LONG), Enter(SHORT), Exit(), Exit("time", D("0.5")), MoveStop(D(90))]),
+                max_size=3,
+                unique_by=type,
+            ),
+            st.sampled_from([None, LONG, SHORT]),
+            st.sampled_from(["0", "2", "40"]),
+        ),
+        max_size=8,
+    ),
+    st.sampled_from(list(Direction)),
+    st.sampled_from([None, AtrStop(2, D(1)), AtrStop(1, D(30))]),
+)
+def test_every_wish_is_a_signal_or_a_refusal(said, direction, stop):
+    under_test = stage(spec(say=lambda n: said[n][0], direction=direction, stop=stop))
+    for number, (wishes, held, reach) in enumerate(said):
+        run(under_test, [holds(held)])
+        outputs = run(under_test, [turn(bar(number, reach=reach))])
+        assert len(outputs) == len(wishes)
+        assert all(isinstance(one, Signal | Refused) for one in outputs)
 
 
 def test_a_stop_that_is_given_needs_no_average_range():

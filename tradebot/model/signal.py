@@ -11,8 +11,27 @@ from tradebot.model.money import ONE, Price, Qty
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.time import Nanos
 
-REGIME_GATE = "regime"
-"""The gate of an entry that its own strategy may not make in the market as it is."""
+
+class WishGate(StrEnum):
+    """What stops a wish of a strategy before risk is asked."""
+
+    REGIME = "regime"
+    """The strategy may not enter in the market as it is."""
+    DIRECTION = "direction"
+    """The strategy may not enter on this side."""
+    ENTRY_PRICE = "entry_price"
+    """The price to wait at comes to nothing on the tick."""
+    ATR_UNKNOWN = "atr_unknown"
+    """The stop is measured by an average true range for which there are not enough bars yet."""
+    ATR_ZERO = "atr_zero"
+    """The stop is measured by an average true range of 0: the market does not move."""
+    STOP_PRICE = "stop_price"
+    """The measured stop would be at or below 0."""
+    NOTHING_HELD = "nothing_held"
+    """There is nothing to leave, and no stop to move."""
+
+
+WISH_GATES = frozenset(gate.value for gate in WishGate)
 
 
 class Action(StrEnum):

@@ -17,7 +17,7 @@ from typing import Any
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.money import MONEY_CONTEXT, plain
-from tradebot.model.signal import REGIME_GATE, Refused, Signal, StrategyDisabled
+from tradebot.model.signal import WISH_GATES, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.strategy.registry import BUILT_IN
@@ -208,8 +208,8 @@ class _Check:
             found[key] = message
 
         def note_refused(message: Any) -> None:
-            # Of what risk refuses, the signal was seen before; the regimes' word comes in place of it.
-            if message.gate == REGIME_GATE:
+            # Of what risk refuses, the signal was seen before; a wish that is stopped comes in place of one.
+            if message.gate in WISH_GATES:
                 note(message.signal)
 
         sinks = {Signal: note, StrategyDisabled: note, Refused: note_refused}

@@ -8,7 +8,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
-from tradebot.model.signal import REGIME_GATE, Action, Approved, Refused, Signal
+from tradebot.model.signal import WISH_GATES, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import NO_CASH, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
@@ -88,8 +88,8 @@ class Desk:
         )
 
     def on_refused(self, refused: Refused) -> None:
-        """Count an entry that the regimes of its strategy stopped before it came here."""
-        if refused.gate == REGIME_GATE:
+        """Count a wish that was stopped before it came here."""
+        if refused.gate in WISH_GATES:
             self.signals += 1
             self.refused += 1
 

@@ -84,19 +84,21 @@ class Asker:
         setattr(self.strategy, _WAITS, bool(self.entries))
 
     def signals_of(self, answer: object, closed: BarsClosed) -> Sequence[Signal | Refused]:
-        """Return the signals of what the strategy answered. Raises ``Nonsense``."""
+        """Return one signal, or its refusal, for each wish of what the strategy answered. Raises ``Nonsense``."""
         leave, enter, move = gather(answer)
-        atr = None if self.atr is None else self.atr.value
-        moment = Moment(closed.ts_event, self.symbol, closed.bars[-1].close, self.position, atr, self.signals + 1)
+        moment = Moment(closed.ts_event, self.symbol, closed.bars[-1].close, self.position, self.atr, self.signals + 1)
         signals: list[Signal | Refused] = []
-        if leave is not None and (exit_ := exit_signal(leave, self.spec, moment)) is not None:
-            signals.append(exit_)
+        if leave is not None:
+            signals.append(exit_signal(leave, self.spec, moment))
             moment.number += 1
-        if move is not None and (moved := move_signal(move, self.spec, self.instrument, moment)) is not None:
-            signals.append(moved)
+        if move is not None:
+            signals.append(move_signal(move, self.spec, self.instrument, moment))
             moment.number += 1
-        if enter is not None and (entry := entry_signal(enter, self.spec, self.instrument, moment)) is not None:
-            signals.append(entry if self.gauge is None else self.gauge.judge(entry, self.spec.regimes))
+        if enter is not None:
+            entry = entry_signal(enter, self.spec, self.instrument, moment)
+            if self.gauge is not None and isinstance(entry, Signal):
+                entry = self.gauge.judge(entry, self.spec.regimes)
+            signals.append(entry)
         return signals
 
     def sent(self, signals: Sequence[Signal | Refused]) -> None:

@@ -3,16 +3,18 @@
 import math
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
-from tradebot.model.money import Price, from_float
+from tradebot.model.money import ZERO, Price, from_float, plain
 from tradebot.model.order import OrderType, PositionSide
-from tradebot.model.signal import Action, Rung, Signal
+from tradebot.model.signal import Action, Refused, Rung, Signal, WishGate
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import AtrStop, Enter, StrategySpec
+from tradebot.pipeline.strategy.measures import Atr
 from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
-from tradebot.pipeline.strategy.wish import Moment
+from tradebot.pipeline.strategy.wish import Moment, refuse
 
 ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
 _MOST_RUNGS = 10
@@ -23,8 +25,8 @@ _LONGEST_NAME = 64
 _signal = maker(Signal)
 
 
-def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
-    """Return the signal of ``wish``; ``None`` when it may not enter there, has no stop yet, or waits below a tick.
+def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | Refused:
+    """Return the signal of ``wish``, or its refusal: it may not enter there, has no stop, or waits below a tick.
 
     What is wrong as it was given is nonsense; what only the tick makes so is left to risk, which says so.
     """
@@ -40,15 +42,12 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     confidence = _confidence(wish.confidence)
     factors = _factors(wish.factors)
     pattern, levels = _pattern(wish.pattern), _levels(wish.levels)
-    if not spec.direction.allows(side) or reference <= 0:
-        return None
-    if stop is None and spec.stop is not None:
-        stop = _atr_stop(spec.stop, side, instrument, reference, moment.atr)
-        if stop is None:
-            return None
+    measured = _atr_stop(spec.stop, side, instrument, reference, moment.atr) if stop is None else None
+    if isinstance(measured, Decimal):
+        stop = Price(measured)
     if target is None and stop is not None and not wish.ladder:
         target = _r_target(spec, side, instrument, reference, stop)
-    return _signal(
+    signal = _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
@@ -68,6 +67,14 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
         pattern=pattern,
         levels=levels,
     )
+    if not spec.direction.allows(side):
+        return refuse(signal, WishGate.DIRECTION, f"{spec.name} may only enter {spec.direction}")
+    if reference <= 0:
+        detail = f"on a tick of {plain(instrument.tick)} the price to wait at is 0"
+        return refuse(signal, WishGate.ENTRY_PRICE, detail, limit=instrument.tick, value=asked)
+    if isinstance(measured, _NoStop):
+        return refuse(signal, measured.gate, measured.detail, limit=measured.limit, value=measured.value)
+    return signal
 
 
 def _given_stop(wish: Enter, side: PositionSide, instrument: Instrument, asked: Decimal) -> Price | None:
@@ -138,15 +145,33 @@ def _expires_ts(wish: Enter, spec: StrategySpec, moment: Moment) -> Nanos | None
     return Nanos(moment.ts_event + bars * spec.timeframe)
 
 
+class _NoStop(NamedTuple):
+    """Why no stop can be measured: the gate, and its numbers."""
+
+    gate: WishGate
+    detail: str
+    limit: Decimal
+    value: Decimal
+
+
 def _atr_stop(
-    stop: AtrStop, side: PositionSide, instrument: Instrument, reference: Decimal, atr: float | None
-) -> Price | None:
-    """Return the stop of the configuration; ``None`` while there is no range to measure it by."""
-    if atr is None:
+    stop: AtrStop | None, side: PositionSide, instrument: Instrument, reference: Decimal, atr: Atr | None
+) -> Decimal | _NoStop | None:
+    """Return the stop of the configuration, ``None`` when it asks for none, or why it cannot be measured."""
+    if stop is None or atr is None:
         return None
-    away = from_float(atr) * stop.mult * side.sign
+    if atr.value is None:
+        detail = f"an average true range of {atr.n} bars needs {atr.n + 1}, and there were {atr.seen}"
+        return _NoStop(WishGate.ATR_UNKNOWN, detail, Decimal(atr.n + 1), Decimal(atr.seen))
+    away = from_float(atr.value) * stop.mult * side.sign
     price = instrument.price_against(reference - away, side.entry.opposite)
-    return price if price > 0 and (reference - price) * side.sign > 0 else None
+    if (reference - price) * side.sign <= 0:
+        detail = f"the average true range of {atr.n} bars is too small to measure a stop by"
+        return _NoStop(WishGate.ATR_ZERO, detail, instrument.tick, from_float(atr.value))
+    if price <= 0:
+        detail = f"a stop {plain(stop.mult)} average true ranges away is at {plain(price)}, not above 0"
+        return _NoStop(WishGate.STOP_PRICE, detail, ZERO, price)
+    return price
 
 
 def _r_target(

@@ -30,6 +30,11 @@ class Atr:
     out: "array[float]" = field(default_factory=lambda: array("d", (0.0,)))
     value: float | None = None
 
+    @property
+    def seen(self) -> int:
+        """How many bars it has taken in; it needs one more than ``n``."""
+        return int(self.state[atr.SEEN])
+
     def update(self, bar: Bar) -> None:
         """Take in a closed bar."""
         defined = atr.step(self.state, self.out, 0.0, float(bar.high), float(bar.low), float(bar.close), 0.0)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tradebot.model.market import Bar
-from tradebot.model.signal import REGIME_GATE, Refused, Signal
+from tradebot.model.signal import Refused, Signal, WishGate
 from tradebot.model.time import Timeframe, to_ms
 from tradebot.pipeline.patterns.arrays import SavedArrays
 from tradebot.pipeline.patterns.indicator import Indicator
@@ -58,7 +58,7 @@ class Gauge:
             return entry
         now = " and ".join(self.now) or "not known yet"
         detail = f"the market is {now}; {entry.strategy} enters in: {', '.join(allowed)}"
-        return Refused(ts_event=entry.ts_event, signal=entry, gate=REGIME_GATE, detail=detail)
+        return Refused(ts_event=entry.ts_event, signal=entry, gate=WishGate.REGIME.value, detail=detail)
 
 
 _KINDS = (frozenset(_TRENDS.values()), frozenset(_VOLATILITIES.values()))

@@ -1,4 +1,7 @@
-"""From what a strategy answered to its wishes, and from those to leave or to move a stop to their signals."""
+"""From what a strategy answered to its wishes, and from those to leave or to move a stop to their signals.
+
+A wish that cannot become a signal is refused, with the gate that stops it: none ends without a word.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,10 +11,12 @@ from typing import NamedTuple
 from tradebot.model.instrument import Instrument
 from tradebot.model.making import maker
 from tradebot.model.money import Price
+from tradebot.model.order import PositionSide
 from tradebot.model.position import Position
-from tradebot.model.signal import Action, Signal
+from tradebot.model.signal import Action, Refused, Signal, WishGate
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import Enter, Exit, MoveStop, StrategySpec
+from tradebot.pipeline.strategy.measures import Atr
 from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
 
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
@@ -21,7 +26,7 @@ _signal = maker(Signal)
 
 @dataclass(slots=True)
 class Moment:
-    """What a wish is measured against; ``atr`` is None unless one is asked for and defined.
+    """What a wish is measured against; ``atr`` is None unless one is asked for.
 
     ``number`` is that of the strategy's next signal in this symbol.
     """
@@ -30,7 +35,7 @@ class Moment:
     symbol: str
     close: Price
     position: Position | None
-    atr: float | None
+    atr: Atr | None
     number: int
 
 
@@ -59,39 +64,36 @@ def gather(answer: object) -> Wishes:
     return found
 
 
-def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | None:
-    """Return the signal of ``wish``; ``None`` when there is nothing to leave."""
+def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | Refused:
+    """Return the signal of ``wish``, or its refusal when there is nothing to leave."""
     fraction = Decimal(wish.fraction) if type(wish.fraction) is int else wish.fraction
     if type(fraction) is not Decimal or not fraction.is_finite() or not 0 < fraction <= 1:
         raise Nonsense(f"Exit.fraction is {said(fraction)}, not a Decimal above 0 and at most 1")
     if wish.reason not in EXIT_REASONS:
         raise Nonsense(f"Exit.reason is {said(wish.reason)}, not one of {', '.join(EXIT_REASONS)}")
-    if moment.position is None:
-        return None
-    return _signal(
+    signal = _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
         symbol=moment.symbol,
         action=Action.EXIT,
-        side=moment.position.side,
+        side=_side_of(moment),
         close=moment.close,
         fraction=fraction,
         reason=str(wish.reason),
     )
+    return signal if moment.position is not None else _nothing_held(signal)
 
 
-def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | None:
-    """Return the signal of ``wish``; ``None`` when there is no position."""
+def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | Refused:
+    """Return the signal of ``wish``, or its refusal when there is no position."""
     given = given_price("stop", wish.stop, "MoveStop")
     if given is None:
         raise Nonsense("MoveStop.stop is None")
-    if moment.position is None:
-        return None
-    side = moment.position.side
+    side = _side_of(moment)
     # There is no price below one tick.
     stop = max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick))
-    return _signal(
+    signal = _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
@@ -102,3 +104,21 @@ def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, mome
         stop=stop,
         reason="trail",
     )
+    return signal if moment.position is not None else _nothing_held(signal)
+
+
+def _side_of(moment: Moment) -> PositionSide:
+    # Without a position there is no side; a signal has one all the same.
+    return PositionSide.LONG if moment.position is None else moment.position.side
+
+
+def _nothing_held(signal: Signal) -> Refused:
+    what = "leave" if signal.action is Action.EXIT else "move a stop of"
+    return refuse(signal, WishGate.NOTHING_HELD, f"there is no position in {signal.symbol} to {what}")
+
+
+def refuse(
+    signal: Signal, gate: WishGate, detail: str, *, limit: Decimal | None = None, value: Decimal | None = None
+) -> Refused:
+    """Return the refusal of a wish, as the signal that it would have been."""
+    return Refused(ts_event=signal.ts_event, signal=signal, gate=gate.value, limit=limit, value=value, detail=detail)
