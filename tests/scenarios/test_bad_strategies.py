@@ -11,6 +11,8 @@ import pytest
 
 from tests.recovery.lab import Running, facts_of, logged, recovered_state, rows_of, run, write_config
 from tradebot.model.errors import InvariantError
+from tradebot.report.result_text import report_text
+from tradebot.report.text import status_text
 from tradebot.runtime.backtest import BacktestResult, run_backtest
 from tradebot.runtime.guard import StrategyGuard, watching
 from tradebot.runtime.settings import LoadOptions
@@ -155,12 +157,17 @@ def test_a_daemon_disables_as_a_backtest_does_and_says_so(tmp_path: Path, body: 
     async def during(daemon: Running) -> None:
         seen["status"] = await daemon.feed_finished()
         seen["health"] = json.loads(await daemon.read("health"))
+        seen["report"] = json.loads(await daemon.read("report"))
         await daemon.act("stop")
 
     assert run(tmp_path / "home", config, during) == 0
     (line,) = logged(tmp_path / "home", "strategy.disabled")
     assert (line["strategy"], line["level"]) == ("Own", "error")
     assert seen["status"]["disabled"] == [{"strategy": "Own", "reason": line["reason"]}]
+    (reported,) = seen["report"]["disabled"]
+    assert (reported["strategy"], reported["reason"]) == ("Own", line["reason"])
+    for text in (status_text(seen["status"]), report_text(seen["report"])):
+        assert f"Own: {line['reason']}" in text
     assert seen["status"]["errors_last_hour"] >= 1
     (check,) = [check for check in seen["health"]["checks"] if check["check"] == "strategy Own"]
     assert check == {"check": "strategy Own", "ok": False, "detail": f"disabled: {line['reason']}"}

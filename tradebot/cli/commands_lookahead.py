@@ -8,9 +8,9 @@ from tradebot.cli.context import Context
 from tradebot.cli.options import load
 from tradebot.cli.progress import progress_bar
 from tradebot.model.time import to_ms
+from tradebot.report.fold import disabled_row
 from tradebot.report.shapes import Document
 from tradebot.report.table import cell, moment, table
-from tradebot.report.views import disabled_row
 from tradebot.research.prefixes import PREFIXES, Change, LookaheadResult, Seen, check_prefixes
 
 _MEANINGS: Mapping[Seen, str] = {

@@ -18,7 +18,7 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book, plain
 from tradebot.model.order import Fill
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
-from tradebot.model.signal import Approved, Refused
+from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.trip import Trip
@@ -36,7 +36,14 @@ UNOWNED = "unowned"
 class ReportFold:
     """Gathers a report. Give it every message of ``KINDS`` from the first one on, in order of ``seq``."""
 
-    KINDS: ClassVar[tuple[str, ...]] = (EquityMark.kind, RoundTrip.kind, Fill.kind, FundingPaid.kind, Deposit.kind)
+    KINDS: ClassVar[tuple[str, ...]] = (
+        EquityMark.kind,
+        RoundTrip.kind,
+        Fill.kind,
+        FundingPaid.kind,
+        Deposit.kind,
+        StrategyDisabled.kind,
+    )
 
     def __init__(self, since: Nanos | None = None, until: Nanos | None = None, by: By | None = None) -> None:
         self._since = since
@@ -50,6 +57,7 @@ class ReportFold:
         self._ledger = Ledger(Cash(ZERO))
         self._estimates = 0
         self._approved = self._refused = 0
+        self.disabled: list[StrategyDisabled] = []
         self._total = Tally()
         self._symbols: defaultdict[str, Tally] = defaultdict(Tally)
         self._strategies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -62,6 +70,7 @@ class ReportFold:
             RoundTrip: _typed(self._on_trip),
             Approved: _typed(self._on_approved),
             Refused: _typed(self._on_refused),
+            StrategyDisabled: _typed(self._on_disabled),
         }
 
     def add(self, message: Message) -> None:
@@ -102,6 +111,7 @@ class ReportFold:
             "open_positions": self._open_positions(marks if now and marks is not None else {}),
             "by_symbol": _group(self._symbols),
             "by_strategy": _group(self._strategies),
+            "disabled": [disabled_row(message) for message in self.disabled],
         }
         if self._by is not None:
             report |= {"by": str(self._by), "rows": self._rows(self._by, curve)}
@@ -163,6 +173,10 @@ class ReportFold:
     def _on_approved(self, message: Approved) -> None:
         self._approved += self._has(message.ts_event)
 
+    def _on_disabled(self, message: StrategyDisabled) -> None:
+        if self._has(message.ts_event):
+            self.disabled.append(message)
+
     def _on_refused(self, message: Refused) -> None:
         self._refused += self._has(message.ts_event)
 
@@ -223,6 +237,16 @@ class ReportFold:
             spans[start] = start, end
             position = bisect_right(curve.ts, end, position)
         return [spans[start] for start in sorted(spans)]
+
+
+def disabled_row(message: StrategyDisabled) -> Document:
+    """Return the end of a strategy that raised, blocked or spoke nonsense, as a document."""
+    return {
+        "ts": to_ms(message.ts_event),
+        "strategy": message.strategy,
+        "symbol": message.symbol,
+        "reason": message.reason,
+    }
 
 
 def _open_position(trip: Trip, mark: Price | None) -> Document:

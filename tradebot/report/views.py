@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tradebot.model.money import Cash, Price, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
-from tradebot.model.signal import Approved, Refused, StrategyDisabled
+from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import OrdersState, Protection
@@ -182,16 +182,6 @@ def risk(books: BookFacts) -> Document:
             }
             for entry in state.entries.values()
         ],
-    }
-
-
-def disabled_row(message: StrategyDisabled) -> Document:
-    """Return the end of a strategy that raised, blocked or spoke nonsense, as a document."""
-    return {
-        "ts": to_ms(message.ts_event),
-        "strategy": message.strategy,
-        "symbol": message.symbol,
-        "reason": message.reason,
     }
 
 

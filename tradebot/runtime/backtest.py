@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import localcontext
 from pathlib import Path
-from typing import cast
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
@@ -19,7 +18,6 @@ from tradebot.ports import Clock
 from tradebot.report.fold import ReportFold
 from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
-from tradebot.report.views import disabled_row
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.guard import watching
 from tradebot.runtime.settings import Loaded
@@ -83,8 +81,6 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
             trips.append(message)
 
     sinks[RoundTrip] = finished
-    disabled: list[StrategyDisabled] = []
-    sinks[StrategyDisabled] = cast("Callable[[Message], None]", disabled.append)
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings) if progress is not None else 0
     count = 0
@@ -100,8 +96,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     risk = wired.risk.save()
     document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
     document |= report.run_counts(count, clock.monotonic() - started_at)
-    document["disabled"] = [disabled_row(message) for message in disabled]
-    return BacktestResult(document=document, trades=by_exit(trips), disabled=disabled, repairs=repairs)
+    return BacktestResult(document=document, trades=by_exit(trips), disabled=report.disabled, repairs=repairs)
 
 
 @contextmanager
