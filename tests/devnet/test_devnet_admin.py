@@ -105,9 +105,15 @@ async def test_positions_without_a_stop_are_listed(admin: Ask, web: aiohttp.Clie
     assert (row["coin"], row["naked"], row["until"] >= row["since"]) == ("BTC", "0.02", True)
 
 
+async def test_an_account_has_so_many_actions_left(admin: Ask, info: Ask) -> None:
+    assert (await admin("actions", left=3))["used"] == 9_997
+    assert (await info("userRateLimit"))["nRequestsUsed"] == 9_997
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
+        ("actions", {"left": "3"}),
         ("deposit", {"amount": "-1"}),
         ("deposit", {"amount": True}),
         ("withdraw", {"amount": "20000"}),

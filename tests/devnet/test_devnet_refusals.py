@@ -54,6 +54,16 @@ async def test_an_action_is_refused_as_the_real_exchange_does(devnet: Any, actio
     assert text in answer["response"]
 
 
+async def test_an_action_refused_whole_costs_nothing_and_one_that_came_too_late_five(devnet: Any) -> None:
+    account = devnet.net.exchange.account(devnet.user)
+    assert (await act(devnet, {"type": "noop"}))["status"] == "ok"
+    assert account.requests == 1
+    assert (await act(devnet, {"type": "reserveRequestWeight", "weight": 10**12}))["status"] == "err"
+    assert account.requests == 1
+    assert (await act(devnet, {"type": "noop"}, expires=1))["response"] == "Action already expired"
+    assert account.requests == 6
+
+
 async def test_weight_that_is_paid_for_is_granted(devnet: Any) -> None:
     account = devnet.net.exchange.account(devnet.user)
     before = account.withdrawable()

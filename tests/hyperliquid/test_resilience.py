@@ -10,7 +10,7 @@ from tradebot.model.errors import Rejected, Unavailable
 from tradebot.model.time import NANOS_PER_S
 from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.backoff import Backoff
-from tradebot.venues.resilience import ActionBudget, Policy, Purpose, RateLimited, RequestBudget, Resilience
+from tradebot.venues.resilience import Policy, Purpose, RateLimited, RequestBudget, Resilience
 
 
 class World:
@@ -120,15 +120,3 @@ def test_a_delay_is_never_longer_than_the_cap_nor_shorter_than_half(attempt: int
 
 def test_bots_with_other_seeds_come_back_at_other_times() -> None:
     assert len({Backoff(1.0, 30.0, seed).delay_s(5) for seed in range(100)}) == 100
-
-
-def test_a_used_up_address_sends_exits_only_and_one_each_ten_seconds() -> None:
-    budget = ActionBudget(reserve=10)
-    assert budget.allows(1, Purpose.TRADE, 0.0)
-    budget.learn(used=995, cap=1000)
-    assert not budget.allows(1, Purpose.TRADE, 0.0)
-    assert budget.allows(5, Purpose.PROTECT, 0.0)
-    budget.spent(6, 100.0)
-    assert budget.left == -1
-    assert not budget.allows(1, Purpose.PROTECT, 105.0)
-    assert budget.allows(1, Purpose.PROTECT, 110.0)

@@ -97,7 +97,7 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
         """bot state mode pid uptime_s version config_hash venue feed account positions protected orders tasks
         risk disabled errors_last_hour last_signal last_trade""".split()  # noqa: SIM905
     )
-    assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget"}
+    assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget", "actions_left"}
     assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}
     assert found["account"] == {
         "equity": "10000.91",

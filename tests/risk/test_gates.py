@@ -1,15 +1,16 @@
 """Which signals pass, at what size, and what the gate says that stopped the others."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, qty, signal
+from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, price, qty, signal
 from tradebot.model.command import Verb
 from tradebot.model.instrument import Instrument
-from tradebot.model.order import Fill, OrderDone, OrderRole, OrderSide, OrderState, OrderType, PositionSide
-from tradebot.model.signal import Action, Approved, Refused, Signal
+from tradebot.model.order import ActionsLeft, Fill, OrderDone, OrderRole, OrderSide, OrderState, OrderType, PositionSide
+from tradebot.model.signal import Action, Approved, Refused, Rung, Signal
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 
@@ -319,3 +320,22 @@ def test_limits_can_be_changed_while_trading() -> None:
     risk.set_limits(Limits(max_order_notional=cash(300)))
     assert size_of(risk, signal()) == 3
     assert risk.limits_view()[0].max == 300
+
+
+def test_an_entry_takes_its_orders_of_the_actions_and_leaves_the_reserve() -> None:
+    risk = stage()
+    assert risk.actions_left is None
+    risk.handle(ActionsLeft(ts_event=minute(1), left=508, reserve=500))
+    assert gate_of(risk, signal(stop="90", target="120")) == "passed"
+    assert risk.actions_left == 505
+    ladder = tuple(Rung(price=price(to), fraction=Decimal("0.25")) for to in (110, 120, 130, 140))
+    refused = decide(risk, replace(signal("cross-ETH-1", symbol="ETH", stop="90"), ladder=ladder))
+    assert isinstance(refused, Refused)
+    assert (refused.gate, refused.limit, refused.value) == ("action_allowance", 500, 499)
+    other = stage()
+    other.load(risk.save())
+    # An exit takes what it needs.
+    other.handle(ActionsLeft(ts_event=minute(1), left=-3, reserve=500))
+    other.handle(fill(size="1"))
+    assert gate_of(other, leave()) == "passed"
+    assert other.actions_left == -3

@@ -64,6 +64,7 @@ class Admin:
             "deposit": self._deposit,
             "withdraw": self._withdraw,
             "volume": self._volume,
+            "actions": self._actions,
             "trade": self._trade,
             "cancel": self._cancel,
             "liquidate": self._liquidate,
@@ -141,6 +142,11 @@ class Admin:
         account = self._hand.desk(_user(body)).account
         account.volume = max(ZERO, _amount(body, "volume"))
         return {"user": account.user, "volume": f"{account.volume:f}"}
+
+    def _actions(self, body: Json) -> object:
+        account = self._hand.desk(_user(body)).account
+        account.requests = self._exchange.budget(account.user).cap - read_int(body.get("left"))
+        return {"user": account.user, "used": account.requests, "cap": self._exchange.budget(account.user).cap}
 
     def _trade(self, body: Json) -> object:
         price = _amount(body, "price") if "price" in body else None

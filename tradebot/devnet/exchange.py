@@ -213,6 +213,9 @@ class Exchange:
                 self.registry.user_signed(self, desk.account, request.action)
                 return _DEFAULT
             return self._actions[request.type](desk, request.action)
+        except Refusal:
+            self._budgets[user].give_back()
+            raise
         finally:
             if desk.account.outbox:
                 self.on_change(desk.account)

@@ -12,7 +12,7 @@ KEPT_NONCES = 100
 MAX_IN_BATCH = 200
 FREE_REQUESTS = 10_000
 EXPIRED_COST = 5
-_SLOW_MS = 10_000
+SLOW_MS = 10_000
 _CANCELS = frozenset({"cancel", "cancelByCloid"})
 
 WEIGHT_PER_MINUTE = 1_200
@@ -67,6 +67,7 @@ class AddressBudget:
     def __init__(self, account: Account) -> None:
         self._account = account
         self._slow_until_ms = 0
+        self._kept = (0, 0)
 
     @property
     def cap(self) -> int:
@@ -77,14 +78,19 @@ class AddressBudget:
         """Charge an action of ``cost`` requests. Raises ``Refusal`` when the budget is used up."""
         cap, used = self.cap, self._account.requests
         allowed = min(cap + 100_000, 2 * cap) if action in _CANCELS else cap
+        self._kept = used, self._slow_until_ms
         if used + cost > allowed:
             if now_ms < self._slow_until_ms:
                 raise Refusal(
                     f"Too many cumulative requests sent ({used} > {cap}) for cumulative volume traded "
                     f"${self._account.volume:.2f}. Place taker orders to free up 1 request per USDC traded."
                 )
-            self._slow_until_ms = now_ms + _SLOW_MS
+            self._slow_until_ms = now_ms + SLOW_MS
         self._account.requests += cost
+
+    def give_back(self) -> None:
+        """Take the last charge back: an action that is refused whole costs nothing."""
+        self._account.requests, self._slow_until_ms = self._kept
 
 
 class IpWeight:

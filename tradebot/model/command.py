@@ -97,6 +97,7 @@ class AlertName(StrEnum):
     POISONED = "poisoned"
     KEY_EXPIRES = "key_expires"
     VENUE_LOST = "venue_lost"
+    ACTIONS_LOW = "actions_low"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
+    ActionsLeft,
     CancelOrder,
     Fill,
     FillDisputed,
@@ -21,7 +22,7 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionCh
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
-INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound, FillSettled)
+INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound, FillSettled, ActionsLeft)
 VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
 """Outputs of the simulated venue, inputs from a real one."""
 

@@ -278,3 +278,16 @@ class OrderFound(Message):
     ts_event: Nanos
     order: OrderRequest
     venue_order_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActionsLeft(Message):
+    """How many actions the account may still send to its venue: one for each order, of a bracket too.
+
+    Entries leave ``reserve`` of them to exits and stops.
+    """
+
+    kind: ClassVar[str] = "actions_left"
+    ts_event: Nanos
+    left: int
+    reserve: int

@@ -12,6 +12,7 @@ from enum import StrEnum
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
+    ActionsLeft,
     CancelOrder,
     Fill,
     FillDisputed,
@@ -57,6 +58,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Deposit: (S.RISK,),
     OrderFound: (S.RISK, S.ORDERS),
     FillSettled: (S.ORDERS,),
+    ActionsLeft: (S.RISK,),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),

@@ -19,13 +19,18 @@ from tradebot.report.why import number
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFacts:
-    """The venue as the daemon sees it. ``budget``: requests left; ``None`` where nothing counts them."""
+    """The venue as the daemon sees it.
+
+    ``budget``: the weight of requests left for this minute, ``actions_left``: the actions left to the account; ``None``
+    where nothing counts them.
+    """
 
     kind: str
     network: str
     connected: bool
     last_message_age_s: float | None
     budget: int | None
+    actions_left: int | None = None
     margin_used: Cash
 
 
@@ -106,6 +111,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
             "connected": facts.venue.connected,
             "last_message_age_s": facts.venue.last_message_age_s,
             "budget": facts.venue.budget,
+            "actions_left": facts.venue.actions_left,
         },
         "feed": {
             "kind": facts.feed.kind,

@@ -50,6 +50,11 @@ class LiveFacts(Protocol):
         ...
 
     @property
+    def actions_left(self) -> int | None:
+        """The actions that the account may still send; ``None`` before the venue said, or without an account."""
+        ...
+
+    @property
     def residual(self) -> Cash | None:
         """What the venue's cash is more than ours."""
         ...

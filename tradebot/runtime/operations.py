@@ -197,6 +197,7 @@ class Operations:
             connected=live.is_connected if live is not None else not self._awaits_venue(),
             last_message_age_s=None if last_at is None else round(now_s - last_at, 3),
             budget=None if live is None else live.budget,
+            actions_left=None if live is None else live.actions_left,
             margin_used=Cash(ZERO) if engine is None else engine.margin_used,
         )
 

@@ -7,6 +7,7 @@ from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Ti
 from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.order import (
+    ActionsLeft,
     CancelOrder,
     Fill,
     FillDisputed,
@@ -21,7 +22,7 @@ from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.store.codec import encode_message
 
-_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound, FillSettled)
+_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound, FillSettled, ActionsLeft)
 _OUTPUTS: tuple[type[Message], ...] = (
     Gap,
     Disorder,

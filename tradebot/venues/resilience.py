@@ -46,8 +46,8 @@ class Policy:
     """The numbers of the policy. Weights are the venue's units of request cost.
 
     ``reserves`` are the weights that a purpose leaves for more urgent ones; ``watch_per_minute`` is all that
-    continuous comparison may use. ``budget_reserve`` actions of the address are kept for exits. A refusal stops us for
-    ``limited_s``, and what protects a position for ``protect_limited_s``: a second gives weight for twenty actions.
+    continuous comparison may use. A refusal stops us for ``limited_s``, and what protects a position for
+    ``protect_limited_s``: a second gives weight for twenty actions.
     """
 
     weight_per_minute: int = 1200
@@ -61,7 +61,6 @@ class Policy:
     deadline_s: float = 60.0
     limited_s: float = 10.0
     protect_limited_s: float = 1.0
-    budget_reserve: int = 500
 
     def reserve(self, purpose: Purpose) -> int:
         """Return the weight that ``purpose`` must leave."""
@@ -139,50 +138,12 @@ class RequestBudget:
         return int(self._all.level(now))
 
 
-class ActionBudget:
-    """The actions an address may still send in its life. Once used up, one each ten seconds goes through."""
-
-    __slots__ = ("_cap", "_next_trickle", "_reserve", "_trickle_s", "_used")
-
-    def __init__(self, reserve: int, trickle_s: float = 10.0) -> None:
-        self._reserve = reserve
-        self._trickle_s = trickle_s
-        self._used = 0
-        self._cap: int | None = None
-        self._next_trickle = 0.0
-
-    def learn(self, used: int, cap: int) -> None:
-        """Take the venue's word on what was used and what is allowed."""
-        self._used, self._cap = used, cap
-
-    def allows(self, actions: int, purpose: Purpose, now: float) -> bool:
-        """Return whether ``actions`` may be sent. Entries leave the reserve to exits; before ``learn`` all may."""
-        if self._cap is None:
-            return True
-        left = self._cap - self._used
-        if purpose is not Purpose.PROTECT:
-            return left - actions >= self._reserve
-        return left >= actions or now >= self._next_trickle
-
-    def spent(self, actions: int, now: float) -> None:
-        """Count ``actions`` that were sent."""
-        self._used += actions
-        if self._cap is not None and self._used > self._cap:
-            self._next_trickle = now + self._trickle_s
-
-    @property
-    def left(self) -> int | None:
-        """The actions left, or ``None`` before the venue said."""
-        return None if self._cap is None else self._cap - self._used
-
-
 class Resilience:
     """The one policy object: asks the budget, waits, retries what may be repeated, and times reconnects."""
 
     def __init__(self, policy: Policy, clock: Clock, sleep: Sleep, seed: int) -> None:
         self.policy = policy
         self.requests = RequestBudget(policy, clock.monotonic())
-        self.actions = ActionBudget(policy.budget_reserve)
         self.reconnect = Backoff(policy.base_s * 2, policy.cap_s, seed ^ 1)
         self._retry = Backoff(policy.base_s, policy.cap_s, seed)
         self._clock = clock

@@ -12,6 +12,7 @@ from tradebot.model.command import TradingState
 from tradebot.model.money import ZERO, Cash, Price, Qty, Ratio, mean_price
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.allowance import AllowanceState
 from tradebot.pipeline.risk.zones import ZoneState
 
 NO_CASH = Cash(ZERO)
@@ -113,6 +114,7 @@ class RiskState:
     funded: dict[str, tuple[Nanos, ...]] = field(default_factory=dict)
     deposit_ids: tuple[str, ...] = ()
     found_ids: tuple[str, ...] = ()
+    allowance: AllowanceState = field(default_factory=AllowanceState)
 
     @property
     def unrealized(self) -> Cash:

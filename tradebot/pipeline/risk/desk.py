@@ -10,6 +10,7 @@ from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import WISH_GATES, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.allowance import Allowance
 from tradebot.pipeline.risk.book import NO_CASH, RiskState, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.recent import Recent
@@ -25,6 +26,7 @@ class Desk:
     """Decides on signals by the trading state, the positions, the entries at work and the limits."""
 
     __slots__ = (
+        "allowance",
         "entries",
         "found_ids",
         "frozen",
@@ -46,6 +48,7 @@ class Desk:
         self.ledger = ledger
         self.sizing = sizing
         self.zones = zones
+        self.allowance = Allowance()
         self.trading_state = TradingState.RUNNING
         self.state_reason = ""
         self.is_flattening = False
@@ -64,6 +67,7 @@ class Desk:
         self.is_flattening = state.is_flattening
         self.entries = dict(state.entries)
         self.zones.load(state.zones)
+        self.allowance.load(state.allowance)
         self.manual = dict(state.manual)
         self.stops = dict(state.stops)
         self.frozen = dict(state.frozen)
@@ -174,6 +178,7 @@ class Desk:
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
         stopped = self._may_add(signal.symbol) or self._is_free(signal) or self.zones.check(signal)
+        stopped = stopped or self.allowance.check(signal)
         if stopped is not None:
             return stopped
         sized = self.sizing.size(
@@ -193,6 +198,7 @@ class Desk:
                 stop=signal.stop,
             )
             self.zones.offer(signal)
+            self.allowance.take(signal)
         return sized
 
     def _judge(self, signal: Signal) -> Sized | Stopped:

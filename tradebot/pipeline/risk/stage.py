@@ -8,7 +8,7 @@ from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price
-from tradebot.model.order import Fill, FillDisputed, OrderDone, OrderFound
+from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import Nanos
@@ -56,6 +56,7 @@ class RiskStage:
             Deposit: self._on_deposit,
             Tick: self._on_tick,
             OrderFound: self._on_found,
+            ActionsLeft: self._on_actions_left,
             Heartbeat: _nothing,
         }
 
@@ -94,6 +95,7 @@ class RiskStage:
             funded=dict(ledger.funded),
             deposit_ids=tuple(ledger.deposit_ids),
             found_ids=tuple(desk.found_ids),
+            allowance=desk.allowance.save(),
         )
 
     def load(self, state: RiskState) -> None:
@@ -117,6 +119,11 @@ class RiskStage:
     def is_flattening(self) -> bool:
         """Whether everything is being closed, and ticks must come until it is."""
         return self._desk.is_flattening
+
+    @property
+    def actions_left(self) -> int | None:
+        """How many actions the account may still send, as decisions count them; ``None`` where nothing does."""
+        return self._desk.allowance.save().left
 
     def is_news(self, message: Message) -> bool:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
@@ -203,6 +210,10 @@ class RiskStage:
 
     def _on_found(self, found: OrderFound) -> Sequence[Message]:
         self._desk.on_found(found.order)
+        return ()
+
+    def _on_actions_left(self, told: ActionsLeft) -> Sequence[Message]:
+        self._desk.allowance.learn(told)
         return ()
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:

@@ -13,6 +13,7 @@ from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
+from tradebot.runtime.live.allowance import AllowanceWatch
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.broker import Broker
 from tradebot.runtime.live.connect import Account, Connection, connect
@@ -129,6 +130,7 @@ class Live:
         self._reconciler = reconciler = Reconciler(self._parties(account.venue, engine, broker, page))
         self.trading = trading = Trading(account, engine, journal, broker, reconciler, self._symbols, self._clock)
         watch = Watch(engine, _sight(account, trading, engine), page, self._clock)
+        allowance = AllowanceWatch(account.gateway, engine, page, self._clock)
         flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
         broker.refused = watch.refused
         await trading.begin()
@@ -136,6 +138,8 @@ class Live:
         await supervisor.start(_broker_task(broker))
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
         await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
+        await self._patience.until(partial(allowance.learn, Purpose.TRADE))
+        await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=Policy.RESTART))
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
         engine.on_flatten = flatness.begin
@@ -162,6 +166,11 @@ class Live:
         """The weight of requests that may still be sent this minute."""
         link = self._connection.market if self.account is None else self.account.link
         return link.resilience.requests.left(self._clock.monotonic())
+
+    @property
+    def actions_left(self) -> int | None:
+        """The actions that the account may still send; ``None`` before the venue said, or without an account."""
+        return None if self.account is None else self.account.venue.allowance.left
 
     @property
     def residual(self) -> Cash | None:

@@ -135,12 +135,15 @@ class Broker:
         self._in_flight = {name: other for name, other in self._in_flight.items() if other is not task}
 
     async def _submit(self, submit: SubmitOrders, before: Collection[asyncio.Task[None]]) -> None:
-        if before and submit.orders[0].role is OrderRole.ENTRY:
+        is_entry = submit.orders[0].role is OrderRole.ENTRY
+        if before and is_entry:
             # A reversal: the exit must have had its say before the entry turns the position round.
             await asyncio.wait(before)
-            if not self._is_wanted(submit.orders[0].client_order_id):
-                await self._line.deliver([_never(order, "canceled") for order in submit.orders])
-                return
+        elif not is_entry:
+            await self.venue.allowance.turn()
+        if not self._is_wanted(submit.orders[0].client_order_id):
+            await self._line.deliver([_never(order, "canceled") for order in submit.orders])
+            return
         together, later = _split(submit)
         self._deferred |= {order.client_order_id: order for order in later}
         await self.deliver(await self.venue.submit(together))

@@ -11,6 +11,7 @@ from tradebot.runtime.live.inquiry import Inquiry
 from tradebot.runtime.live.preflight_rules import expiry_finding, missing_key, unfit_account
 from tradebot.runtime.settings_build import key_path
 from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
+from tradebot.venues.allowance import LOW, RESERVE
 from tradebot.venues.hyperliquid.access import Role, RoleKind, agent_expiry, role
 from tradebot.venues.hyperliquid.account import (
     account_state,
@@ -21,9 +22,7 @@ from tradebot.venues.hyperliquid.account import (
 )
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES
 from tradebot.venues.hyperliquid.keys import read_key
-from tradebot.venues.resilience import Policy
 
-_BUDGET_WARN = 2_000
 _APPROVE = "approve its address as an API wallet of the account, or make a new one when it has expired"
 
 
@@ -126,11 +125,11 @@ class AccountChecks:
         budget = address_budget(await self._inquiry.ask("userRateLimit", user=address))
         left = budget.cap - budget.used
         what = f"{left} of {budget.cap} actions of the address are left"
-        reserve = Policy().budget_reserve
-        if left < reserve:
-            mend = f"trade by hand or buy requests: below {reserve} the bot enters nothing"
-            self._inquiry.add("budget", Grade.FAIL, what, mend)
-        elif left < _BUDGET_WARN:
+        if left < RESERVE:
+            mend = f"trade by hand or buy requests: below {RESERVE} the bot enters nothing"
+            # What is held already is still protected and closed: that is what the reserve is for.
+            self._inquiry.add("budget", Grade.FAIL if self._is_fresh else Grade.WARN, what, mend)
+        elif left < LOW:
             mend = "trade larger and less often: each USDC traded gives one action"
             self._inquiry.add("budget", Grade.WARN, what, mend)
         else:

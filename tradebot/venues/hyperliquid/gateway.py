@@ -12,7 +12,15 @@ import orjson
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
-from tradebot.venues.hyperliquid.account import account_state, fills, open_orders, order_records, order_status
+from tradebot.venues.allowance import ActionAllowance
+from tradebot.venues.hyperliquid.account import (
+    account_state,
+    address_budget,
+    fills,
+    open_orders,
+    order_records,
+    order_status,
+)
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, action_reply
@@ -79,6 +87,7 @@ class Gateway:
     ) -> None:
         self.time = VenueTime(clock)
         self.nonces = Nonces()
+        self.allowance = ActionAllowance(clock)
         self._rest = rest
         self._signer = signer
         self.account = account.lower()
@@ -94,6 +103,11 @@ class Gateway:
         """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
         status = await self._rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
         self.time.start(to_ms(status.at("time").time()))
+
+    async def learn_allowance(self, purpose: Purpose) -> None:
+        """Ask the venue how many actions the account may still send."""
+        budget = address_budget(await self.ask("userRateLimit", purpose))
+        self.allowance.learn(budget.used, budget.cap)
 
     def intent(self, action: Action, cloids: tuple[str, ...], *, is_urgent: bool) -> Intent:
         """Sign an action that places the orders ``cloids``."""
@@ -125,7 +139,7 @@ class Gateway:
         _, _, body = self._signed(action)
         for attempt in range(1, _RESENDS + 1):
             try:
-                return action_reply(await self._rest.exchange(body.encode(), legs, purpose), legs)
+                return await self._exchange(body, legs, purpose)
             except Rejected:
                 raise
             except VenueError:
@@ -160,11 +174,25 @@ class Gateway:
 
     async def _sent(self, body: str, legs: int, purpose: Purpose) -> ActionReply | None:
         try:
-            return action_reply(await self._rest.exchange(body.encode(), legs, purpose), legs)
+            return await self._exchange(body, legs, purpose)
         except Rejected as error:
             return ActionReply(refusal=Refusal(error.what, Verdict.REJECTED))
         except VenueError:
             return None
+
+    async def _exchange(self, body: str, legs: int, purpose: Purpose) -> ActionReply:
+        """Send bytes once and count what they cost of the allowance; without an answer they may have cost it."""
+        actions = max(1, legs)
+        self.allowance.spend(actions)
+        try:
+            reply = action_reply(await self._rest.exchange(body.encode(), legs, purpose), legs)
+        except Rejected:
+            self.allowance.refused(actions)
+            raise
+        if reply.refusal is not None:
+            verdict = reply.refusal.verdict
+            self.allowance.refused(actions, is_used_up=verdict is Verdict.BUDGET, is_expired=verdict is Verdict.EXPIRED)
+        return reply
 
     async def look(self, intent: Intent) -> View | None:
         """Look for the orders of ``intent``: by status, and when absence could count, wherever orders are listed."""

@@ -101,9 +101,7 @@ class RestClient:
         ``Rejected``: the venue could not read the request at all, so nothing of it was done.
         """
         weight = 1 + legs // _LEGS_PER_WEIGHT
-        reply = await self._resilience.once(lambda: self._post("/exchange", body), weight=weight, purpose=purpose)
-        self._resilience.actions.spent(max(1, legs), self._resilience.now())
-        return reply
+        return await self._resilience.once(lambda: self._post("/exchange", body), weight=weight, purpose=purpose)
 
     async def _post(self, path: str, body: bytes) -> Node:
         headers = {"Content-Type": "application/json"}

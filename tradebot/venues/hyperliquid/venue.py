@@ -15,6 +15,7 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import CancelOrder, FillReport, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
 from tradebot.model.time import Nanos, from_ms, to_ms
+from tradebot.venues.allowance import RESERVE, ActionAllowance
 from tradebot.venues.hyperliquid.access import check_signer
 from tradebot.venues.hyperliquid.account import (
     OrderRecord,
@@ -87,6 +88,11 @@ class HyperliquidVenue:
         """The perpetuals, by symbol, as ``refresh`` last saw them."""
         return self._assets
 
+    @property
+    def allowance(self) -> ActionAllowance:
+        """The actions that the account may still send."""
+        return self._gateway.allowance
+
     async def open(self, account: str, signer: str, symbols: Iterable[str]) -> None:
         """Learn time, assets and the account's mode; check that ``signer`` may trade for ``account``.
 
@@ -121,6 +127,7 @@ class HyperliquidVenue:
             pairs = zip(orders, cloids, strict=True)
             wires = [order_wire(asset, o, cloid, self._marks[symbol], self._slippage) for o, cloid in pairs]
             if orders[0].role is OrderRole.ENTRY:
+                self._check_allowance(len(orders))
                 await self.leverage.ensure(asset)
         except (KeyError, ValueError, VenueError) as error:
             # Nothing has left: what cannot be written is refused here.
@@ -136,6 +143,12 @@ class HyperliquidVenue:
         names = {cloid: order.client_order_id for cloid, order in zip(cloids, orders, strict=True)}
         sizes = {order.client_order_id: order.qty for order in orders}
         return self._settled(intent, settled, names, sizes)
+
+    def _check_allowance(self, actions: int) -> None:
+        """Raise ``Rejected`` when an entry of so many orders would take of what is kept for exits."""
+        allowance = self._gateway.allowance
+        if not allowance.leaves_reserve(actions):
+            raise Rejected(f"not sent: {allowance.left} actions of the address are left, {RESERVE} are kept for exits")
 
     async def resume(self, intent: Intent, symbol: str) -> Sequence[Message]:
         """Settle an intent that the last run left without an outcome."""
