@@ -11,8 +11,8 @@ from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.loop import new_loop
-from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.supervisor import Supervisor
+from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import JOURNAL_NAME
 

@@ -15,8 +15,8 @@ from tradebot.model.market import Message
 from tradebot.pipeline.line import Line
 from tradebot.report.fold import ReportFold
 from tradebot.runtime.backtest import run_backtest
-from tradebot.runtime.settings import Loaded
 from tradebot.runtime.wiring import wire
+from tradebot.settings.load import Loaded
 
 BARS = 200_000
 AIM = 200_000

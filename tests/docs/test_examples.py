@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tradebot.model.errors import TradebotError
-from tradebot.runtime.settings import load_settings
-from tradebot.runtime.settings_check import check_settings
+from tradebot.settings.check import check_settings
+from tradebot.settings.load import load_settings
 
 ROOT = Path(__file__).parents[2]
 HOW_TO = ROOT / "docs" / "how-to"

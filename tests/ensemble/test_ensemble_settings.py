@@ -7,10 +7,10 @@ import pytest
 
 from tradebot.model.errors import ConfigError
 from tradebot.pipeline.risk.limits import ConfidenceScale
-from tradebot.runtime.settings import Loaded, load_settings
-from tradebot.runtime.settings_build import build_limits, build_size
-from tradebot.runtime.settings_check import find_problems
 from tradebot.runtime.wiring import wire
+from tradebot.settings.build import build_limits, build_size
+from tradebot.settings.check import find_problems
+from tradebot.settings.load import Loaded, load_settings
 
 FRACTION = 'size = { kind = "equity_fraction", fraction = 0.5 }\n'
 FIXED = 'size = { kind = "qty", qty = "1" }\n'

@@ -17,8 +17,8 @@ from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.risk.zones import Cooldown
 from tradebot.report.why import WhyFold
-from tradebot.runtime.settings import load_settings
 from tradebot.runtime.wiring import wire
+from tradebot.settings.load import load_settings
 from tradebot.store.codec import decode, encode
 
 BARS = 10

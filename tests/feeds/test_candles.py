@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.model.errors import ConfigError, DataError
+from tradebot.model.errors import DataError
 from tradebot.model.market import Bar
 from tradebot.model.time import from_ms, parse_timeframe
-from tradebot.store.candles import BarFile, bar_fault, check_files, parse_data_spec, read_funding
+from tradebot.store.candles import BarFile, bar_fault, check_files, read_funding
 from tradebot.store.columns import CHUNK_BYTES, RowFault, parse_row
 
 M5 = parse_timeframe("5m")
@@ -260,19 +260,6 @@ def test_skipping_more_rows_than_there_are_is_refused(path: Path) -> None:
     assert list(source.skip(2)) == []
     with pytest.raises(DataError, match="1 rows fewer"):
         list(source.skip(3))
-
-
-def test_a_data_spec_names_symbol_timeframe_and_file(tmp_path: Path) -> None:
-    assert parse_data_spec("BTC:5m=a=b.csv", tmp_path) == ("BTC", M5, tmp_path / "a=b.csv")
-    assert parse_data_spec("BTC/USDT:USDT:5m=/x.csv", tmp_path) == ("BTC/USDT:USDT", M5, Path("/x.csv"))
-
-
-@pytest.mark.parametrize(
-    "spec", ["", "BTC", "BTC=x.csv", "BTC:5m=", ":5m=x.csv", "BTC:5x=x.csv", "BTC:0m=x", "B C:5m=x"]
-)
-def test_a_data_spec_that_says_too_little_is_refused(spec: str, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError):
-        parse_data_spec(spec, tmp_path)
 
 
 def test_funding_rates_are_read_in_order(path: Path) -> None:

@@ -27,8 +27,8 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.live.assembly import Live
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.patience import Patience
-from tradebot.runtime.settings import Loaded, LoadOptions
 from tradebot.runtime.supervisor import Supervisor
+from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query

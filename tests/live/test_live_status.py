@@ -14,8 +14,8 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import Heart, LagProbe
-from tradebot.runtime.settings import LoadOptions
 from tradebot.runtime.supervisor import Supervisor
+from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 
 pytestmark = pytest.mark.usefixtures("_quick")

@@ -11,7 +11,7 @@ from tests.recovery.lab import until
 from tradebot.runtime import daemon
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.settings import LoadOptions
+from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
 
 

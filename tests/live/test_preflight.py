@@ -24,7 +24,7 @@ from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.runtime.live.preflight import preflight
 from tradebot.runtime.live.preflight_rules import clock_finding, expiry_finding, unfit_account
-from tradebot.runtime.settings import Loaded, load_settings
+from tradebot.settings.load import Loaded, load_settings
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import Role, RoleKind
 

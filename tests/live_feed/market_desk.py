@@ -17,7 +17,7 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.live import market_gaps
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
-from tradebot.runtime.settings_model import HyperliquidFeedSettings
+from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.stream import Stream, StreamRules

@@ -4,7 +4,7 @@ from decimal import ROUND_DOWN, getcontext, localcontext
 from pathlib import Path
 
 from tradebot.runtime.backtest import run_backtest
-from tradebot.runtime.settings import load_settings
+from tradebot.settings.load import load_settings
 
 
 def test_a_backtest_in_a_process_with_another_precision_gives_the_same_trades(tmp_path: Path) -> None:

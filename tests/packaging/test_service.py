@@ -17,7 +17,7 @@ import pytest
 from tradebot.cli.parse import parse
 from tradebot.model import errors
 from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S
-from tradebot.runtime.settings_model import HyperliquidVenueSettings
+from tradebot.settings.model import HyperliquidVenueSettings
 from tradebot.store.account_lock import AccountLock
 
 ROOT = Path(__file__).parents[2]

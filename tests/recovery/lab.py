@@ -19,7 +19,7 @@ from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.settings import LoadOptions
+from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock, prepare_home
 from tradebot.store.rows import JournalReader, Query

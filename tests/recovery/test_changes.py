@@ -20,7 +20,7 @@ from tests.recovery.lab import (
 )
 from tests.recovery.test_endings import PATIENT
 from tradebot.cli.main import run as cli
-from tradebot.runtime.settings import LoadOptions
+from tradebot.settings.load import LoadOptions
 
 FASTER = STRATEGIES.replace("fast = 3", "fast = 2").replace("entry = 8", "entry = 5")
 THIRD = '[[strategy]]\nkind = "sma_cross"\nname = "third"\nsymbols = ["BBB"]\nfast = 2\nslow = 5\n'

@@ -15,7 +15,7 @@ from tradebot.report.result_text import report_text
 from tradebot.report.text import status_text
 from tradebot.runtime.backtest import BacktestResult, run_backtest
 from tradebot.runtime.guard import StrategyGuard, watching
-from tradebot.runtime.settings import LoadOptions
+from tradebot.settings.load import LoadOptions
 
 # Long enough for a busy machine to give an innocent strategy its turn within it.
 LIMIT_S = 0.3

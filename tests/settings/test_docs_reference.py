@@ -14,8 +14,8 @@ from pydantic_core import PydanticUndefined
 from tradebot.model import errors
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import plain
-from tradebot.runtime.settings_errors import models_in, range_text
-from tradebot.runtime.settings_model import Settings
+from tradebot.settings.errors import models_in, range_text
+from tradebot.settings.model import Settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 

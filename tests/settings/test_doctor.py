@@ -7,7 +7,7 @@ from tradebot.model.errors import ConfigError
 from tradebot.runtime.clock import VirtualClock
 from tradebot.runtime.doctor import doctor_document, doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.settings import Loaded, load_settings
+from tradebot.settings.load import Loaded, load_settings
 from tradebot.store.lock import HomeLock
 
 NOW = 1_763_000_000_000_000_000

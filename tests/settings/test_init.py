@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.errors import ConfigError, StorageFailed, TradebotError, UsageError
-from tradebot.runtime.init import Kind, init_text, next_steps, questions, write_init
-from tradebot.runtime.settings import check_settings, load_settings
+from tradebot.settings.check import check_settings
+from tradebot.settings.init import Kind, init_text, next_steps, questions, write_init
+from tradebot.settings.load import load_settings
 
 
 def test_the_default_text_is_a_good_configuration(tmp_path: Path) -> None:
@@ -70,7 +71,7 @@ def test_a_live_text_is_good_and_small_as_it_stands(kind: Kind, tmp_path: Path) 
     assert settings.bot.symbols == ("BTC", "ETH")
     assert settings.venue.model_dump()["network"] == {Kind.DEVNET: "devnet", Kind.HYPERLIQUID: "testnet"}[kind]
     if kind is Kind.HYPERLIQUID:
-        assert settings.risk.live_cap_notional == 25
+        assert settings.risk.live_cap_notional == 200
         assert settings.venue.model_dump()["key_file"] == tmp_path / "agent.key"
 
 
@@ -80,6 +81,7 @@ def test_the_answers_about_a_real_venue_are_written(tmp_path: Path) -> None:
     write_init(tmp_path / "tradebot.toml", init_text(Kind.HYPERLIQUID, answers))
     venue = load_settings(home=tmp_path, environ={}).settings.venue.model_dump()
     assert (venue["network"], venue["account"]) == ("mainnet", address.lower())
+    assert load_settings(home=tmp_path, environ={}).settings.risk.live_cap_notional == 25
     text = init_text(Kind.DEVNET, {"symbols": "sol", "notional": "80"})
     assert 'max_exposure_notional = "160"' in text
 

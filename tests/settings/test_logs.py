@@ -16,7 +16,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.runtime import logline, logs
 from tradebot.runtime.clock import SystemClock, VirtualClock
-from tradebot.runtime.settings_model import LogSettings
+from tradebot.settings.model import LogSettings
 
 
 class Terminal(io.StringIO):

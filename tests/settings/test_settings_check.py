@@ -7,10 +7,11 @@ from tradebot.model.order import PositionSide
 from tradebot.model.time import parse_timeframe
 from tradebot.pipeline.risk.limits import SizeKind
 from tradebot.pipeline.strategy.base import AtrStop, RTarget
-from tradebot.runtime.settings import Loaded, build_specs, check_settings, load_settings
-from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size
-from tradebot.runtime.settings_check import find_problems
-from tradebot.runtime.settings_reload import reload_diff
+from tradebot.runtime.wiring import build_costs
+from tradebot.settings.build import build_instruments, build_limits, build_size
+from tradebot.settings.check import build_specs, check_settings, find_problems
+from tradebot.settings.load import Loaded, load_settings
+from tradebot.settings.reload import reload_diff
 
 
 def load(folder: Path, rest: str = "", *, symbols: str = '"BTC"', data: str = "", **overrides: object) -> Loaded:

@@ -5,8 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.runtime.settings_layers import Layer, lay_over, merge
-from tradebot.runtime.settings_toml import KeyPath, Locator, to_toml
+from tradebot.settings.layers import Layer, lay_over, merge
+from tradebot.settings.toml import KeyPath, Locator, to_toml
 
 keys = st.sampled_from(["a", "b", "c", "kind", "feed", "a b", "é.x"])
 scalars = st.one_of(

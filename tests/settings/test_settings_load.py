@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic_settings import BaseSettings
 
 from tradebot.model.errors import ConfigError
-from tradebot.runtime.settings import Loaded, LoadOptions, effective_toml, load_settings, profile_path
-from tradebot.runtime.settings_errors import BadSettings, Problem
-from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings
+from tradebot.settings.errors import BadSettings, Problem
+from tradebot.settings.load import Loaded, LoadOptions, effective_toml, load_settings, profile_path
+from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings
 
 SMALL = """\
 [bot]
@@ -84,11 +85,51 @@ def test_layers_lie_over_each_other_in_order(tmp_path: Path) -> None:
     assert (settings.log.level, settings.log.rotate_mb, settings.log.keep) == ("warning", 5, 3)
     assert (settings.venue.leverage, settings.venue.latency_ms, settings.bot.name) == (9, 5, "mine")
     # The demo has two strategies; an array is replaced.
-    assert [item.parameters["fast"] for item in settings.strategy] == ["4"]
+    assert [item.parameters["fast"] for item in settings.strategy] == [4]
     assert loaded.where("venue", "leverage") == "environment TRADEBOT__VENUE__LEVERAGE"
     assert loaded.where("log", "keep") == f"{second}:3"
     assert loaded.where("strategy", 0, "slow") == f"{first}:10"
     assert loaded.sources["bot.name"] == "option for bot.name"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("7", "7"),
+        ("0.5", "0.5"),
+        ("-2", "-2"),
+        ("true", "true"),
+        ("[1, 2.5]", "[1,2.5]"),
+        ("ema", '"ema"'),
+        ('"7"', '"7"'),
+        ("2024-01-01", '"2024-01-01"'),
+        ("1\nx = 2", '"1\\nx = 2"'),
+        ("nan", '"nan"'),
+    ],
+)
+def test_a_variable_means_what_it_says(tmp_path: Path, text: str, shown: str) -> None:
+    (tmp_path / "bot.toml").write_text(SMALL)
+    environ = {"TRADEBOT__STRATEGY__0__EXTRA": text, "TRADEBOT__STRATEGY__0__TABLE__DEEP": text}
+    settings = load_settings(home=tmp_path, config_files=[tmp_path / "bot.toml"], environ=environ).settings
+    document = settings.model_dump_json()
+    assert f'"extra":{shown}' in document
+    assert f'"deep":{shown}' in document
+
+
+def test_text_that_looks_like_a_number_stays_text_where_text_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "bot.toml").write_text(SMALL)
+    environ = {"TRADEBOT__BOT__NAME": "7", "TRADEBOT__LOG__KEEP": "7"}
+    settings = load_settings(home=tmp_path, config_files=[tmp_path / "bot.toml"], environ=environ).settings
+    assert (settings.bot.name, settings.log.keep) == ("7", 7)
+
+
+def test_the_values_come_from_our_layers_through_one_source_of_pydantic_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A variable that pydantic-settings would read by itself, were its own sources not left out.
+    monkeypatch.setenv("LOG", '{"keep": 9}')
+    assert issubclass(Settings, BaseSettings)
+    assert load(tmp_path, SMALL).settings.log.keep == 10
 
 
 def test_a_feed_of_another_kind_replaces_the_whole_table(tmp_path: Path) -> None:
@@ -337,6 +378,6 @@ def test_any_text_is_loaded_or_refused_and_never_a_crash(tmp_path_factory: pytes
 
 
 def test_the_settings_import_nothing_heavy() -> None:
-    code = "import sys, tradebot.runtime.settings; print(*sys.modules)"
+    code = "import sys, tradebot.settings.load; print(*sys.modules)"
     modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert not {"aiohttp", "asyncio", "typer", "rich", "numpy", "pydantic_settings", "loguru"} & set(modules)
+    assert not {"aiohttp", "typer", "rich", "numpy", "loguru"} & set(modules)

@@ -16,7 +16,7 @@ from tradebot.model.errors import LockHeld, NotRunning
 def start(context: Context) -> int:
     """Start the daemon; in the background return when it runs."""
     from tradebot.cli.options import load, load_options
-    from tradebot.runtime.settings_check import check_settings
+    from tradebot.settings.check import check_settings
     from tradebot.store.lock import refuse_network_home
 
     is_live = context.given.flag("live")

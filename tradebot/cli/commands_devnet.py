@@ -96,13 +96,11 @@ def _options(context: Context) -> "tuple[DevnetOptions, MarketData]":
 
 
 def _replay(specs: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timeframe]:
-    from tradebot.store.candles import BarFile, check_files, parse_data_spec
+    from tradebot.settings.dataspec import given_series
+    from tradebot.store.candles import BarFile, check_files
     from tradebot.venues.replay import Replay
 
-    files = []
-    for spec in specs:
-        symbol, timeframe, path = parse_data_spec(spec, Path.cwd())
-        files.append(BarFile(path, symbol, timeframe))
+    files = [BarFile(one.path, one.symbol, one.timeframe) for one in map(given_series, specs)]
     timeframes = {file.timeframe for file in files}
     if len(timeframes) != 1:
         raise UsageError(

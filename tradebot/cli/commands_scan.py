@@ -15,7 +15,7 @@ from tradebot.pipeline.patterns.events import KINDS, PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams, parse_params
 from tradebot.report.table import moment, table
 from tradebot.research.history import History, events_of, history_of, read_history
-from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings
+from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings
 
 _GENERATED_BARS = 10_000
 _LAST = 20

@@ -11,8 +11,8 @@ from tradebot.model.errors import UsageError
 
 def init(context: Context) -> int:
     """Write a configuration, asking what a person at a terminal may want to choose."""
-    from tradebot.runtime.init import Kind, init_text, next_steps, questions, write_init
-    from tradebot.runtime.settings import HOME_FILE
+    from tradebot.settings.init import Kind, init_text, next_steps, questions, write_init
+    from tradebot.settings.load import HOME_FILE
 
     kinds = [kind for kind in Kind if context.given.flag(kind.value)]
     if len(kinds) > 1:
@@ -55,8 +55,8 @@ def doctor(context: Context) -> int:
 
 def config_check(context: Context) -> int:
     """Say whether the configuration can be used, its data and strategies included."""
-    from tradebot.runtime.settings_check import check_settings
     from tradebot.runtime.wiring import check_data_files
+    from tradebot.settings.check import check_settings
 
     loaded = load(context)
     check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
@@ -71,10 +71,10 @@ def config_check(context: Context) -> int:
 
 def config_show(context: Context) -> int:
     """Print the configuration as it takes effect, as TOML or JSON."""
-    from tradebot.runtime.settings import effective_toml, shown
+    from tradebot.settings.load import shown_toml
 
-    settings = shown(load(context).settings)
-    context.write(settings.model_dump_json() if context.is_json else effective_toml(settings))
+    settings = load(context).settings
+    context.write(settings.model_dump_json() if context.is_json else shown_toml(settings))
     return 0
 
 

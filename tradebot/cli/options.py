@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tradebot.cli.context import Context
-from tradebot.runtime.settings import Loaded, LoadOptions
+from tradebot.settings.load import Loaded, LoadOptions
 
 
 def load_options(context: Context) -> LoadOptions:

@@ -58,7 +58,7 @@ GLOBALS: tuple[Option, ...] = (
     Option("--config", "configuration file; may be repeated, later ones win", PATH, "FILE", is_repeatable=True),
     Option(
         "--profile",
-        "a configuration shipped with tradebot: demo, replay, devnet or hyperliquid-paper, -testnet, -live",
+        "a configuration shipped with tradebot: demo, paper, replay, devnet or hyperliquid-paper, -testnet, -live",
         TEXT,
         "NAME",
     ),

@@ -9,7 +9,7 @@ from tradebot.report.document import document
 from tradebot.report.shapes import Json
 from tradebot.report.trades import trade_row
 from tradebot.runtime.backtest import run_backtest
-from tradebot.runtime.settings import Loaded, load_settings
+from tradebot.settings.load import Loaded, load_settings
 
 
 class Backtest(dict[str, Json]):

@@ -24,10 +24,10 @@ from tradebot.pipeline.strategy.registry import BUILT_IN
 from tradebot.research.veil import Veil
 from tradebot.runtime.backtest import Progress, with_feed
 from tradebot.runtime.guard import watching
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_errors import did_you_mean
-from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, StrategySettings
 from tradebot.runtime.wiring import wire
+from tradebot.settings.errors import did_you_mean
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings, StrategySettings
 from tradebot.store.codec import decode, encode
 
 PREFIXES = 50

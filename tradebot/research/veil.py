@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.model.time import Timeframe
-from tradebot.runtime.settings_model import Series
+from tradebot.settings.dataspec import Series
 
 _GZIP = b"\x1f\x8b"
 Rows = Mapping[tuple[str, Timeframe], int]

@@ -20,10 +20,11 @@ from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.guard import watching
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_live import on_paper
-from tradebot.runtime.settings_model import GeneratedFeedSettings, ReplayFeedSettings, Settings, parse_series
 from tradebot.runtime.wiring import wire
+from tradebot.settings.dataspec import given_series
+from tradebot.settings.live import on_paper
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings
 from tradebot.store.candles import BarFile
 from tradebot.store.repair import repair as repair_file
 
@@ -119,9 +120,7 @@ def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Sett
     settings = on_paper(settings)
     feed = settings.feed
     if data:
-        for spec in data:
-            _check_spec(spec)
-        specs = tuple(_absolute(spec) for spec in data)
+        specs = tuple(f"{spec.partition('=')[0]}={given_series(spec).path}" for spec in data)
         return settings.model_copy(update={"feed": ReplayFeedSettings(kind="replay", data=specs)})
     if isinstance(feed, GeneratedFeedSettings):
         if bars is None and feed.bars is None:
@@ -132,18 +131,6 @@ def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Sett
     if bars is not None:
         raise UsageError("--bars is for a generated market; this one has files", where="[feed]", mend="leave it out")
     return settings
-
-
-def _check_spec(spec: str) -> None:
-    try:
-        parse_series(spec)
-    except ValueError as error:
-        raise UsageError(str(error), where="--data", mend="write it as BTC:5m=btc.csv.gz") from error
-
-
-def _absolute(spec: str) -> str:
-    name, _, path = spec.partition("=")
-    return f"{name}={Path(path).absolute()}"
 
 
 def _repaired(settings: Settings, folder: Path, repairs: list[str]) -> Settings:

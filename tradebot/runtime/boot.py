@@ -20,10 +20,10 @@ from tradebot.runtime.reading import FAILED_TURN
 from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
-from tradebot.runtime.settings import Loaded, config_hash, effective_toml
-from tradebot.runtime.settings_build import venue_name
-from tradebot.runtime.settings_model import Settings, StoreSettings
 from tradebot.runtime.wiring import Wired, wire
+from tradebot.settings.build import venue_name
+from tradebot.settings.load import Loaded, config_hash, effective_toml
+from tradebot.settings.model import Settings, StoreSettings
 from tradebot.store.codec import BadRecord
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query

@@ -34,13 +34,13 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
 from tradebot.runtime.reading import FAILED_TURN
-from tradebot.runtime.settings import Loaded, LoadOptions
-from tradebot.runtime.settings_build import described
-from tradebot.runtime.settings_check import check_settings
-from tradebot.runtime.settings_live import EXTRA_MEND, missing_packages
-from tradebot.runtime.settings_model import HyperliquidFeedSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
+from tradebot.settings.build import described
+from tradebot.settings.check import check_settings
+from tradebot.settings.live import EXTRA_MEND, missing_packages
+from tradebot.settings.load import Loaded, LoadOptions
+from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
 from tradebot.store.upkeep import free_reserve
@@ -153,8 +153,8 @@ class Daemon:
     async def _start_pager(self, operations: Operations, journal: SqliteJournal) -> Pager:
         settings = self._loaded.settings
         sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=described(settings))
-        pager = Pager(settings.alerts.url, settings.alerts.repeat_s, sender, journal, self._clock)
-        operations.on_reloaded = lambda new: pager.change(new.alerts.url, new.alerts.repeat_s)
+        pager = Pager(settings.alerts.webhook, settings.alerts.repeat_s, sender, journal, self._clock)
+        operations.on_reloaded = lambda new: pager.change(new.alerts.webhook, new.alerts.repeat_s)
         await self._supervisor.start(TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART))
         return pager
 

@@ -16,9 +16,10 @@ from tradebot.model.errors import TradebotError
 from tradebot.model.time import NANOS_PER_S, timeframe_name
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.settings import Loaded, check_settings
-from tradebot.runtime.settings_live import EXTRA_MEND, missing_packages
-from tradebot.runtime.settings_model import (
+from tradebot.settings.check import check_settings
+from tradebot.settings.live import EXTRA_MEND, missing_packages
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import (
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
     ReplayFeedSettings,

@@ -22,9 +22,9 @@ from tradebot.runtime.guard import StrategyGuard
 from tradebot.runtime.keeper import Keeper
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.reading import Standing
-from tradebot.runtime.settings import Loaded
 from tradebot.runtime.supervisor import TaskSpec
 from tradebot.runtime.tasks import LineRunner, line_tasks
+from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 

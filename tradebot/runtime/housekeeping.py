@@ -8,7 +8,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
-from tradebot.runtime.settings_model import StoreSettings
+from tradebot.settings.model import StoreSettings
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.pruning import prune, prune_before
 from tradebot.store.snapshot import peek_snapshots

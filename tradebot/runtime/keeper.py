@@ -9,8 +9,8 @@ from tradebot.model.logevent import LogEvent
 from tradebot.ports import Journal
 from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
-from tradebot.runtime.settings import Loaded
 from tradebot.runtime.tasks import LineRunner
+from tradebot.settings.load import Loaded
 from tradebot.store.snapshot import write_snapshot
 
 _MUCH_BYTES = 1_000_000

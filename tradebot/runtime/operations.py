@@ -22,11 +22,11 @@ from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
-from tradebot.runtime.settings import Loaded, LoadOptions
-from tradebot.runtime.settings_build import build_limits
-from tradebot.runtime.settings_model import HyperliquidFeedSettings, Settings
-from tradebot.runtime.settings_reload import reload_diff
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor
+from tradebot.settings.build import build_limits
+from tradebot.settings.load import Loaded, LoadOptions
+from tradebot.settings.model import HyperliquidFeedSettings, Settings
+from tradebot.settings.reload import reload_diff
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import backup
 

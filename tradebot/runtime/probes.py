@@ -11,8 +11,8 @@ from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.session import Session
-from tradebot.runtime.settings_model import StoreSettings
 from tradebot.runtime.tasks import LineRunner
+from tradebot.settings.model import StoreSettings
 from tradebot.store.upkeep import disk_free_mb
 
 _BEAT_S = 1.0

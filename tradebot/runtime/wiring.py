@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Cash
-from tradebot.model.time import Timeframe, parse_timeframe
+from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.orders.register import PROMPT
@@ -18,10 +18,10 @@ from tradebot.ports import MarketData, Stage
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_build import build_costs, build_instruments, build_limits, build_size, feed_network
-from tradebot.runtime.settings_check import build_cooldowns, build_specs, check_settings, feed_timeframes
-from tradebot.runtime.settings_model import (
+from tradebot.settings.build import build_instruments, build_limits, build_size, feed_network
+from tradebot.settings.check import build_cooldowns, build_specs, check_settings, feed_timeframes
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import (
     GeneratedFeedSettings,
     HyperliquidFeedSettings,
     ReplayFeedSettings,
@@ -31,6 +31,7 @@ from tradebot.runtime.settings_model import (
 from tradebot.store.candles import BarFile, check_files, read_funding
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
+from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -145,4 +146,17 @@ def _venue(venue: SimulatedVenueSettings, instruments: Mapping[str, Instrument])
     funding = {file.symbol: FundingRates(read_funding(file.path)) for file in venue.funding_files}
     return SimulatedVenue(
         instruments, build_costs(venue), Cash(venue.starting_cash), funding, remembered_ids=_REMEMBERED_IDS
+    )
+
+
+def build_costs(venue: SimulatedVenueSettings) -> Costs:
+    """Return what trading costs on the simulated venue."""
+    return Costs(
+        taker_bps=venue.taker_bps,
+        maker_bps=venue.maker_bps,
+        slippage_bps=venue.slippage_bps,
+        latency=Nanos(venue.latency_ms * NANOS_PER_MS),
+        leverage=venue.leverage,
+        maintenance=venue.maintenance,
+        funding_rate=venue.funding_rate,
     )

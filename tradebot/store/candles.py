@@ -5,7 +5,6 @@ consistent, and volumes are not negative. Gaps are counted, not refused.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -13,10 +12,10 @@ from itertools import chain, repeat
 from operator import le, sub
 from pathlib import Path
 
-from tradebot.model.errors import ConfigError, DataError
+from tradebot.model.errors import DataError
 from tradebot.model.making import maker
 from tradebot.model.market import Bar, check_bar
-from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, floor_to, from_ms, parse_timeframe, timeframe_name
+from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, floor_to, from_ms, timeframe_name
 from tradebot.store.columns import Batch, count_rows, ends_with_newline, fail, is_parquet, read_batches
 
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")
@@ -26,7 +25,6 @@ MAX_TS_MS = 9_000_000_000_000
 # Products of larger numbers could not be booked at 1e-8 with the 28 digits of the decimal context.
 _TOO_LARGE = Decimal("1e18")
 _new_bar = maker(Bar)
-_SPEC = re.compile(r"(?P<symbol>[^\s=]+):(?P<timeframe>[^\s:=]+)=(?P<path>.+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,23 +143,6 @@ def bar_fault(ts: int, numbers: Sequence[Decimal], last: int | None, timeframe: 
 def check_files(files: Iterable[BarFile]) -> tuple[FileSummary, ...]:
     """Check every file whole, before anything is traded on. Raises ``DataError`` at the first bad line."""
     return tuple(file.check() for file in files)
-
-
-def parse_data_spec(spec: str, base_dir: Path) -> tuple[str, Timeframe, Path]:
-    """Return symbol, timeframe and path of ``SYMBOL:TIMEFRAME=FILE``, relative to ``base_dir``.
-
-    Raises ``ConfigError``. The last colon before the first equals sign ends the symbol.
-    """
-    match = _SPEC.fullmatch(spec)
-    if match is None:
-        raise ConfigError(
-            f"data {spec!r} cannot be read", mend="write SYMBOL:TIMEFRAME=FILE, such as BTC:5m=btc.csv.gz"
-        )
-    try:
-        timeframe = parse_timeframe(match["timeframe"])
-    except ValueError as error:
-        raise ConfigError(f"data {spec!r}: {error}") from error
-    return match["symbol"], timeframe, base_dir / Path(match["path"]).expanduser()
 
 
 def read_funding(path: Path) -> Iterator[tuple[Nanos, Decimal]]:

@@ -28,11 +28,11 @@ from tradebot.runtime.live.preflight import red_lines
 from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.runtime.live.trading import Trading
 from tradebot.runtime.live.watch import Sight, Watch
-from tradebot.runtime.settings import Loaded, config_hash
-from tradebot.runtime.settings_build import feed_network
-from tradebot.runtime.settings_check import feed_timeframes
-from tradebot.runtime.settings_model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.settings.build import feed_network
+from tradebot.settings.check import feed_timeframes
+from tradebot.settings.load import Loaded, config_hash
+from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState

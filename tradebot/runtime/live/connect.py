@@ -12,9 +12,9 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.live.intents import IntentLog
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_build import feed_url, key_path, socket_url, venue_url
-from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
+from tradebot.settings.build import feed_url, key_path, socket_url, venue_url
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import HyperliquidVenueSettings, Settings
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import INSTANCE

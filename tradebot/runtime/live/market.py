@@ -24,7 +24,7 @@ from tradebot.runtime.live.market_silence import ALL, Silence
 from tradebot.runtime.live.market_time import MarketTime
 from tradebot.runtime.live.market_turns import Due, Turns
 from tradebot.runtime.logs import log
-from tradebot.runtime.settings_model import HyperliquidFeedSettings
+from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.venues.hyperliquid.bars import LiveBars
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.stream import Down, Garbled, Stream, StreamEvent, Subscription, Up

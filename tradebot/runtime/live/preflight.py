@@ -20,10 +20,10 @@ from tradebot.runtime.live.opening import FIRST_DEPOSIT
 from tradebot.runtime.live.preflight_account import AccountChecks
 from tradebot.runtime.live.preflight_rules import clock_finding
 from tradebot.runtime.live.preflight_sizes import Basis, Market, average_range, size_findings
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_build import build_limits, build_size, feed_url, venue_url
-from tradebot.runtime.settings_check import LIVE_TIMEFRAMES, build_specs
-from tradebot.runtime.settings_model import HyperliquidVenueSettings, RiskFractionSize, SimulatedVenueSettings
+from tradebot.settings.build import build_limits, build_size, feed_url, venue_url
+from tradebot.settings.check import LIVE_TIMEFRAMES, build_specs
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import HyperliquidVenueSettings, RiskFractionSize, SimulatedVenueSettings
 from tradebot.store.lock import holder
 from tradebot.store.rows import JournalReader
 from tradebot.store.upkeep import JOURNAL_NAME

@@ -9,8 +9,8 @@ from tradebot.runtime.findings import Grade
 from tradebot.runtime.live.connect import account_cloids
 from tradebot.runtime.live.inquiry import Inquiry
 from tradebot.runtime.live.preflight_rules import expiry_finding, missing_key, unfit_account
-from tradebot.runtime.settings_build import key_path
-from tradebot.runtime.settings_model import HyperliquidVenueSettings, Settings
+from tradebot.settings.build import key_path
+from tradebot.settings.model import HyperliquidVenueSettings, Settings
 from tradebot.venues.allowance import LOW, RESERVE
 from tradebot.venues.hyperliquid.access import Role, RoleKind, agent_expiry, role
 from tradebot.venues.hyperliquid.account import (

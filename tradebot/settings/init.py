@@ -11,8 +11,11 @@ from typing import assert_never
 
 from tradebot.model.errors import ConfigError, NotPermitted, StorageFailed, UsageError
 from tradebot.model.money import plain
-from tradebot.runtime.init_texts import DEVNET, HYPERLIQUID, KEY_NAME, PAPER
-from tradebot.runtime.settings_model import ADDRESS_PATTERN, SYMBOL_PATTERN
+from tradebot.settings.form import Form, quoted
+from tradebot.settings.load import profile_path
+from tradebot.settings.model import ADDRESS_PATTERN, SYMBOL_PATTERN
+
+KEY_NAME = "agent.key"
 
 
 class Kind(StrEnum):
@@ -68,14 +71,14 @@ def _network(answer: str) -> str:
 
 
 def _account(answer: str) -> str:
-    """Return the line of the account; without an address it is left to be filled in."""
+    """Return the address; empty where it is left to be filled in."""
     word = answer.strip()
     if word.lower() == "later":
-        return '# account = "0x..."                  # the master\'s address; without it, the master of the key'
+        return ""
     if not re.fullmatch(ADDRESS_PATTERN, word):
         # It is not repeated: somebody may have given a key.
         raise UsageError("that is not an address: 0x and 40 hex digits", mend="it is the account's, never a key")
-    return f'account = "{word.lower()}"'
+    return word.lower()
 
 
 def _fraction(answer: str) -> str:
@@ -99,6 +102,35 @@ _QUESTIONS: Mapping[Kind, tuple[Question, ...]] = {
 }
 
 
+_CHECK = """\
+# Check a change with `tradebot config check`; every key is in docs/reference/configuration.md. Secrets never stand
+# here.
+"""
+_HEADS: Mapping[Kind, str] = {
+    Kind.PAPER: """\
+# A configuration of tradebot: paper trading, simulated money. Start it with `tradebot start`, watch it with
+# `tradebot status --watch`.
+"""
+    + _CHECK,
+    Kind.DEVNET: """\
+# A configuration of tradebot for the local exchange: live trading with money that is worth nothing. In one terminal
+#   tradebot devnet
+# and in another
+#   tradebot start --live
+# The devnet writes its key to devnet.key in the home, where it is looked for.
+"""
+    + _CHECK,
+    Kind.HYPERLIQUID: f"""\
+# A configuration of tradebot for Hyperliquid: live trading. It needs the key of an agent (API wallet) of your account
+# in {KEY_NAME} beside this file, mode 0600; never the master's key, and never the key itself here. Then
+#   tradebot doctor
+#   tradebot start --live
+# The way from testnet to real money is in docs/how-to/trade-live.md.
+"""
+    + _CHECK,
+}
+
+
 def questions(kind: Kind) -> Sequence[Question]:
     """Return what is asked, at most three things, each with a default."""
     return _QUESTIONS[kind]
@@ -110,21 +142,39 @@ def init_text(kind: Kind, answers: Mapping[str, str]) -> str:
     Raises ``UsageError`` on an answer that does not fit.
     """
     values = {item.key: item.normalise(answers.get(item.key) or item.default) for item in questions(kind)}
+    form = Form(profile_path(_profile(kind, values)).read_text(encoding="utf-8"))
+    form.head(_HEADS[kind])
+    form.put(("bot", "name"), quoted(kind.value))
+    form.put(("bot", "symbols"), f"[{values['symbols']}]")
+    form.trade_only(re.findall(r'"([^"]+)"', values["symbols"]))
     match kind:
         case Kind.PAPER:
             cash = Decimal(values["cash"])
-            return PAPER.format(
-                **values,
-                first=values["symbols"].partition(",")[0].strip('"'),
-                notional=plain(cash),
-                exposure=plain(2 * cash),
-            )
+            form.put(("venue", "starting_cash"), quoted(plain(cash)))
+            form.put(("risk", "size"), f'{{ kind = "risk_fraction", fraction = {values["risk"]} }}')
+            _limit(form, cash)
         case Kind.DEVNET:
-            return DEVNET.format(**values, exposure=plain(2 * Decimal(values["notional"])))
+            form.put(("risk", "size"), f'{{ kind = "notional", notional = "{values["notional"]}" }}')
+            _limit(form, Decimal(values["notional"]))
         case Kind.HYPERLIQUID:
-            return HYPERLIQUID.format(**values, key_name=KEY_NAME)
+            if values["account"]:
+                form.put(("venue", "account"), quoted(values["account"]))
+            form.put(("venue", "key_file"), quoted(KEY_NAME))
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
+    return form.text
+
+
+def _profile(kind: Kind, values: Mapping[str, str]) -> str:
+    if kind is not Kind.HYPERLIQUID:
+        return kind.value
+    return "hyperliquid-live" if values["network"] == "mainnet" else "hyperliquid-testnet"
+
+
+def _limit(form: Form, notional: Decimal) -> None:
+    form.put(("risk", "max_order_notional"), quoted(plain(notional)))
+    form.put(("risk", "max_position_notional"), quoted(plain(notional)))
+    form.put(("risk", "max_exposure_notional"), quoted(plain(2 * notional)))
 
 
 def next_steps(kind: Kind, path: Path) -> Sequence[str]:

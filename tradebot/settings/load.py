@@ -7,19 +7,20 @@ environment for settings.
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from tradebot.model.errors import ConfigError
-from tradebot.runtime.settings_errors import BadSettings, Found, Problem, did_you_mean, found_in
-from tradebot.runtime.settings_layers import (
+from tradebot.settings.errors import BadSettings, Found, Problem, did_you_mean, found_in
+from tradebot.settings.layers import (
     Layer,
+    VariableText,
     dotted,
     environ_layer,
     file_layer,
@@ -27,11 +28,8 @@ from tradebot.runtime.settings_layers import (
     options_layer,
     origin_of,
 )
-from tradebot.runtime.settings_model import SYMBOL_PATTERN, Settings, canonical
-from tradebot.runtime.settings_toml import KeyPath, to_toml
-
-if TYPE_CHECKING:
-    from tradebot.pipeline.strategy.base import StrategySpec
+from tradebot.settings.model import SYMBOL_PATTERN, Settings, StrategySettings, canonical, place_of
+from tradebot.settings.toml import KeyPath, to_toml
 
 CONFIG_VARIABLE = "TRADEBOT_CONFIG"
 HOME_FILE = "tradebot.toml"
@@ -116,21 +114,6 @@ def load_settings(
     return Loaded(settings, config_hash(settings), tuple(files), tuple(notes), layer.origins)
 
 
-def check_settings(loaded: Loaded, *, is_live: bool = False) -> None:
-    """Check what must fit together. Raises ``ConfigError`` with all that is wrong; see ``settings_check``."""
-    from tradebot.runtime import settings_check
-
-    settings_check.check_settings(loaded, is_live=is_live)
-
-
-def build_specs(loaded: Loaded) -> "tuple[StrategySpec, ...]":
-    """Return the strategies, in the order of the configuration. Raises ``ConfigError``."""
-    # The classes of the strategies are only imported by who runs them.
-    from tradebot.runtime import settings_check
-
-    return settings_check.build_specs(loaded)
-
-
 def config_hash(settings: Settings) -> str:
     """Return a digest of the effective settings: 32 hex digits, the same however they were written."""
     text = json.dumps(canonical(settings), sort_keys=True, separators=(",", ":"))
@@ -138,22 +121,25 @@ def config_hash(settings: Settings) -> str:
 
 
 def effective_toml(settings: Settings) -> str:
-    """Return the settings with all defaults as TOML that loads to the same settings."""
+    """Return the settings with all defaults, but no secret, as TOML that loads to the same settings."""
+    return _toml(settings, lambda secret: None)
+
+
+def shown_toml(settings: Settings) -> str:
+    """Return the settings as they may be shown to their owner: of a secret URL the host."""
+    return _toml(settings, place_of)
+
+
+def _toml(settings: Settings, secret_text: Callable[[SecretStr], str | None]) -> str:
     tree = settings.model_dump()
     for strategy in tree["strategy"]:
         for key in ("stop", "target"):
             strategy[key] = "none" if strategy[key] is None else strategy[key]
+    for section in tree.values():
+        if isinstance(section, dict):
+            secrets = {key: value for key, value in section.items() if isinstance(value, SecretStr)}
+            section |= {key: secret_text(value) for key, value in secrets.items()}
     return to_toml(tree)
-
-
-def shown(settings: Settings) -> Settings:
-    """Return the settings as they may be shown: of the webhook its host alone, since its path is as good as a key."""
-    url = settings.alerts.url
-    if url is None:
-        return settings
-    place = urlsplit(url)
-    host = f"{place.scheme}://{place.hostname}" + (f":{place.port}" if place.port else "")
-    return settings.model_copy(update={"alerts": settings.alerts.model_copy(update={"url": f"{host}/..."})})
 
 
 def profile_path(name: str) -> Path:
@@ -187,7 +173,7 @@ def _validated(layer: Layer) -> Settings:
     tree = _with_defaults(layer.tree)
     tree, problems = _without_unbuilt(tree, layer)
     try:
-        settings = Settings.model_validate(tree)
+        settings = Settings.of(replace(layer, tree=tree))
     except ValidationError as error:
         problems += [_problem(found, layer) for found in found_in(error, Settings, tree)]
         raise BadSettings(problems) from None
@@ -242,7 +228,23 @@ def _strategy_with_defaults(item: object, symbols: object) -> object:
         defaults["name"] = kind.rpartition(":")[2]
     # Wrong symbols are told once, where they stand.
     defaults["symbols"] = symbols if _are_symbols(symbols) else ["X"]
-    return {**defaults, **item}
+    own = {key: _meant(value) for key, value in item.items() if key not in StrategySettings.model_fields}
+    return {**defaults, **item, **own}
+
+
+def _meant(value: object) -> object:
+    """Return a parameter of a strategy, whose type only the strategy knows: text that is a number is one."""
+    if isinstance(value, Mapping):
+        return {key: _meant(item) for key, item in value.items()}
+    if not isinstance(value, VariableText):
+        return value
+    try:
+        values = tomllib.loads(f"value = {value}", parse_float=Decimal)
+    except tomllib.TOMLDecodeError:
+        return str(value)
+    said = values.pop("value")
+    is_meant = isinstance(said, bool | int | str) or (isinstance(said, Decimal) and said.is_finite())
+    return said if is_meant and not values else str(value)
 
 
 def _are_symbols(value: object) -> bool:

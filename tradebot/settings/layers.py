@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from tradebot.runtime.settings_errors import BadSettings, Problem
-from tradebot.runtime.settings_toml import KeyPath, read_toml
+from tradebot.settings.errors import BadSettings, Problem
+from tradebot.settings.toml import KeyPath, read_toml
 
 ENV_PREFIX = "TRADEBOT__"
 _TAGGED = frozenset({"feed", "venue", "size", "stop", "target"})
@@ -24,6 +24,12 @@ _HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _MNEMONIC = re.compile(r"(?:[a-z]{3,8} ){11,23}[a-z]{3,8}")
 _DEEPEST = 8
 _MOST_ELEMENTS = 500
+
+
+class VariableText(str):
+    """What a variable says where it is neither an array nor a table: of what type it is, its key must tell."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +170,7 @@ def _environ_value(text: str) -> object:
     if any("\ud800" <= letter <= "\udfff" for letter in text):
         raise ValueError("is not UTF-8 text")
     if not text.lstrip().startswith(("[", "{")):
-        return text
+        return VariableText(text)
     try:
         values = tomllib.loads(f"value = {text}", parse_float=Decimal)
     except (tomllib.TOMLDecodeError, RecursionError) as error:

@@ -1,54 +1,28 @@
 """The configuration as pydantic models: each key with its type, range, unit and default.
 
 Numbers that become money are ``Decimal``, read from their text. The models know one key at a time; what
-must fit together is checked in ``settings_check``.
+must fit together is checked in ``check``.
 """
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tradebot.model.money import plain
-from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe, timeframe_name
+from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe, timeframe_name
+from tradebot.settings.dataspec import FundingFile, Series, parse_funding, parse_series
+from tradebot.settings.layers import Layer
+from tradebot.settings.source import LayerSource
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,31}$"
-
-
-class Series(NamedTuple):
-    """One file of bars, as ``SYMBOL:TIMEFRAME=FILE`` names it."""
-
-    symbol: str
-    timeframe: Timeframe
-    path: Path
-
-
-class FundingFile(NamedTuple):
-    """One file of funding rates, as ``SYMBOL=FILE`` names it."""
-
-    symbol: str
-    path: Path
-
-
-def parse_series(text: str) -> Series:
-    """Return what ``SYMBOL:TIMEFRAME=FILE`` names. Raises ``ValueError``."""
-    head, equals, path = text.partition("=")
-    symbol, colon, timeframe = head.rpartition(":")
-    if not (equals and colon and symbol and path):
-        raise ValueError(f"{text!r} is not SYMBOL:TIMEFRAME=FILE, such as BTC:5m=btc.csv.gz")
-    return Series(symbol, parse_timeframe(timeframe), Path(path))
-
-
-def parse_funding(text: str) -> FundingFile:
-    """Return what ``SYMBOL=FILE`` names. Raises ``ValueError``."""
-    symbol, equals, path = text.partition("=")
-    if not (equals and symbol and path):
-        raise ValueError(f"{text!r} is not SYMBOL=FILE, such as BTC=btc_funding.csv.gz")
-    return FundingFile(symbol, Path(path))
 
 
 def _timeframe(text: str) -> str:
@@ -118,6 +92,27 @@ def _unique(values: tuple[str, ...]) -> tuple[str, ...]:
     return values
 
 
+def _as_number(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _as_number(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_as_number(item) for item in value]
+    return float(value) if isinstance(value, Decimal) else value
+
+
+def _webhook(url: SecretStr) -> SecretStr:
+    text = url.get_secret_value()
+    if len(text) > 1000 or not re.fullmatch(r"https?://[^\s/?#@]+(/[^\s#]*)?", text):
+        raise ValueError("is not a URL such as https://example.org/path")
+    return url
+
+
+def place_of(url: SecretStr) -> str:
+    """Return what of a secret URL may be shown: its host, since the path is as good as a password."""
+    place = urlsplit(url.get_secret_value())
+    return f"{place.scheme}://{place.hostname}" + (f":{place.port}" if place.port else "") + "/..."
+
+
 Int = Annotated[int, BeforeValidator(_no_truth)]
 Number = Annotated[float, BeforeValidator(_no_truth)]
 Exact = Annotated[Decimal, BeforeValidator(_no_truth), AfterValidator(_one_form)]
@@ -129,6 +124,8 @@ Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), Aft
 Regime = Literal["trend_up", "trend_down", "range", "quiet", "usual", "wild"]
 Speed = Annotated[Any, BeforeValidator(_speed)]
 Start = Annotated[str, BeforeValidator(_start)]
+Parameter = Annotated[Any, PlainSerializer(_as_number, when_used="json")]
+SecretUrl = Annotated[SecretStr, AfterValidator(_webhook), PlainSerializer(place_of, when_used="json")]
 
 
 class Section(BaseModel):
@@ -194,7 +191,6 @@ class ReplayFeedSettings(FeedSettings):
 
 Network = Literal["mainnet", "testnet", "devnet"]
 URL_PATTERN = r"^https?://[^\s/?#@]+(/[^\s?#]*)?$"
-WEBHOOK_PATTERN = r"^https?://[^\s/?#@]+(/[^\s#]*)?$"
 ADDRESS_PATTERN = r"^0x[0-9a-fA-F]{40}$"
 Url = Annotated[str, Field(pattern=URL_PATTERN, max_length=200)]
 
@@ -304,6 +300,7 @@ class StrategySettings(Section):
     """One strategy; keys that are not listed here are its own parameters."""
 
     model_config = ConfigDict(extra="allow", frozen=True, validate_default=True)
+    __pydantic_extra__: dict[str, Parameter] = Field(init=False)
 
     kind: str = Field(min_length=1, max_length=4096, description='A built-in name, or "path/to/file.py:Class".')
     name: str = Field(pattern=NAME_PATTERN, description="Unique; default: the kind, or the class of a file.")
@@ -406,10 +403,13 @@ class InstrumentSettings(Section):
 class AlertsSettings(Section):
     """Who is paged when something needs a human."""
 
-    url: Annotated[str, Field(pattern=WEBHOOK_PATTERN, max_length=1000)] | None = Field(
-        default=None, description="A webhook that gets each alert as JSON by POST."
-    )
+    url: SecretUrl | None = Field(default=None, description="A webhook that gets each alert as JSON by POST.")
     repeat_s: Int = Field(default=300, ge=1, le=86_400, description="The same alert is not sent again before, seconds.")
+
+    @property
+    def webhook(self) -> str | None:
+        """The URL itself, for who posts to it."""
+        return None if self.url is None else self.url.get_secret_value()
 
 
 class ControlSettings(Section):
@@ -436,8 +436,13 @@ class StoreSettings(Section):
     snapshot_s: Number = Field(default=5.0, gt=0, le=5, description="Seconds between snapshots, at most.")
 
 
-class Settings(Section):
-    """The whole configuration."""
+class Settings(BaseSettings):
+    """The whole configuration.
+
+    ``Settings.of`` takes its values from layers, the environment being one of them; nothing else reads it.
+    """
+
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     bot: BotSettings
     feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings | HyperliquidFeedSettings, Field(discriminator="kind")]
@@ -452,15 +457,41 @@ class Settings(Section):
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
 
+    @classmethod
+    def of(cls, layer: Layer) -> Self:
+        """Return what ``layer`` says. Raises ``pydantic.ValidationError``."""
+        values: dict[str, Any] = {"layer": layer}
+        return cls(**values)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the layers as the one source; the values themselves where they were given."""
+        del env_settings, dotenv_settings, file_secret_settings
+        given = init_settings.init_kwargs if isinstance(init_settings, InitSettingsSource) else {}
+        layer = given.get("layer")
+        return (LayerSource(settings_cls, layer) if isinstance(layer, Layer) else init_settings,)
+
 
 def canonical(value: object) -> object:
-    """Return ``value`` as plain JSON for a digest: numbers as plain text, so that 2, 2.0 and "2" are the same."""
+    """Return ``value`` as plain JSON for a digest: numbers as plain text, so that 2, 2.0 and "2" are the same.
+
+    Secrets take no part.
+    """
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if isinstance(value, Mapping):
         return {str(key): canonical(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [canonical(item) for item in value]
+    if isinstance(value, SecretStr):
+        return None
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, float):

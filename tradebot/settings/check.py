@@ -14,11 +14,11 @@ from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.risk.zones import Cooldown
 from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_errors import BadSettings, Problem, did_you_mean, found_in
-from tradebot.runtime.settings_layers import dotted
-from tradebot.runtime.settings_live import live_problems
-from tradebot.runtime.settings_model import (
+from tradebot.settings.errors import BadSettings, Problem, did_you_mean, found_in
+from tradebot.settings.layers import dotted
+from tradebot.settings.live import live_problems
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import (
     EquityFractionSize,
     GeneratedFeedSettings,
     HyperliquidFeedSettings,

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from tradebot.runtime.settings import Loaded
-from tradebot.runtime.settings_build import URLS, feed_network, feed_url, venue_url
-from tradebot.runtime.settings_errors import Problem
-from tradebot.runtime.settings_layers import dotted
-from tradebot.runtime.settings_model import (
+from tradebot.settings.build import URLS, feed_network, feed_url, venue_url
+from tradebot.settings.errors import Problem
+from tradebot.settings.layers import dotted
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import (
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
     Settings,

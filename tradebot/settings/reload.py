@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.runtime.settings_model import Settings
+from tradebot.settings.model import Settings
 
 _FREE = frozenset(
     {

@@ -7,9 +7,8 @@ from typing import assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Cash
-from tradebot.model.time import NANOS_PER_MS, Nanos
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
-from tradebot.runtime.settings_model import (
+from tradebot.settings.model import (
     EquityFractionSize,
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
@@ -18,10 +17,8 @@ from tradebot.runtime.settings_model import (
     RiskFractionSize,
     RiskSettings,
     Settings,
-    SimulatedVenueSettings,
     StrategySettings,
 )
-from tradebot.venues.simulated.costs import Costs
 
 
 def build_instruments(settings: Settings) -> Mapping[str, Instrument]:
@@ -61,19 +58,6 @@ def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
         max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),
         max_leverage=risk.max_leverage,
         live_cap_notional=None if cap is None else Cash(cap),
-    )
-
-
-def build_costs(venue: SimulatedVenueSettings) -> Costs:
-    """Return what trading costs on the simulated venue."""
-    return Costs(
-        taker_bps=venue.taker_bps,
-        maker_bps=venue.maker_bps,
-        slippage_bps=venue.slippage_bps,
-        latency=Nanos(venue.latency_ms * NANOS_PER_MS),
-        leverage=venue.leverage,
-        maintenance=venue.maintenance,
-        funding_rate=venue.funding_rate,
     )
 
 
