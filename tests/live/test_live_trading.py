@@ -129,7 +129,7 @@ async def test_a_rung_that_waits_for_its_entry_can_be_cancelled_with_it(tmp_path
         await bot.until(lambda: bot.working() == [])
         assert venue.resting() == []
         await bot.agreed()
-        assert not any(bot.trading.broker.holds(name) for name in bot.orders())
+        await bot.until(lambda: not any(bot.trading.broker.holds(name) for name in bot.orders()))
 
 
 async def test_a_refused_entry_ends_with_its_exits(tmp_path: Path) -> None:
