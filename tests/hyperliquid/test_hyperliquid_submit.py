@@ -93,6 +93,27 @@ def test_what_can_never_succeed_is_not_sent_again(text: str) -> None:
     assert Step.SEND not in steps(order, NOW, 50)
 
 
+@pytest.mark.parametrize("is_fence", [False, True])
+def test_a_key_that_may_not_trade_signs_no_fence(is_fence: bool) -> None:
+    order = submission(is_urgent=True)
+    dead = refused("User or API Wallet 0x00 does not exist.")
+    if is_fence:
+        order.unanswered()
+        assert Step.FENCE in steps(order, LATE, 9)
+        order.fenced(dead)
+    else:
+        order.answered(dead)
+    assert set(steps(order, LATE, 50)) == {Step.LOOK, Step.PAUSE}
+
+
+def test_a_fence_that_was_refused_for_another_reason_is_tried_again() -> None:
+    order = submission(is_urgent=True)
+    order.unanswered()
+    order.fenced(refused("Too many cumulative requests sent (2 > 1)"))
+    order.fenced(None)
+    assert Step.FENCE in steps(order, LATE, 9)
+
+
 def test_sendings_end_after_their_number() -> None:
     order = submission()
     sent = 0

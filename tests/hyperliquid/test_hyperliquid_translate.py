@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from tradebot.model.errors import Unreadable
 from tradebot.model.market import Quote
-from tradebot.model.order import Liquidity, OrderSide
+from tradebot.model.order import Liquidity, OrderSide, RefusalClass
 from tradebot.model.time import from_ms, parse_timeframe
 from tradebot.venues.hyperliquid import access, account, market, translate
 from tradebot.venues.hyperliquid.reading import Node, parse
@@ -32,7 +32,7 @@ from tradebot.venues.hyperliquid.replies import (
     Waiting,
     action_reply,
 )
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, phase_of, verdict_of
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict, phase_of, refusal_of, verdict_of
 
 NOW = from_ms(1_737_918_843_000)
 USER = "0x" + "ab" * 20
@@ -525,6 +525,45 @@ def test_the_venues_refusals_are_told_apart() -> None:
         "Order must have minimum value of $10. asset=4": Verdict.REJECTED,
     }
     assert {text: verdict_of(text) for text in texts} == texts
+
+
+KINDS = {
+    RefusalClass.PASSING: (
+        "Insufficient margin to place order. asset=0",
+        "Order price cannot be more than 80% away from the reference price",
+        "Too many cumulative requests sent (2 > 1) for cumulative volume",
+        "No liquidity available for market order.",
+        "Order price too far from oracle",
+        "Reduce only order would increase position. asset=1",
+        "Invalid nonce: nonce too low",
+        "iocCancelRejected",
+        "someNewRejected",
+        "A brand-new reason",
+    ),
+    RefusalClass.TRIGGERED: ("Invalid TP/SL price. asset=4", "badTriggerPxRejected"),
+    RefusalClass.TOO_LARGE: ("Order value too large. Max is $5000000.", "perpMaxPositionRejected"),
+    RefusalClass.TOO_SMALL: ("Order must have minimum value of $10. asset=4", "minTradeNtlRejected"),
+    RefusalClass.OFF_TICK: (
+        "Price must be divisible by tick size. asset=4",
+        "Order has invalid price.",
+        "tickRejected",
+    ),
+    RefusalClass.OFF_GRID: ("Order has invalid size.", "Order has zero size."),
+    RefusalClass.NOT_TRADED: ("Placing trigger orders is not enabled for this asset",),
+    RefusalClass.KEY: (
+        f"User or API Wallet {USER} does not exist.",
+        f"L1 error: User or API Wallet {USER} does not exist.",
+        f"Must deposit before performing actions. User: {USER}",
+        "Unable to recover signer",
+        "Agent valid_until already expired.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("kind", "words"), KINDS.items())
+def test_a_refusal_says_what_the_next_order_may_be(kind: RefusalClass, words: tuple[str, ...]) -> None:
+    assert {refusal_of(word) for word in words} == {kind}
+    assert kind.is_lasting is (kind is not RefusalClass.PASSING)
 
 
 def test_frames_say_what_they_are() -> None:

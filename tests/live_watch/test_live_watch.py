@@ -163,8 +163,8 @@ async def test_a_key_that_runs_out_is_paged_at_14_7_and_1_days_and_halts_when_it
         assert 0 < wait_s <= 3600
         world.advance(3600)
     hours = [(moment - START_MS) // 3_600_000 for moment in said]
-    assert hours == [6 * 24, 13 * 24, 19 * 24]
-    assert {name for name, *_ in world.pages} == {AlertName.KEY_EXPIRES}
+    assert hours == [6 * 24, 13 * 24, 19 * 24, 20 * 24]
+    assert [name for name, *_ in world.pages] == [AlertName.KEY_EXPIRES] * 3 + [AlertName.KEY_REFUSED]
     assert world.line.risk.trading_state is TradingState.HALTED
     assert "expired" in world.line.risk.save().state_reason
     assert [verb for verb, _ in world.verbs] == [Verb.HALT]
@@ -195,6 +195,16 @@ async def test_a_key_that_may_not_trade_halts_once_however_often_it_is_refused()
     await asyncio.gather(*(world.watch.refused("User or API Wallet 0x1 does not exist.") for _ in range(20)))
     assert [verb for verb, _ in world.verbs] == [Verb.HALT]
     assert "does not exist" in world.line.risk.save().state_reason
+    assert [name for name, *_ in world.pages] == [AlertName.KEY_REFUSED]
+
+
+async def test_a_key_that_is_refused_again_after_a_resume_is_paged_again() -> None:
+    world = World()
+    await world.watch.refused("User or API Wallet 0x1 does not exist.")
+    await world.line.command(Verb.RESUME, {})
+    await world.watch.refused("User or API Wallet 0x1 does not exist.")
+    assert [name for name, *_ in world.pages] == [AlertName.KEY_REFUSED] * 2
+    assert world.line.risk.trading_state is TradingState.HALTED
 
 
 async def test_it_looks_until_it_is_cancelled() -> None:

@@ -19,6 +19,7 @@ from tradebot.model.order import (
     OrderRequest,
     OrderRole,
     OrderSide,
+    RefusalClass,
     SubmitOrders,
 )
 from tradebot.model.time import NANOS_PER_S, Nanos
@@ -54,7 +55,7 @@ class Venue:
     """
 
     is_sleepy: bool = False
-    refusal: str = ""
+    refusal: RefusalClass | None = None
     refuses_exits: bool = False
     moods: list[str] = field(default_factory=list)
     position: Decimal = ZERO
@@ -70,9 +71,12 @@ class Venue:
             mood = self._mood(request)
             if mood == "silent":
                 continue
-            refusal = "no liquidity" if mood == "refused" else self._refusal(request, parent)
-            if refusal:
-                self.said.append(OrderRejected(ts_event=FIRST, client_order_id=request.client_order_id, reason=refusal))
+            refusal = RefusalClass.PASSING if mood == "refused" else self._refusal(request, parent)
+            if refusal is not None:
+                name = request.client_order_id
+                self.said.append(
+                    OrderRejected(ts_event=FIRST, client_order_id=name, reason=refusal.value, refusal=refusal)
+                )
                 continue
             self._place(request, mood, is_asleep=request.parent_id == parent and request is not submit.orders[0])
 
@@ -83,12 +87,12 @@ class Venue:
             return self.moods.pop(0)
         return "refused" if self.refuses_exits else ""
 
-    def _refusal(self, request: OrderRequest, parent: str) -> str:
+    def _refusal(self, request: OrderRequest, parent: str) -> RefusalClass | None:
         if request.parent_id == parent or not request.reduce_only:
-            return ""
+            return None
         if self.position * request.side.sign >= 0:
-            return "Reduce only order would increase position."
-        return self.refusal if request.role is OrderRole.STOP else ""
+            return RefusalClass.PASSING
+        return self.refusal if request.role is OrderRole.STOP else None
 
     def _place(self, request: OrderRequest, mood: str, *, is_asleep: bool) -> None:
         name = request.client_order_id

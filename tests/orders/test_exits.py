@@ -141,7 +141,7 @@ def test_the_page_says_what_is_to_be_closed_and_how_often_it_was_tried() -> None
     refuse(orders)
     anew(orders, 16)
     again = [message for message in orders.handle(tick(80)) if isinstance(message, Alert)]
-    assert again[0].what.endswith("tried 2 times")
+    assert again[0].what.endswith("tried 2 times; the venue says: too many requests")
 
 
 def test_only_the_rest_is_placed_anew() -> None:

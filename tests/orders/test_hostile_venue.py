@@ -10,7 +10,7 @@ from tests.builders import approved, command, signal
 from tests.orders.hostile import Venue, World
 from tradebot.model.command import AlertName, Verb
 from tradebot.model.money import ZERO, Price
-from tradebot.model.order import OrderRole, OrderSide, OrderType
+from tradebot.model.order import OrderRole, OrderSide, OrderType, RefusalClass
 from tradebot.model.signal import Action, Signal
 
 ENTRY = "cross-BTC-1-entry"
@@ -35,7 +35,7 @@ STEPS = (
 )
 TYPES = (OrderType.LIMIT, OrderType.MARKET)
 MOODS = ("", "refused", "canceled", "part", "silent")
-REFUSALS = ("", "", "", "Too many orders.", "Invalid TP/SL price.", "bad_trigger_px_rejected")
+REFUSALS = (None, None, None, RefusalClass.PASSING, RefusalClass.TRIGGERED, RefusalClass.OFF_GRID)
 
 
 def exits(world: World, *roles: OrderRole) -> list[str]:

@@ -32,6 +32,7 @@ from tradebot.model.order import (
     OrderSide,
     OrderState,
     OrderType,
+    RefusalClass,
     SubmitOrders,
 )
 from tradebot.model.signal import Action, Rung
@@ -47,8 +48,8 @@ def accepted(name: str, oid: str | None = None) -> OrderAccepted:
     return OrderAccepted(ts_event=FIRST, client_order_id=name, venue_order_id=oid or name)
 
 
-def rejected(name: str, reason: str = "no") -> OrderRejected:
-    return OrderRejected(ts_event=FIRST, client_order_id=name, reason=reason)
+def rejected(name: str, reason: str = "no", refusal: RefusalClass = RefusalClass.PASSING) -> OrderRejected:
+    return OrderRejected(ts_event=FIRST, client_order_id=name, reason=reason, refusal=refusal)
 
 
 def tick(second: float) -> Tick:
@@ -224,19 +225,18 @@ def test_a_moved_stop_that_is_refused_leaves_the_old_one_in_force() -> None:
     assert not old.is_canceling
 
 
-@pytest.mark.parametrize("reason", ["bad_trigger_px_rejected", "Invalid TP/SL price. asset=3"])
-def test_a_stop_beyond_the_price_is_carried_out_at_once(reason: str) -> None:
+def test_a_stop_beyond_the_price_is_carried_out_at_once() -> None:
     orders = asleep()
     orders.handle(fill_report(size="4"))
-    outputs = orders.handle(rejected(STOP, reason))
+    outputs = orders.handle(rejected(STOP, refusal=RefusalClass.TRIGGERED))
     assert submitted(outputs) == [("cross-BTC-1-exit2", Decimal(4))]
     # The exit is at work: nothing more is done about another refusal.
-    assert submitted(orders.handle(rejected(TARGET, reason))) == []
+    assert submitted(orders.handle(rejected(TARGET, refusal=RefusalClass.TRIGGERED))) == []
 
 
 def test_a_stop_refused_before_anything_filled_closes_nothing() -> None:
     orders = asleep()
-    assert [type(message) for message in orders.handle(rejected(STOP, "badTriggerPxRejected"))] == [OrderDone]
+    assert [type(message) for message in orders.handle(rejected(STOP, refusal=RefusalClass.TRIGGERED))] == [OrderDone]
 
 
 def test_refused_exits_of_another_size_are_not_placed_in_circles() -> None:

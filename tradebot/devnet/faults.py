@@ -23,6 +23,7 @@ LASTING: Mapping[str, str] = {
     "error_502": "an action is done and answered with 502",
     "rate_limit": "a request is answered with 429 null",
     "partial_batch": "the last order of a batch is refused for want of margin",
+    "refuse": "every order of an action is refused (text: what the exchange says; coin: of that one alone)",
     "half_open": "sockets stay open and say nothing, not even pong",
     "frozen_feed": "the market stands still; sockets live on",
     "duplicate": "what happens to an account is told twice",
@@ -38,7 +39,7 @@ AT_ONCE: Mapping[str, str] = {
     "agent_expiry": "the agents of an account run out (user)",
     "jump": "the price of a coin jumps (coin; value: the new price)",
 }
-_KEYS = frozenset({"probability", "after", "for", "count", "value", "user", "coin"})
+_KEYS = frozenset({"probability", "after", "for", "count", "value", "user", "coin", "text"})
 
 
 @dataclass(slots=True)
@@ -53,6 +54,7 @@ class Rule:
     value: Decimal | None = None
     user: str = ""
     coin: str = ""
+    text: str = ""
 
     def row(self) -> Json:
         """Return it for a reader."""
@@ -65,6 +67,7 @@ class Rule:
             "value": None if self.value is None else f"{self.value:f}",
             "user": self.user,
             "coin": self.coin,
+            "text": self.text,
         }
 
 
@@ -136,6 +139,7 @@ def read_rule(given: Json) -> Rule:
     if unknown:
         raise UsageError(f"a fault has no {sorted(unknown)[0]!r}", mend=f"one of {', '.join(sorted(_KEYS))}")
     rule = Rule(name, user=str(given.get("user", "")).lower(), coin=str(given.get("coin", "")))
+    rule.text = str(given.get("text", ""))
     rule.probability = _number(given, "probability", rule.probability)
     rule.after = _number(given, "after", rule.after)
     rule.lasts = _number(given, "for", rule.lasts)

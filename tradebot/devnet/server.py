@@ -156,6 +156,9 @@ class Server:
     def _act(self, request: Envelope | Refusal) -> Json:
         if isinstance(request, Refusal):
             return {"status": "err", "response": str(request)}
+        if request.type == "order" and (text := self._refusal(request)):
+            rows: list[object] = [{"error": text}] * request.legs
+            return {"status": "ok", "response": {"type": "order", "data": {"statuses": rows}}}
         refused = None
         if request.type == "order" and request.legs > 1:
             refused = self.faults.strikes("partial_batch", self._clock.monotonic())
@@ -169,6 +172,14 @@ class Server:
             statuses = read_list(read_object(read_object(reply["response"])["data"])["statuses"])
             statuses.append({"error": f"Insufficient margin to place order. asset={asset}"})
         return reply
+
+    def _refusal(self, request: Envelope) -> str:
+        now_s = self._clock.monotonic()
+        rule = self.faults.active("refuse", now_s)
+        asset = read_object(read_list(request.action["orders"])[0])["a"]
+        coins = list(self.exchange.markets)
+        is_meant = rule is not None and (not rule.coin or coins.index(rule.coin) == asset)
+        return rule.text if rule is not None and is_meant and self.faults.strikes("refuse", now_s) else ""
 
     def _post(self, request: Json) -> Json:
         self.settle()

@@ -96,6 +96,7 @@ class AlertName(StrEnum):
     CONTRADICTION = "contradiction"
     POISONED = "poisoned"
     KEY_EXPIRES = "key_expires"
+    KEY_REFUSED = "key_refused"
     VENUE_LOST = "venue_lost"
     ACTIONS_LOW = "actions_low"
 

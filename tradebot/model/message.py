@@ -17,12 +17,23 @@ from tradebot.model.order import (
     OrderFound,
     OrderRejected,
     SubmitOrders,
+    TradingPermitted,
 )
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
-INPUTS: tuple[type[Message], ...] = (*MARKET, Command, Heartbeat, Tick, Deposit, OrderFound, FillSettled, ActionsLeft)
+INPUTS: tuple[type[Message], ...] = (
+    *MARKET,
+    Command,
+    Heartbeat,
+    Tick,
+    Deposit,
+    OrderFound,
+    FillSettled,
+    ActionsLeft,
+    TradingPermitted,
+)
 VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
 """Outputs of the simulated venue, inputs from a real one."""
 

@@ -97,6 +97,32 @@ class OrderState(StrEnum):
 _TERMINAL = frozenset({OrderState.FILLED, OrderState.CANCELED, OrderState.REJECTED, OrderState.FAILED})
 
 
+class RefusalClass(StrEnum):
+    """What the refusal of an order says of sending it again. The venue's side reads it from the venue's words."""
+
+    PASSING = "passing"
+    """What stood in the way may be gone in a moment: a rate, margin, liquidity, a price too far away."""
+    TRIGGERED = "triggered"
+    """The price is beyond the trigger already."""
+    TOO_LARGE = "too_large"
+    """No order of this size is taken; smaller ones are."""
+    TOO_SMALL = "too_small"
+    """No order of this size is taken unless it closes the whole position."""
+    OFF_TICK = "off_tick"
+    """No order at this price is taken; where the venue's side makes the price, the next one has another."""
+    OFF_GRID = "off_grid"
+    """Size or kind are not what the venue takes of this symbol."""
+    NOT_TRADED = "not_traded"
+    """The venue takes no such order of this symbol at all."""
+    KEY = "key"
+    """The key may not trade for the account: nothing that it signs is taken."""
+
+    @property
+    def is_lasting(self) -> bool:
+        """Whether the same order would be refused again, however often it is sent."""
+        return self is not RefusalClass.PASSING
+
+
 class Liquidity(StrEnum):
     """Who was there first."""
 
@@ -165,12 +191,13 @@ class OrderAccepted(Message):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderRejected(Message):
-    """The venue said no."""
+    """The venue said no: ``reason`` in its words, ``refusal`` is what they mean for the next order."""
 
     kind: ClassVar[str] = "rejected"
     ts_event: Nanos
     client_order_id: str
     reason: str
+    refusal: RefusalClass = RefusalClass.PASSING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -265,6 +292,14 @@ class OrderDone(Message):
     reason: str
     is_wanted: bool = False
     stop_price: Price | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TradingPermitted(Message):
+    """The venue was asked, and lets our key trade: what was refused for good may be tried once more."""
+
+    kind: ClassVar[str] = "trading_permitted"
+    ts_event: Nanos
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

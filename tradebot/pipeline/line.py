@@ -24,6 +24,7 @@ from tradebot.model.order import (
     OrderFound,
     OrderRejected,
     SubmitOrders,
+    TradingPermitted,
 )
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
@@ -59,6 +60,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     OrderFound: (S.RISK, S.ORDERS),
     FillSettled: (S.ORDERS,),
     ActionsLeft: (S.RISK,),
+    TradingPermitted: (S.ORDERS,),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),

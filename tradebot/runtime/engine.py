@@ -10,7 +10,7 @@ from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.market import Bar, Message
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
-from tradebot.model.order import FillSettled, OrderFound
+from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
@@ -28,7 +28,7 @@ from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.pacing import Pace
 
-_OF_ORDERS = (*VENUE_REPORTS, OrderFound, FillSettled)
+_OF_ORDERS = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
 _STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"

@@ -16,13 +16,25 @@ from tradebot.model.order import (
     OrderFound,
     OrderRejected,
     SubmitOrders,
+    TradingPermitted,
 )
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.store.codec import encode_message
 
-_INPUTS: tuple[type[Message], ...] = (Bar, Trade, Quote, Command, Tick, Deposit, OrderFound, FillSettled, ActionsLeft)
+_INPUTS: tuple[type[Message], ...] = (
+    Bar,
+    Trade,
+    Quote,
+    Command,
+    Tick,
+    Deposit,
+    OrderFound,
+    FillSettled,
+    ActionsLeft,
+    TradingPermitted,
+)
 _OUTPUTS: tuple[type[Message], ...] = (
     Gap,
     Disorder,

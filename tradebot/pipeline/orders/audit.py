@@ -10,6 +10,7 @@ from tradebot.model.command import Alert, AlertName
 from tradebot.model.market import Message
 from tradebot.model.money import plain
 from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.orders.facts import KEY_MEND
 from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held, Protection, Watch
@@ -74,22 +75,26 @@ class Audit:
         if guard.has_no_stop(held):
             # Whoever opened it without a stop wanted it so; but nobody shall think that it has one.
             return self._page(covered, watch, now) if watch.alerted_ts is None else []
-        if repaired := guard.repair(held, now):
-            return repaired
-        if not guard.is_spent(held):
-            return guard.close(held, now)
+        is_barred = self._register.is_barred
+        if not is_barred:
+            if repaired := guard.repair(held, now):
+                return repaired
+            if not guard.is_spent(held):
+                return guard.close(held, now)
         if watch.alerted_ts is not None and now < watch.alerted_ts + REPEAT:
             return []
-        return [*self._page(covered, watch, now), *guard.close(held, now)]
+        paged = self._page(covered, watch, now)
+        return paged if is_barred else [*paged, *guard.close(held, now)]
 
     def _page(self, covered: Protection, watch: Watch, now: Nanos) -> list[Message]:
         self.watched[covered.symbol] = replace(watch, alerted_ts=now)
         bare = plain(covered.qty - covered.covered_qty)
+        mend = f"look at the venue; tradebot close {covered.symbol}, while halted tradebot halt --flatten"
         alert = Alert(
             ts_event=now,
             name=AlertName.UNPROTECTED,
             symbol=covered.symbol,
             what=f"{bare} of {plain(covered.qty)} {covered.symbol} has no stop at the venue",
-            mend=f"look at the venue; tradebot close {covered.symbol}, while halted tradebot halt --flatten",
+            mend=KEY_MEND if self._register.is_barred else mend,
         )
         return [alert]

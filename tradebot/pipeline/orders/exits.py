@@ -3,24 +3,30 @@
 Whoever wanted to leave will not ask again, and the stop that rests meanwhile is no substitute. At most one order is
 at work for a position, never for more of it than is open, and all of them carry the name of who asked first. A halt
 changes nothing: what was approved before it takes risk away.
+
+What was refused for a reason that lasts is never sent again as it was: it goes in another size, or waits for one that
+may be taken, while a human is paged. While the key may not trade nothing goes at all.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from tradebot.model.command import Alert, AlertName
+from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Qty, plain
-from tradebot.model.order import Fill, OrderRole, OrderState, SubmitOrders
+from tradebot.model.order import Fill, OrderRole, OrderState, RefusalClass, SubmitOrders
 from tradebot.model.signal import Approved
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.pipeline.orders.brackets import closing_side, exit_order
-from tradebot.pipeline.orders.facts import done
+from tradebot.pipeline.orders.facts import KEY_MEND, done
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held, WantedExit
 
 UNPROTECTED = "unprotected"
 TAKEN = "the id is that of an order found at the venue"
+BARRED = "the venue does not let this key trade"
 _ENDED_OTHERWISE = "ended_otherwise"
 _WAITS_S = (0, 1, 2, 4, 8, 10)
 """How long to wait, by the orders that failed; the last for all further ones."""
@@ -28,6 +34,9 @@ _SILENCE = 30 * NANOS_PER_S
 """How long to wait for an order without an outcome: it was given to the venue for less than half of that."""
 _FAILS, _PATIENCE, _REPEAT = 3, 15 * NANOS_PER_S, 60 * NANOS_PER_S
 """After how many orders, or how long, a human is paged, and how often."""
+_OF_SIZE = frozenset({RefusalClass.TOO_LARGE, RefusalClass.TOO_SMALL, RefusalClass.OFF_GRID, RefusalClass.NOT_TRADED})
+_MOST_SIZES = 64
+"""How many refused sizes are remembered: halving goes through fewer."""
 _LAST_NUMBER = 4_000
 """An id has room for numbers up to 4,095. The others are left to stops."""
 
@@ -35,11 +44,22 @@ _LAST_NUMBER = 4_000
 class Exits:
     """What is to be left, by symbol: there is a position in each. ``OrdersState`` keeps it."""
 
-    __slots__ = ("_register", "wanted")
+    __slots__ = ("_instruments", "_register", "wanted")
 
-    def __init__(self, register: Register) -> None:
+    def __init__(self, register: Register, instruments: Mapping[str, Instrument]) -> None:
         self._register = register
+        self._instruments = instruments
         self.wanted: dict[str, WantedExit] = {}
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what is wanted waits for more than time: an order for it was refused for good."""
+        return any(wanted.refused for wanted in self.wanted.values())
+
+    def permit(self) -> None:
+        """Let what was refused for good be tried once more, at the next tick."""
+        for symbol, wanted in self.wanted.items():
+            self.wanted[symbol] = replace(wanted, fails=0, due_ts=None, refused=(), most=None)
 
     def approve(self, approved: Approved) -> list[Message]:
         """Return the order that carries out an approved exit; it takes over from one that was wanted before.
@@ -109,7 +129,18 @@ class Exits:
         if wanted.left <= 0 or order.is_canceling:
             del self.wanted[request.symbol]
             return False
-        self.wanted[request.symbol] = replace(wanted, fails=wanted.fails + 1, due_ts=None)
+        failed = replace(wanted, fails=wanted.fails + 1, due_ts=None, words=order.reason)
+        if order.refusal is RefusalClass.TOO_SMALL and wanted.left < abs(self._register.held[request.symbol].qty):
+            # No order can be for so small a part of the position; its stop covers it further.
+            del self.wanted[request.symbol]
+            return False
+        if order.refusal in _OF_SIZE:
+            # Others are of the price, which is made when an order at market leaves, or of the key.
+            failed = self._without(failed, order)
+        elif order.state is OrderState.FILLED:
+            # A smaller order than was wanted, because no larger one is taken: the next follows at once.
+            failed = replace(failed, fails=0, words="")
+        self.wanted[request.symbol] = failed
         return True
 
     def relieve(self, symbol: str, ts: Nanos) -> list[Message]:
@@ -145,7 +176,7 @@ class Exits:
             if seen.due_ts is not None and now >= seen.due_ts and self._may_follow(seen):
                 outputs += self._place(seen, now)
             if is_page_due:
-                outputs.append(_page(seen, now))
+                outputs.append(self._page(seen, now))
         return outputs
 
     def _wait(self, wanted: WantedExit) -> int | None:
@@ -160,12 +191,32 @@ class Exits:
         # If what was never answered did trade after all, the next one must find no position.
         return self._is_unknown(wanted) and wanted.left >= abs(self._register.held[wanted.symbol].qty)
 
+    def _without(self, wanted: WantedExit, order: Order) -> WantedExit:
+        """Return ``wanted`` without the size of ``order``, which the venue never takes."""
+        qty = order.request.qty
+        most = self._lots(wanted).qty_down(qty / 2) if order.refusal is RefusalClass.TOO_LARGE else wanted.most
+        return replace(wanted, refused=(*wanted.refused, qty)[-_MOST_SIZES:], most=most)
+
+    def _lots(self, wanted: WantedExit) -> Instrument:
+        return self._instruments.get(wanted.symbol) or Instrument(symbol=wanted.symbol)
+
+    def _size(self, wanted: WantedExit, held: Held) -> Qty:
+        """Return for how much the next order is: in whole lots, and never as one that was refused for good; else 0."""
+        most = min(wanted.left, abs(held.qty)) if wanted.most is None else min(wanted.left, abs(held.qty), wanted.most)
+        qty = self._lots(wanted).qty_down(most)
+        return Qty(ZERO) if qty in wanted.refused else qty
+
     def _place(self, wanted: WantedExit, ts: Nanos) -> list[Message]:
         held = self._register.held.get(wanted.symbol)
         name = f"{wanted.signal_id}-exit"
         qty = wanted.left
+        if self._register.is_barred:
+            barred = Order(request=exit_order(wanted, name, qty, ts), qty=qty).on(OrderEvent.REJECT, reason=BARRED)
+            return [] if held is not None else [done(barred, ts)]
         if held is not None:
-            qty = Qty(min(qty, abs(held.qty)))
+            qty = self._size(wanted, held)
+            if qty <= 0:
+                return []
             if wanted.tries or wanted.signal_id == held.signal_id or self._register.find(name) is not None:
                 if held.generation >= _LAST_NUMBER:
                     return []
@@ -204,22 +255,25 @@ class Exits:
         return order is not None and order.is_unknown
 
     def _is_page_due(self, wanted: WantedExit, now: Nanos) -> bool:
-        is_failing = wanted.fails > 0 or self._is_unknown(wanted)
+        is_final = bool(wanted.refused)
+        is_failing = wanted.fails > 0 or self._is_unknown(wanted) or self._register.is_barred
         is_late = wanted.since is not None and now >= wanted.since + _PATIENCE
-        if not is_failing or (wanted.fails < _FAILS and not is_late):
+        if not is_failing or (wanted.fails < _FAILS and not is_late and not is_final):
             return False
         return wanted.alerted_ts is None or now >= wanted.alerted_ts + _REPEAT
 
     def _protects(self, wanted: WantedExit) -> bool:
         return self._register.held[wanted.symbol].signal_id == wanted.signal_id
 
-
-def _page(wanted: WantedExit, now: Nanos) -> Alert:
-    tries = "once" if wanted.tries == 1 else f"{wanted.tries} times"
-    return Alert(
-        ts_event=now,
-        name=AlertName.EXIT_FAILED,
-        symbol=wanted.symbol,
-        what=f"{plain(max(ZERO, wanted.left))} of {wanted.symbol} is to be closed ({wanted.reason}), tried {tries}",
-        mend=f"look at the venue, close it there by hand; tradebot cancel {wanted.order_id} gives the exit up",
-    )
+    def _page(self, wanted: WantedExit, now: Nanos) -> Alert:
+        tries = "once" if wanted.tries == 1 else f"{wanted.tries} times"
+        said = f"; the venue says: {wanted.words}" if wanted.words else ""
+        what = f"{plain(max(ZERO, wanted.left))} of {wanted.symbol} is to be closed ({wanted.reason}), tried {tries}"
+        mend = f"look at the venue, close it there by hand; tradebot cancel {wanted.order_id} gives the exit up"
+        return Alert(
+            ts_event=now,
+            name=AlertName.EXIT_FAILED,
+            symbol=wanted.symbol,
+            what=what + said,
+            mend=KEY_MEND if self._register.is_barred else mend,
+        )

@@ -11,10 +11,11 @@ even that, ticks go on: a further order in the same turn would be refused like t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from decimal import Decimal
 
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
-from tradebot.model.order import Fill, OrderRole, OrderState, OrderType, SubmitOrders
+from tradebot.model.order import Fill, OrderRole, OrderState, OrderType, RefusalClass, SubmitOrders
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import closing_side, exits_anew, moved_stop
 from tradebot.pipeline.orders.exits import UNPROTECTED, Exits
@@ -111,17 +112,25 @@ class Guard:
         return [SubmitOrders(ts_event=ts, orders=(request,))]
 
     def repair(self, held: Held, ts: Nanos) -> list[Message]:
-        """Return a stop for ``held`` placed anew, or nothing when that was done before or no stop is known."""
+        """Return a stop for ``held`` placed anew, or nothing when that was done before or cannot help."""
         stops = self._stops(held)
         if not stops:
+            return []
+        # The price of one that was refused is in doubt.
+        base = next((stop for stop in reversed(stops) if stop.state is not OrderState.REJECTED), stops[-1])
+        if any(_refuses(stop, abs(held.qty), base.request.trigger) for stop in stops):
             return []
         if _is_lost(stops[-1]):
             if held.repairs >= _PLACED_ANEW:
                 return []
             held = replace(held, repairs=_PLACED_ANEW)
-        # The price of one that was refused is in doubt.
-        base = next((stop for stop in reversed(stops) if stop.state is not OrderState.REJECTED), stops[-1])
         return [self._place_anew(held, [base], ts)]
+
+    def permit(self) -> None:
+        """Learn that the key may trade again: what it was refused for need not be closed for that."""
+        for symbol, held in self._register.held.items():
+            if held.repairs == _PLACED_ANEW:
+                self._register.held[symbol] = replace(held, repairs=0)
 
     def close(self, held: Held, ts: Nanos, reason: str = UNPROTECTED) -> list[Message]:
         """Return the order that closes ``held`` at market, unless one is at work; ``is_spent`` from now on."""
@@ -182,6 +191,8 @@ class Guard:
         return order.request.role in _LEAVING and order.state.is_terminal and bool(order.fills)
 
     def _resize_exits(self, held: Held, ts: Nanos) -> list[Message]:
+        if self._register.is_barred:
+            return []
         qty, olds = abs(held.qty), []
         for role in _PROTECTING:
             # The rungs of a ladder are smaller than the position, and leave what they do not take to the stop.
@@ -192,7 +203,7 @@ class Guard:
         return [self._place_anew(held, olds, ts)] if olds else []
 
     def _protect(self, held: Held, ts: Nanos) -> list[Message]:
-        if not self._kin(held, OrderRole.STOP):
+        if self._register.is_barred or not self._kin(held, OrderRole.STOP):
             return []
         coming = sum((order.left for order in self._awake(held, OrderRole.STOP)), ZERO)
         if coming >= abs(held.qty) or self._closing(held):
@@ -254,6 +265,12 @@ def _is_lost(stop: Order) -> bool:
     One that only sleeps, or is too small by now, is neither: what is placed beside it mends nothing that broke.
     """
     return stop.state.is_terminal or (stop.request.parent_id is None and not stop.is_resting)
+
+
+def _refuses(stop: Order, qty: Decimal, trigger: Price | None) -> bool:
+    """Return whether ``stop`` was refused for good, and one for ``qty`` at ``trigger`` would be just like it."""
+    is_final = stop.state is OrderState.REJECTED and stop.refusal.is_lasting and stop.refusal is not RefusalClass.KEY
+    return is_final and stop.request.trigger == trigger and stop.request.qty == qty
 
 
 def _never_woke(target: Order) -> bool:

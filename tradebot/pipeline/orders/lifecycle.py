@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from tradebot.model.making import maker
 from tradebot.model.money import ZERO, Qty
-from tradebot.model.order import OrderRequest, OrderState
+from tradebot.model.order import OrderRequest, OrderState, RefusalClass
 
 
 class OrderEvent(StrEnum):
@@ -57,7 +57,8 @@ class Order:
 
     ``fills`` holds the quantity of each trade by the venue's trade id. ``is_canceling``: we asked to cancel it.
     ``venue_order_id`` is our own id while the venue only keeps it until its entry fills. ``replaces`` are the
-    orders that are cancelled once this one rests. ``is_adopted``: it was found at the venue.
+    orders that are cancelled once this one rests. ``is_adopted``: it was found at the venue. ``refusal`` says, of one
+    that was rejected, whether another like it may be taken.
     """
 
     request: OrderRequest
@@ -69,6 +70,7 @@ class Order:
     is_canceling: bool = False
     replaces: tuple[str, ...] = ()
     is_adopted: bool = False
+    refusal: RefusalClass = RefusalClass.PASSING
 
     @property
     def filled_qty(self) -> Qty:
@@ -145,6 +147,7 @@ class Order:
             is_canceling=self.is_canceling,
             replaces=self.replaces,
             is_adopted=self.is_adopted,
+            refusal=self.refusal,
         )
 
 

@@ -33,7 +33,7 @@ PROMPT = Lateness(orders=20, trades=100)
 class Register:
     """Orders by id, open positions by symbol and the trades seen; ``OrdersState`` says what the fields mean."""
 
-    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "orders")
+    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "is_barred", "orders")
 
     def __init__(self, lateness: Lateness) -> None:
         self._lateness = lateness
@@ -43,6 +43,7 @@ class Register:
         # A dict for its order: the oldest ids are forgotten first.
         self._seen: dict[str, None] = {}
         self._submitted = 0
+        self.is_barred = False
 
     def save(self) -> OrdersState:
         """Return it as a value."""
@@ -52,6 +53,7 @@ class Register:
             held=dict(self.held),
             seen=tuple(self._seen),
             submitted=self._submitted,
+            is_barred=self.is_barred,
         )
 
     def load(self, state: OrdersState) -> None:
@@ -61,6 +63,7 @@ class Register:
         self.held = dict(state.held)
         self._seen = dict.fromkeys(state.seen)
         self._submitted = state.submitted
+        self.is_barred = state.is_barred
 
     def submit(self, requests: Iterable[OrderRequest], replaces: Mapping[str, tuple[str, ...]] = _NOTHING) -> None:
         """Enter orders that are on their way to the venue, and by id what each ``replaces`` once it rests there.

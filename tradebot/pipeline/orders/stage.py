@@ -21,7 +21,9 @@ from tradebot.model.order import (
     OrderRequest,
     OrderRole,
     OrderState,
+    RefusalClass,
     SubmitOrders,
+    TradingPermitted,
 )
 from tradebot.model.signal import Action, Approved
 from tradebot.model.time import Nanos
@@ -37,8 +39,6 @@ from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import OrdersState, Protection
 
-# How venues say that a trigger is on the wrong side of the price: a word of a status, or a sentence of a reply.
-_PASSED = ("bad_trigger_px", "badTriggerPx", "Invalid TP/SL price")
 _LATE = Lateness()
 _submit = maker(SubmitOrders)
 
@@ -51,7 +51,7 @@ class OrdersStage:
     def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
         self._instruments = instruments
         self._register = Register(lateness)
-        self._exits = Exits(self._register)
+        self._exits = Exits(self._register, instruments)
         self._disputes = Disputes()
         self._guard = Guard(self._register, self._exits)
         self._audit = Audit(self._register, self._guard)
@@ -65,6 +65,7 @@ class OrdersStage:
             OrderCanceled: self._on_canceled,
             FillReport: self._on_report,
             FillSettled: self._on_settled,
+            TradingPermitted: self._on_permitted,
             StateChanged: self._on_state,
             Command: self._on_command,
             BarsClosed: self._on_bars,
@@ -127,6 +128,8 @@ class OrdersStage:
                 return known != message and not self._has_booked(message, self._register.find(message.client_order_id))
             case FillSettled():
                 return message.trade_id in self._disputes.held
+            case TradingPermitted():
+                return self._register.is_barred or self._exits.is_stuck
             case OrderFound():
                 return self._register.find(message.order.client_order_id) is None
             case _:
@@ -188,18 +191,30 @@ class OrdersStage:
         return self._guard.rested(after, order.is_asleep, accepted.ts_event)
 
     def _on_rejected(self, rejected: OrderRejected) -> Sequence[Message]:
-        return self._on_end(rejected.client_order_id, OrderEvent.REJECT, rejected.reason, rejected.ts_event)
+        name, refusal = rejected.client_order_id, rejected.refusal
+        if name in self._register.orders and refusal is RefusalClass.KEY:
+            self._register.is_barred = True
+        return self._on_end(name, OrderEvent.REJECT, rejected.reason, rejected.ts_event, refusal)
 
     def _on_canceled(self, canceled: OrderCanceled) -> Sequence[Message]:
         return self._on_end(canceled.client_order_id, OrderEvent.CANCEL, canceled.reason, canceled.ts_event)
 
-    def _on_end(self, client_order_id: str, event: OrderEvent, reason: str, ts: Nanos) -> Sequence[Message]:
+    def _on_end(
+        self,
+        client_order_id: str,
+        event: OrderEvent,
+        reason: str,
+        ts: Nanos,
+        refusal: RefusalClass = RefusalClass.PASSING,
+    ) -> Sequence[Message]:
         order = self._register.orders.get(client_order_id)
         if order is None:
             return ()
         ended = order.on(event, reason=reason)
         if ended.state is order.state:
             return ()
+        if refusal is not ended.refusal:
+            ended = replace(ended, refusal=refusal)
         self._register.keep(ended)
         is_wanted, stop_price = self._exits.end(ended), None
         outputs: list[Message] = []
@@ -208,7 +223,7 @@ class OrdersStage:
             outputs += self._end_children(ended, ts)
             outputs += self._mend_partial(ended, ts)
         elif not order.is_canceling and reason not in CLOSING_REASONS:
-            outputs += self._mend(ended, event, ts)
+            outputs += self._mend(ended, ts)
             stop_price = self._guard.stop_in_force(ended)
             outputs += self._call_off(symbol, ts) if is_wanted else []
         if symbol not in self._register.held:
@@ -220,10 +235,9 @@ class OrdersStage:
         entries = [entry for entry in self._register.waiting_entries() if entry.request.symbol == symbol]
         return self._register.cancel(entries, ts, "exit_failed")
 
-    def _mend(self, ended: Order, event: OrderEvent, ts: Nanos) -> list[Message]:
+    def _mend(self, ended: Order, ts: Nanos) -> list[Message]:
         request = ended.request
-        is_passed = event is OrderEvent.REJECT and ended.reason.startswith(_PASSED)
-        if is_passed and request.role is OrderRole.STOP:
+        if ended.refusal is RefusalClass.TRIGGERED and request.role is OrderRole.STOP:
             return self._guard.pass_trigger(ended, ts)
         outputs = self._guard.secure(ended, ts)
         entry = self._register.orders.get(request.parent_id or "")
@@ -309,8 +323,21 @@ class OrdersStage:
 
     def _on_state(self, changed: StateChanged) -> Sequence[Message]:
         if changed.state is TradingState.RUNNING:
-            return ()
+            return self._permit(changed.ts_event)
         return self._register.cancel(self._register.waiting_entries(), changed.ts_event, changed.state.value)
+
+    def _on_permitted(self, permitted: TradingPermitted) -> Sequence[Message]:
+        return self._permit(permitted.ts_event)
+
+    def _permit(self, ts: Nanos) -> Sequence[Message]:
+        self._exits.permit()
+        if not self._register.is_barred:
+            return ()
+        self._register.is_barred = False
+        self._guard.permit()
+        # What was to be cancelled could not be asked for.
+        unheard = [o for o in self._register.orders.values() if o.is_canceling and not o.state.is_terminal]
+        return self._register.cancel(unheard, ts, "canceled")
 
     def _on_command(self, command: Command) -> Sequence[Message]:
         if command.verb is Verb.STOP:

@@ -62,7 +62,9 @@ class WantedExit:
     ``signal_id``, ``strategy`` and ``reason`` are those of who wanted it first, and of every order for it.
     ``order_id`` is the newest of them, or one at work before it that it took over; ``tries`` are its own.
     ``fails`` counts orders that ended and left something to do, ``since`` is the first tick that saw it, ``due_ts``
-    when the next order goes, ``alerted_ts`` when a human was paged last.
+    when the next order goes, ``alerted_ts`` when a human was paged last. ``refused`` are the sizes that
+    the venue never takes, none of which is sent again, ``most`` is the largest that it may take. ``words`` are its
+    last ones.
     """
 
     symbol: str
@@ -77,6 +79,9 @@ class WantedExit:
     since: Nanos | None = None
     due_ts: Nanos | None = None
     alerted_ts: Nanos | None = None
+    refused: tuple[Qty, ...] = ()
+    most: Qty | None = None
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +91,8 @@ class OrdersState:
     ``orders`` are those that work and those of open positions; ``done`` the last ones that matter no more, kept
     for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first. ``watched`` are
     the positions that a tick found uncovered, ``wanted`` the exits that have not traded yet, both by symbol.
-    ``disputed`` are fills that contradict the book, by trade id, until looking settles them.
+    ``disputed`` are fills that contradict the book, by trade id, until looking settles them. ``is_barred``: the venue
+    does not let our key trade, so nothing is placed until it does.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -97,6 +103,7 @@ class OrdersState:
     watched: dict[str, Watch] = field(default_factory=dict)
     wanted: dict[str, WantedExit] = field(default_factory=dict)
     disputed: dict[str, FillReport] = field(default_factory=dict)
+    is_barred: bool = False
 
     @property
     def open(self) -> int:

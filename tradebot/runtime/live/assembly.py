@@ -6,7 +6,9 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
+from tradebot.model.command import StateChanged, TradingState
 from tradebot.model.errors import InvariantError, RefusedByRule
+from tradebot.model.market import Message
 from tradebot.model.money import Cash
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
@@ -132,7 +134,8 @@ class Live:
         watch = Watch(engine, _sight(account, trading, engine), page, self._clock)
         allowance = AllowanceWatch(account.gateway, engine, page, self._clock)
         flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
-        broker.refused = watch.refused
+        broker.refused = account.gateway.on_shut = watch.refused
+        engine.booted.recorder.listeners.append(partial(_reopen, account))
         await trading.begin()
         outbox.send = broker.send
         await supervisor.start(_broker_task(broker))
@@ -218,6 +221,12 @@ def _sight(account: Account, trading: Trading, line: LiveLine) -> Sight:
         expiry=lambda: agent_expiry(account.link.rest, account.address, account.signer),
         is_due=lambda: line.orders.is_overdue or line.risk.is_flattening,
     )
+
+
+def _reopen(account: Account, message: Message) -> None:
+    """Let the key try once more when an operator has said to go on."""
+    if isinstance(message, StateChanged) and message.state is TradingState.RUNNING:
+        account.gateway.reopen()
 
 
 async def _positions(account: Account) -> Mapping[str, Decimal]:

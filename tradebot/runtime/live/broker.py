@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from tradebot.model.errors import VenueError
+from tradebot.model.errors import Rejected, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
 from tradebot.model.order import CancelOrder, OrderRejected, OrderRequest, OrderRole, OrderState, SubmitOrders
@@ -19,6 +19,7 @@ from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
 from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.reports import not_permitted
+from tradebot.venues.hyperliquid.statuses import refusal_of
 from tradebot.venues.hyperliquid.submit import Intent, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 
@@ -191,9 +192,18 @@ class Broker:
             if not_permitted(error.what):
                 await self.refused(error.what)
                 return []
+            if isinstance(error, Rejected) and refusal_of(error.what).is_lasting:
+                return await self._cancel_singly(cancels, attempt)
             return [cancel for cancel in cancels if self._may_live(cancel.client_order_id)]
         # What rests for all that was asked for too early, or the answer came from a replica that lags.
         return [cancel for cancel in cancels if self._rests(cancel.client_order_id)]
+
+    async def _cancel_singly(self, cancels: Sequence[CancelOrder], attempt: int) -> list[CancelOrder]:
+        """Ask one by one for what the venue never takes together; what it never takes alone is asked for no more."""
+        if len(cancels) == 1:
+            return []
+        left = [await self._cancel_once([cancel], attempt) for cancel in cancels]
+        return [cancel for cancels in left for cancel in cancels]
 
     def _rests(self, client_order_id: str) -> bool:
         order = self._line.orders.find(client_order_id)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.logevent import LogEvent
+from tradebot.model.order import TradingPermitted
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.live.broker import Broker
@@ -180,6 +181,8 @@ class Trading:
             await self.broker.deliver(self.account.venue.outcome(intent, settled, self._symbol(intent)))
         orders = self._line.orders.save().orders
         known = frozenset(name for name in orders if self.account.venue.names.cloid(name) in self._sent)
+        # It was asked when the account was connected.
+        await self._line.deliver([TradingPermitted(ts_event=from_ms(self._now_ms()))])
         await self.broker.recover(known, from_ms(self._now_ms()))
 
     async def _open(self) -> None:

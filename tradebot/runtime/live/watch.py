@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.errors import Unavailable, VenueError
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
+from tradebot.pipeline.orders.facts import KEY_MEND
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.live.freezer import Freezer, FreezeReason
@@ -24,7 +25,7 @@ LOST_AFTER_S = 60.0
 _EXPIRY_PERIOD_S = 3600.0
 _EXPIRY_RETRY_S = 60.0
 _EXPIRY_DAYS = (1, 7, 14)
-_KEY_MEND = "approve a new API wallet of the account, put its key into key_file, start again, then: tradebot resume"
+_EXPIRY_MEND = "approve a new API wallet of the account, put its key into key_file, then: tradebot restart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ class Watch:
         self._freezer = Freezer(line, FreezeReason.UNKNOWN_ORDER)
         self._paged: set[int] = set()
         self._halted: set[int] = set()
-        self._is_lost_told = False
+        self._is_lost_told = self._is_refusal_told = False
         self._days_told: int | None = None
         self._refusing = asyncio.Lock()
 
@@ -72,10 +73,15 @@ class Watch:
             group.create_task(self._watch_key())
 
     async def refused(self, reason: str) -> None:
-        """Halt, once, because the venue does not let us trade: ``reason`` is its word."""
+        """Page and halt, once, because the venue does not let us trade: ``reason`` is its word."""
+        what = f"the venue does not let this key trade: {reason}"
+        is_halted = self._line.risk.trading_state is TradingState.HALTED
+        if not (is_halted and self._is_refusal_told):
+            self._is_refusal_told = True
+            self._page(AlertName.KEY_REFUSED, f"{what}; stops that rest at the venue stay there", KEY_MEND)
         # A daemon that is stopping sends no more anyway.
         with contextlib.suppress(Unavailable):
-            await self._halt(f"the venue does not let this key trade: {reason}")
+            await self._halt(what)
 
     async def look(self) -> None:
         """Look once."""
@@ -94,7 +100,7 @@ class Watch:
             return _EXPIRY_PERIOD_S
         left = until - from_ms(self._sight.venue_ms())
         if left <= 0:
-            await self._halt(f"the API wallet of this key has expired; {_KEY_MEND}")
+            await self.refused("its API wallet has expired")
             return _EXPIRY_PERIOD_S
         self._tell_of_expiry(left)
         return min(_EXPIRY_PERIOD_S, left / NANOS_PER_S)
@@ -166,7 +172,7 @@ class Watch:
         if days is not None and (self._days_told is None or days < self._days_told):
             hours = left // (DAY // 24)
             left_text = f"{left // DAY} days" if left > 2 * DAY else f"{hours} hours"
-            self._page(AlertName.KEY_EXPIRES, f"the API wallet of this key expires in {left_text}", _KEY_MEND)
+            self._page(AlertName.KEY_EXPIRES, f"the API wallet of this key expires in {left_text}", _EXPIRY_MEND)
         self._days_told = days
 
     async def _halt(self, reason: str) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 import orjson
 
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
+from tradebot.model.order import RefusalClass
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.venues.allowance import ActionAllowance
@@ -26,7 +27,7 @@ from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, action_reply
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import Action, ActionSigner
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict, refusal_of
 from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Sighting, View
 from tradebot.venues.hyperliquid.wire import NOOP
 from tradebot.venues.resilience import Purpose
@@ -80,7 +81,10 @@ class VenueTime:
 
 
 class Gateway:
-    """The signer's way to the venue. ``account`` is the master's address, whoever signs."""
+    """The signer's way to the venue. ``account`` is the master's address, whoever signs.
+
+    Once the venue has said that the key may not trade, nothing signed leaves until ``reopen``: ``shut`` is its word.
+    """
 
     def __init__(
         self, rest: RestClient, signer: ActionSigner, account: str, clock: Clock, recorder: Recorder, rules: Rules
@@ -94,6 +98,17 @@ class Gateway:
         self._recorder = recorder
         self._rules = rules
         self._writes: dict[tuple[int, bool], asyncio.Future[None]] = {}
+        self.shut = ""
+        self.on_shut: Callable[[str], Awaitable[None]] = _unheard
+
+    def reopen(self) -> None:
+        """Let what is signed leave again: somebody says that the key may trade."""
+        self.shut = ""
+
+    async def _hear(self, refusal: Refusal) -> None:
+        if refusal_of(refusal.text) is RefusalClass.KEY and not self.shut:
+            self.shut = refusal.text
+            await self.on_shut(refusal.text)
 
     async def ask(self, kind: str, purpose: Purpose = Purpose.WATCH, **fields: object) -> Node:
         """Return the reply to an ``/info`` request about the account."""
@@ -133,9 +148,11 @@ class Gateway:
     async def act(self, action: Action, legs: int = 0, purpose: Purpose = Purpose.PROTECT) -> ActionReply:
         """Do an action that may safely be done twice. The same bytes go out again until they are answered.
 
-        Raises the last ``VenueError`` when they never are. A ``DUPLICATE`` refusal says that an earlier sending
-        was done, not how it ended.
+        Raises the last ``VenueError`` when they never are, and ``Rejected`` while shut. A ``DUPLICATE`` refusal says
+        that an earlier sending was done, not how it ended.
         """
+        if self.shut:
+            raise Rejected(self.shut)
         _, _, body = self._signed(action)
         for attempt in range(1, _RESENDS + 1):
             try:
@@ -173,6 +190,8 @@ class Gateway:
         return await self._sent(self._envelope(NOOP, nonce, None), 0, Purpose.PROTECT)
 
     async def _sent(self, body: str, legs: int, purpose: Purpose) -> ActionReply | None:
+        if self.shut:
+            return ActionReply(refusal=Refusal(self.shut, Verdict.NOT_PERMITTED))
         try:
             return await self._exchange(body, legs, purpose)
         except Rejected as error:
@@ -192,6 +211,7 @@ class Gateway:
         if reply.refusal is not None:
             verdict = reply.refusal.verdict
             self.allowance.refused(actions, is_used_up=verdict is Verdict.BUDGET, is_expired=verdict is Verdict.EXPIRED)
+            await self._hear(reply.refusal)
         return reply
 
     async def look(self, intent: Intent) -> View | None:
@@ -239,3 +259,7 @@ class Gateway:
     async def sleep(self, ms: int) -> None:
         """Wait."""
         await asyncio.sleep(ms / 1000)
+
+
+async def _unheard(reason: str) -> None:
+    del reason

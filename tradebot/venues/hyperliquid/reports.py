@@ -7,11 +7,11 @@ from typing import assert_never
 
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO
-from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected
+from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected, RefusalClass
 from tradebot.model.time import Nanos
 from tradebot.venues.hyperliquid.account import OrderRecord
 from tradebot.venues.hyperliquid.replies import FilledNow, LegOutcome, Refusal, Resting, Success, Unclear, Waiting
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, verdict_of
+from tradebot.venues.hyperliquid.statuses import Phase, Verdict, refusal_of, verdict_of
 from tradebot.venues.hyperliquid.submit import Never, Sighting
 
 _KEPT = 5_000
@@ -40,9 +40,9 @@ def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, 
             # It has no id of the venue's before it wakes.
             return (_accepted(client_order_id, client_order_id, ts),)
         case Refusal(text):
-            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=text),)
+            return (rejected(client_order_id, text, ts),)
         case Never():
-            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=refusal or _NEVER),)
+            return (rejected(client_order_id, refusal or _NEVER, ts),)
         case Sighting(oid, phase):
             return _of_phase(client_order_id, oid, phase, phase.value, ts)
         case Unclear():
@@ -52,7 +52,19 @@ def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, 
 
 def of_record(client_order_id: str, record: OrderRecord) -> Sequence[Message]:
     """Return what a status of an order means; nothing for a word we cannot read."""
-    return _of_phase(client_order_id, record.order.oid, record.phase, reason_of(record.word), record.ts_event)
+    return _of_phase(client_order_id, record.order.oid, record.phase, record.word, record.ts_event)
+
+
+def rejected(
+    client_order_id: str, words: str, ts: Nanos, refusal: RefusalClass | None = None, reason: str = ""
+) -> OrderRejected:
+    """Return the refusal of an order in the venue's ``words``; ``refusal`` where it is known without them."""
+    return OrderRejected(
+        ts_event=ts,
+        client_order_id=client_order_id,
+        reason=reason or words,
+        refusal=refusal_of(words) if refusal is None else refusal,
+    )
 
 
 class Endings:
@@ -86,14 +98,14 @@ class Endings:
         return (held[1],)
 
 
-def _of_phase(client_order_id: str, oid: int, phase: Phase, reason: str, ts: Nanos) -> Sequence[Message]:
+def _of_phase(client_order_id: str, oid: int, phase: Phase, word: str, ts: Nanos) -> Sequence[Message]:
     match phase:
         case Phase.LIVE | Phase.FILLED:
             return (_accepted(client_order_id, str(oid), ts),)
         case Phase.CANCELED:
-            return (OrderCanceled(ts_event=ts, client_order_id=client_order_id, reason=reason),)
+            return (OrderCanceled(ts_event=ts, client_order_id=client_order_id, reason=reason_of(word)),)
         case Phase.REJECTED:
-            return (OrderRejected(ts_event=ts, client_order_id=client_order_id, reason=reason),)
+            return (rejected(client_order_id, word, ts, reason=reason_of(word)),)
         case Phase.UNKNOWN:
             return ()
 

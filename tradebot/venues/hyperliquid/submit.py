@@ -106,6 +106,8 @@ class Step(StrEnum):
 
 # Texts after which sending the same bytes again cannot help.
 _POINTLESS = frozenset({Verdict.DUPLICATE, Verdict.EXPIRED, Verdict.NOT_PERMITTED, Verdict.REJECTED})
+# Texts after which nothing that this key signs can help, a fence no more than the rest.
+_UNSIGNED = frozenset({Verdict.NOT_PERMITTED})
 _UNPROVEN = frozenset({Verdict.UNKNOWN, Verdict.DUPLICATE, Verdict.GONE})
 
 
@@ -120,6 +122,7 @@ class Submission:
     _sends: int = 0
     _looks: int = 0
     _is_pointless: bool = False
+    _may_fence: bool = True
     _has_executed: bool = False
     _refusal: str = ""
     _absent_since: int | None = None
@@ -140,7 +143,7 @@ class Submission:
         has_expired = local_ms >= self.intent.expires_ms
         if not (has_expired or self._is_pointless or self._has_executed) and self._sends < self.rules.max_sends:
             self._queue += (Step.SEND, Step.PAUSE)
-        elif self.intent.is_urgent and not (self._has_executed or self._looks % 2):
+        elif self._may_fence and self.intent.is_urgent and not (self._has_executed or self._looks % 2):
             self._queue += (Step.FENCE, Step.PAUSE)
         else:
             self._queue.append(Step.PAUSE)
@@ -158,6 +161,7 @@ class Submission:
         if reply.refusal is not None:
             self._refusal = reply.refusal.text
             self._is_pointless |= reply.refusal.verdict in _POINTLESS
+            self._may_fence &= reply.refusal.verdict not in _UNSIGNED
             self._queue = [Step.LOOK]
             return
         self._has_executed = True
@@ -175,6 +179,8 @@ class Submission:
         """Take the reply to a noop with our nonce."""
         if reply is not None and reply.refusal is None:
             self._settle()
+        elif reply is not None and reply.refusal is not None:
+            self._may_fence &= reply.refusal.verdict not in _UNSIGNED
 
     def looked(self, view: View | None) -> None:
         """Take what a look at the venue found; ``None`` when it failed."""

@@ -6,14 +6,22 @@ by side for a moment, reduce-only. What the socket did not tell is asked for by 
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
 
 from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
-from tradebot.model.order import CancelOrder, FillReport, OrderCanceled, OrderRejected, OrderRole, SubmitOrders
+from tradebot.model.order import (
+    CancelOrder,
+    FillReport,
+    OrderCanceled,
+    OrderRejected,
+    OrderRole,
+    RefusalClass,
+    SubmitOrders,
+)
 from tradebot.model.time import Nanos, from_ms, to_ms
 from tradebot.venues.allowance import RESERVE, ActionAllowance
 from tradebot.venues.hyperliquid.access import check_signer
@@ -29,11 +37,11 @@ from tradebot.venues.hyperliquid.leverage import Leverage
 from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
 from tradebot.venues.hyperliquid.naming import FOREIGN, Names
 from tradebot.venues.hyperliquid.replies import FilledNow, Success
-from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record
+from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record, rejected
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, Verdict
-from tradebot.venues.hyperliquid.submit import Intent, Settled, Submitter
+from tradebot.venues.hyperliquid.submit import Intent, Settled, Sighting, Submitter
 from tradebot.venues.hyperliquid.survey import Survey, fills_since
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
@@ -82,6 +90,8 @@ class HyperliquidVenue:
         self.leverage = Leverage(gateway, rules.leverage, is_cross=rules.is_cross)
         self.survey = Survey(gateway, cloids)
         self._filled_until_ms = 0
+        # The reply to an order says more of a refusal than the status word that the socket tells of it.
+        self._withheld: dict[str, Sequence[Message]] = {}
 
     @property
     def assets(self) -> Mapping[str, Asset]:
@@ -121,24 +131,27 @@ class HyperliquidVenue:
         """Place orders as one action, once, and return what became of each."""
         orders = submit.orders
         symbol = orders[0].symbol
+        if self._gateway.shut:
+            return _refused(submit, self._gateway.shut, RefusalClass.KEY)
+        asset = self._assets.get(symbol)
+        if asset is None or symbol not in self._marks:
+            return _refused(submit, f"{symbol} has no price at the venue", RefusalClass.NOT_TRADED)
         try:
-            asset = self._assets[symbol]
             cloids = tuple(self.names.cloid(order.client_order_id) for order in orders)
             pairs = zip(orders, cloids, strict=True)
             wires = [order_wire(asset, o, cloid, self._marks[symbol], self._slippage) for o, cloid in pairs]
             if orders[0].role is OrderRole.ENTRY:
                 self._check_allowance(len(orders))
                 await self.leverage.ensure(asset)
-        except (KeyError, ValueError, VenueError) as error:
-            # Nothing has left: what cannot be written is refused here.
-            reason = error.what if isinstance(error, VenueError) else str(error)
-            return [
-                OrderRejected(ts_event=submit.ts_event, client_order_id=order.client_order_id, reason=reason)
-                for order in orders
-            ]
+        # Nothing has left: what cannot be written is refused here.
+        except ValueError as error:
+            return _refused(submit, str(error), RefusalClass.OFF_GRID)
+        except VenueError as error:
+            return _refused(submit, error.what)
         grouping = "normalTpsl" if len(orders) > 1 and orders[0].role is OrderRole.ENTRY else "na"
         is_urgent = orders[0].role is not OrderRole.ENTRY
         intent = self._gateway.intent(order_action(wires, grouping), cloids, is_urgent=is_urgent)
+        self._withheld |= {order.client_order_id: () for order in orders}
         settled = await self._submitter.place(intent)
         names = {cloid: order.client_order_id for cloid, order in zip(cloids, orders, strict=True)}
         sizes = {order.client_order_id: order.qty for order in orders}
@@ -167,7 +180,9 @@ class HyperliquidVenue:
         messages: list[Message] = []
         for cloid, leg in zip(intent.cloids, settled.legs, strict=True):
             name = names[cloid]
-            messages += of_leg(name, leg, ts, settled.refusal)
+            withheld = self._withheld.pop(name, ())
+            told = withheld if isinstance(leg, Sighting) and withheld else of_leg(name, leg, ts, settled.refusal)
+            messages += [self._as_of_now(message) for message in told]
             oid = getattr(leg, "oid", None)
             if isinstance(oid, int):
                 self.names.know(oid, name)
@@ -176,6 +191,14 @@ class HyperliquidVenue:
                 gone = OrderCanceled(ts_event=ts, client_order_id=name, reason="ioc_canceled")
                 messages += self._endings.ended(leg.oid, leg.qty, gone)
         return messages
+
+    def _as_of_now(self, message: Message) -> Message:
+        # What was refused for the key may be proven when another key, or a word of an operator, has mended that.
+        is_key = isinstance(message, OrderRejected) and message.refusal is RefusalClass.KEY
+        if isinstance(message, OrderRejected) and is_key and not self._gateway.shut:
+            reason = f"before the key was permitted again: {message.reason}"
+            return replace(message, reason=reason, refusal=RefusalClass.PASSING)
+        return message
 
     async def cancel(self, *cancels: CancelOrder) -> Sequence[Message]:
         """Cancel orders, all in one action. What was not there to cancel is asked for: the venue says what it is.
@@ -234,6 +257,9 @@ class HyperliquidVenue:
     def _record(self, record: OrderRecord) -> Sequence[Message]:
         order, name = record.order, self.names.of(record.order)
         messages = () if name is None else of_record(name, record)
+        if record.phase is Phase.REJECTED and name in self._withheld:
+            self._withheld[name] = messages
+            return ()
         if record.phase is not Phase.CANCELED or name is None or not name.endswith(f"-{OrderRole.ENTRY}"):
             return messages
         # What an exit lacks of its size may have been clamped to the position; of an entry it was filled.
@@ -293,3 +319,7 @@ class HyperliquidVenue:
         resting = {self.names.of(found.order) for found in await self.survey.resting(purpose)}
         records = [await self._status(name, purpose) for name in open_ids if name not in resting]
         return [record for record in records if record is not None]
+
+
+def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass | None = None) -> Sequence[Message]:
+    return [rejected(order.client_order_id, words, submit.ts_event, refusal) for order in submit.orders]
