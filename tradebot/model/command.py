@@ -99,6 +99,7 @@ class AlertName(StrEnum):
     KEY_REFUSED = "key_refused"
     VENUE_LOST = "venue_lost"
     ACTIONS_LOW = "actions_low"
+    SYMBOL_SILENT = "symbol_silent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ class LogEvent(StrEnum):
     FEED_FINISHED = "feed.finished"
     FEED_CONNECTED = "feed.connected"
     FEED_LOST = "feed.lost"
+    CHANNEL_SILENT = "channel.silent"
+    CHANNEL_HEARD = "channel.heard"
     GAP_FILLED = "gap.filled"
     GAP_LEFT = "gap.left"
     SYMBOL_STALE = "symbol.stale"

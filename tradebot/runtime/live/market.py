@@ -27,7 +27,7 @@ from tradebot.runtime.logs import log
 from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.venues.hyperliquid.bars import LiveBars
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.stream import Down, Garbled, Stream, StreamEvent, Subscription, Up
+from tradebot.venues.hyperliquid.stream import Down, Garbled, Heard, Silent, Stream, StreamEvent, Subscription, Up
 from tradebot.venues.hyperliquid.translate import Context, Formed, Quoted
 
 LATE = 60 * NANOS_PER_S
@@ -36,6 +36,9 @@ LATE = 60 * NANOS_PER_S
 _BEAT_S = 0.25
 # A live socket is never that silent; a server may have lost frames of ours without closing it.
 _QUIET_S = 5.0
+# So often REST is asked for the bars of a symbol whose own channel of bars is silent.
+_POLL_S = 60.0
+_MARKS, _BARS = "activeAssetCtx", "candle"
 
 
 class FeedLine(Protocol):
@@ -63,7 +66,8 @@ class MarketFeed:
     """Delivers each closed bar of ``symbols`` once, and freezes entries while they are not to be relied on.
 
     ``symbols`` names the timeframe of each symbol. ``arrivals`` knows the bars that went through the line, and
-    learns of each that is delivered. ``on_mark`` hears every mark price.
+    learns of each that is delivered. ``on_mark`` hears every mark price, ``on_silent`` each channel that fell silent
+    while others speak.
     """
 
     def __init__(
@@ -87,7 +91,9 @@ class MarketFeed:
         self._begin()
         self._is_up: bool | None = None
         self._is_closing = False
+        self._polled: dict[str, float] = {}
         self.on_mark: Callable[[str, Price], None] = lambda symbol, price: None
+        self.on_silent: Callable[[Silent], None] = lambda silent: None
         self.last_message_at: float | None = None
         self.finished = asyncio.Event()
 
@@ -174,6 +180,7 @@ class MarketFeed:
         self._take(self._gaps.take())
         if self.is_connected:
             self._close_bars()
+        self._poll()
         self._gaps.ask()
         due = self._turns.take(
             {symbol: bars.next_close for symbol, bars in self._bars.items()}, self._clock.monotonic()
@@ -230,6 +237,7 @@ class MarketFeed:
             case Up(away_s):
                 self._is_up = True
                 self._silence.up()
+                self._polled.clear()
                 log(LogEvent.FEED_CONNECTED, away_s=None if away_s is None else round(away_s, 3))
                 self._lost()
             case Down(reason):
@@ -240,6 +248,10 @@ class MarketFeed:
                 self._lost()
             case Garbled():
                 self._lost()
+            case Silent(_, coin) if coin in self._bars:
+                self._hear_nothing(event, now)
+            case Heard(channel, coin) if coin in self._bars:
+                self._hear_again(channel, coin)
             case Formed(bar) if bar.symbol in self._bars:
                 self._heard_data(now)
                 self._silence.hear(bar.symbol, bar, now)
@@ -247,7 +259,8 @@ class MarketFeed:
                     self._wake.set()
             case Context(context) if context.symbol in self._bars:
                 self._heard_data(now)
-                self._silence.hear(context.symbol, context, now)
+                if self._silence.hear(context.symbol, context, now):
+                    self._silence.unmute(context.symbol)
                 self.on_mark(context.symbol, context.mark)
             case Quoted(_, quote):
                 self._heard_data(now)
@@ -255,6 +268,32 @@ class MarketFeed:
                     self._time.stamped(quote.ts_event)
             case _:
                 pass
+
+    def _hear_nothing(self, silent: Silent, now: float) -> None:
+        log(LogEvent.CHANNEL_SILENT, level="warning", channel=silent.channel, times=silent.times)
+        symbol = silent.coin
+        if silent.channel.startswith(_MARKS):
+            self._silence.mute(symbol)
+        elif silent.channel.startswith(_BARS):
+            self._polled[symbol] = now
+        self._bars[symbol].lost()
+        self._wake.set()
+        self.on_silent(silent)
+
+    def _hear_again(self, channel: str, symbol: str) -> None:
+        log(LogEvent.CHANNEL_HEARD, channel=channel)
+        if channel.startswith(_BARS):
+            self._polled.pop(symbol, None)
+        self._bars[symbol].lost()
+        self._wake.set()
+
+    def _poll(self) -> None:
+        """Have asked over REST for the bars of symbols whose own channel is silent."""
+        now = self._clock.monotonic()
+        for symbol, polled in self._polled.items():
+            if now - polled >= _POLL_S:
+                self._polled[symbol] = now
+                self._bars[symbol].lost()
 
     def _heard_data(self, now: float) -> None:
         if self.last_message_at is not None and now - self.last_message_at > _QUIET_S:

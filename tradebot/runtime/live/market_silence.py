@@ -16,6 +16,7 @@ class Silence:
         self._heard = dict.fromkeys(symbols, now)
         self._is_stale: dict[str, bool | None] = dict.fromkeys((ALL, *self._heard))
         self._spoke: set[str] = set()
+        self._mute: set[str] = set()
         self._said: dict[tuple[str, type], Hashable] = {}
         self._told: set[tuple[str, type]] = set()
         self._down_since: float | None = now
@@ -30,8 +31,8 @@ class Silence:
         if self._down_since is None:
             self._down_since = now
 
-    def hear(self, symbol: str, said: Hashable, now: float) -> None:
-        """Take note of what was said of ``symbol``. What a new socket repeats is no sign of life of the market."""
+    def hear(self, symbol: str, said: Hashable, now: float) -> bool:
+        """Take note of what was said of ``symbol``; return whether it shows life: what is repeated does not."""
         key = symbol, type(said)
         is_repeated = key not in self._told and self._said.get(key) == said
         self._told.add(key)
@@ -39,6 +40,16 @@ class Silence:
         if not is_repeated:
             self._heard[symbol] = now
             self._spoke.add(symbol)
+        return not is_repeated
+
+    def mute(self, symbol: str) -> None:
+        """Hold ``symbol`` for stale whatever else is told of it; what it is told anew may be what was told last."""
+        self._mute.add(symbol)
+        self._told = {key for key in self._told if key[0] != symbol}
+
+    def unmute(self, symbol: str) -> None:
+        """Hold ``symbol`` for stale only when nothing is told of it."""
+        self._mute.discard(symbol)
 
     def changes(self, now: float) -> Sequence[tuple[str, bool, bool]]:
         """Return what turned: the symbol or ``ALL``, whether it is stale now, and whether an operator must know."""
@@ -49,7 +60,7 @@ class Silence:
             # While the socket was away no symbol could speak.
             self._heard = dict.fromkeys(self._heard, now)
         for symbol, heard in self._heard.items():
-            if now - heard > self._stale_s:
+            if symbol in self._mute or now - heard > self._stale_s:
                 out += self._turned(symbol, is_stale=True)
             elif symbol in self._spoke:
                 out += self._turned(symbol, is_stale=False)

@@ -1,12 +1,15 @@
 """The socket: subscribes, pings, notices silence channel by channel, comes back, and says when it was away.
 
 What arrives is passed on in order. A pong shows that the socket lives, not that its channels do: each channel
-that must speak has its own longest silence. Nothing is replayed after a reconnect, so after each ``Up`` the
-consumer asks over REST for what it may have missed.
+that must speak has its own longest silence. One that is silent while the others speak is subscribed to anew, and
+the consumer asks over REST for its symbol; the socket goes when several are silent. Nothing is replayed after a
+reconnect, so after each ``Up`` the consumer asks over REST for what it may have missed.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -14,6 +17,7 @@ import orjson
 
 from tradebot.model.errors import Unreadable
 from tradebot.model.time import timeframe_name
+from tradebot.venues.hyperliquid.hearing import Hearing
 from tradebot.venues.hyperliquid.translate import (
     Booked,
     Context,
@@ -34,7 +38,7 @@ Subscription = Mapping[str, object]
 
 _MAX_FRAME = 8 * 1024 * 1024
 _TEXTS = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
-_ALREADY = "Already subscribed"
+_ALREADY, _ALREADY_OFF, _INVALID = "Already subscribed", "Already unsubscribed", "Invalid subscription"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +51,7 @@ class StreamRules:
     connect_s: float = 10.0
     stable_s: float = 60.0
     silence_s: Mapping[str, float] = field(
-        default_factory=lambda: {"l2Book": 20.0, "activeAssetCtx": 20.0, "bbo": 120.0}
+        default_factory=lambda: {"l2Book": 20.0, "activeAssetCtx": 20.0, "bbo": 120.0, "candle": 120.0}
     )
 
 
@@ -66,13 +70,34 @@ class Down:
 
 
 @dataclass(frozen=True, slots=True)
+class Silent:
+    """One channel is silent while others speak, or the venue does not give it; ``times``: since it spoke last.
+
+    It was subscribed to anew; it is again after ever longer pauses.
+    """
+
+    channel: str
+    coin: str
+    times: int
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """A channel that was silent speaks again."""
+
+    channel: str
+    coin: str
+
+
+@dataclass(frozen=True, slots=True)
 class Garbled:
     """A frame we cannot read: ask over REST what it may have said."""
 
     error: Unreadable
 
 
-StreamEvent = Frame | Up | Down | Garbled
+StreamEvent = Frame | Up | Down | Silent | Heard | Garbled
+_Act = Callable[[aiohttp.ClientWebSocketResponse], Awaitable[StreamEvent | None]]
 
 
 class Stream:
@@ -97,7 +122,8 @@ class Stream:
         self._up_since: float | None = None
         self._down_since: float | None = None
         self._waiting: set[str] = set()
-        self._heard: dict[str, float] = {}
+        self._hearing = Hearing(self._rules.silence_s)
+        self._events: deque[StreamEvent] = deque()
         self._last_frame = 0.0
         self._pinged: float | None = None
         self._ack_by = 0.0
@@ -116,9 +142,25 @@ class Stream:
     async def next(self) -> StreamEvent:
         """Return what happens next; waits as long as it takes."""
         while True:
+            if self._events:
+                return self._events.popleft()
             event = await (self._connect() if self._socket is None else self._receive(self._socket))
             if event is not None:
                 return event
+
+    async def want(self, subscriptions: Sequence[Subscription]) -> None:
+        """Be subscribed to exactly ``subscriptions`` from here on, without a reconnect."""
+        wanted = {subscription_key(each): each for each in subscriptions}
+        before, self._subscriptions = self._subscriptions, wanted
+        gone = [each for key, each in before.items() if key not in wanted]
+        added = [each for key, each in wanted.items() if key not in before]
+        for each in gone:
+            self._hearing.drop(subscription_key(each))
+            self._waiting.discard(subscription_key(each))
+        for each in added:
+            self._hearing.add(subscription_key(each), _coin(each), self._resilience.now())
+        if self._socket is not None:
+            await self._switch(self._socket, gone, added)
 
     async def _connect(self) -> StreamEvent | None:
         if self._failures:
@@ -131,7 +173,7 @@ class Stream:
                 )
             now = self._resilience.now()
             self._waiting = set(self._subscriptions)
-            self._heard = dict.fromkeys(self._subscriptions, now)
+            self._hearing.begin({key: _coin(each) for key, each in self._subscriptions.items()}, now)
             self._last_frame, self._pinged, self._ack_by = now, None, now + self._rules.ack_s
             for subscription in self._subscriptions.values():
                 await self._send(self._socket, {"method": "subscribe", "subscription": subscription})
@@ -141,11 +183,9 @@ class Stream:
 
     async def _receive(self, socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
         now = self._resilience.now()
-        due, reason = self._deadline()
+        due, act = self._deadline()
         if now >= due:
-            if reason:
-                return await self._lost(reason)
-            return await self._ping(socket)
+            return await act(socket)
         try:
             message = await socket.receive(timeout=due - now)
         except TimeoutError:
@@ -160,20 +200,56 @@ class Stream:
         except Unreadable as error:
             return Garbled(error)
 
-    def _deadline(self) -> tuple[float, str]:
-        """Return the next moment to act, and why the socket is lost then; an empty reason is a ping."""
+    def _deadline(self) -> tuple[float, _Act]:
+        """Return the next moment to act, and how."""
         rules = self._rules
+        moments: list[tuple[float, _Act]] = [(self._last_frame + rules.ping_s, self._ping)]
+        if self._pinged is not None:
+            moments = [(self._pinged + rules.reply_s, self._unanswered)]
         if self._waiting:
-            unheard = f"not acknowledged: {', '.join(sorted(self._waiting))}"
-            moments = [(self._ack_by, unheard)]
-        else:
-            limits = ((key, rules.silence_s.get(key.partition(":")[0])) for key in self._heard)
-            moments = [(self._heard[key] + limit, f"silent: {key}") for key, limit in limits if limit is not None]
-        if self._pinged is None:
-            moments.append((self._last_frame + rules.ping_s, ""))
-        else:
-            moments.append((self._pinged + rules.reply_s, "no answer to a ping"))
-        return min(moments)
+            moments.append((self._ack_by, self._unacknowledged))
+        elif (silent := self._hearing.due()) is not None:
+            moments.append((silent[0], self._silent))
+        return min(moments, key=lambda moment: moment[0])
+
+    async def _unanswered(self, _socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
+        return await self._lost("no answer to a ping")
+
+    async def _unacknowledged(self, _socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
+        waiting = sorted(self._waiting)
+        coins = {_coin(self._subscriptions[key]) for key in waiting}
+        if len(coins) > 1 or "" in coins or len(waiting) == len(self._subscriptions):
+            return await self._lost(f"not acknowledged: {', '.join(waiting)}")
+        for key in waiting:
+            self._refused(key)
+        return self._stands()
+
+    def _refused(self, key: str) -> None:
+        self._waiting.discard(key)
+        if self._hearing.refuse(key):
+            self._events.append(Silent(key, _coin(self._subscriptions[key]), 1))
+
+    async def _silent(self, socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
+        now, due = self._resilience.now(), self._hearing.due()
+        if due is None or now < due[0]:
+            return None
+        key = due[1]
+        lost = self._hearing.lost(key, now)
+        if lost:
+            return await self._lost(f"silent: {lost}")
+        times, subscription = self._hearing.again(key, now), self._subscriptions[key]
+        await self._switch(socket, [subscription], [subscription])
+        return Silent(key, _coin(subscription), times)
+
+    async def _switch(
+        self, socket: aiohttp.ClientWebSocketResponse, off: Sequence[Subscription], on: Sequence[Subscription]
+    ) -> None:
+        messages = [{"method": "unsubscribe", "subscription": each} for each in off]
+        messages += [{"method": "subscribe", "subscription": each} for each in on]
+        # Whoever reads the socket learns that it is gone.
+        with contextlib.suppress(aiohttp.ClientError, OSError):
+            for message in messages:
+                await self._send(socket, message)
 
     async def _ping(self, socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
         self._pinged = self._resilience.now()
@@ -192,30 +268,41 @@ class Stream:
                 return None
             case Subscribed(key, is_on=True):
                 return self._acknowledged(key)
+            case Subscribed(is_on=False):
+                return None
             case SocketError(text):
-                return self._already(text) if text.startswith(_ALREADY) else await self._lost(f"refused: {text}")
+                return await self._complained(text)
             case _:
                 key = _key_of(said)
-                if key in self._heard:
-                    self._heard[key] = self._last_frame
+                if self._hearing.hear(key, self._last_frame):
+                    self._events.append(Heard(key, _coin(self._subscriptions[key])))
                 return said
 
-    def _already(self, text: str) -> StreamEvent | None:
-        try:
-            echoed = orjson.loads(text.partition(":")[2])
-            return self._acknowledged(subscription_key(echoed))
-        except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-            return None
+    async def _complained(self, text: str) -> StreamEvent | None:
+        echoed = _echoed(text)
+        if text.startswith((_ALREADY, _ALREADY_OFF)):
+            return self._acknowledged(echoed) if text.startswith(_ALREADY) else None
+        if text.startswith(_INVALID) and echoed in self._subscriptions and _coin(self._subscriptions[echoed]):
+            # It is of one coin: the others are none the worse.
+            self._refused(echoed)
+            return self._stands()
+        return await self._lost(f"refused: {text}")
 
     def _acknowledged(self, key: str) -> StreamEvent | None:
         # The venue may write an address in lower case that we sent in upper case.
         self._waiting = {waiting for waiting in self._waiting if waiting.lower() != key.lower()}
+        return self._stands()
+
+    def _stands(self) -> StreamEvent | None:
         if self._waiting or self._up_since is not None:
             return None
         now = self._resilience.now()
         self._up_since = now
-        self._heard = dict.fromkeys(self._heard, now)
-        return Up(None if self._down_since is None else now - self._down_since)
+        self._hearing.up(now)
+        up = Up(None if self._down_since is None else now - self._down_since)
+        # Before what is known of single channels.
+        self._events.appendleft(up)
+        return None
 
     async def _lost(self, reason: str) -> Down:
         now = self._resilience.now()
@@ -225,8 +312,22 @@ class Stream:
         if self._up_since is not None or self._down_since is None:
             self._down_since = now
         self._up_since = None
+        self._events.clear()
         await self.close()
         return Down(reason)
+
+
+def _coin(subscription: Subscription) -> str:
+    return str(subscription.get("coin", ""))
+
+
+def _echoed(text: str) -> str:
+    """Return the key of the subscription that a complaint of the venue quotes; empty when it cannot be told."""
+    start = text.find("{")
+    try:
+        return subscription_key(orjson.loads(text[start:])) if start >= 0 else ""
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        return ""
 
 
 def _key_of(said: Frame) -> str:
