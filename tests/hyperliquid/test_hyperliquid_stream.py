@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
 import aiohttp
 import orjson
+import pytest
 from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,16 +17,28 @@ from hypothesis import strategies as st
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.stream import Down, Garbled, Stream, StreamEvent, StreamRules, Up
+from tradebot.venues.hyperliquid.stream import (
+    Down,
+    Garbled,
+    Heard,
+    Silent,
+    Stream,
+    StreamEvent,
+    StreamRules,
+    Subscription,
+    Up,
+)
 from tradebot.venues.hyperliquid.translate import Context, Filled, Ignored, SocketError
 from tradebot.venues.resilience import Policy, Resilience, Sleep
 
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
-CONTEXT = {
+CONTEXT: dict[str, Any] = {
     "channel": "activeAssetCtx",
     "data": {"coin": "BTC", "ctx": {"funding": "0.0", "oraclePx": "1.0", "markPx": "1.0", "midPx": None}},
 }
 SUBSCRIPTIONS = ({"type": "activeAssetCtx", "coin": "BTC"}, {"type": "userFills", "user": "0x" + "AB" * 20})
+ETH = {"channel": "activeAssetCtx", "data": CONTEXT["data"] | {"coin": "ETH"}}
+OF_ETH = {"type": "activeAssetCtx", "coin": "ETH"}
 RULES = StreamRules(ping_s=0.05, reply_s=0.1, ack_s=0.3, silence_s={"activeAssetCtx": 0.4})
 
 
@@ -36,6 +49,7 @@ class Server:
         self.scripts = list(scripts)
         self.received: list[list[dict[str, Any]]] = []
         self.url = ""
+        self.mute = ""
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -43,7 +57,7 @@ class Server:
         script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
         received: list[dict[str, Any]] = []
         self.received.append(received)
-        read = asyncio.ensure_future(self.read(socket, received))
+        read = asyncio.ensure_future(self.read(socket, received, self.mute))
         try:
             await script(socket)
         finally:
@@ -53,10 +67,12 @@ class Server:
         return socket
 
     @staticmethod
-    async def read(socket: web.WebSocketResponse, received: list[dict[str, Any]]) -> None:
+    async def read(socket: web.WebSocketResponse, received: list[dict[str, Any]], mute: str) -> None:
         async for message in socket:
             frame = orjson.loads(message.data)
             received.append(frame)
+            if frame.get("subscription", {}).get("coin") == mute:
+                continue
             if frame["method"] == "subscribe":
                 # The venue writes addresses in lower case.
                 echoed = {
@@ -64,6 +80,9 @@ class Server:
                 }
                 ack = {"method": "subscribe", "subscription": echoed | {"nSigFigs": None}}
                 await socket.send_bytes(orjson.dumps({"channel": "subscriptionResponse", "data": ack}))
+            elif frame["method"] == "unsubscribe":
+                data = {"method": "unsubscribe", "subscription": frame["subscription"]}
+                await socket.send_bytes(orjson.dumps({"channel": "subscriptionResponse", "data": data}))
             elif getattr(socket, "answers_pings", True):
                 await socket.send_bytes(orjson.dumps({"channel": "pong"}))
 
@@ -97,7 +116,12 @@ async def hang_up(socket: web.WebSocketResponse) -> None:
 
 
 @contextlib.asynccontextmanager
-async def stream(server: Server, sleep: Sleep = asyncio.sleep, **policy: float) -> AsyncIterator[Stream]:
+async def stream(
+    server: Server,
+    sleep: Sleep = asyncio.sleep,
+    subscriptions: Sequence[Subscription] = SUBSCRIPTIONS,
+    **policy: float,
+) -> AsyncIterator[Stream]:
     app = web.Application()
     app.router.add_get("/ws", server.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -111,7 +135,7 @@ async def stream(server: Server, sleep: Sleep = asyncio.sleep, **policy: float) 
         def session() -> aiohttp.ClientSession:
             return client.session
 
-        made = Stream(session, url.replace("http", "ws") + "/ws", SUBSCRIPTIONS, shared, RULES)
+        made = Stream(session, url.replace("http", "ws") + "/ws", subscriptions, shared, RULES)
         try:
             yield made
         finally:
@@ -164,8 +188,61 @@ async def test_a_pong_is_not_data() -> None:
     server = Server(silent, stay)
     async with stream(server) as made:
         down = (await until(made, is_down))[-1]
-    assert down == Down("silent: activeAssetCtx:BTC")
-    assert any(frame["method"] == "ping" for frame in server.received[0])
+    assert down == Down("silent: BTC")
+    methods = [frame["method"] for frame in server.received[0]]
+    assert "ping" in methods
+    assert methods.count("unsubscribe") == 1, "the only one is subscribed to anew before the socket is given up"
+
+
+async def test_one_silent_channel_is_subscribed_to_anew_and_the_socket_stays() -> None:
+    async def half(socket: web.WebSocketResponse) -> None:
+        await send(socket, CONTEXT, CONTEXT)
+        with contextlib.suppress(ConnectionError):
+            while not socket.closed:
+                is_asked = any(frame["method"] == "unsubscribe" for frame in server.received[0])
+                await send(socket, ETH, *([CONTEXT] if is_asked else []))
+                await asyncio.sleep(0.02)
+
+    server = Server(half)
+    async with stream(server, subscriptions=(*SUBSCRIPTIONS, OF_ETH)) as made:
+        events = await until(made, lambda event: isinstance(event, Heard))
+    silences = [event for event in events if isinstance(event, Silent)]
+    assert [(one.channel, one.coin, one.times) for one in silences] == [("activeAssetCtx:BTC", "BTC", 1)]
+    assert not any(isinstance(event, Down) for event in events)
+    assert len(server.received) == 1
+    switched = [frame["subscription"] for frame in server.received[0] if frame["method"] == "unsubscribe"]
+    assert switched == [SUBSCRIPTIONS[0]]
+
+
+@pytest.mark.parametrize("answer", ["nothing", "a refusal"])
+async def test_a_channel_that_the_venue_does_not_give_leaves_the_others(answer: str) -> None:
+    async def script(socket: web.WebSocketResponse) -> None:
+        if answer == "a refusal":
+            text = orjson.dumps(OF_ETH).decode()
+            await send(socket, {"channel": "error", "data": f"Invalid subscription {text}"})
+        await stay(socket)
+
+    server = Server(script)
+    server.mute = "ETH"
+    async with stream(server, subscriptions=(*SUBSCRIPTIONS, OF_ETH)) as made:
+        events = await until(made, lambda event: isinstance(event, Silent))
+    assert is_up(events[-2])
+    assert events[-1] == Silent("activeAssetCtx:ETH", "ETH", 1)
+
+
+async def test_what_is_wanted_changes_without_a_reconnect() -> None:
+    server = Server(stay)
+    async with stream(server) as made:
+        await made.want(SUBSCRIPTIONS)
+        await until(made, is_up)
+        await made.want((SUBSCRIPTIONS[1], OF_ETH))
+        await until(made, lambda event: isinstance(event, Context))
+        async with asyncio.timeout(5):
+            while len(server.received[0]) < 4:
+                await made.next()
+        assert made.is_up
+    changed = [(frame["method"], frame["subscription"]) for frame in server.received[0] if frame["method"] != "ping"]
+    assert changed[2:] == [("unsubscribe", SUBSCRIPTIONS[0]), ("subscribe", OF_ETH)]
 
 
 async def test_a_half_open_socket_is_given_up_after_an_unanswered_ping() -> None:

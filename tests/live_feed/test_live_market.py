@@ -7,12 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.live_feed.market_desk import COINS, PAST, RULES, Desk, desk, market_gaps, running
+from tests.live_feed.market_desk import COINS, M1, PAST, RULES, Desk, desk, market_gaps, running
 from tradebot.model.command import Verb
 from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.market import Bar
 from tradebot.model.time import Nanos
 from tradebot.runtime.feeding import FeedState
+from tradebot.runtime.live import market
+from tradebot.venues.hyperliquid.stream import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -230,6 +232,60 @@ async def test_a_silent_market_freezes_entries_once_and_thaws_them() -> None:
         assert sorted(frozen) == [(Verb.FREEZE, "BTC", "stale"), (Verb.FREEZE, "ETH", "stale")], (
             "a reconnect that tells the old again is no sign of life"
         )
+
+
+async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
+    async with desk(stale_s=5) as made:
+        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 0.5, "candle": 0.5}))
+        told: list[Silent] = []
+        feed.on_silent = told.append
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            sockets = set(made.net.server.hub.connections)
+            made.fault("silent_coin", coin="BTC")
+            async with asyncio.timeout(20):
+                while len(told) < 4:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
+            # The bars of the silent one come over REST; those of the other as ever, and it is never frozen.
+            await made.line.until(lambda: ("BTC", "stale") in made.line.frozen)
+            await made.caught_up()
+            made.clear()
+            async with asyncio.timeout(20):
+                while made.line.frozen:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
+            assert set(made.net.server.hub.connections) == sockets, "the socket stayed"
+        assert {silent.coin for silent in told} == {"BTC"}
+        assert max(silent.times for silent in told) > 1, "it was subscribed to anew, and again"
+        stale = [command[1] for command in made.line.commands if command[0] is Verb.FREEZE and command[2] == "stale"]
+        assert stale == ["BTC"]
+        made.check(history=10)
+
+
+async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(market, "_POLL_S", 0.1)
+    async with desk(stale_s=30) as made:
+        feed = made.feed(replace(RULES, silence_s={"candle": 0.2, "activeAssetCtx": 20.0}))
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            made.fault("silent_coin", coin="BTC")
+            before = made.newest("BTC")
+            async with asyncio.timeout(20):
+                while made.arrivals.last("BTC") < before + 3 * M1:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
+            made.clear()
+            async with asyncio.timeout(20):
+                while feed._polled:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
+            await made.caught_up()
+        made.check(history=10)
 
 
 async def test_a_lost_socket_freezes_all() -> None:

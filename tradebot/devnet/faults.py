@@ -25,6 +25,7 @@ LASTING: Mapping[str, str] = {
     "partial_batch": "the last order of a batch is refused for want of margin",
     "refuse": "every order of an action is refused (text: what the exchange says; coin: of that one alone)",
     "half_open": "sockets stay open and say nothing, not even pong",
+    "silent_coin": "the channels of a coin say nothing; the others go on (coin)",
     "frozen_feed": "the market stands still; sockets live on",
     "duplicate": "what happens to an account is told twice",
     "reorder": "what happens to an account is told in reversed order",

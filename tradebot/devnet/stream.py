@@ -108,7 +108,8 @@ class Hub:
     def publish_market(self) -> None:
         """Tell that the market has moved, and forget the fresh prints."""
         for connection in self.connections:
-            frames = (self._channels.tick(subscription) for subscription in connection.subscriptions.values())
+            told = (one for one in connection.subscriptions.values() if not self._is_mute(one))
+            frames = (self._channels.tick(subscription) for subscription in told)
             self._send(connection, (one for one in frames if one is not None))
         for market in self._channels.exchange.markets.values():
             market.fresh.clear()
@@ -127,6 +128,10 @@ class Hub:
 
     def _is_silent(self) -> bool:
         return self._faults.active("half_open", self._clock.monotonic()) is not None
+
+    def _is_mute(self, subscription: Json) -> bool:
+        rule = self._faults.active("silent_coin", self._clock.monotonic())
+        return rule is not None and subscription.get("coin") == rule.coin
 
     def _send(self, connection: Connection, frames: Iterable[Json]) -> None:
         for one in frames:
@@ -172,7 +177,8 @@ class Hub:
         else:
             connection.subscriptions[key] = subscription
         connection.send(frame("subscriptionResponse", {"method": method, "subscription": subscription}))
-        snapshot = self._channels.begin(subscription) if method == "subscribe" else None
+        is_told = method == "subscribe" and not self._is_mute(subscription)
+        snapshot = self._channels.begin(subscription) if is_told else None
         if snapshot is not None:
             connection.send(snapshot)
 

@@ -6,7 +6,7 @@ from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
-from tradebot.model.command import StateChanged, TradingState
+from tradebot.model.command import AlertName, StateChanged, TradingState
 from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
@@ -38,6 +38,7 @@ from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSet
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState
+from tradebot.venues.hyperliquid.stream import Silent
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 from tradebot.venues.resilience import Purpose
 
@@ -50,6 +51,7 @@ class Live:
         self.network = feed_network(loaded.settings)
         self._connection, self._clock, self._patience = connection, clock, patience
         self._symbols = tuple(connection.instruments)
+        self._page: Page | None = None
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
         self._reconciler: Reconciler | None = None
@@ -114,6 +116,7 @@ class Live:
             line,
             self._clock,
         )
+        self.feed.on_silent = self._tell_of_silence
         if self.account is not None:
             self.feed.on_mark = self.account.venue.mark
         return self.feed
@@ -125,6 +128,7 @@ class Live:
 
     async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
         """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
+        self._page = page
         account, outbox = self.account, engine.booted.wired.venue
         if account is None or not isinstance(outbox, Outbox):
             return
@@ -147,6 +151,12 @@ class Live:
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
         engine.on_flatten = flatness.begin
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
+
+    def _tell_of_silence(self, silent: Silent) -> None:
+        what = f"{silent.coin}: the venue tells nothing on {silent.channel}, while other channels speak"
+        mend = "look at the coin at the venue; it is subscribed to anew and asked for over REST, the others go on"
+        if self._page is not None:
+            self._page(AlertName.SYMBOL_SILENT, what, mend, silent.coin)
 
     def _parties(self, venue: HyperliquidVenue, line: LiveLine, broker: Broker, page: Page) -> Parties:
         return Parties(

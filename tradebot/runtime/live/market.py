@@ -28,7 +28,7 @@ from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.venues.hyperliquid.bars import LiveBars
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.stream import Down, Garbled, Heard, Silent, Stream, StreamEvent, Subscription, Up
-from tradebot.venues.hyperliquid.translate import Context, Formed, Quoted
+from tradebot.venues.hyperliquid.translate import Context, Formed, Frame, Quoted
 
 LATE = 60 * NANOS_PER_S
 """On a bar that closed longer ago nothing is entered."""
@@ -248,10 +248,17 @@ class MarketFeed:
                 self._lost()
             case Garbled():
                 self._lost()
-            case Silent(_, coin) if coin in self._bars:
-                self._hear_nothing(event, now)
-            case Heard(channel, coin) if coin in self._bars:
-                self._hear_again(channel, coin)
+            case Silent(_, coin):
+                if coin in self._bars:
+                    self._hear_nothing(event, now)
+            case Heard(channel, coin):
+                if coin in self._bars:
+                    self._hear_again(channel, coin)
+            case _:
+                self._hear_word(event, now)
+
+    def _hear_word(self, said: Frame, now: float) -> None:
+        match said:
             case Formed(bar) if bar.symbol in self._bars:
                 self._heard_data(now)
                 self._silence.hear(bar.symbol, bar, now)

@@ -142,7 +142,8 @@ class Stream:
     async def next(self) -> StreamEvent:
         """Return what happens next; waits as long as it takes."""
         while True:
-            if self._events:
+            # What is known of single channels is told when the others stand.
+            if self._events and self._up_since is not None:
                 return self._events.popleft()
             event = await (self._connect() if self._socket is None else self._receive(self._socket))
             if event is not None:
@@ -300,7 +301,6 @@ class Stream:
         self._up_since = now
         self._hearing.up(now)
         up = Up(None if self._down_since is None else now - self._down_since)
-        # Before what is known of single channels.
         self._events.appendleft(up)
         return None
 
