@@ -131,10 +131,45 @@ async def test_a_position_that_stays_different_freezes_its_symbol_and_thaws_when
         await made.looks(3)
         assert made.line.commands == [(Verb.FREEZE, {"symbol": "BTC", "reason": "mismatch"})]
         assert made.pages == [(AlertName.MISMATCH, "BTC", "BTC: the venue holds 0.006, the book 0.01")]
+        (differs,) = made.reconciler.money.mismatches
+        assert (differs.symbol, differs.book, differs.venue) == ("BTC", D("0.01"), D("0.006"))
         made.hand.trade("", "BTC", D("0.004"))
         made.hand.desk("").account.fills.clear()
         await made.looks(1)
         assert made.line.commands[1:] == [(Verb.THAW, {"symbol": "BTC", "reason": "mismatch"})]
+        assert made.reconciler.money.mismatches == ()
+
+
+async def test_what_is_traded_away_by_hand_stays_different_and_a_halt_ends_it() -> None:
+    async with bench() as made:
+        await made.begin()
+        await made.enter()
+        made.hand.trade("", "BTC", D("-0.004"))
+        made.hand.desk("").account.fills.clear()
+        await made.looks(5)
+        made.hand.trade("", "BTC", D("0.004"))
+        await made.looks(5)
+        (differs,) = made.reconciler.money.mismatches
+        assert differs.venue - differs.book == D("-0.004")
+        assert "tradebot halt" in differs.mend
+        await made.line.command(Verb.HALT, {})
+        await made.looks(3)
+        assert made.line.frozen == {}
+        assert made.book() == {"BTC": D("0.01")}
+        # What nobody told of is the fee of the trade that was lost.
+        assert [one.symbol for one in made.reconciler.money.mismatches] == [""]
+
+
+async def test_the_residual_is_not_that_of_before_while_a_position_differs() -> None:
+    async with bench() as made:
+        await made.begin()
+        await made.enter()
+        await made.looks(1)
+        before = made.reconciler.residual
+        made.hand.trade("", "BTC", D("-0.004"))
+        made.hand.desk("").account.fills.clear()
+        await made.looks(5)
+        assert made.reconciler.residual != before
 
 
 async def test_what_the_last_run_froze_thaws_only_when_it_agrees() -> None:
@@ -171,6 +206,8 @@ async def test_money_that_nothing_explains_is_paged_once_an_amount() -> None:
         await made.looks(5)
         assert made.paged == [AlertName.MISMATCH]
         assert made.reconciler.residual == D(7)
+        (differs,) = made.reconciler.money.mismatches
+        assert (differs.symbol, differs.venue - differs.book) == ("", D(7))
         account.transfer(next(iter(account.pools)), D(1))
         await made.looks(5)
         assert made.paged == [AlertName.MISMATCH] * 2

@@ -40,6 +40,10 @@ FACTS = views.RuntimeFacts(
 )  # fmt: skip
 
 
+DIFFERS = views.Mismatch(symbol="BTC", book=Decimal("0.01"), venue=Decimal("0.006"), mend="tradebot halt")
+POORER = views.Mismatch(symbol="", book=Decimal(10), venue=Decimal(7), mend="wait")
+
+
 def position(qty: str = "-2") -> OpenPosition:
     return OpenPosition(
         symbol="BTC",
@@ -95,7 +99,7 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     found = read(views.status(FACTS, books()))
     assert set(found) == set(
         """bot state mode pid uptime_s version config_hash venue feed account positions protected orders tasks
-        risk disabled errors_last_hour last_signal last_trade""".split()  # noqa: SIM905
+        risk disabled mismatches errors_last_hour last_signal last_trade""".split()  # noqa: SIM905
     )
     assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget", "actions_left"}
     assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}
@@ -110,6 +114,7 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
         "margin_used": "40",
         "venue_equity": None,
         "residual": None,
+        "residual_qty": {},
     }
     (held,) = found["positions"]
     assert {
@@ -155,6 +160,7 @@ def test_orders_lists_those_that_still_work() -> None:
         (replace(FACTS, venue=replace(FACTS.venue, connected=False)), "venue"),
         (replace(FACTS, feed=replace(FACTS.feed, state="failed")), "feed"),
         (replace(FACTS, tasks=(replace(FACTS.tasks[0], state="waiting"),)), "task feed"),
+        (replace(FACTS, mismatches=(DIFFERS,)), "agreement"),
     ],
 )
 def test_health_names_what_is_not_well(facts: views.RuntimeFacts, check: str) -> None:
@@ -163,6 +169,33 @@ def test_health_names_what_is_not_well(facts: views.RuntimeFacts, check: str) ->
     assert found["well"] is False
     assert [row["check"] for row in found["checks"] if not row["ok"]] == [check]
     assert f"FAIL  {check}" in text.health_text(found)
+
+
+def test_a_book_that_differs_from_the_venue_is_shown_in_state_residual_and_health_with_what_ends_it() -> None:
+    facts = replace(FACTS, residual=Cash(Decimal("-3")), mismatches=(DIFFERS, POORER))
+    found = read(views.status(facts, books()))
+    # The state is one that scripts know.
+    assert found["state"] == "running"
+    assert found["mismatches"] == [
+        {"what": "position", "symbol": "BTC", "book": "0.01", "venue": "0.006", "difference": "-0.004",
+         "mend": "tradebot halt"},
+        {"what": "cash", "symbol": "", "book": "10", "venue": "7", "difference": "-3", "mend": "wait"},
+    ]  # fmt: skip
+    assert found["account"]["residual_qty"] == {"BTC": "-0.004"}
+    page = text.status_text(found)
+    assert "demo is running (mismatch BTC, cash) (paper)" in page
+    assert "BTC: the venue has 0.006, the book 0.01; tradebot halt" in page
+    assert any(line.split() == ["residual", "-3.00", "and", "-0.004", "BTC"] for line in page.splitlines())
+    (check,) = [row for row in read(health(facts, books()))["checks"] if row["check"] == "agreement"]
+    assert check["detail"] == "BTC: the venue has 0.006, the book 0.01; cash: the venue has 7, the book 10"
+    assert read(health(replace(facts, mismatches=(POORER,)), books()))["well"] is True
+
+
+def test_a_book_that_agrees_says_so_and_a_simulated_venue_has_nobody_to_agree_with() -> None:
+    agreed = read(health(replace(FACTS, residual=Cash(Decimal(0))), books()))
+    assert [row["ok"] for row in agreed["checks"] if row["check"] == "agreement"] == [True]
+    assert "agreement" not in {row["check"] for row in read(health(FACTS, books()))["checks"]}
+    assert read(views.status(FACTS, books()))["mismatches"] == []
 
 
 def test_a_position_that_needs_a_stop_and_has_none_is_not_well() -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tradebot.model.money import plain
 from tradebot.report.shapes import Document
 from tradebot.report.views import BookFacts, RuntimeFacts
 
@@ -21,6 +22,7 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         _progress_check(facts),
         *(_check(f"task {task.name}", task.state in _WELL_TASKS, task.state) for task in facts.tasks),
         _protection_check(facts, books),
+        *_agreement_checks(facts),
         *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
     ]
     return {"well": all(check["ok"] is True for check in checks), "state": facts.state, "checks": checks}
@@ -35,6 +37,19 @@ def _progress_check(facts: RuntimeFacts) -> Document:
     if age is None:
         return _check("progress", True, "no heartbeat was due yet")
     return _check("progress", age <= _STALE_S, f"a heartbeat passed the line {age:.1f} s ago")
+
+
+def _agreement_checks(facts: RuntimeFacts) -> list[Document]:
+    """Return whether book and venue agree; nothing where there is no venue but the book's own."""
+    if facts.residual is None and not facts.mismatches:
+        return []
+    differing = [
+        f"{one.symbol or 'cash'}: the venue has {plain(one.venue)}, the book {plain(one.book)}"
+        for one in facts.mismatches
+    ]
+    # Money that nothing explains may stay for good, and is traded on with; a position is not.
+    is_ok = not any(one.symbol for one in facts.mismatches)
+    return [_check("agreement", is_ok, "; ".join(differing) or "book and venue agree")]
 
 
 def _protection_check(facts: RuntimeFacts, books: BookFacts | None) -> Document:

@@ -19,6 +19,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         _titled("positions", positions_text(document, colour) if rows(document, "positions") else "none", colour),
         _titled("limits", risk_text(document, colour) if rows(document, "risk") else "none set", colour),
     ]
+    if rows(document, "mismatches"):
+        blocks.insert(1, _titled("book and venue differ", _mismatch_text(document, colour), colour))
     if rows(document, "disabled"):
         blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
     if rows(document, "tasks"):
@@ -89,13 +91,27 @@ def disabled_text(document: Mapping[str, Json], colour: bool = False) -> str:
     )
 
 
+def _mismatch_text(document: Mapping[str, Json], colour: bool) -> str:
+    return "\n".join(
+        f"{paint(_differing(row), 'red', colour)}: the venue has {cell(row.get('venue'))}, the book "
+        f"{cell(row.get('book'))}; {cell(row.get('mend'))}"
+        for row in rows(document, "mismatches")
+    )
+
+
+def _differing(row: Mapping[str, Json]) -> str:
+    return cell(row.get("symbol")) if row.get("symbol") else "cash"
+
+
 def _titled(title: str, text: str, colour: bool) -> str:
     indented = "\n".join(f"  {line}" for line in text.splitlines())
     return f"{paint(title, 'bold', colour)}\n{indented}"
 
 
 def _status_head(document: Mapping[str, Json], state: str, colour: bool) -> str:
-    shown = paint(state.replace("_", "-"), _GOOD_STATES.get(state, "red"), colour)
+    differing = ", ".join(map(_differing, rows(document, "mismatches")))
+    said = state.replace("_", "-") + (f" (mismatch {differing})" if differing else "")
+    shown = paint(said, "red" if differing else _GOOD_STATES.get(state, "red"), colour)
     return (
         f"{cell(document.get('bot'))} is {shown} ({cell(document.get('mode'))}), pid {cell(document.get('pid'))},"
         f" up {duration(document.get('uptime_s'))}, version {cell(document.get('version'))}"
@@ -129,7 +145,13 @@ def _venue_name(venue: Mapping[str, Json]) -> str:
 
 def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str, str]]:
     # What only a real venue says has no line where there is none.
-    said = [("at the venue", "venue_equity"), ("residual", "residual")]
+    residual = " and ".join(
+        [
+            money(account.get("residual")),
+            *(f"{cell(qty)} {symbol}" for symbol, qty in section(account, "residual_qty").items()),
+        ]
+    )
+    said = [("at the venue", "venue_equity", money(account.get("venue_equity"))), ("residual", "residual", residual)]
     return [
         ("equity", money(account.get("equity"))),
         ("cash", money(account.get("cash"))),
@@ -139,7 +161,7 @@ def _account_pairs(account: Mapping[str, Json], colour: bool) -> list[tuple[str,
         ("funding", money(account.get("funding"))),
         ("drawdown", f"{cell(account.get('drawdown_pct'))} %"),
         ("margin used", money(account.get("margin_used"))),
-        *((name, money(account[key])) for name, key in said if account.get(key) is not None),
+        *((name, text) for name, key, text in said if account.get(key) is not None),
     ]
 
 

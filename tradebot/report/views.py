@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from tradebot.model.money import Cash, Price, book, plain
 from tradebot.model.order import PositionSide
@@ -56,12 +57,26 @@ class TaskFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Mismatch:
+    """What book and venue do not agree on, though it was asked again: a position of ``symbol``; empty, it is cash.
+
+    ``mend`` says what ends it.
+    """
+
+    symbol: str
+    book: Decimal
+    venue: Decimal
+    mend: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
     """What only the daemon knows.
 
     ``state`` is one of ``status``. ``stops_expected`` names the strategies whose positions must carry a stop.
     ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal. ``venue_equity`` is what
-    a real venue last said the account is worth, ``residual`` by how much its cash differs from ours.
+    a real venue last said the account is worth, ``residual`` by how much its cash differs from ours, ``mismatches`` all
+    that differs and was not explained.
     """
 
     bot: str
@@ -82,6 +97,7 @@ class RuntimeFacts:
     last_trade: RoundTrip | None = None
     venue_equity: Cash | None = None
     residual: Cash | None = None
+    mismatches: Sequence[Mismatch] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,6 +140,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "tasks": [_task(task) for task in facts.tasks],
         "risk": [] if books is None else _limits(books.limits),
         "disabled": [] if books is None else _disabled(books.disabled),
+        "mismatches": [_mismatch(one) for one in facts.mismatches],
         "errors_last_hour": facts.errors_last_hour,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
         "last_trade": None if facts.last_trade is None else trade_row(facts.last_trade),
@@ -144,6 +161,7 @@ def balance(facts: RuntimeFacts, books: BookFacts) -> Document:
         "margin_used": plain(book(facts.venue.margin_used)),
         "venue_equity": optional(facts.venue_equity),
         "residual": optional(facts.residual),
+        "residual_qty": {one.symbol: plain(one.venue - one.book) for one in facts.mismatches if one.symbol},
     }
 
 
@@ -193,6 +211,17 @@ def risk(books: BookFacts) -> Document:
 
 def _disabled(disabled: Mapping[str, str]) -> list[Json]:
     return [{"strategy": name, "reason": reason} for name, reason in disabled.items()]
+
+
+def _mismatch(one: Mismatch) -> Document:
+    return {
+        "what": "position" if one.symbol else "cash",
+        "symbol": one.symbol,
+        "book": plain(one.book),
+        "venue": plain(one.venue),
+        "difference": plain(one.venue - one.book),
+        "mend": one.mend,
+    }
 
 
 def _position(position: OpenPosition, mark: Price | None, stop: Protection | None) -> Document:

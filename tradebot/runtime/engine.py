@@ -14,7 +14,7 @@ from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
-from tradebot.report.views import BookFacts
+from tradebot.report.views import BookFacts, Mismatch
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.facts import RecentFacts
 from tradebot.runtime.feeding import Feeder, FeedTask
@@ -57,6 +57,11 @@ class LiveFacts(Protocol):
     @property
     def residual(self) -> Cash | None:
         """What the venue's cash is more than ours."""
+        ...
+
+    @property
+    def mismatches(self) -> Sequence[Mismatch]:
+        """What book and venue do not agree on, after it was asked again."""
         ...
 
     @property

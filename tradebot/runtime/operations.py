@@ -109,6 +109,7 @@ class Operations:
             last_trade=None if engine is None else engine.recent.last_trade,
             venue_equity=None if live is None else live.equity,
             residual=None if live is None else live.residual,
+            mismatches=() if live is None else live.mismatches,
         )
 
     def books(self) -> BookFacts | None:

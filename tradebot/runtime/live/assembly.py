@@ -1,6 +1,6 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from functools import partial
@@ -11,6 +11,7 @@ from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
 from tradebot.ports import Clock
+from tradebot.report.views import Mismatch
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
@@ -189,6 +190,11 @@ class Live:
     def residual(self) -> Cash | None:
         """What the venue's cash is more than ours; ``None`` before it was compared."""
         return None if self._reconciler is None else self._reconciler.residual
+
+    @property
+    def mismatches(self) -> Sequence[Mismatch]:
+        """What book and venue do not agree on, after it was asked again."""
+        return () if self._reconciler is None else self._reconciler.money.mismatches
 
     @property
     def equity(self) -> Cash | None:

@@ -1,9 +1,11 @@
 """Positions, money and leverage of the book against those of the venue."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
+from tradebot.report.views import Mismatch
 from tradebot.runtime.live.freezer import Freezer, FreezeReason
 from tradebot.runtime.live.parties import COMPARE, Parties
 from tradebot.runtime.live.reconcile_disputes import Disputes
@@ -13,6 +15,11 @@ from tradebot.venues.hyperliquid.survey import Chosen
 from tradebot.venues.resilience import Purpose
 
 _LOOKS_A_LEVERAGE = 4
+_POSITION_MEND = (
+    "entries of it are off until both agree; it ends when the venue tells the fill that explains it, or by "
+    "tradebot halt: while halted the book takes over what the venue holds; then tradebot resume"
+)
+_CASH_MEND = "it ends when the venue tells the deposit, funding or fill that explains it; trading goes on"
 
 
 class AccountComparison:
@@ -30,6 +37,13 @@ class AccountComparison:
         self._freezer = Freezer(parties.line, FreezeReason.MISMATCH)
         self._disputes = Disputes(parties)
         self._looks = 0
+        self._differing: dict[str, Mismatch] = {}
+        self._cash: tuple[Mismatch, ...] = ()
+
+    @property
+    def mismatches(self) -> Sequence[Mismatch]:
+        """What differs and was not explained: positions by symbol, then cash."""
+        return (*self._differing.values(), *self._cash)
 
     @property
     def is_open(self) -> bool:
@@ -61,18 +75,27 @@ class AccountComparison:
             found = position_differences(self._parties.held(), account)
         due = self._positions.look(found, self._parties.now_s())
         held = self._parties.held()
-        for symbol in due:
-            ours = plain(held.get(symbol, Decimal(0)))
-            what = f"{symbol}: the venue holds {plain(account.held.get(symbol, Decimal(0)))}, the book {ours}"
-            self._page(AlertName.MISMATCH, what, f"{COMPARE}; entries are off until both agree", symbol)
-        await self._disputes.adopt({symbol: found[symbol] for symbol in self._positions.told}, account)
         # What the last run froze thaws only when it agrees now.
         frozen = self._positions.told | (self._freezer.frozen & found.keys())
+        zero = Decimal(0)
+        self._differing = {
+            symbol: Mismatch(
+                symbol=symbol, book=held.get(symbol, zero), venue=account.held.get(symbol, zero), mend=_POSITION_MEND
+            )
+            for symbol in sorted(frozen)
+        }
+        for symbol in due:
+            one = self._differing[symbol]
+            what = f"{symbol}: the venue holds {plain(one.venue)}, the book {plain(one.book)}"
+            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_POSITION_MEND}", symbol)
+        await self._disputes.adopt({symbol: found[symbol] for symbol in self._positions.told}, account)
         await self._freezer.hold(frozen & set(self._parties.symbols))
 
     async def _look_at_money(self, cash: Cash, purpose: Purpose) -> None:
+        if self._positions.told:
+            # What explains the positions explains the money; until then it is shown as it is.
+            self.residual = Cash(cash - self._parties.cash())
         if self._positions.is_open or self._positions.told:
-            # What explains the positions explains the money.
             return
         difference = money_difference(self._parties.cash(), cash)
         if difference is not None and not self._money.is_known({"": difference}):
@@ -84,7 +107,9 @@ class AccountComparison:
         due = self._money.look({} if difference is None else {"": difference}, self._parties.now_s())
         if due and difference is not None:
             what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
-            self._page(AlertName.MISMATCH, what, COMPARE)
+            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_CASH_MEND}")
+        cash_row = Mismatch(symbol="", book=self._parties.cash(), venue=cash, mend=_CASH_MEND)
+        self._cash = (cash_row,) if self._money.told else ()
 
     def _look_at_leverage(self, account: AccountState) -> None:
         chosen = {position.symbol: Chosen(position.leverage, position.is_cross) for position in account.positions}
