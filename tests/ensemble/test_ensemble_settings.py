@@ -36,7 +36,7 @@ def test_shares_and_confidence_reach_the_risk_stage(tmp_path: Path) -> None:
     rule = build_size(settings.risk, settings.strategy)
     assert rule.shares == {"s0": Decimal("0.4"), "s2": Decimal("0.6")}
     assert rule.scale is ConfidenceScale.LINEAR
-    assert build_limits(settings.risk).min_confidence == 55
+    assert build_limits(settings.risk)["min_confidence"] == 55
     assert wire(loaded).risk._desk.sizing.rule == rule
 
 
@@ -44,7 +44,7 @@ def test_nothing_is_shared_or_scaled_unless_asked_for(tmp_path: Path) -> None:
     settings = load(tmp_path, shares=("",)).settings
     rule = build_size(settings.risk, settings.strategy)
     assert (rule.shares, rule.scale) == ({}, ConfidenceScale.NONE)
-    assert build_limits(settings.risk).min_confidence is None
+    assert "min_confidence" not in build_limits(settings.risk)
 
 
 def test_shares_may_not_add_up_to_more_than_all(tmp_path: Path) -> None:

@@ -13,9 +13,10 @@ from tradebot.model.order import OrderDone, OrderRole, OrderSide, OrderState, Po
 from tradebot.model.signal import Approved, Refused, Signal
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.gates.base import Cooldown
+from tradebot.pipeline.risk.gates.zone import ZoneGate, ZoneState
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
-from tradebot.pipeline.risk.zones import Cooldown
 from tradebot.report.why import WhyFold
 from tradebot.runtime.wiring import wire
 from tradebot.settings.load import load_settings
@@ -153,7 +154,8 @@ def test_zones_survive_a_restart_anywhere_and_are_forgotten_in_time(
                 each.handle(replace(buy, side=OrderSide.SELL, role=OrderRole.STOP, trade_id=f"o{number}"))
         if place >= cut:
             assert again.save() == risk.save()
-    kept = risk.save().zones
+    kept = risk.save().gates["duplicate_zone"]
+    assert isinstance(kept, ZoneState)
     assert kept.offered == {}
     assert all(Nanos(zone.ts_event) > minute(number) - (BARS + 30) * MINUTE for zone in kept.taken)
 
@@ -166,4 +168,4 @@ def test_the_cooldown_is_counted_in_the_strategys_own_bars(tmp_path: Path) -> No
         '[[strategy]]\nkind = "donchian_breakout"\n'
     )
     risk = wire(load_settings(home=tmp_path, config_files=[path], environ={})).risk
-    assert risk._desk.zones._cooldowns == {"sma_cross": Cooldown(4, parse_timeframe("15m"))}
+    assert risk._desk.gates.one(ZoneGate)._cooldowns == {"sma_cross": Cooldown(4, parse_timeframe("15m"))}

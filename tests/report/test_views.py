@@ -14,7 +14,8 @@ from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderState,
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import OrdersState, Protection
-from tradebot.pipeline.risk.book import OpenPosition, RiskState
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.report import text, views
 from tradebot.report.document import document

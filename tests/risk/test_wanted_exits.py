@@ -298,7 +298,8 @@ def step(bot: Bot, name: str, number: int) -> None:  # noqa: C901  # a table of 
             bot.give(OrderCanceled(ts_event=FIRST, client_order_id=order.request.client_order_id, reason="ioc"))
         case "fill" if exits:
             late = exits[number % len(exits)]
-            bot.trade(late.request.client_order_id, str(min(late.left, Decimal(1 + number % 4))))
+            if late.left:
+                bot.trade(late.request.client_order_id, str(min(late.left, Decimal(1 + number % 4))))
         case "cancel" if exits:
             bot.ask(Verb.CANCEL, id=exits[number % len(exits)].request.client_order_id)
         case "hand" | "buy":

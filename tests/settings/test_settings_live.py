@@ -140,9 +140,9 @@ def test_a_timeframe_is_one_that_the_live_market_can_make(tmp_path: Path, timefr
 
 def test_the_cap_is_for_live_alone(tmp_path: Path) -> None:
     risk = load(tmp_path).settings.risk
-    assert build_limits(risk, "live").live_cap_notional == Decimal(20)
-    assert build_limits(risk, "paper").live_cap_notional is None
-    assert build_limits(risk).live_cap_notional is None
+    assert build_limits(risk, "live")["live_cap_notional"] == Decimal(20)
+    assert "live_cap_notional" not in build_limits(risk, "paper")
+    assert "live_cap_notional" not in build_limits(risk)
 
 
 def test_a_backtest_of_a_live_file_runs_on_the_simulated_exchange(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import OrdersState, Protection
-from tradebot.pipeline.risk.book import OpenPosition, RiskState
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.report.shapes import Document, Json
 from tradebot.report.trades import optional, trade_row

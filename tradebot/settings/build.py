@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import Cash
+from tradebot.pipeline.risk.gates.confidence import SETTING
+from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
 from tradebot.settings.model import (
     EquityFractionSize,
@@ -49,16 +50,9 @@ def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:
 
 
 def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
-    """Return the limits of the risk stage; ``live_cap_notional`` is for the mode ``live`` alone."""
-    cap = risk.live_cap_notional if mode == "live" else None
-    return Limits(
-        min_confidence=risk.min_confidence or None,
-        max_order_notional=None if risk.max_order_notional is None else Cash(risk.max_order_notional),
-        max_position_notional=None if risk.max_position_notional is None else Cash(risk.max_position_notional),
-        max_exposure_notional=None if risk.max_exposure_notional is None else Cash(risk.max_exposure_notional),
-        max_leverage=risk.max_leverage,
-        live_cap_notional=None if cap is None else Cash(cap),
-    )
+    """Return the limits of the risk stage; some are for the mode ``live`` alone."""
+    keys = [SETTING, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only)]
+    return {key: value for key in keys if (value := getattr(risk, key))}
 
 
 URLS: Mapping[str, str] = {

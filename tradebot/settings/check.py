@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from tradebot.model.errors import ConfigError
 from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
-from tradebot.pipeline.risk.zones import Cooldown
+from tradebot.pipeline.risk.gates.base import Cooldown
 from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
 from tradebot.settings.errors import BadSettings, Problem, did_you_mean, found_in
 from tradebot.settings.layers import dotted

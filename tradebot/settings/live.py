@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
+from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.settings.build import URLS, feed_network, feed_url, venue_url
 from tradebot.settings.errors import Problem
 from tradebot.settings.layers import dotted
@@ -18,7 +19,7 @@ from tradebot.settings.model import (
 EXTRA_MEND = "install tradebot[hyperliquid]"
 _EXTRA = ("coincurve", "Crypto", "msgpack", "tenacity")
 _KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
-_MONEY_LIMITS = ("max_order_notional", "max_position_notional", "max_exposure_notional")
+_MONEY_LIMITS = tuple(gate.setting for gate in LIMITS if gate.is_money and not gate.is_live_only)
 
 
 def missing_packages(settings: Settings) -> list[str]:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.settings.model import Settings
 
 _FREE = frozenset(
@@ -19,15 +20,7 @@ _FREE = frozenset(
         "store.snapshot_s",
     }
 )
-_LIMITS = frozenset(
-    {
-        "risk.live_cap_notional",
-        "risk.max_exposure_notional",
-        "risk.max_leverage",
-        "risk.max_order_notional",
-        "risk.max_position_notional",
-    }
-)
+_LIMITS = frozenset(f"risk.{gate.setting}" for gate in LIMITS)
 
 
 class ReloadDiff(NamedTuple):

@@ -6,71 +6,17 @@ Cost and quantity carry one sign, so the formula holds for both sides.
 """
 
 from dataclasses import dataclass, field
-from decimal import Decimal
 
 from tradebot.model.command import TradingState
-from tradebot.model.money import ZERO, Cash, Price, Qty, Ratio, mean_price
+from tradebot.model.money import ZERO, Cash, Price, Ratio
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.allowance import AllowanceState
-from tradebot.pipeline.risk.zones import ZoneState
+from tradebot.pipeline.risk.gates.sequence import GateState
+from tradebot.pipeline.risk.gates.zone import ZoneState
+from tradebot.pipeline.risk.holdings import NO_CASH, OpenPosition, WorkingEntry
 
-NO_CASH = Cash(ZERO)
-NO_QTY = Qty(ZERO)
 _NO_RATIO = Ratio(ZERO)
 _NEVER = Nanos(0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OpenPosition:
-    """A position that is open, with the sums its round trip will be made of.
-
-    ``qty`` != 0, short < 0; ``cost`` is what its open part was bought for, of the same sign. ``entry_*`` and
-    ``exit_*`` sum all fills since it was flat. ``low`` and ``high`` bound the price since the last fill;
-    ``worst_pnl`` <= 0 and ``best_pnl`` >= 0 the open P&L before it. ``closing_id`` is the exit signal at work,
-    for ``closing_qty``; empty where there is none. ``closing_failed``: the venue refused it, and it is tried again.
-    """
-
-    symbol: str
-    strategy: str
-    qty: Qty
-    cost: Cash
-    entry_ts: Nanos
-    entry_qty: Qty
-    entry_notional: Cash
-    exit_qty: Qty = NO_QTY
-    exit_notional: Cash = NO_CASH
-    realized: Cash = NO_CASH
-    fees: Cash = NO_CASH
-    funding: Cash = NO_CASH
-    low: Price
-    high: Price
-    worst_pnl: Cash = NO_CASH
-    best_pnl: Cash = NO_CASH
-    closing_id: str = ""
-    closing_qty: Qty = NO_QTY
-    closing_failed: bool = False
-
-    @property
-    def entry_price(self) -> Price:
-        """The average cost of the open part."""
-        return mean_price(self.cost, self.qty)
-
-    def unrealized(self, mark: Decimal) -> Cash:
-        """Return the open P&L at ``mark``, exact."""
-        return Cash(self.qty * mark - self.cost)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkingEntry:
-    """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked."""
-
-    signal_id: str
-    symbol: str
-    strategy: str
-    qty: Qty
-    price: Price
-    stop: Price | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +26,8 @@ class RiskState:
     ``marks`` holds the last price of each symbol seen. ``entries`` are the working entries by signal id.
     ``pending_equity`` is the point of the equity curve whose closing time may not be over, ``pending_shift`` what
     came from outside since. ``manual`` counts
-    the signals made for operators, by symbol. ``zones`` are where positions were entered lately.
+    the signals made for operators, by symbol. ``gates`` is what gates remember, by their names; ``zones`` is where
+    earlier versions kept what one of them does.
     ``is_flattening``: every position is being closed, until flat. ``deposits`` is what came to the account after its
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
     ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
@@ -114,7 +61,7 @@ class RiskState:
     funded: dict[str, tuple[Nanos, ...]] = field(default_factory=dict)
     deposit_ids: tuple[str, ...] = ()
     found_ids: tuple[str, ...] = ()
-    allowance: AllowanceState = field(default_factory=AllowanceState)
+    gates: dict[str, GateState] = field(default_factory=dict)
 
     @property
     def unrealized(self) -> Cash:

@@ -5,7 +5,8 @@ from tradebot.model.market import BarsClosed
 from tradebot.model.money import Cash, Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import NO_CASH, RiskState
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.ledger import Ledger
 
 _mark = maker(EquityMark)

@@ -10,13 +10,16 @@ from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import WISH_GATES, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.allowance import Allowance
-from tradebot.pipeline.risk.book import NO_CASH, RiskState, WorkingEntry
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.gates.base import Stopped
+from tradebot.pipeline.risk.gates.sequence import Gates
+from tradebot.pipeline.risk.gates.zone import GATE as ZONE
+from tradebot.pipeline.risk.holdings import WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
+from tradebot.pipeline.risk.limits import Limits
 from tradebot.pipeline.risk.recent import Recent
-from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped, checked_price
+from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price
 from tradebot.pipeline.risk.trip import Trip
-from tradebot.pipeline.risk.zones import Zones
 
 MANUAL = "manual"
 _approved = maker(Approved)
@@ -26,13 +29,14 @@ class Desk:
     """Decides on signals by the trading state, the positions, the entries at work and the limits."""
 
     __slots__ = (
-        "allowance",
         "entries",
         "found_ids",
         "frozen",
+        "gates",
         "instruments",
         "is_flattening",
         "ledger",
+        "limits",
         "manual",
         "refused",
         "signals",
@@ -40,15 +44,16 @@ class Desk:
         "state_reason",
         "stops",
         "trading_state",
-        "zones",
     )
 
-    def __init__(self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing, zones: Zones) -> None:
+    def __init__(
+        self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing, gates: Gates, limits: Limits
+    ) -> None:
         self.instruments = instruments
         self.ledger = ledger
         self.sizing = sizing
-        self.zones = zones
-        self.allowance = Allowance()
+        self.gates = gates
+        self.limits: Mapping[str, Decimal] = limits
         self.trading_state = TradingState.RUNNING
         self.state_reason = ""
         self.is_flattening = False
@@ -66,8 +71,7 @@ class Desk:
         self.state_reason = state.state_reason
         self.is_flattening = state.is_flattening
         self.entries = dict(state.entries)
-        self.zones.load(state.zones)
-        self.allowance.load(state.allowance)
+        self.gates.load({ZONE: state.zones, **state.gates})
         self.manual = dict(state.manual)
         self.stops = dict(state.stops)
         self.frozen = dict(state.frozen)
@@ -80,7 +84,10 @@ class Desk:
         self.signals += 1
         decided = self._judge(signal)
         if isinstance(decided, Sized):
-            return _approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
+            approved = _approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
+            if signal.action is Action.ENTER:
+                self.gates.hear(approved)
+            return approved
         self.refused += 1
         return Refused(
             ts_event=signal.ts_event,
@@ -123,17 +130,29 @@ class Desk:
         """Return the notional of what is open and of the entries at work."""
         return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
 
-    def _own_exposure(self, strategy: str) -> Cash:
-        """Return the part of the exposure that is of ``strategy``; 0 where it has no share that would limit it."""
-        if strategy not in self.sizing.rule.shares:
-            return NO_CASH
+    def own_exposure(self, strategy: str) -> Cash:
+        """Return the part of the exposure that is of ``strategy``."""
         marks, trips, entries = self.ledger.marks, self.ledger.trips.values(), self.entries.values()
         held = sum((abs(t.qty) * marks[t.symbol] for t in trips if t.strategy == strategy and not t.is_closing), ZERO)
         return Cash(held + sum((e.qty * e.price for e in entries if e.strategy == strategy), ZERO))
 
+    def equity(self) -> Cash:
+        """Return cash and open P&L at the marks."""
+        return self.ledger.equity()
+
+    @property
+    def trips(self) -> Mapping[str, Trip]:
+        """The open positions, by symbol."""
+        return self.ledger.trips
+
+    @property
+    def marks(self) -> Mapping[str, Price]:
+        """The last price of each symbol."""
+        return self.ledger.marks
+
     def on_fill(self, fill: Fill) -> None:
         """Take what filled of an entry off those at work; call before the fill is booked."""
-        self.zones.on_fill(fill)
+        self.gates.hear(fill)
         entry = self.entries.get(fill.signal_id)
         if entry is None or fill.role is not OrderRole.ENTRY:
             return
@@ -151,9 +170,9 @@ class Desk:
 
     def on_done(self, done: OrderDone) -> None:
         """Free what an order held that ended: the room of an entry, a position, the price of a stop."""
+        self.gates.hear(done)
         if done.role is OrderRole.ENTRY:
             self.entries.pop(done.signal_id, None)
-            self.zones.drop(done.signal_id)
         elif done.role is OrderRole.EXIT and (trip := self.ledger.trips.get(done.symbol)) is not None:
             trip.on_exit_done(done)
         elif done.stop_price is not None:
@@ -177,17 +196,11 @@ class Desk:
         return self.instruments.get(symbol) or Instrument(symbol=symbol)
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
-        stopped = self._may_add(signal.symbol) or self._is_free(signal) or self.zones.check(signal)
-        stopped = stopped or self.allowance.check(signal)
+        stopped = self.gates.check(signal, self)
         if stopped is not None:
             return stopped
-        sized = self.sizing.size(
-            signal,
-            self._instrument(signal.symbol),
-            self.ledger.equity(),
-            self.exposure(),
-            self._own_exposure(signal.strategy),
-        )
+        instrument = self._instrument(signal.symbol)
+        sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
         if isinstance(sized, Sized):
             self.entries[signal.id] = WorkingEntry(
                 signal_id=signal.id,
@@ -197,8 +210,6 @@ class Desk:
                 price=checked_price(signal),
                 stop=signal.stop,
             )
-            self.zones.offer(signal)
-            self.allowance.take(signal)
         return sized
 
     def _judge(self, signal: Signal) -> Sized | Stopped:
@@ -220,27 +231,6 @@ class Desk:
             return Stopped("bad_stop", signal.close, after, "the stop is not on the losing side of the close")
         self.stops[signal.symbol] = after
         return Sized(Qty(abs(trip.qty)))
-
-    def _may_add(self, symbol: str) -> Stopped | None:
-        if self.trading_state is not TradingState.RUNNING:
-            return Stopped(self.trading_state.value, detail=self.state_reason)
-        if self.is_flattening:
-            return Stopped("flattening", detail="every position is being closed")
-        if self.frozen and (reasons := (*self.frozen.get("", ()), *self.frozen.get(symbol, ()))):
-            return Stopped("frozen", detail=", ".join(reasons))
-        return None
-
-    def _is_free(self, signal: Signal) -> Stopped | None:
-        trip = self.ledger.trips.get(signal.symbol)
-        working = next((e for e in self.entries.values() if e.symbol == signal.symbol), None)
-        for owner in (trip, working):
-            if owner is not None and owner.strategy != signal.strategy:
-                return Stopped("symbol_taken", detail=f"{signal.symbol} belongs to {owner.strategy}")
-        if working is not None:
-            return Stopped("already_open", detail=f"the entry of {working.signal_id} is at work")
-        if trip is not None and not trip.is_closing:
-            return Stopped("already_open", value=trip.qty, detail=f"a {trip.side} position is open")
-        return None
 
     def _exit(self, signal: Signal) -> Sized | Stopped:
         if self.trading_state is TradingState.HALTED:

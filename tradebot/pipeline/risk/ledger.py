@@ -9,7 +9,8 @@ from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
 from tradebot.model.position import Deposit, FundingPaid, PositionChanged
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import NO_CASH, RiskState
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.trip import Trip
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.money import ONE, Cash
+from tradebot.model.money import ONE
 
 
 class SizeKind(StrEnum):
@@ -41,20 +41,11 @@ class SizeRule:
         return self.shares.get(strategy, ONE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """Upper bounds, each ``None`` where there is none. A limit cuts an order and refuses only one cut to nothing.
+Limits = dict[str, Decimal]
+"""Numbers by the keys of ``[risk]`` that set them; what is not bounded is missing.
 
-    ``min_confidence`` refuses what is below it; entries without a confidence pass. ``live_cap_notional`` bounds
-    each entry besides ``max_order_notional``, for the first days of real money.
-    """
-
-    min_confidence: Decimal | None = None
-    max_order_notional: Cash | None = None
-    max_position_notional: Cash | None = None
-    max_exposure_notional: Cash | None = None
-    max_leverage: Decimal | None = None
-    live_cap_notional: Cash | None = None
+A limit cuts an order and refuses only one cut to nothing; ``min_confidence`` refuses what is below it.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

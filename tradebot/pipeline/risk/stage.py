@@ -1,13 +1,11 @@
 """The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
 
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
-from tradebot.model.money import ZERO, Cash, Price
+from tradebot.model.money import Cash, Price
 from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.signal import Refused, Signal
@@ -16,10 +14,12 @@ from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.commands import Operator
 from tradebot.pipeline.risk.curve import EquityCurve
 from tradebot.pipeline.risk.desk import Desk
+from tradebot.pipeline.risk.gates.allowance import AllowanceGate
+from tradebot.pipeline.risk.gates.base import Cooldown, GateConfig
+from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.sizing import Sizing
-from tradebot.pipeline.risk.zones import Cooldown, Zones
 
 
 class RiskStage:
@@ -36,10 +36,10 @@ class RiskStage:
         require_stop: bool = False,
         cooldowns: Mapping[str, Cooldown] | None = None,
     ) -> None:
-        self.limits = limits
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
-        self._desk = Desk(instruments, self._ledger, Sizing(size, limits, require_stop), Zones(cooldowns or {}))
+        gates = Gates(GateConfig(rule=size, require_stop=require_stop, cooldowns=cooldowns or {}))
+        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits)
         self._operator = Operator(self._desk)
         self._market_ts = Nanos(0)
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
@@ -88,14 +88,13 @@ class RiskStage:
             signals=desk.signals,
             refused=desk.refused,
             manual=dict(desk.manual),
-            zones=desk.zones.save(),
             stops=dict(desk.stops),
             deposits=ledger.deposits,
             frozen=dict(desk.frozen),
             funded=dict(ledger.funded),
             deposit_ids=tuple(ledger.deposit_ids),
             found_ids=tuple(desk.found_ids),
-            allowance=desk.allowance.save(),
+            gates=desk.gates.save(),
         )
 
     def load(self, state: RiskState) -> None:
@@ -107,8 +106,7 @@ class RiskStage:
 
     def set_limits(self, limits: Limits) -> None:
         """Hold all later signals against ``limits``."""
-        self.limits = limits
-        self._desk.sizing = replace(self._desk.sizing, limits=limits)
+        self._desk.limits = limits
 
     @property
     def trading_state(self) -> TradingState:
@@ -123,7 +121,7 @@ class RiskStage:
     @property
     def actions_left(self) -> int | None:
         """How many actions the account may still send, as decisions count them; ``None`` where nothing does."""
-        return self._desk.allowance.save().left
+        return self._desk.gates.one(AllowanceGate).left
 
     def is_news(self, message: Message) -> bool:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
@@ -138,19 +136,7 @@ class RiskStage:
 
     def limits_view(self) -> tuple[LimitUse, ...]:
         """Return how much of each configured limit is used now."""
-        ledger, desk, limits = self._ledger, self._desk, self.limits
-        exposure, equity = desk.exposure(), ledger.equity()
-        order = max((entry.qty * entry.price for entry in desk.entries.values()), default=ZERO)
-        position = max((abs(t.qty) * ledger.marks[t.symbol] for t in ledger.trips.values()), default=ZERO)
-        leverage = round(exposure / equity, 8) if equity > 0 else ZERO
-        uses = (
-            ("max_order_notional", order, limits.max_order_notional),
-            ("live_cap_notional", order, limits.live_cap_notional),
-            ("max_position_notional", position, limits.max_position_notional),
-            ("max_exposure_notional", exposure, limits.max_exposure_notional),
-            ("max_leverage", leverage, limits.max_leverage),
-        )
-        return tuple(_use(name, value, limit) for name, value, limit in uses if limit is not None)
+        return self._desk.gates.uses(self._desk)
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
         point = self._curve.advance(closed)
@@ -213,7 +199,7 @@ class RiskStage:
         return ()
 
     def _on_actions_left(self, told: ActionsLeft) -> Sequence[Message]:
-        self._desk.allowance.learn(told)
+        self._desk.gates.hear(told)
         return ()
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:
@@ -224,8 +210,3 @@ class RiskStage:
 def _nothing(message: Message) -> Sequence[Message]:
     del message
     return ()
-
-
-def _use(limit: str, value: Decimal, most: Decimal) -> LimitUse:
-    pct_used = round(value / most * 100, 4) if most > 0 else ZERO
-    return LimitUse(limit=limit, value=value, max=most, pct_used=pct_used)

@@ -7,7 +7,7 @@ from tradebot.model.money import ZERO, Cash, Price, Qty, book, mean_price
 from tradebot.model.order import Fill, OrderDone, PositionSide
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.book import NO_CASH, NO_QTY, OpenPosition
+from tradebot.pipeline.risk.holdings import NO_CASH, NO_QTY, OpenPosition
 
 _position = maker(Position)
 _round_trip = maker(RoundTrip)

@@ -6,14 +6,16 @@ from decimal import Decimal
 from functools import partial
 from itertools import pairwise
 
+from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, from_float, plain
 from tradebot.model.order import PositionSide
-from tradebot.model.signal import Action, Signal
+from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
-from tradebot.pipeline.risk.sizing import Sized, Sizing, Stopped
+from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.smart_money import SmartMoneyParams
 from tradebot.runtime.findings import Finding, Grade
@@ -97,13 +99,15 @@ def _entry(spec: StrategySpec, symbol: str, market: Market, basis: Basis) -> Qty
         # The least that passes; smaller entries are refused by their confidence.
         confidence=float(basis.min_confidence) if basis.min_confidence else None,
     )
-    sized = Sizing(rule, basis.limits).size(signal, market.instrument, basis.equity, Cash(ZERO))
-    if isinstance(sized, Sized):
-        return sized.qty
-    return _refused(f"{spec.name} {symbol}", sized, market)
+    (decided,) = RiskStage({symbol: market.instrument}, basis.equity, rule, basis.limits).handle(signal)
+    if isinstance(decided, Approved):
+        return decided.qty
+    if not isinstance(decided, Refused):
+        raise InvariantError(f"{decided!r} is no decision")
+    return _refused(f"{spec.name} {symbol}", decided, market)
 
 
-def _refused(name: str, stopped: Stopped, market: Market) -> Finding:
+def _refused(name: str, stopped: Refused, market: Market) -> Finding:
     limit = "" if stopped.limit is None else f", at least {plain(stopped.limit)} is needed"
     if stopped.gate != "below_minimum":
         limit = "" if stopped.limit is None else f", {stopped.gate} is {plain(stopped.limit)}"
@@ -143,13 +147,8 @@ def _distance(spec: StrategySpec, symbol: str, basis: Basis) -> Decimal | None:
 
 
 def _largest(limits: Limits) -> Cash | None:
-    bounds = (
-        limits.max_order_notional,
-        limits.max_position_notional,
-        limits.max_exposure_notional,
-        limits.live_cap_notional,
-    )
-    return min((bound for bound in bounds if bound is not None), default=None)
+    bounds = [limits[gate.setting] for gate in LIMITS if gate.is_money and gate.setting in limits]
+    return Cash(min(bounds)) if bounds else None
 
 
 def _money(value: Decimal) -> str:

@@ -1,24 +1,18 @@
 """Where positions were entered lately: the same zone is not entered twice within a while, by whomever it was."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import NamedTuple
+from typing import ClassVar
 
+from tradebot.model.errors import InvariantError
+from tradebot.model.market import Message
 from tradebot.model.money import Price
-from tradebot.model.order import Fill, OrderRole, PositionSide
-from tradebot.model.signal import Signal
-from tradebot.model.time import Nanos, Timeframe
-from tradebot.pipeline.risk.sizing import Stopped
+from tradebot.model.order import Fill, OrderDone, OrderRole, PositionSide
+from tradebot.model.signal import Approved, Signal
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.gates.base import Book, Gate, GateConfig, Stopped
 
 GATE = "duplicate_zone"
-
-
-class Cooldown(NamedTuple):
-    """How long a strategy keeps off a zone: so many of its own bars."""
-
-    bars: int
-    timeframe: Timeframe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,23 +36,25 @@ class Zone:
 class ZoneState:
     """The zones of approved entries by signal id, until something of them fills, and those taken, oldest first."""
 
+    kind: ClassVar[str] = "zones"
     offered: dict[str, Zone] = field(default_factory=dict)
     taken: tuple[Zone, ...] = ()
 
 
-class Zones:
+class ZoneGate(Gate):
     """Remembers zones as long as any strategy asks for it; an entry without a stop has none."""
 
-    __slots__ = ("_cooldowns", "_longest", "_offered", "_taken")
+    names: ClassVar = {GATE: "the zone between entry and stop was entered on the same side within the `zone_cooldown`"}
 
-    def __init__(self, cooldowns: Mapping[str, Cooldown]) -> None:
-        self._cooldowns = cooldowns
-        self._longest = max((one.bars * one.timeframe for one in cooldowns.values()), default=0)
+    def __init__(self, config: GateConfig) -> None:
+        self._cooldowns = config.cooldowns
+        self._longest = max((one.bars * one.timeframe for one in self._cooldowns.values()), default=0)
         self._offered: dict[str, Zone] = {}
         self._taken: list[Zone] = []
 
-    def check(self, signal: Signal) -> Stopped | None:
-        """Return why ``signal`` may not enter: its zone was taken within the cooldown of its strategy."""
+    def check(self, signal: Signal, book: Book) -> Stopped | None:
+        """Return by whom the zone of ``signal`` was taken within the cooldown of its strategy."""
+        del book
         cooldown = self._cooldowns.get(signal.strategy)
         zone = None if cooldown is None else _zone(signal)
         if cooldown is None or zone is None:
@@ -70,14 +66,22 @@ class Zones:
                 return Stopped(GATE, Decimal(cooldown.bars), Decimal(age), detail)
         return None
 
-    def offer(self, signal: Signal) -> None:
-        """Remember the zone of an approved entry."""
+    def hear(self, message: Message) -> None:
+        """Remember the zones of approved entries, those of them that fill, and forget those that end unfilled."""
+        if isinstance(message, Approved):
+            self._offer(message.signal)
+        elif isinstance(message, Fill):
+            self._on_fill(message)
+        elif isinstance(message, OrderDone) and message.role is OrderRole.ENTRY:
+            self._offered.pop(message.signal_id, None)
+
+    def _offer(self, signal: Signal) -> None:
         zone = _zone(signal) if self._longest else None
         if zone is not None:
             self._offered[signal.id] = zone
 
-    def on_fill(self, fill: Fill) -> None:
-        """Count the zone of an entry as taken from its first fill on."""
+    def _on_fill(self, fill: Fill) -> None:
+        # A zone counts as taken from the first fill on.
         zone = self._offered.pop(fill.signal_id, None) if fill.role is OrderRole.ENTRY else None
         if zone is None:
             return
@@ -94,16 +98,14 @@ class Zones:
             )
         )
 
-    def drop(self, signal_id: str) -> None:
-        """Forget an entry that ended unfilled; one that filled is taken."""
-        self._offered.pop(signal_id, None)
-
     def save(self) -> ZoneState:
         """Return what is remembered."""
         return ZoneState(dict(self._offered), tuple(self._taken))
 
-    def load(self, state: ZoneState) -> None:
+    def load(self, state: object) -> None:
         """Become what ``save`` saw."""
+        if not isinstance(state, ZoneState):
+            raise InvariantError(f"{state!r} is not what {GATE} remembers")
         self._offered = dict(state.offered)
         self._taken = list(state.taken)
 

@@ -1,0 +1,166 @@
+"""What a gate is: it stops an entry, or bounds its size, and says by what number."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar, NamedTuple, Protocol
+
+from tradebot.model.command import TradingState
+from tradebot.model.market import Message
+from tradebot.model.money import ONE, ZERO, Cash, Price
+from tradebot.model.signal import Signal
+from tradebot.model.time import Timeframe
+from tradebot.pipeline.risk.holdings import WorkingEntry
+from tradebot.pipeline.risk.limits import LimitUse, SizeRule
+from tradebot.pipeline.risk.trip import Trip
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The gate that let nothing through, with its numbers where it has any."""
+
+    gate: str
+    limit: Decimal | None = None
+    value: Decimal | None = None
+    detail: str = ""
+
+
+class Bound(NamedTuple):
+    """Of what is open and asked together, in cash, at most ``limit`` x ``unit``."""
+
+    gate: str
+    limit: Decimal
+    open_notional: Decimal
+    unit: Decimal
+
+
+class Cooldown(NamedTuple):
+    """How long a strategy keeps off a zone: so many of its own bars."""
+
+    bars: int
+    timeframe: Timeframe
+
+
+class Book(Protocol):
+    """What a gate may look at."""
+
+    trading_state: TradingState
+    state_reason: str
+    is_flattening: bool
+    frozen: dict[str, tuple[str, ...]]
+    entries: dict[str, WorkingEntry]
+    limits: Mapping[str, Decimal]
+
+    @property
+    def trips(self) -> Mapping[str, Trip]:
+        """The open positions, by symbol."""
+        ...
+
+    @property
+    def marks(self) -> Mapping[str, Price]:
+        """The last price of each symbol."""
+        ...
+
+    def equity(self) -> Cash:
+        """Return cash and open P&L at the marks."""
+        ...
+
+    def exposure(self) -> Cash:
+        """Return the notional of what is open and of the entries at work."""
+        ...
+
+    def own_exposure(self, strategy: str) -> Cash:
+        """Return the part of the exposure that is of ``strategy``."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateConfig:
+    """What gates are made of besides the limits, which may change while they stand."""
+
+    rule: SizeRule
+    require_stop: bool = False
+    cooldowns: Mapping[str, Cooldown] = field(default_factory=dict)
+
+
+class Gate:
+    """One rule. ``names`` says of each name by which it refuses when it does; the reference lists them.
+
+    ``hear`` is told each approved entry, each fill, each ended order and what the venue says of the account. What a
+    gate remembers it gives as a value from ``save``.
+    """
+
+    names: ClassVar[Mapping[str, str]]
+
+    def __init__(self, config: GateConfig) -> None:
+        del config
+
+    def check(self, signal: Signal, book: Book) -> Stopped | None:
+        """Return why ``signal`` may not enter."""
+        del signal, book
+        return None
+
+    def bound(self, signal: Signal, book: Book) -> Bound | None:
+        """Return how large the entry of ``signal`` may be."""
+        del signal, book
+        return None
+
+    def use(self, book: Book) -> LimitUse | None:
+        """Return how much of it is used now; ``None`` where it bounds nothing."""
+        del book
+        return None
+
+    def hear(self, message: Message) -> None:
+        """Remember what matters of ``message``."""
+
+    def save(self) -> object | None:
+        """Return what is remembered."""
+        return None
+
+    def load(self, state: object) -> None:
+        """Become what ``save`` saw."""
+
+
+class Limit(Gate, ABC):
+    """A gate that bounds notionals by a key of ``[risk]``, whose name it bears.
+
+    ``is_money``: it is in cash. ``is_live_only``: it is for real money alone, and may be left out there.
+    """
+
+    setting: ClassVar[str]
+    is_money: ClassVar[bool] = True
+    is_live_only: ClassVar[bool] = False
+
+    def bound(self, signal: Signal, book: Book) -> Bound | None:
+        """Return the limit, and what counts towards it already."""
+        limit = book.limits.get(self.setting)
+        return None if limit is None else Bound(self.setting, limit, self.counted(signal, book), self.unit(book))
+
+    def use(self, book: Book) -> LimitUse | None:
+        """Return how much of the limit is used, in percent."""
+        limit = book.limits.get(self.setting)
+        if limit is None:
+            return None
+        value = self.used(book)
+        pct_used = round(value / limit * 100, 4) if limit > 0 else ZERO
+        return LimitUse(limit=self.setting, value=value, max=limit, pct_used=pct_used)
+
+    def counted(self, signal: Signal, book: Book) -> Decimal:
+        """Return what is open and counts, besides the entry that is asked, in cash."""
+        del signal, book
+        return ZERO
+
+    def unit(self, book: Book) -> Decimal:
+        """Return of what the limit is a multiple, in cash."""
+        del book
+        return ONE
+
+    @abstractmethod
+    def used(self, book: Book) -> Decimal:
+        """Return what is used of the limit now, in its own unit."""
+
+
+def largest_entry(book: Book) -> Decimal:
+    """Return the notional of the largest entry at work."""
+    return max((entry.qty * entry.price for entry in book.entries.values()), default=ZERO)

@@ -1,0 +1,17 @@
+"""How much one entry may be worth."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from tradebot.pipeline.risk.gates.base import Book, Limit, largest_entry
+
+
+class OrderNotionalGate(Limit):
+    """Bounds each entry, in cash."""
+
+    setting = "max_order_notional"
+    names: ClassVar = {setting: "`max_order_notional` leaves less than the smallest order"}
+
+    def used(self, book: Book) -> Decimal:
+        """Return the largest entry at work."""
+        return largest_entry(book)

@@ -1,0 +1,101 @@
+"""All gates, in the order in which an entry is held against them."""
+
+from collections.abc import Iterator, Mapping
+from typing import TypeVar
+
+from tradebot.model.market import Message
+from tradebot.model.signal import Signal
+from tradebot.pipeline.risk.gates.allowance import AllowanceGate, AllowanceState
+from tradebot.pipeline.risk.gates.base import Book, Bound, Gate, GateConfig, Limit, Stopped
+from tradebot.pipeline.risk.gates.confidence import ConfidenceGate
+from tradebot.pipeline.risk.gates.equity import EquityGate
+from tradebot.pipeline.risk.gates.exposure_notional import ExposureNotionalGate
+from tradebot.pipeline.risk.gates.leverage import LeverageGate
+from tradebot.pipeline.risk.gates.live_cap import LiveCapGate
+from tradebot.pipeline.risk.gates.order_notional import OrderNotionalGate
+from tradebot.pipeline.risk.gates.owner import OwnerGate
+from tradebot.pipeline.risk.gates.position_notional import PositionNotionalGate
+from tradebot.pipeline.risk.gates.share import ShareExposureGate, ShareLeverageGate
+from tradebot.pipeline.risk.gates.stop import StopGate
+from tradebot.pipeline.risk.gates.trading_state import TradingStateGate
+from tradebot.pipeline.risk.gates.zone import ZoneGate, ZoneState
+from tradebot.pipeline.risk.limits import LimitUse
+
+GATES: tuple[type[Gate], ...] = (
+    TradingStateGate,
+    OwnerGate,
+    ZoneGate,
+    AllowanceGate,
+    ConfidenceGate,
+    StopGate,
+    EquityGate,
+    OrderNotionalGate,
+    LiveCapGate,
+    PositionNotionalGate,
+    ExposureNotionalGate,
+    LeverageGate,
+    ShareExposureGate,
+    ShareLeverageGate,
+)
+"""Those that stop come before those that bound: a size is only reckoned for what may enter."""
+
+LIMITS: tuple[type[Limit], ...] = tuple(gate for gate in GATES if issubclass(gate, Limit))
+"""Those that are set by a key of ``[risk]``."""
+
+GateState = ZoneState | AllowanceState
+"""What gates remember."""
+
+G = TypeVar("G", bound=Gate)
+
+
+class Gates:
+    """The gates of one book."""
+
+    def __init__(self, config: GateConfig) -> None:
+        self._gates = [gate(config) for gate in GATES]
+        self._stopping = [gate for gate in self._gates if type(gate).check is not Gate.check]
+        self._bounding = [gate for gate in self._gates if type(gate).bound is not Gate.bound]
+        self._hearing = [gate for gate in self._gates if type(gate).hear is not Gate.hear]
+
+    def check(self, signal: Signal, book: Book) -> Stopped | None:
+        """Return what stops ``signal``, by the first gate that does."""
+        for gate in self._stopping:
+            stopped = gate.check(signal, book)
+            if stopped is not None:
+                return stopped
+        return None
+
+    def bounds(self, signal: Signal, book: Book) -> Iterator[Bound]:
+        """Yield how large the entry of ``signal`` may be."""
+        for gate in self._bounding:
+            bound = gate.bound(signal, book)
+            if bound is not None:
+                yield bound
+
+    def uses(self, book: Book) -> tuple[LimitUse, ...]:
+        """Return how much of each limit is used now."""
+        return tuple(use for gate in self._gates if (use := gate.use(book)) is not None)
+
+    def hear(self, message: Message) -> None:
+        """Let each gate remember what matters to it of ``message``."""
+        for gate in self._hearing:
+            gate.hear(message)
+
+    def one(self, cls: type[G]) -> G:
+        """Return the gate of class ``cls``."""
+        return next(gate for gate in self._gates if isinstance(gate, cls))
+
+    def save(self) -> dict[str, GateState]:
+        """Return what each gate remembers."""
+        return {_name(gate): state for gate in self._gates if isinstance(state := gate.save(), GateState)}
+
+    def load(self, states: Mapping[str, GateState]) -> None:
+        """Become what ``save`` saw; a gate of which nothing is known begins anew."""
+        for gate in self._gates:
+            state = states.get(_name(gate))
+            if state is not None:
+                gate.load(state)
+
+
+def _name(gate: Gate) -> str:
+    return next(iter(gate.names))

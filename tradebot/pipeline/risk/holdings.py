@@ -1,0 +1,62 @@
+"""What is open and what is at work, as values."""
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from tradebot.model.money import ZERO, Cash, Price, Qty, mean_price
+from tradebot.model.time import Nanos
+
+NO_CASH = Cash(ZERO)
+NO_QTY = Qty(ZERO)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenPosition:
+    """A position that is open, with the sums its round trip will be made of.
+
+    ``qty`` != 0, short < 0; ``cost`` is what its open part was bought for, of the same sign. ``entry_*`` and
+    ``exit_*`` sum all fills since it was flat. ``low`` and ``high`` bound the price since the last fill;
+    ``worst_pnl`` <= 0 and ``best_pnl`` >= 0 the open P&L before it. ``closing_id`` is the exit signal at work,
+    for ``closing_qty``; empty where there is none. ``closing_failed``: the venue refused it, and it is tried again.
+    """
+
+    symbol: str
+    strategy: str
+    qty: Qty
+    cost: Cash
+    entry_ts: Nanos
+    entry_qty: Qty
+    entry_notional: Cash
+    exit_qty: Qty = NO_QTY
+    exit_notional: Cash = NO_CASH
+    realized: Cash = NO_CASH
+    fees: Cash = NO_CASH
+    funding: Cash = NO_CASH
+    low: Price
+    high: Price
+    worst_pnl: Cash = NO_CASH
+    best_pnl: Cash = NO_CASH
+    closing_id: str = ""
+    closing_qty: Qty = NO_QTY
+    closing_failed: bool = False
+
+    @property
+    def entry_price(self) -> Price:
+        """The average cost of the open part."""
+        return mean_price(self.cost, self.qty)
+
+    def unrealized(self, mark: Decimal) -> Cash:
+        """Return the open P&L at ``mark``, exact."""
+        return Cash(self.qty * mark - self.cost)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkingEntry:
+    """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked."""
+
+    signal_id: str
+    symbol: str
+    strategy: str
+    qty: Qty
+    price: Price
+    stop: Price | None = None
