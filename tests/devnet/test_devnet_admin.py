@@ -94,7 +94,9 @@ async def test_the_weight_of_requests_is_told_and_need_not_count(admin: Ask, inf
     await info("userRole")
     after = await admin("limits")
     assert (before["counted"], after["counted"], after["spent"] - before["spent"]) == (False, False, 60)
-    assert (await admin("limits", counted=True))["counted"] is True
+    assert (after["most"], after["refused"], after["asked"]["userRole"]) == (after["spent"], 0, 1)
+    assert (await admin("limits", counted=True, anew=True))["counted"] is True
+    assert (await admin("limits"))["spent"] == 0
 
 
 async def test_positions_without_a_stop_are_listed(admin: Ask, web: aiohttp.ClientSession) -> None:

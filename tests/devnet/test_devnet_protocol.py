@@ -1,20 +1,32 @@
 """Status codes, nonces, limits and the manners of the socket, by hand."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any
 
 import aiohttp
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.account import Account
 from tradebot.devnet.coins import coins_of
-from tradebot.devnet.limits import AddressBudget, IpWeight, Nonces
+from tradebot.devnet.limits import (
+    MESSAGES_PER_MINUTE,
+    SOCKETS_PER_MINUTE,
+    WEIGHT_PER_MINUTE,
+    AddressBudget,
+    IpLimits,
+    Nonces,
+    Window,
+)
 from tradebot.devnet.wire import Refusal
+from tradebot.runtime.clock import SystemClock
 
 NOW = 1_700_000_000_000
 SIGNATURE = {"r": "0x1", "s": "0x1", "v": 27}
@@ -108,12 +120,12 @@ def test_an_address_that_used_its_budget_acts_once_in_ten_seconds_and_cancels_lo
     budget.admit("order", 1, NOW + 10_000)
 
 
-def test_the_weight_of_a_minute_comes_back_within_a_minute() -> None:
-    weight = IpWeight()
-    assert all(weight.admit(20, 0.0) for _ in range(60))
-    assert not weight.admit(2, 0.0)
-    assert weight.admit(20, 1.0)
-    assert not weight.admit(20, 1.5)
+def test_weight_comes_back_when_its_sixty_seconds_are_over_and_not_before() -> None:
+    weight = Window(WEIGHT_PER_MINUTE)
+    assert all(weight.admit(20, float(second)) for second in range(60))
+    assert not weight.admit(2, 59.9)
+    assert weight.admit(20, 60.0)
+    assert not weight.admit(20, 60.5)
 
 
 async def test_a_socket_acknowledges_answers_and_refuses(web: aiohttp.ClientSession) -> None:
@@ -156,10 +168,43 @@ async def test_a_socket_that_was_sent_nothing_for_a_while_is_closed(web: aiohttp
 
 
 async def test_the_weight_limit_is_answered_with_null(devnet: Any) -> None:
-    devnet.net.server.weight = IpWeight()
+    devnet.net.server.limits.is_open = False
     async with aiohttp.ClientSession(devnet.url) as web:
         replies = [await post(web, "/info", {"type": "meta"}) for _ in range(70)]
     assert replies[-1] == (429, None)
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 120), st.booleans()), max_size=120))
+def test_no_sixty_seconds_carry_more_than_the_limit(requests: list[tuple[float, int, bool]]) -> None:
+    window, now, served = Window(WEIGHT_PER_MINUTE), 0.0, list[tuple[float, int]]()
+    for pause, amount, is_answer in requests:
+        now += pause
+        used = sum(taken for at, taken in served if at > now - 60)
+        if is_answer:
+            window.charge(amount, now)
+        elif not window.admit(amount, now):
+            assert used + amount > WEIGHT_PER_MINUTE
+            continue
+        else:
+            assert used + amount <= WEIGHT_PER_MINUTE, "nothing comes back before its 60 seconds are over"
+        served.append((now, amount))
+    assert window.spent == sum(taken for _, taken in served)
+
+
+async def test_an_ip_opens_ten_sockets_and_thirty_a_minute_and_sends_so_many_messages(devnet: Any) -> None:
+    limits: IpLimits = devnet.net.server.limits
+    limits.is_open = False
+    async with aiohttp.ClientSession(devnet.url) as web:
+        async with contextlib.AsyncExitStack() as stack:
+            sockets = [await stack.enter_async_context(web.ws_connect("/ws")) for _ in range(10)]
+            with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+                await web.ws_connect("/ws")
+            devnet.do(lambda: limits.messages("127.0.0.1").charge(MESSAGES_PER_MINUTE, SystemClock().monotonic()))
+            await sockets[0].send_json({"method": "ping"})
+            assert (await sockets[0].receive(timeout=5)).type is not aiohttp.WSMsgType.TEXT
+        devnet.do(lambda: limits.sockets("127.0.0.1").charge(SOCKETS_PER_MINUTE - 10, SystemClock().monotonic()))
+        with pytest.raises(aiohttp.WSServerHandshakeError, match="429"):
+            await web.ws_connect("/ws")
 
 
 async def test_only_ten_users_fit_a_socket(web: aiohttp.ClientSession) -> None:

@@ -10,7 +10,7 @@ from tradebot.devnet.account import Account
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.faults import AT_ONCE, Faults, Rule, read_rule
 from tradebot.devnet.hand import Hand
-from tradebot.devnet.limits import IpWeight
+from tradebot.devnet.limits import IpLimits
 from tradebot.devnet.protection import Protection
 from tradebot.devnet.registry import AGENT_LIFE_MS
 from tradebot.devnet.stream import Hub
@@ -34,7 +34,7 @@ class Admin:
         clock: Clock,
         step: Callable[[], bool],
         protection: Protection,
-        weight: IpWeight,
+        limits: IpLimits,
     ) -> None:
         self._exchange = exchange
         self._hand = Hand(exchange)
@@ -43,7 +43,7 @@ class Admin:
         self._clock = clock
         self._step = step
         self._protection = protection
-        self._weight = weight
+        self._ip_limits = limits
         self._at_once: Mapping[str, Callable[[Rule], object]] = {
             "drop": lambda _rule: hub.abort_all(),
             "manual_trade": lambda rule: self._hand.trade(rule.user, rule.coin, rule.value),
@@ -160,8 +160,12 @@ class Admin:
         return {}
 
     def _limits(self, body: Json) -> object:
-        self._weight.is_open = not read_bool(body.get("counted", not self._weight.is_open))
-        return {"counted": not self._weight.is_open, "spent": self._weight.spent}
+        limits = self._ip_limits
+        limits.is_open = not read_bool(body.get("counted", not limits.is_open))
+        row = limits.row()
+        if read_bool(body.get("anew", False)):
+            limits.begin()
+        return row
 
     def _approve_agent(self, body: Json) -> object:
         life_ms = int(_amount(body, "life_s") * 1000) if "life_s" in body else AGENT_LIFE_MS

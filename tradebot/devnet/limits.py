@@ -1,10 +1,11 @@
 """What a client may do how often: nonces by signer, requests by address, weight by IP."""
 
+from collections import Counter, deque
 from collections.abc import Sequence
 from heapq import heappush, heappushpop
 
 from tradebot.devnet.account import Account
-from tradebot.devnet.wire import Refusal
+from tradebot.devnet.wire import Json, Refusal
 
 DAY_MS = 86_400_000
 PAST_MS, FUTURE_MS = 2 * DAY_MS, DAY_MS
@@ -16,6 +17,8 @@ SLOW_MS = 10_000
 _CANCELS = frozenset({"cancel", "cancelByCloid"})
 
 WEIGHT_PER_MINUTE = 1_200
+SOCKETS_PER_MINUTE = 30
+MESSAGES_PER_MINUTE = 2_000
 _MINUTE_S = 60.0
 _LIGHT = frozenset(
     {"l2Book", "allMids", "clearinghouseState", "orderStatus", "spotClearinghouseState", "exchangeStatus"}
@@ -93,36 +96,97 @@ class AddressBudget:
         self._account.requests, self._slow_until_ms = self._kept
 
 
-class IpWeight:
-    """A bucket of 1200 weight that fills again within a minute; ``is_open``: it is never empty.
+class Window:
+    """What one IP was served in the last 60 seconds, at most ``limit``; ``is_open``: it is counted, not limited.
 
-    ``spent`` is all that was taken so far.
+    ``spent`` is all that was taken so far, ``most`` the most in any 60 seconds, ``refused`` how often there was none.
     """
 
-    def __init__(self, *, is_open: bool = False) -> None:
+    def __init__(self, limit: int, *, is_open: bool = False) -> None:
         self.is_open = is_open
-        self.spent = 0
-        self._left = float(WEIGHT_PER_MINUTE)
-        self._at_s = 0.0
+        self.spent = self.most = self.refused = 0
+        self._limit = limit
+        self._log: deque[tuple[float, int]] = deque()
+        self._used = 0
 
-    def admit(self, weight: int, now_s: float) -> bool:
-        """Take ``weight``, or return ``False`` when it is not there."""
-        if self.is_open:
-            self.spent += weight
-            return True
-        gained = (now_s - self._at_s) * WEIGHT_PER_MINUTE / _MINUTE_S
-        self._left, self._at_s = min(float(WEIGHT_PER_MINUTE), self._left + gained), now_s
-        if weight > self._left:
+    def admit(self, amount: int, now_s: float) -> bool:
+        """Take ``amount``, or return ``False`` when it is not there."""
+        self._forget(now_s)
+        if not self.is_open and self._used + amount > self._limit:
+            self.refused += 1
             return False
-        self._left -= weight
-        self.spent += weight
+        self.charge(amount, now_s)
         return True
 
-    def charge(self, weight: int) -> None:
-        """Take the weight of an answer, which may leave the bucket below empty."""
-        self.spent += weight
-        if not self.is_open:
-            self._left -= weight
+    def charge(self, amount: int, now_s: float) -> None:
+        """Take ``amount``, whether it is there or not."""
+        self._forget(now_s)
+        if amount:
+            self._log.append((now_s, amount))
+            self._used += amount
+            self.spent += amount
+            self.most = max(self.most, self._used)
+
+    def _forget(self, now_s: float) -> None:
+        while self._log and self._log[0][0] <= now_s - _MINUTE_S:
+            self._used -= self._log.popleft()[1]
+
+
+class IpLimits:
+    """What each IP may ask for: weight of requests, new sockets, and messages over them."""
+
+    def __init__(self, *, is_open: bool = False) -> None:
+        self._is_open = is_open
+        self._windows: dict[tuple[str, int], Window] = {}
+        self.asked: Counter[str] = Counter()
+        """How often each kind of ``/info`` was answered."""
+
+    def weight(self, ip: str | None) -> Window:
+        """Return the weight of ``ip``."""
+        return self._window(ip, WEIGHT_PER_MINUTE)
+
+    def sockets(self, ip: str | None) -> Window:
+        """Return the new sockets of ``ip``."""
+        return self._window(ip, SOCKETS_PER_MINUTE)
+
+    def messages(self, ip: str | None) -> Window:
+        """Return the messages of ``ip`` over its sockets."""
+        return self._window(ip, MESSAGES_PER_MINUTE)
+
+    def _window(self, ip: str | None, limit: int) -> Window:
+        key = ip or "", limit
+        if key not in self._windows:
+            self._windows[key] = Window(limit, is_open=self._is_open)
+        return self._windows[key]
+
+    @property
+    def is_open(self) -> bool:
+        """Whether all is counted and nothing limited."""
+        return self._is_open
+
+    @is_open.setter
+    def is_open(self, is_open: bool) -> None:
+        self._is_open = is_open
+        for window in self._windows.values():
+            window.is_open = is_open
+
+    def begin(self) -> None:
+        """Count what ``row`` tells anew, without forgetting the last 60 seconds."""
+        self.asked.clear()
+        for window in self._windows.values():
+            window.most = window.refused = window.spent = 0
+
+    def row(self) -> Json:
+        """Return what was counted: of weight all that was ``spent``, and the ``most`` of one IP in any 60 seconds."""
+        windows = self._windows
+        weights = [window for (_, limit), window in windows.items() if limit == WEIGHT_PER_MINUTE]
+        return {
+            "counted": not self._is_open,
+            "spent": sum(window.spent for window in weights),
+            "most": max((window.most for window in weights), default=0),
+            "refused": sum(window.refused for window in windows.values()),
+            "asked": dict(self.asked),
+        }
 
 
 def info_weight(kind: str) -> int:

@@ -17,7 +17,7 @@ from tradebot.devnet.channels import Channels
 from tradebot.devnet.exchange import Envelope, Exchange, leg_count
 from tradebot.devnet.faults import Faults
 from tradebot.devnet.info import BadBook, Info
-from tradebot.devnet.limits import IpWeight, action_weight, answer_weight, info_weight
+from tradebot.devnet.limits import IpLimits, action_weight, answer_weight, info_weight
 from tradebot.devnet.protection import Protection
 from tradebot.devnet.stream import Hub
 from tradebot.devnet.wire import Json, Malformed, Refusal, read_list, read_object
@@ -30,7 +30,7 @@ _NULL = b"null"
 _TIMEOUT_S = Decimal(30)
 _LAG_S = Decimal(3)
 POST_ONLY_S = 5.0
-Handler = Callable[[object], Awaitable[web.Response]]
+Handler = Callable[[object, str | None], Awaitable[web.Response]]
 
 
 class Server:
@@ -49,10 +49,10 @@ class Server:
         self.exchange = exchange
         self.faults = Faults(seed)
         self.info = Info(exchange)
-        self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post)
+        self.limits = IpLimits(is_open=is_unlimited)
+        self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post, self.limits)
         self.protection = Protection()
-        self.weight = IpWeight(is_open=is_unlimited)
-        self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection, self.weight)
+        self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection, self.limits)
         self._clock = clock
         self._latency_s = latency_s
         exchange.on_change = self._changed
@@ -105,7 +105,7 @@ class Server:
         if kind != "application/json" and not (kind.startswith("application/") and kind.endswith("+json")):
             return web.Response(status=415, text=_NOT_TYPED)
         try:
-            return await handle(_parse(await request.text()))
+            return await handle(_parse(await request.text()), request.remote)
         except (ValueError, RecursionError):
             return web.Response(status=400, text=_NOT_JSON)
         except Malformed:
@@ -123,21 +123,23 @@ class Server:
             return _json(_NULL, 429)
         return _json(_NULL, 500) if self.faults.strikes("error_500", now_s) else None
 
-    async def _info(self, body: object) -> web.Response:
-        kind = str(read_object(body).get("type"))
-        if not self.weight.admit(info_weight(kind), self._clock.monotonic()):
+    async def _info(self, body: object, ip: str | None) -> web.Response:
+        kind, weight = str(read_object(body).get("type")), self.limits.weight(ip)
+        if not weight.admit(info_weight(kind), self._clock.monotonic()):
             return _json(_NULL, 429)
         try:
             answer = self.info.answer(body)
         except BadBook:
             return _json(_NULL, 500)
-        self.weight.charge(answer_weight(kind, answer))
+        weight.charge(answer_weight(kind, answer), self._clock.monotonic())
+        self.limits.asked[kind] += 1
         return _json(orjson.dumps(answer))
 
-    async def _exchange(self, body: object) -> web.Response:
+    async def _exchange(self, body: object, ip: str | None) -> web.Response:
         now_s = self._clock.monotonic()
         action = read_object(body).get("action")
-        if not self.weight.admit(action_weight(leg_count(action) if isinstance(action, dict) else 1), now_s):
+        legs = leg_count(action) if isinstance(action, dict) else 1
+        if not self.limits.weight(ip).admit(action_weight(legs), now_s):
             return _json(_NULL, 429)
         request = self.exchange.read(body)
         if self.faults.strikes("lost", now_s):

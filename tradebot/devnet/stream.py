@@ -1,7 +1,8 @@
 """The socket: connections, their subscriptions, and what each is sent.
 
 Every connection has a queue and a task that empties it, so that a slow reader delays nobody; one that falls far
-behind is cut off. A connection to which nothing was sent for 60 seconds is closed, as the real exchange does.
+behind is cut off. A connection to which nothing was sent for 60 seconds is closed, as the real exchange does. An IP
+has so many connections, opens so many in a minute, and sends so many messages; one too many is refused or cut off.
 """
 
 import asyncio
@@ -13,6 +14,7 @@ from aiohttp import WSMsgType, web
 from tradebot.devnet.account import Account, Outbox
 from tradebot.devnet.channels import Channels, UnknownCoin, frame
 from tradebot.devnet.faults import Faults
+from tradebot.devnet.limits import IpLimits
 from tradebot.devnet.wire import Json, Malformed, read_int, read_object
 from tradebot.ports import Clock
 
@@ -20,6 +22,7 @@ IDLE_S = 60.0
 MAX_QUEUED = 20_000
 MAX_SUBSCRIPTIONS = 1_000
 MAX_USERS = 10
+MAX_CONNECTIONS = 10
 Poster = Callable[[Json], Json]
 
 
@@ -29,6 +32,7 @@ class Connection:
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
         self.subscriptions: dict[str, Json] = {}
         self.last_sent_s = 0.0
+        self.ip = request.remote
         self._socket = socket
         self._request = request
         self._queue: asyncio.Queue[str] = asyncio.Queue(MAX_QUEUED)
@@ -65,16 +69,19 @@ class Connection:
 class Hub:
     """All connections of one exchange. ``post`` answers requests that come over the socket."""
 
-    def __init__(self, channels: Channels, faults: Faults, clock: Clock, post: Poster) -> None:
+    def __init__(self, channels: Channels, faults: Faults, clock: Clock, post: Poster, limits: IpLimits) -> None:
         self.connections: set[Connection] = set()
         self.idle_s = IDLE_S
         self._channels = channels
         self._faults = faults
         self._clock = clock
         self._post = post
+        self._limits = limits
 
-    async def serve(self, request: web.Request) -> web.WebSocketResponse:
+    async def serve(self, request: web.Request) -> web.StreamResponse:
         """Serve one socket until it ends."""
+        if not self._may_open(request.remote):
+            return web.Response(status=429)
         socket = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
         await socket.prepare(request)
         connection = Connection(socket, request)
@@ -137,7 +144,15 @@ class Hub:
         for one in frames:
             connection.send(one)
 
+    def _may_open(self, ip: str | None) -> bool:
+        open_ = sum(connection.ip == ip for connection in self.connections)
+        is_full = open_ >= MAX_CONNECTIONS and not self._limits.is_open
+        return not is_full and self._limits.sockets(ip).admit(1, self._clock.monotonic())
+
     def _read(self, connection: Connection, text: str) -> None:
+        if not self._limits.messages(connection.ip).admit(1, self._clock.monotonic()):
+            connection.abort()
+            return
         try:
             message = read_object(orjson.loads(text))
             method = message.get("method")
