@@ -19,6 +19,7 @@ mode = "live"
 symbols = ["BTC", "ETH"]
 [feed]
 kind = "hyperliquid"
+weight_per_minute = 1000000
 history_bars = 30
 [venue]
 kind = "hyperliquid"

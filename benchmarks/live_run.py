@@ -108,6 +108,7 @@ mode = "live"
 symbols = {json.dumps(list(coins))}
 [feed]
 kind = "hyperliquid"
+weight_per_minute = 1000000
 history_bars = 0
 [venue]
 kind = "hyperliquid"

@@ -1,7 +1,7 @@
 """What the core asks of the world, as protocols. ``runtime.wiring`` decides who answers."""
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from tradebot.model.market import Message
 from tradebot.model.time import Nanos
@@ -16,6 +16,26 @@ class Clock(Protocol):
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
+        ...
+
+
+class Sent(NamedTuple):
+    """A request that left for a venue: when, in monotonic seconds of this machine, and what it weighs.
+
+    A weight below 0 is given back. ``is_own``: it was sent by a process of this user.
+    """
+
+    at_s: float
+    weight: int
+    purpose: str
+    is_own: bool = True
+
+
+class SentLog(Protocol):
+    """What left for a venue lately. It raises nothing: a log that cannot be kept knows less."""
+
+    def update(self, now_s: float, decide: Callable[[Sequence[Sent]], Sequence[Sent]]) -> None:
+        """Let ``decide`` see what counts at ``now_s``, and add what it returns, before anybody else may."""
         ...
 
 

@@ -105,9 +105,7 @@ async def desk(
     net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), seed), clock)
     await net.start()
     # Looks so close together would spend all weight of a minute.
-    policy = Policy(
-        base_s=0.01, cap_s=0.05, limited_s=0.05, trade_reserve=0, weight_per_minute=10**6, watch_per_minute=10**6
-    )
+    policy = Policy(base_s=0.01, cap_s=0.05, limited_base_s=0.05, limited_cap_s=0.05, weight_per_minute=10**6)
     resilience = Resilience(policy, clock, asyncio.sleep, seed)
     try:
         async with RestClient(net.url, resilience, timeout_s=0.5) as rest:

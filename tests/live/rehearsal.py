@@ -89,6 +89,7 @@ mode = "live"
 symbols = [{symbols}]
 [feed]
 kind = "hyperliquid"
+weight_per_minute = 1000000
 [venue]
 kind = "hyperliquid"
 network = "devnet"

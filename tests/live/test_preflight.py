@@ -36,6 +36,7 @@ symbols = ["BTC", "ETH"]
 
 [feed]
 kind = "hyperliquid"
+weight_per_minute = 1000000
 
 [venue]
 kind = "hyperliquid"

@@ -169,7 +169,9 @@ async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIter
     net = Devnet(options, Generated(options.coins, M1, Nanos(0), seed), clock)
     net.step()
     await net.start()
-    policy = Policy(base_s=0.01, cap_s=0.05, limited_s=0.05, attempts=2)
+    policy = Policy(
+        base_s=0.01, cap_s=0.05, limited_base_s=0.05, limited_cap_s=0.05, attempts=2, weight_per_minute=10**6
+    )
     resilience = Resilience(policy, clock, asyncio.sleep, seed)
     settings = HyperliquidFeedSettings(kind="hyperliquid", history_bars=history).model_copy(update={"stale_s": stale_s})
     arrivals = Arrivals("test")

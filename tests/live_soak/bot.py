@@ -47,6 +47,7 @@ mode = "live"
 symbols = {coins}
 [feed]
 kind = "hyperliquid"
+weight_per_minute = 1000000
 history_bars = 30
 [venue]
 kind = "hyperliquid"

@@ -205,7 +205,7 @@ async def bench(
     net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), 1), clock)
     await net.start()
     resilience = Resilience(
-        policy or Policy(base_s=0.01, cap_s=0.02, limited_s=0.02, watch_per_minute=10**6, weight_per_minute=10**6),
+        policy or Policy(base_s=0.01, cap_s=0.02, limited_base_s=0.02, limited_cap_s=0.02, weight_per_minute=10**6),
         clock,
         asyncio.sleep,
         1,

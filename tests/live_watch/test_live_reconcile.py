@@ -20,7 +20,7 @@ from tradebot.venues.resilience import Policy
 D = Decimal
 PLENTY = 10**7
 HASTY = Policy(
-    base_s=0.001, cap_s=0.001, limited_s=0.001, attempts=2, weight_per_minute=PLENTY, watch_per_minute=PLENTY
+    base_s=0.001, cap_s=0.001, limited_base_s=0.001, limited_cap_s=0.001, attempts=2, weight_per_minute=PLENTY
 )
 
 

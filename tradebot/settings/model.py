@@ -209,6 +209,13 @@ class HyperliquidFeedSettings(Section):
     stale_s: Int = Field(
         default=30, ge=5, le=3600, description="A symbol silent for longer gets no entries until it speaks, seconds."
     )
+    weight_per_minute: Int = Field(
+        default=1200,
+        ge=300,
+        le=1_000_000,
+        description="The weight of requests that all bots of this machine may send in any 60 s, to market and account; "
+        "less where other programs or machines share the address.",
+    )
 
     @property
     def speed_factor(self) -> float | None:

@@ -16,7 +16,7 @@ from tradebot.model.errors import LockHeld, NotPermitted, StorageFailed
 from tradebot.store.lock import boot_id, pid_in, strange_lock
 
 # All of them that can be used: what one service is kept from seeing, another may have.
-_SHARED_FOLDERS = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # sticky, and checked to be
+SHARED_FOLDERS = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # sticky, and checked to be
 _LONGEST_NOTE = 4_200
 _TRIES = 20
 
@@ -28,7 +28,7 @@ class AccountLock:
     """
 
     def __init__(
-        self, venue: str, place: str, account: str, home: Path, folders: Sequence[Path] = _SHARED_FOLDERS
+        self, venue: str, place: str, account: str, home: Path, folders: Sequence[Path] = SHARED_FOLDERS
     ) -> None:
         named = f"{venue} {place.rstrip('/')} {account}".lower().encode()
         self.name = f"tradebot-{blake2b(named, digest_size=16).hexdigest()}.lock"
@@ -43,7 +43,7 @@ class AccountLock:
         lies in its place, ``StorageFailed`` when there is no such folder.
         """
         try:
-            for folder in filter(_is_shared, self._folders):
+            for folder in filter(is_shared, self._folders):
                 self._lock_in(folder)
         except BaseException:
             self.release()
@@ -112,7 +112,7 @@ def _is_there(path: Path, inode: int) -> bool:
         return False
 
 
-def _is_shared(folder: Path) -> bool:
+def is_shared(folder: Path) -> bool:
     """Return whether we may write in ``folder``, and nobody else may move our files there."""
     try:
         status = folder.stat()

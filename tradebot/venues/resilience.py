@@ -3,15 +3,18 @@
 Time, sleep and chance are given, so that a whole outage can pass in a test within a millisecond.
 """
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeVar
+from functools import partial
+from typing import Protocol, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
 from tradebot.model.errors import Unavailable
-from tradebot.ports import Clock
+from tradebot.model.logevent import LogEvent
+from tradebot.ports import Clock, Sent, SentLog
 from tradebot.venues.backoff import Backoff
 
 T = TypeVar("T")
@@ -21,133 +24,217 @@ _MINUTE_S = 60.0
 
 
 class RateLimited(Unavailable):
-    """The venue wants no request of ours for ``after_s`` seconds."""
+    """The venue turned a request away, or would: this address has used up the weight of a minute."""
 
-    def __init__(self, what: str, *, after_s: float, where: str = "") -> None:
+    def __init__(self, what: str, *, where: str = "") -> None:
         super().__init__(what, where=where, mend="it passes; other programs on this address share the limit")
-        self.after_s = after_s
 
 
 class Purpose(StrEnum):
     """What a request is for, the most urgent first."""
 
     PROTECT = "protect"
-    """Cancels, stops, closes, and questions about orders whose outcome is not known."""
+    """Cancels, stops, closes, questions about orders whose outcome is not known, and all that a boot that may have
+    something to protect must know before it can."""
     TRADE = "trade"
     """Entries."""
     WATCH = "watch"
     """The continuous comparison with the venue."""
     HISTORY = "history"
-    """What can wait: old bars, old fills."""
+    """What informs and can wait: bars, doctor."""
+
+
+_URGENCY = tuple(Purpose)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The numbers of the policy. Weights are the venue's units of request cost.
+    """The numbers of the policy. Weights are the venue's units of request cost, counted over any 60 seconds.
 
-    ``reserves`` are the weights that a purpose leaves for more urgent ones; ``watch_per_minute`` is all that
-    continuous comparison may use. A refusal stops us for ``limited_s``, and what protects a position for
-    ``protect_limited_s``: a second gives weight for twenty actions.
+    A request counts until 60 s after it can have arrived: ``travel_s`` after it left. Each purpose has a share of the
+    weight that no less urgent one takes; ``protect_least`` is left to what protects however much it had already. The
+    continuous comparison gets no more than its share. A request that would wait longer than ``patience_s`` fails
+    instead. After a refusal what protects waits for ``base_s``, doubling to ``urgent_cap_s``; all else for
+    ``limited_base_s``, doubling to ``limited_cap_s``.
     """
 
     weight_per_minute: int = 1200
-    trade_reserve: int = 200
-    watch_reserve: int = 400
-    history_reserve: int = 600
-    watch_per_minute: int = 300
+    travel_s: float = 4.0
+    patience_s: float = math.inf
     attempts: int = 5
     base_s: float = 0.25
     cap_s: float = 30.0
     deadline_s: float = 60.0
-    limited_s: float = 10.0
-    protect_limited_s: float = 1.0
+    urgent_cap_s: float = 2.0
+    limited_base_s: float = 1.0
+    limited_cap_s: float = 10.0
 
-    def reserve(self, purpose: Purpose) -> int:
-        """Return the weight that ``purpose`` must leave."""
-        return {
-            Purpose.PROTECT: 0,
-            Purpose.TRADE: self.trade_reserve,
-            Purpose.WATCH: self.watch_reserve,
-            Purpose.HISTORY: self.history_reserve,
-        }[purpose]
+    @property
+    def span_s(self) -> float:
+        """How long a request counts from when it left."""
+        return _MINUTE_S + self.travel_s
+
+    @property
+    def protect_least(self) -> int:
+        """What is left to what protects a position, always."""
+        return self.weight_per_minute // 8
+
+    def share(self, purpose: Purpose) -> int:
+        """Return the weight that ``purpose`` may count on in any minute."""
+        parts = {Purpose.PROTECT: 3, Purpose.TRADE: 24, Purpose.WATCH: 4}
+        return self.weight_per_minute // parts[purpose] if purpose in parts else 0
 
 
-class Bucket:
-    """Tokens that come back at ``per_minute``, at most that many at once. May go below zero by ``charge``."""
+class MemoryLog:
+    """What this process sent, forgotten with it."""
 
-    __slots__ = ("_capacity", "_level", "_stamp")
+    __slots__ = ("_sent", "_span_s")
 
-    def __init__(self, per_minute: int, now: float) -> None:
-        self._capacity = float(per_minute)
-        self._level = float(per_minute)
-        self._stamp = now
+    def __init__(self, span_s: float) -> None:
+        self._span_s = span_s
+        self._sent: list[Sent] = []
 
-    def level(self, now: float) -> float:
-        """Return the tokens there are at ``now``, in monotonic seconds."""
-        passed = max(0.0, now - self._stamp)
-        self._stamp = now
-        self._level = min(self._capacity, self._level + passed * self._capacity / _MINUTE_S)
-        return self._level
-
-    def wait_s(self, tokens: float, reserve: float, now: float) -> float:
-        """Return how long until ``tokens`` may be taken and ``reserve`` remains; 0 when at once."""
-        # A request dearer than all there can be waits for a full bucket, not for ever.
-        missing = min(tokens + reserve, self._capacity) - self.level(now)
-        return max(0.0, missing * _MINUTE_S / self._capacity)
-
-    def charge(self, tokens: float, now: float) -> None:
-        """Take ``tokens``, whether they are there or not."""
-        self._level = self.level(now) - tokens
-
-    def drain(self, now: float) -> None:
-        """Take all: the venue counts more than we did."""
-        self._level = min(self.level(now), 0.0)
+    def update(self, now_s: float, decide: Callable[[Sequence[Sent]], Sequence[Sent]]) -> None:
+        """Let ``decide`` see what counts at ``now_s``, and add what it returns."""
+        self._sent = [sent for sent in self._sent if sent.at_s > now_s - self._span_s]
+        self._sent += decide(self._sent)
 
 
 class RequestBudget:
-    """The weight of requests we may send, with reserves for the urgent, and a stop after a refusal."""
+    """The weight of requests that may be sent, by a log of what left: of all daemons that share ``log``."""
 
-    __slots__ = ("_all", "_blocked_until", "_policy", "_protect_from", "_watch")
+    __slots__ = ("_log", "_policy")
 
-    def __init__(self, policy: Policy, now: float) -> None:
-        self._policy = policy
-        self._all = Bucket(policy.weight_per_minute, now)
-        self._watch = Bucket(policy.watch_per_minute, now)
-        self._blocked_until = self._protect_from = now
+    def __init__(self, policy: Policy, log: SentLog) -> None:
+        self._policy, self._log = policy, log
 
-    def wait_s(self, weight: int, purpose: Purpose, now: float) -> float:
-        """Return how long a request must wait; 0 when it may be sent at once."""
-        begin = self._protect_from if purpose is Purpose.PROTECT else self._blocked_until
-        wait = max(begin - now, self._all.wait_s(weight, self._policy.reserve(purpose), now), 0.0)
-        return max(wait, self._watch.wait_s(weight, 0, now)) if purpose is Purpose.WATCH else wait
+    def take(self, weight: int, purpose: Purpose, now_s: float) -> float:
+        """Count a request that is sent now and return 0; or return how long it must wait, seconds."""
+        wait_s = 0.0
 
-    def charge(self, weight: int, purpose: Purpose, now: float) -> None:
-        """Count a request that is sent, or the rows of its reply."""
-        self._all.charge(weight, now)
-        if purpose is Purpose.WATCH:
-            self._watch.charge(weight, now)
+        def decide(seen: Sequence[Sent]) -> Sequence[Sent]:
+            nonlocal wait_s
+            wait_s = self._wait_s(seen, weight, purpose, now_s)
+            return () if wait_s > 0 else (Sent(now_s, weight, purpose),)
 
-    def limited(self, after_s: float, now: float) -> None:
-        """Stop for ``after_s``: the venue refused. What protects a position tries again sooner."""
-        self._all.drain(now)
-        self._blocked_until = max(self._blocked_until, now + after_s)
-        self._protect_from = now + min(after_s, self._policy.protect_limited_s)
+        self._log.update(now_s, decide)
+        return wait_s
 
-    def left(self, now: float) -> int:
-        """Return the weight left, rounded down; for status."""
-        return int(self._all.level(now))
+    def give_back(self, weight: int, purpose: Purpose, sent_s: float, now_s: float) -> None:
+        """Give back what a request that left at ``sent_s`` did not cost after all."""
+        if weight:
+            self._log.update(now_s, lambda _seen: (Sent(sent_s, -weight, purpose),))
+
+    def left(self, now_s: float) -> int:
+        """Return the weight left; for status."""
+        used = 0
+
+        def look(seen: Sequence[Sent]) -> Sequence[Sent]:
+            nonlocal used
+            used = sum(sent.weight for sent in seen)
+            return ()
+
+        self._log.update(now_s, look)
+        return max(0, self._policy.weight_per_minute - used)
+
+    def _wait_s(self, seen: Sequence[Sent], weight: int, purpose: Purpose, now_s: float) -> float:
+        # What another user of this machine says he sent must not keep us from protecting: the venue may be asked.
+        counted = sorted(sent for sent in seen if sent.is_own or purpose is not Purpose.PROTECT)
+        used = dict.fromkeys(_URGENCY, 0)
+        for sent in counted:
+            used[_purpose(sent)] += sent.weight
+        wait_s = 0.0
+        for sent in counted:
+            if self._fits(used, weight, purpose):
+                break
+            used[_purpose(sent)] -= sent.weight
+            wait_s = sent.at_s + self._policy.span_s - now_s
+        return wait_s
+
+    def _fits(self, used: Mapping[Purpose, int], weight: int, purpose: Purpose) -> bool:
+        policy, total = self._policy, sum(used.values())
+        if purpose is Purpose.WATCH and used[purpose] > 0 and used[purpose] + weight > policy.share(purpose):
+            return False
+        # One that is dearer than all there can be waits for an empty minute, not for ever.
+        return total <= 0 or total + weight + self._kept(used, purpose) <= policy.weight_per_minute
+
+    def _kept(self, used: Mapping[Purpose, int], purpose: Purpose) -> int:
+        """Return what more urgent purposes have not used of their shares."""
+        policy = self._policy
+        urgent = _URGENCY[: _URGENCY.index(purpose)]
+        kept = {one: max(0, policy.share(one) - used[one]) for one in urgent}
+        if Purpose.PROTECT in kept:
+            kept[Purpose.PROTECT] = max(kept[Purpose.PROTECT], policy.protect_least)
+        return sum(kept.values())
+
+
+def _purpose(sent: Sent) -> Purpose:
+    # Another version of this program may have purposes that we do not know.
+    return Purpose(sent.purpose) if sent.purpose in _URGENCY else Purpose.HISTORY
+
+
+class Refusals:
+    """How long nothing is asked after the venue turned requests away: longer each time, until it takes one."""
+
+    __slots__ = ("_all", "_all_until", "_at_s", "_count", "_urgent", "_urgent_until")
+
+    def __init__(self, policy: Policy, seed: int) -> None:
+        self._urgent = Backoff(policy.base_s, policy.urgent_cap_s, seed)
+        self._all = Backoff(policy.limited_base_s, policy.limited_cap_s, seed ^ 2)
+        self._count = 0
+        self._at_s = self._urgent_until = self._all_until = -math.inf
+
+    def refused(self, sent_s: float, now_s: float) -> None:
+        """Take note that a request that left at ``sent_s`` was turned away."""
+        # Those that were on the way together are one refusal.
+        if sent_s > self._at_s:
+            self._count += 1
+            self._at_s = now_s
+            self._urgent_until = now_s + self._urgent.delay_s(self._count)
+            self._all_until = now_s + self._all.delay_s(self._count)
+
+    def served(self, sent_s: float) -> None:
+        """Take note that a request that left at ``sent_s`` was answered."""
+        if sent_s > self._at_s:
+            self._count = 0
+
+    def wait_s(self, purpose: Purpose, now_s: float) -> float:
+        """Return how long a request must wait; 0 or less when not."""
+        return (self._urgent_until if purpose is Purpose.PROTECT else self._all_until) - now_s
+
+
+class Tell(Protocol):
+    """Logs an event with its fields."""
+
+    def __call__(self, event: LogEvent, level: str = "info", **fields: object) -> None:
+        """Log it."""
+        ...
 
 
 class Resilience:
-    """The one policy object: asks the budget, waits, retries what may be repeated, and times reconnects."""
+    """The one policy object: asks the budget, waits, retries what may be repeated, and times reconnects.
 
-    def __init__(self, policy: Policy, clock: Clock, sleep: Sleep, seed: int) -> None:
+    ``log`` is what left for the venue; by default this process is alone. ``tell`` hears of each wait and refusal.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Clock,
+        sleep: Sleep,
+        seed: int,
+        *,
+        log: SentLog | None = None,
+        tell: Tell = lambda event, level="info", **fields: None,
+    ) -> None:
         self.policy = policy
-        self.requests = RequestBudget(policy, clock.monotonic())
+        self.requests = RequestBudget(policy, MemoryLog(policy.span_s) if log is None else log)
         self.reconnect = Backoff(policy.base_s * 2, policy.cap_s, seed ^ 1)
+        self._refusals = Refusals(policy, seed ^ 3)
         self._retry = Backoff(policy.base_s, policy.cap_s, seed)
         self._clock = clock
         self._sleep = sleep
+        self._tell = tell
 
     def now(self) -> float:
         """Return monotonic seconds."""
@@ -157,22 +244,64 @@ class Resilience:
         """Wait."""
         await self._sleep(seconds)
 
-    async def admit(self, weight: int, purpose: Purpose) -> None:
-        """Return when a request of ``weight`` may be sent, and count it."""
-        while (wait := self.requests.wait_s(weight, purpose, self.now())) > 0:
-            await self._sleep(wait)
-        self.requests.charge(weight, purpose, self.now())
+    async def admit(self, weight: int, purpose: Purpose, what: str = "") -> float:
+        """Return when a request of ``weight`` may be sent, and count it; the moment, in monotonic seconds.
 
-    async def once(self, work: Callable[[], Awaitable[T]], *, weight: int, purpose: Purpose) -> T:
-        """Do ``work`` when the budget allows, and never again: for what must not be repeated blindly."""
-        await self.admit(weight, purpose)
+        Raises ``RateLimited`` when that would take longer than the policy's patience.
+        """
+        began = self.now()
+        while True:
+            now = self.now()
+            wait_s = self._refusals.wait_s(purpose, now)
+            if wait_s <= 0:
+                wait_s = self.requests.take(weight, purpose, now)
+            if wait_s <= 0:
+                return now
+            if now + wait_s - began > self.policy.patience_s:
+                raise RateLimited(
+                    f"this machine has used up its requests of a minute; the next may go in {wait_s:.0f} s"
+                )
+            self._tell(LogEvent.REQUEST_WAITED, what=what, purpose=purpose, weight=weight, wait_s=round(wait_s, 3))
+            await self._sleep(wait_s)
+
+    async def once(
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        weight: int,
+        purpose: Purpose,
+        what: str = "",
+        rows: int = 0,
+        cost: Callable[[T], int] = lambda reply: 0,
+    ) -> T:
+        """Do ``work`` when the budget allows, and never again: for what must not be repeated blindly.
+
+        ``rows`` is the most weight that the rows of the reply may cost, ``cost`` what they did. ``what`` is logged.
+        """
+        sent_s = await self.admit(weight + rows, purpose, what)
         try:
-            return await work()
+            reply = await work()
         except RateLimited as error:
-            self.requests.limited(error.after_s, self.now())
+            now = self.now()
+            self._refusals.refused(sent_s, now)
+            self.requests.give_back(rows, purpose, sent_s, now)
+            wait_s = round(max(0.0, self._refusals.wait_s(purpose, now)), 3)
+            self._tell(LogEvent.REQUEST_LIMITED, "warning", what=what, purpose=purpose, wait_s=wait_s, error=error.what)
             raise
+        self._refusals.served(sent_s)
+        self.requests.give_back(rows - cost(reply), purpose, sent_s, self.now())
+        return reply
 
-    async def repeated(self, work: Callable[[], Awaitable[T]], *, weight: int, purpose: Purpose) -> T:
+    async def repeated(
+        self,
+        work: Callable[[], Awaitable[T]],
+        *,
+        weight: int,
+        purpose: Purpose,
+        what: str = "",
+        rows: int = 0,
+        cost: Callable[[T], int] = lambda reply: 0,
+    ) -> T:
         """Do ``work``, which only reads, again while the venue is ``Unavailable``, within the policy's limits.
 
         Raises the last error. All others end it at once.
@@ -183,9 +312,21 @@ class Resilience:
             retry=retry_if_exception_type(Unavailable),
             wait=self._wait_s,
             stop=lambda state: state.attempt_number >= self.policy.attempts or self.now() >= ends,
+            before_sleep=partial(self._tell_of_retry, what, purpose),
             reraise=True,
         )
-        return await retrying(self.once, work, weight=weight, purpose=purpose)
+        return await retrying(self.once, work, weight=weight, purpose=purpose, what=what, rows=rows, cost=cost)
 
     def _wait_s(self, state: RetryCallState) -> float:
         return self._retry.delay_s(state.attempt_number)
+
+    def _tell_of_retry(self, what: str, purpose: Purpose, state: RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        self._tell(
+            LogEvent.REQUEST_RETRIED,
+            what=what,
+            purpose=purpose,
+            attempt=state.attempt_number,
+            wait_s=round(state.upcoming_sleep, 3),
+            error=str(error),
+        )

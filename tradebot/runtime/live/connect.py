@@ -9,15 +9,18 @@ from pathlib import Path
 
 from tradebot.model.errors import NotPermitted
 from tradebot.model.instrument import Instrument
+from tradebot.model.logevent import LogEvent
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.live.intents import IntentLog
+from tradebot.runtime.logs import log
 from tradebot.settings.build import feed_url, key_path, socket_url, venue_url
 from tradebot.settings.load import Loaded
-from tradebot.settings.model import HyperliquidVenueSettings, Settings
+from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSettings, Settings
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import INSTANCE
+from tradebot.store.sent_log import SharedLog
 from tradebot.venues.hyperliquid.access import RoleKind, role
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
@@ -41,6 +44,7 @@ class Link:
     url: str
     rest: RestClient
     resilience: Resilience
+    sent: SharedLog
 
     def stream(self, subscriptions: Sequence[Subscription]) -> Stream:
         """Return a socket with ``subscriptions``, not yet connected."""
@@ -64,25 +68,38 @@ class Account:
         return self.link.stream([{"type": kind, "user": self.address} for kind in _ACCOUNT_CHANNELS])
 
 
+def shared_log(url: str, policy: Policy) -> SharedLog:
+    """Return what this machine sent to ``url``, by whatever daemon or command."""
+    return SharedLog(url, policy.span_s, lambda why: log(LogEvent.BUDGET_UNSHARED, level="warning", reason=why))
+
+
+def weight_per_minute(settings: Settings) -> int:
+    """Return the weight that this machine may send to one address of a venue in any 60 seconds."""
+    feed = settings.feed
+    return feed.weight_per_minute if isinstance(feed, HyperliquidFeedSettings) else Policy().weight_per_minute
+
+
 class Links:
     """The links of one daemon: one for each address, for the venue counts what comes from one machine."""
 
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, clock: Clock, policy: Policy) -> None:
+        self._clock, self._policy = clock, policy
         self._links: dict[str, Link] = {}
 
     def to(self, url: str) -> Link:
         """Return the link to ``url``."""
         url = url.rstrip("/")
         if url not in self._links:
-            resilience = Resilience(Policy(), self._clock, asyncio.sleep, seed=os.getpid())
-            self._links[url] = Link(url, RestClient(url, resilience), resilience)
+            sent, seed = shared_log(url, self._policy), os.getpid()
+            resilience = Resilience(self._policy, self._clock, asyncio.sleep, seed, log=sent, tell=log)
+            self._links[url] = Link(url, RestClient(url, resilience), resilience, sent)
         return self._links[url]
 
     async def close(self) -> None:
         """Close all connections."""
         for link in self._links.values():
             await link.rest.close()
+            link.sent.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +126,7 @@ async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clo
     Raises ``NotPermitted`` for a key that may not trade for the account, ``ConfigError`` for what the venue does not
     have, ``LockHeld``, and ``VenueError`` while it cannot be asked.
     """
-    links = Links(clock)
+    links = Links(clock, Policy(weight_per_minute=weight_per_minute(loaded.settings)))
     try:
         market = links.to(feed_url(loaded.settings))
         tag = await _tag(journal, home, clock)
@@ -139,7 +156,7 @@ def _place(settings: Settings, link: Link) -> str:
 
 async def _read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
     """Return the trading rules of ``symbols`` as the venue has them. Raises ``ConfigError`` for one not traded."""
-    listed = assets(await link.rest.info({"type": "meta"}))
+    listed = assets(await link.rest.info({"type": "meta"}, Purpose.PROTECT))
     check_traded(listed, symbols)
     known = {asset.symbol: asset for asset in listed}
     return {symbol: known[symbol].instrument() for symbol in symbols}
@@ -182,7 +199,7 @@ async def _open_account(
 
 async def _master_of(link: Link, key: SigningKey) -> str:
     """Return the account that the key signs for: its master's where it is an agent, else its own."""
-    found = role(await link.rest.info({"type": "userRole", "user": key.address}))
+    found = role(await link.rest.info({"type": "userRole", "user": key.address}, Purpose.PROTECT))
     if found.kind is RoleKind.MISSING:
         raise NotPermitted(
             f"the venue does not know {key.address}, the address of the key",

@@ -11,20 +11,19 @@ from tradebot.venues.resilience import Purpose
 
 
 class Inquiry:
-    """Asks ``rest``, which reaches the venue at ``url``. ``findings`` are those so far."""
+    """Asks ``rest``, which reaches the venue at ``url``, for ``purpose``. ``findings`` are those so far."""
 
-    def __init__(self, rest: RestClient, url: str, clock: Clock) -> None:
-        self.rest, self.url, self.clock = rest, url, clock
+    def __init__(self, rest: RestClient, url: str, clock: Clock, purpose: Purpose) -> None:
+        self.rest, self.url, self.clock, self.purpose = rest, url, clock, purpose
         self.findings: list[Finding] = []
 
     def add(self, check: str, grade: Grade, what: str, mend: str = "") -> None:
         """Take down a finding."""
         self.findings.append(Finding(check, grade, what, mend))
 
-    async def ask(self, kind: str, **fields: object) -> Node:
-        """Return what the venue answers to an ``info`` request. Raises ``VenueError``."""
-        # As urgent as an entry: what merely watches would be held to a quarter of the budget.
-        return await self.rest.info({"type": kind, **fields}, Purpose.TRADE)
+    async def ask(self, kind: str, *, max_age_s: float = 0.0, **fields: object) -> Node:
+        """Return what the venue answers to an ``info`` request, or answered lately. Raises ``VenueError``."""
+        return await self.rest.info({"type": kind, **fields}, self.purpose, max_age_s)
 
     async def guarded(self, check: str, work: Callable[[], Awaitable[None]]) -> None:
         """Do ``work``; what it raises is a finding of ``check``."""

@@ -4,6 +4,7 @@ Nothing here signs or sends an action. It raises nothing: what cannot be asked i
 """
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from pathlib import Path
@@ -14,7 +15,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.live.connect import Link
+from tradebot.runtime.live.connect import Link, shared_log, weight_per_minute
 from tradebot.runtime.live.inquiry import Inquiry
 from tradebot.runtime.live.opening import FIRST_DEPOSIT
 from tradebot.runtime.live.preflight_account import AccountChecks
@@ -29,13 +30,14 @@ from tradebot.store.rows import JournalReader
 from tradebot.store.upkeep import JOURNAL_NAME
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.market import asset_contexts, venue_time
-from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
 from tradebot.venues.hyperliquid.wire import Asset
 from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 TOTAL_S = 15.0
 _TIMEOUT_S = 3.0
-_MOST_SERIES = 20
+_PATIENCE_S = 10.0
+_MOST_SERIES = 8
 _LOOKS, _LOOK_AGAIN_S = 3, 1.0
 
 
@@ -51,9 +53,18 @@ async def preflight(
         is_fresh = _is_fresh(home)
     venue = loaded.settings.venue
     url = venue_url(venue) if isinstance(venue, HyperliquidVenueSettings) else feed_url(loaded.settings)
-    resilience = Resilience(Policy(attempts=2, deadline_s=_TIMEOUT_S), clock, asyncio.sleep, seed=1)
-    async with RestClient(url, resilience, timeout_s=_TIMEOUT_S) as rest:
-        return await _checked(_Preflight(Inquiry(rest, url, clock), loaded, home, is_fresh=is_fresh), total_s)
+    policy = Policy(
+        weight_per_minute=weight_per_minute(loaded.settings),
+        attempts=2,
+        deadline_s=_TIMEOUT_S,
+        patience_s=_PATIENCE_S,
+    )
+    with contextlib.closing(shared_log(url, policy)) as sent:
+        resilience = Resilience(policy, clock, asyncio.sleep, seed=1, log=sent)
+        async with RestClient(url, resilience, timeout_s=_TIMEOUT_S) as rest:
+            # A daemon beside it trades with the same requests of a minute.
+            inquiry = Inquiry(rest, url, clock, Purpose.HISTORY)
+            return await _checked(_Preflight(inquiry, loaded, home, is_fresh=is_fresh), total_s)
 
 
 def _is_fresh(home: Path) -> bool:
@@ -79,7 +90,9 @@ async def red_lines(link: Link, loaded: Loaded, home: Path, clock: Clock, *, is_
     for look in range(_LOOKS):
         if look:
             await asyncio.sleep(_LOOK_AGAIN_S)
-        run = _Preflight(Inquiry(link.rest, link.url, clock), loaded, home, is_fresh=is_fresh)
+        # A home that traded may have something to protect, which waits for this.
+        inquiry = Inquiry(link.rest, link.url, clock, Purpose.TRADE if is_fresh else Purpose.PROTECT)
+        run = _Preflight(inquiry, loaded, home, is_fresh=is_fresh, is_arming=True)
         red = [finding for finding in await _checked(run, TOTAL_S) if finding.grade is Grade.FAIL]
         if not red:
             break
@@ -100,10 +113,14 @@ async def _checked(run: "_Preflight", total_s: float) -> Sequence[Finding]:
 class _Preflight:
     """One run of the checks. What later ones need of earlier ones is ``None`` where those failed."""
 
-    def __init__(self, inquiry: Inquiry, loaded: Loaded, home: Path, *, is_fresh: bool) -> None:
+    def __init__(
+        self, inquiry: Inquiry, loaded: Loaded, home: Path, *, is_fresh: bool, is_arming: bool = False
+    ) -> None:
         self.inquiry = inquiry
+        # What only a start that never traded is judged by need not be asked of another.
+        self._is_brief = is_arming and not is_fresh
         self._loaded, self._settings = loaded, loaded.settings
-        self._account = AccountChecks(inquiry, loaded.settings, home, is_fresh=is_fresh)
+        self._account = AccountChecks(inquiry, loaded.settings, home, is_fresh=is_fresh, is_brief=self._is_brief)
         self._markets: dict[str, Market] = {}
         self._equity: Cash | None = None
 
@@ -137,7 +154,7 @@ class _Preflight:
         return True
 
     async def _symbols(self) -> None:
-        assets, contexts = asset_contexts(await self.inquiry.ask("metaAndAssetCtxs"))
+        assets, contexts = asset_contexts(await self.inquiry.ask("metaAndAssetCtxs", max_age_s=RECENT_S))
         known = {asset.symbol: (asset, context) for asset, context in zip(assets, contexts, strict=True)}
         for symbol in self._settings.bot.symbols:
             asset, context = known.get(symbol, (None, None))
@@ -184,7 +201,7 @@ class _Preflight:
 
     async def _ranges(self, specs: Sequence[StrategySpec]) -> dict[tuple[str, str], Decimal]:
         """Return the average true ranges that sizes by risk need, as far as the venue gives bars cheaply."""
-        if not isinstance(self._settings.risk.size, RiskFractionSize):
+        if self._is_brief or not isinstance(self._settings.risk.size, RiskFractionSize):
             return {}
         wanted = [
             (spec, symbol)
@@ -197,7 +214,7 @@ class _Preflight:
             n = spec.stop.n if spec.stop is not None else 0
             now = self.inquiry.clock.now()
             span = (Nanos(now - (n + 2) * spec.timeframe), now)
-            bars = await read_bars(self.inquiry.rest, symbol, spec.timeframe, span, Purpose.TRADE) if n else ()
+            bars = await read_bars(self.inquiry.rest, symbol, spec.timeframe, span, self.inquiry.purpose) if n else ()
             mean = average_range(bars, n)
             if mean is not None:
                 found[spec.name, symbol] = mean

@@ -29,11 +29,15 @@ _APPROVE = "approve its address as an API wallet of the account, or make a new o
 class AccountChecks:
     """The checks of one account. ``equity`` is what there is to trade with, ``None`` before it is known.
 
-    ``is_fresh``: the home never traded, so what is on the account is of a lost one or not ours.
+    ``is_fresh``: the home never traded, so what is on the account is of a lost one or not ours. ``is_brief``: only
+    what can be a red line is asked.
     """
 
-    def __init__(self, inquiry: Inquiry, settings: Settings, home: Path, *, is_fresh: bool) -> None:
+    def __init__(
+        self, inquiry: Inquiry, settings: Settings, home: Path, *, is_fresh: bool, is_brief: bool = False
+    ) -> None:
         self._inquiry, self._settings, self._home, self._is_fresh = inquiry, settings, home, is_fresh
+        self._is_brief = is_brief
         self._stopped: set[str] = set()
         self.equity: Cash | None = None
 
@@ -55,7 +59,9 @@ class AccountChecks:
         address = venue.account.lower() if venue.account else own.master or signer
         if not await self._may_trade(venue, address, signer, own):
             return
-        await self._inquiry.guarded("orders", lambda: self._orders(address))
+        if not self._is_brief:
+            # Orders that are not the bot's are told of by the comparison that follows.
+            await self._inquiry.guarded("orders", lambda: self._orders(address))
         await self._inquiry.guarded("balance", lambda: self._balance(address))
         await self._inquiry.guarded("budget", lambda: self._budget(address))
 
@@ -74,7 +80,7 @@ class AccountChecks:
             self._inquiry.add("account", Grade.FAIL, f"the key's address {signer} is no agent of {address}", _APPROVE)
             return False
         self._inquiry.add("account", Grade.OK, f"{address}, by its agent {signer}")
-        expiry = await agent_expiry(self._inquiry.rest, address, signer)
+        expiry = await agent_expiry(self._inquiry.rest, address, signer, self._inquiry.purpose)
         self._inquiry.findings.append(expiry_finding(expiry, self._inquiry.clock.now()))
         return True
 

@@ -20,6 +20,7 @@ from tradebot.runtime.recording import REAL
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.venues.backoff import Backoff
+from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
@@ -167,7 +168,7 @@ class Trading:
             await self._open()
         else:
             await self.account.gateway.learn_time()
-            await venue.refresh()
+            await venue.refresh(RECENT_S)
         orders = self._line.orders.save().orders.values()
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))

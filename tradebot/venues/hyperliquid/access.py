@@ -6,7 +6,8 @@ from enum import StrEnum
 from tradebot.model.errors import NotPermitted
 from tradebot.model.time import Nanos
 from tradebot.venues.hyperliquid.reading import Node
-from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
+from tradebot.venues.resilience import Purpose
 
 _MEND = "approve it as an API wallet of the account, or make a new one when it has expired"
 
@@ -44,19 +45,19 @@ async def check_signer(rest: RestClient, account: str, signer: str) -> None:
     Raises ``NotPermitted`` when the account is an agent's address, and when the signer is neither the account
     itself nor one of its agents.
     """
-    own = role(await rest.info({"type": "userRole", "user": account}))
+    own = role(await rest.info({"type": "userRole", "user": account}, Purpose.PROTECT))
     if own.kind is RoleKind.AGENT:
         raise NotPermitted(f"{account} is the address of an agent", mend=f"set account to its master's: {own.master}")
     if signer == account:
         return
-    agent = role(await rest.info({"type": "userRole", "user": signer}))
+    agent = role(await rest.info({"type": "userRole", "user": signer}, Purpose.PROTECT))
     if agent.kind is not RoleKind.AGENT or agent.master != account:
         raise NotPermitted(f"the key's address {signer} is no agent of {account}", mend=_MEND)
 
 
-async def agent_expiry(rest: RestClient, account: str, signer: str) -> Nanos | None:
+async def agent_expiry(rest: RestClient, account: str, signer: str, purpose: Purpose = Purpose.WATCH) -> Nanos | None:
     """Return until when ``signer`` may trade; ``None`` for an unnamed agent or the account's own key."""
-    known = agents(await rest.info({"type": "extraAgents", "user": account}))
+    known = agents(await rest.info({"type": "extraAgents", "user": account}, purpose, RECENT_S))
     return next((agent.valid_until for agent in known if agent.address == signer), None)
 
 

@@ -8,6 +8,7 @@ import aiohttp
 import orjson
 
 from tradebot.model.errors import Rejected, Unavailable, Unreadable
+from tradebot.model.time import NANOS_PER_MS, parse_timeframe
 from tradebot.venues.hyperliquid.reading import Node, parse, quote
 from tradebot.venues.resilience import Purpose, RateLimited, Resilience
 
@@ -18,20 +19,24 @@ _LIGHT = frozenset(
     {"l2Book", "allMids", "clearinghouseState", "orderStatus", "spotClearinghouseState", "exchangeStatus"}
 )
 _LIGHT_WEIGHT, _INFO_WEIGHT, _ROLE_WEIGHT = 2, 20, 60
-# Requests whose reply costs one more for so many rows.
+# Requests whose reply costs one more for so many rows, and the most rows there can be.
 _ROWS_PER_WEIGHT = {
-    "recentTrades": 20,
-    "historicalOrders": 20,
-    "userFills": 20,
-    "userFillsByTime": 20,
-    "fundingHistory": 20,
-    "userFunding": 20,
-    "candleSnapshot": 60,
+    "recentTrades": (20, 200),
+    "historicalOrders": (20, 2000),
+    "userFills": (20, 2000),
+    "userFillsByTime": (20, 2000),
+    "fundingHistory": (20, 500),
+    "userFunding": (20, 500),
+    "userNonFundingLedgerUpdates": (20, 500),
+    "candleSnapshot": (60, 5000),
 }
 _LEGS_PER_WEIGHT = 40
-# What an address is, and how its account keeps its money: dear to ask, asked by several at a boot, and lasting.
+# What an address is, and how its account keeps its money.
 _LASTING = frozenset({"userRole", "userAbstraction"})
-_LASTS_S = 60.0
+# Dear to ask, and asked by several parts of a boot.
+_KEPT = _LASTING | {"metaAndAssetCtxs", "extraAgents"}
+RECENT_S = 60.0
+"""A reply of that age will do for what another part of a boot has asked."""
 
 
 def info_weight(kind: str) -> int:
@@ -39,6 +44,22 @@ def info_weight(kind: str) -> int:
     if kind in _LIGHT:
         return _LIGHT_WEIGHT
     return _ROLE_WEIGHT if kind == "userRole" else _INFO_WEIGHT
+
+
+def rows_weight(request: Mapping[str, object]) -> int:
+    """Return the most that the rows of the reply to an ``/info`` request can cost."""
+    per_weight, most = _ROWS_PER_WEIGHT.get(str(request["type"]), (1, 0))
+    asked = request.get("req")
+    if isinstance(asked, Mapping):
+        # Both ends are rows too.
+        span_ms = int(str(asked["endTime"])) - int(str(asked["startTime"]))
+        most = min(most, span_ms // (parse_timeframe(str(asked["interval"])) // NANOS_PER_MS) + 2)
+    return max(0, most) // per_weight
+
+
+def _cost_of_rows(kind: str, reply: Node) -> int:
+    per_weight, _ = _ROWS_PER_WEIGHT.get(kind, (1, 0))
+    return len(reply.value) // per_weight if kind in _ROWS_PER_WEIGHT and isinstance(reply.value, list) else 0
 
 
 class RestClient:
@@ -74,25 +95,30 @@ class RestClient:
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         return self._session
 
-    async def info(self, request: Mapping[str, object], purpose: Purpose = Purpose.WATCH) -> Node:
-        """Return the reply to a question, asked again while the venue is unavailable; a lasting one from memory.
+    async def info(
+        self, request: Mapping[str, object], purpose: Purpose = Purpose.WATCH, max_age_s: float = 0.0
+    ) -> Node:
+        """Return the reply to a question, asked again while the venue is unavailable.
 
-        Raises ``Unavailable`` when it stays so, ``Rejected`` when the question is wrong, ``Unreadable``.
+        One that came within ``max_age_s`` will do; one that lasts, within a minute. Raises ``Unavailable`` when it
+        stays so, ``Rejected`` when the question is wrong, ``Unreadable``.
         """
         kind = str(request["type"])
         body = orjson.dumps(request)
         asked_at, known = self._known.get(body, (0.0, None))
-        if known is not None and self._resilience.now() - asked_at < _LASTS_S:
+        max_age_s = max(max_age_s, RECENT_S if kind in _LASTING else 0.0)
+        if known is not None and self._resilience.now() - asked_at < max_age_s:
             return known
-        reply = await self._resilience.repeated(
-            lambda: self._post("/info", body), weight=info_weight(kind), purpose=purpose
+        reply: Node = await self._resilience.repeated(
+            lambda: self._post("/info", body),
+            weight=info_weight(kind),
+            purpose=purpose,
+            what=kind,
+            rows=rows_weight(request),
+            cost=lambda answer: _cost_of_rows(kind, answer),
         )
-        if kind in _LASTING:
+        if kind in _KEPT:
             self._known[body] = self._resilience.now(), reply
-        per_weight = _ROWS_PER_WEIGHT.get(kind)
-        if per_weight is not None and isinstance(reply.value, list):
-            rows = len(reply.value) // per_weight
-            self._resilience.requests.charge(rows, purpose, self._resilience.now())
         return reply
 
     async def exchange(self, body: bytes, legs: int, purpose: Purpose) -> Node:
@@ -101,7 +127,9 @@ class RestClient:
         ``Rejected``: the venue could not read the request at all, so nothing of it was done.
         """
         weight = 1 + legs // _LEGS_PER_WEIGHT
-        return await self._resilience.once(lambda: self._post("/exchange", body), weight=weight, purpose=purpose)
+        return await self._resilience.once(
+            lambda: self._post("/exchange", body), weight=weight, purpose=purpose, what="exchange"
+        )
 
     async def _post(self, path: str, body: bytes) -> Node:
         headers = {"Content-Type": "application/json"}
@@ -133,7 +161,7 @@ class RestClient:
         if status == 200:
             return parse(content)
         if status == 429:
-            raise RateLimited(said, after_s=self._resilience.policy.limited_s, where=where)
+            raise RateLimited(said, where=where)
         if status in {400, 404, 405, 413, 415, 422}:
             raise Rejected(said, where=where, mend="this is no request of the venue's; report it")
         if status in {401, 403, 451}:

@@ -38,7 +38,7 @@ from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
 from tradebot.venues.hyperliquid.naming import FOREIGN, Names
 from tradebot.venues.hyperliquid.replies import FilledNow, Success
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record, rejected
-from tradebot.venues.hyperliquid.rest import RestClient
+from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import Phase, Verdict
 from tradebot.venues.hyperliquid.submit import Intent, Settled, Sighting, Submitter
@@ -110,14 +110,16 @@ class HyperliquidVenue:
         """
         await self._gateway.learn_time()
         self._filled_until_ms = self._gateway.time.ms()
-        await self.refresh()
+        await self.refresh(RECENT_S)
         check_traded(self._assets.values(), symbols)
         await check_signer(self._rest, account.lower(), signer)
         await self.survey.open()
 
-    async def refresh(self) -> Sequence[AssetContext]:
-        """Read assets and marks anew; return the contexts of those that trade."""
-        listed, contexts = asset_contexts(await self._rest.info({"type": "metaAndAssetCtxs"}))
+    async def refresh(self, max_age_s: float = 0.0) -> Sequence[AssetContext]:
+        """Read assets and marks anew, or as of ``max_age_s`` ago; return the contexts of those that trade."""
+        listed, contexts = asset_contexts(
+            await self._rest.info({"type": "metaAndAssetCtxs"}, Purpose.PROTECT, max_age_s)
+        )
         self._assets = {asset.symbol: asset for asset in listed}
         known = [context for context in contexts if context is not None]
         self._marks |= {context.symbol: context.mark for context in known}
