@@ -5,7 +5,7 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
+from tradebot.runtime.engine import Engine
+from tradebot.runtime.feeding import Feeder
 from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock, prepare_home
@@ -116,17 +118,53 @@ class Running:
                 assert not self.ending.done(), f"it ended with {self.ending.result()}"
                 await asyncio.sleep(0)
 
+    async def engine(self) -> Engine:
+        """Return the engine as soon as there is one, before the feed begins."""
+        await until(lambda: self.daemon._engine is not None)
+        assert self.daemon._engine is not None
+        return self.daemon._engine
+
+    async def stops(self, *turns: int) -> AsyncIterator[None]:
+        """Hold the feed after each of so many turns, until the next is asked for."""
+        engine = await self.engine()
+        feeder, due = engine.feeder, list(turns)
+        assert isinstance(feeder, Feeder)
+        room, stands, goes_on = feeder._room, asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            if due and engine.session.turns >= due[0]:
+                del due[0]
+                stands.set()
+                await goes_on.wait()
+                goes_on.clear()
+            await room()
+
+        feeder._room = hold
+        for _ in turns:
+            async with asyncio.timeout(DEADLINE_S):
+                await stands.wait()
+            stands.clear()
+            yield
+            goes_on.set()
+
     async def image(self, home: Path) -> None:
         """Copy to ``home`` what a kill at this moment would leave behind."""
         journal = self.daemon._journal
         assert journal is not None
         # Between two commits, on the journal's own thread; a backup is verified on another, beside its own files.
         passing = shutil.ignore_patterns("*.sock", "*.part-*")
-        await journal.run(lambda _: shutil.copytree(self.home, home, ignore=passing))
+        await journal.run(lambda _: shutil.copytree(self.home, home, ignore=passing, copy_function=_copied_if_there))
 
     async def feed_finished(self) -> dict[str, Any]:
         """Return ``status`` once the feed is finished."""
         return await self.until(lambda status: bool(status) and status["feed"]["state"] == "finished")
+
+
+def _copied_if_there(source: str, target: str) -> str:
+    # A snapshot's draft takes its place, and a backup goes, between listing and copying.
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+    return target
 
 
 During = Callable[[Running], Awaitable[None]]

@@ -7,13 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from tests.recovery.lab import Running, facts_of, logged, recovered_state, rows_of, run, until, write_config
+from tests.recovery.lab import DEADLINE_S, Running, facts_of, logged, recovered_state, rows_of, run, write_config
 from tradebot.cli.main import run as cli
 from tradebot.runtime import housekeeping
+from tradebot.store.snapshot import NAMES
 
 # Four days of market.
 FEED = 'kind = "generated"\nseed = 5\ntimeframe = "15m"\nbars = 400'
 STORE = "keep_market_days = 1\nsnapshot_turns = 40"
+
+
+class Hours:
+    """The sleep of the housekeeper: an hour is over when the test says so."""
+
+    def __init__(self) -> None:
+        self._over, self._kept = asyncio.Event(), asyncio.Event()
+
+    async def sleep(self, _: float) -> None:
+        self._kept.set()
+        await self._over.wait()
+        self._over.clear()
+
+    async def one(self) -> None:
+        """Let an hour go by, and the housekeeper do what it does then."""
+        async with asyncio.timeout(DEADLINE_S):
+            await self._kept.wait()
+            self._kept.clear()
+            self._over.set()
+            await self._kept.wait()
 
 
 @pytest.fixture(scope="module")
@@ -21,22 +42,31 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a whole run, and a kill while a journal pruned at least twice went on."""
     folder = tmp_path_factory.mktemp("pruned")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(housekeeping, "_PERIOD_S", 0.05)
-        config = write_config(folder, feed=FEED, store=STORE, speed="400000")
+        hours = Hours()
+        patch.setattr(housekeeping, "asyncio", hours)
+        config = write_config(folder, feed=FEED, store=STORE)
 
         async def leave(daemon: Running) -> None:
-            await until(lambda: len(logged(folder / "other", "journal.pruned")) >= 3)
-            await daemon.turns(600)
-            await daemon.image(folder / "killed")
-            document = json.loads(await daemon.read("report"))
-            assert document["residual"] == "0"
+            keeper = (await daemon.engine()).keeper
+            prunings = 0
+            async for _ in daemon.stops(300, 400, 500, 600, 620):
+                if prunings < 4:
+                    # What is pruned stands before the oldest snapshot.
+                    for _ in NAMES:
+                        await keeper.keep()
+                    await hours.one()
+                    prunings += 1
+                    continue
+                assert len(logged(daemon.home, "journal.pruned")) == prunings
+                await daemon.image(folder / "killed")
+                assert json.loads(await daemon.read("report"))["residual"] == "0"
 
         assert run(folder / "other", config, leave) == 0
     config = write_config(folder, feed=FEED, store=STORE)
     assert run(folder / "home", config) == 0
     bars = rows_of(folder / "killed", "bar")
-    # At least 600 turns were taken, each with a bar.
-    assert len(bars) < 500
+    # 620 turns were taken, each with a bar, of two symbols; a day is kept.
+    assert len(bars) < 300
     return folder
 
 
