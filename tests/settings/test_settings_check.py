@@ -172,7 +172,7 @@ def test_sizes_limits_costs_and_instruments_are_built_from_settings(tmp_path: Pa
     assert build_limits(settings.risk) == {"max_leverage": 3}
     assert build_costs(settings.venue).latency == 2_000_000
     assert build_instruments(settings)["BTC"].tick == Decimal("0.1")
-    assert build_instruments(settings)["ETH"].tick == Decimal("1e-8")
+    assert build_instruments(settings)["ETH"].tick is None
 
 
 def test_a_reload_applies_logs_and_tighter_limits_and_refuses_the_rest(tmp_path: Path) -> None:

@@ -35,6 +35,8 @@ def backtest(context: Context) -> int:
         context.note(f"repaired: {action}")
     for row in result.disabled:
         context.note(f"warning: strategy {row.strategy} was disabled at {moment(to_ms(row.ts_event))}: {row.reason}")
+    for tick in result.assumed:
+        context.note(f"warning: {tick}")
     body = document(result.document)
     lines = [trade_line(trip).decode() for trip in result.trades]
     trades, page = given.text("trades"), given.text("html")

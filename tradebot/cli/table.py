@@ -92,7 +92,12 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command("doctor", SET_UP, "check machine, home, configuration, and a real venue", "commands_setup:doctor"),
-    Command("config check", SET_UP, "say whether the configuration can be used", "commands_setup:config_check"),
+    Command(
+        "config check",
+        SET_UP,
+        "say whether the configuration can be used; warn of ticks that are assumed",
+        "commands_setup:config_check",
+    ),
     Command("config show", SET_UP, "print the configuration as it takes effect", "commands_setup:config_show"),
     Command("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
     Command(

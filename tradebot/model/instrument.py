@@ -3,31 +3,55 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.model.money import BOOKING_UNIT, ZERO, Cash, Price, Qty
+from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import OrderSide
+
+# So many powers of ten below its own a price keeps: the error of a step is at most 0.001 % of it.
+_DIGITS = 5
+_COARSEST = -8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instrument:
-    """The trading rules of one symbol. Raises ``ValueError`` on a rule that is not positive."""
+    """The trading rules of one symbol. Raises ``ValueError`` on a rule that is not positive.
+
+    ``tick``: the step of all prices; ``None`` where nobody said it. It is then assumed, for each price by its size.
+    """
 
     symbol: str
-    tick: Decimal = BOOKING_UNIT
+    tick: Decimal | None = None
     lot: Decimal = BOOKING_UNIT
     min_notional: Decimal = ZERO
     max_leverage: int = 50
 
     def __post_init__(self) -> None:
-        if not (self.tick > 0 and self.lot > 0 and self.min_notional >= 0 and self.max_leverage >= 1):
+        has_tick = self.tick is None or self.tick > 0
+        if not (has_tick and self.lot > 0 and self.min_notional >= 0 and self.max_leverage >= 1):
             raise ValueError(f"instrument {self.symbol}: tick, lot and max_leverage must be positive")
+
+    def tick_at(self, price: Decimal) -> Decimal:
+        """Return the step of prices around ``price``.
+
+        One that is assumed is 1e-8, or a power of ten between a millionth and a hundred-thousandth of the price
+        where that is smaller. A coarser step is a multiple of a finer one, so a rounded price stays on its grid.
+
+        >>> Instrument(symbol="BTC").tick_at(Decimal(100_000)), Instrument(symbol="PEPE").tick_at(Decimal("0.000015"))
+        (Decimal('1E-8'), Decimal('1E-10'))
+        """
+        if self.tick is not None:
+            return self.tick
+        places = price.adjusted() - _DIGITS
+        return BOOKING_UNIT if places >= _COARSEST or not price else ONE.scaleb(places)
 
     def price_down(self, price: Decimal) -> Price:
         """Return the highest tick at or below ``price``."""
-        return Price((price / self.tick).to_integral_value(ROUND_FLOOR) * self.tick)
+        tick = self.tick_at(price)
+        return Price((price / tick).to_integral_value(ROUND_FLOOR) * tick)
 
     def price_up(self, price: Decimal) -> Price:
         """Return the lowest tick at or above ``price``."""
-        return Price((price / self.tick).to_integral_value(ROUND_CEILING) * self.tick)
+        tick = self.tick_at(price)
+        return Price((price / tick).to_integral_value(ROUND_CEILING) * tick)
 
     def price_against(self, price: Decimal, side: OrderSide) -> Price:
         """Return ``price`` on the tick, in the direction that is worse for ``side``: buys up, sells down."""

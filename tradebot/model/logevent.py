@@ -14,6 +14,7 @@ class LogEvent(StrEnum):
     CONFIG_LOADED = "config.loaded"
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
+    INSTRUMENT_ASSUMED = "instrument.assumed"
     TASK_STARTED = "task.started"
     TASK_STOPPED = "task.stopped"
     TASK_FAILED = "task.failed"

@@ -49,6 +49,7 @@ _SUMMARY = (
 _GROUP = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding", "net_pnl")
 _OPEN = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
 _TRADE = ("exit_ts", "symbol", "strategy", "side", "qty", "entry_price", "exit_price", "exit_reason", "net_pnl")
+_ASSUMED = ("symbol", "price", "tick")
 _SIGNED = frozenset({"net_pnl", "gross_pnl", "funding", "unrealized_pnl", "expectancy"})
 _AMOUNTS = _SIGNED | {
     "starting_equity",
@@ -75,6 +76,7 @@ def report_html(
         _table(("", ""), ([(key.replace("_", " "), ""), _value(document, key)] for key in _SUMMARY)),
         *_groups(document),
         _section("Open positions", _OPEN, rows(document, "open_positions")),
+        _section("Assumed ticks", _ASSUMED, rows(document, "assumed_ticks")),
         _section("Trades", _TRADE, trades),
     ]
     return (

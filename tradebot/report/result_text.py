@@ -26,6 +26,10 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
     if held:
         keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
         blocks.append("still open\n" + table(keys, [columns(row, keys) for row in held], left=3, colour=colour))
+    assumed = rows(document, "assumed_ticks")
+    if assumed:
+        names = ("symbol", "price", "tick")
+        blocks.append("assumed ticks\n" + table(names, [columns(row, names) for row in assumed], colour=colour))
     if rows(document, "disabled"):
         blocks.append("disabled strategies\n" + disabled_text(document, colour))
     run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
-from tradebot.model.money import MONEY_CONTEXT
+from tradebot.model.money import MONEY_CONTEXT, Price
+from tradebot.model.order import Fill
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.line import Line
@@ -18,6 +19,7 @@ from tradebot.ports import Clock
 from tradebot.report.fold import ReportFold
 from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
+from tradebot.runtime.assumed import AssumedTick, assumed_ticks
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import wire
@@ -36,12 +38,13 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """What a backtest found: the report with its extra keys, the round trips by exit, what failed or was repaired."""
+    """What a backtest found: the report with its extra keys, the round trips by exit, and what must be said of them."""
 
     document: Document
     trades: Sequence[RoundTrip]
     disabled: Sequence[StrategyDisabled]
     repairs: Sequence[str]
+    assumed: Sequence[AssumedTick]
 
 
 def run_backtest(
@@ -74,14 +77,20 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     report = ReportFold()
     trips: list[RoundTrip] = []
     sinks: dict[type[Message], Callable[[Message], None]] = dict(report.sinks())
-    add_to_report = sinks[RoundTrip]
+    add_trip, add_fill = sinks[RoundTrip], sinks[Fill]
+    lowest: dict[str, Price] = {}
 
     def finished(message: Message) -> None:
-        add_to_report(message)
+        add_trip(message)
         if isinstance(message, RoundTrip):
             trips.append(message)
 
-    sinks[RoundTrip] = finished
+    def filled(message: Message) -> None:
+        add_fill(message)
+        if isinstance(message, Fill):
+            lowest[message.symbol] = min(message.price, lowest.get(message.symbol, message.price))
+
+    sinks |= {RoundTrip: finished, Fill: filled}
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings) if progress is not None else 0
     count = 0
@@ -97,7 +106,12 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     risk = wired.risk.save()
     document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
     document |= report.run_counts(count, clock.monotonic() - started_at)
-    return BacktestResult(document=document, trades=by_exit(trips), disabled=report.disabled, repairs=repairs)
+    # Orders that never filled stood near the last price.
+    assumed = assumed_ticks(loaded.settings, {**risk.marks, **lowest})
+    document["assumed_ticks"] = [one.row for one in assumed]
+    return BacktestResult(
+        document=document, trades=by_exit(trips), disabled=report.disabled, repairs=repairs, assumed=assumed
+    )
 
 
 @contextmanager

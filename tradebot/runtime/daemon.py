@@ -23,6 +23,7 @@ from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.alerts import Pager, Sender
 from tradebot.runtime.api import DaemonApi
+from tradebot.runtime.assumed import assumed_ticks, first_prices
 from tradebot.runtime.boot import BOOT, boot, open_journal, settle_memory
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
@@ -178,6 +179,9 @@ class Daemon:
     async def _recover(self, pager: Pager, live: "Live | None", journal: SqliteJournal) -> Engine:
         booted = await boot(self._home, self._loaded, journal, self._extend_start)
         booted.recorder.listeners.append(pager.hear)
+        settings = self._loaded.settings
+        for tick in assumed_ticks(settings, {**first_prices(settings), **booted.wired.risk.save().marks}):
+            log(LogEvent.INSTRUMENT_ASSUMED, level="warning", **tick.row)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)
         return Engine(self._home, self._loaded, booted, journal, self._clock, market)
 

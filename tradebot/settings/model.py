@@ -399,7 +399,9 @@ class InstrumentSettings(Section):
     """The trading rules of one symbol; a venue that knows its instruments overrules them."""
 
     symbol: Symbol = Field(description="The symbol they are for.")
-    tick: Exact = Field(default=Decimal("1e-8"), gt=0, le=Decimal("1e9"), description="Step of prices.")
+    tick: Exact | None = Field(
+        default=None, gt=0, le=Decimal("1e9"), description="Step of prices; without it it follows the price."
+    )
     lot: Exact = Field(default=Decimal("1e-8"), gt=0, le=Decimal("1e9"), description="Step of quantities.")
     min_notional: Exact = Field(
         default=Decimal(0), ge=0, le=Decimal("1e12"), description="Least value of an order, in cash."

@@ -70,8 +70,9 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     if not spec.direction.allows(side):
         return refuse(signal, WishGate.DIRECTION, f"{spec.name} may only enter {spec.direction}")
     if reference <= 0:
-        detail = f"on a tick of {plain(instrument.tick)} the price to wait at is 0"
-        return refuse(signal, WishGate.ENTRY_PRICE, detail, limit=instrument.tick, value=asked)
+        tick = instrument.tick_at(asked)
+        detail = f"on a tick of {plain(tick)} the price to wait at is 0"
+        return refuse(signal, WishGate.ENTRY_PRICE, detail, limit=tick, value=asked)
     if isinstance(measured, _NoStop):
         return refuse(signal, measured.gate, measured.detail, limit=measured.limit, value=measured.value)
     return signal
@@ -84,7 +85,7 @@ def _given_stop(wish: Enter, side: PositionSide, instrument: Instrument, asked: 
     if (asked - given) * side.sign <= 0:
         raise Nonsense(f"Enter.stop is {given}, which is not on the losing side of {asked} for a {side}")
     # There is no price below one tick.
-    return max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick))
+    return max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick_at(asked)))
 
 
 def _given_target(wish: Enter, side: PositionSide, instrument: Instrument, reference: Decimal) -> Price | None:
@@ -167,7 +168,7 @@ def _atr_stop(
     price = instrument.price_against(reference - away, side.entry.opposite)
     if (reference - price) * side.sign <= 0:
         detail = f"the average true range of {atr.n} bars is too small to measure a stop by"
-        return _NoStop(WishGate.ATR_ZERO, detail, instrument.tick, from_float(atr.value))
+        return _NoStop(WishGate.ATR_ZERO, detail, instrument.tick_at(reference), from_float(atr.value))
     if price <= 0:
         detail = f"a stop {plain(stop.mult)} average true ranges away is at {plain(price)}, not above 0"
         return _NoStop(WishGate.STOP_PRICE, detail, ZERO, price)

@@ -92,7 +92,7 @@ def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, mome
         raise Nonsense("MoveStop.stop is None")
     side = _side_of(moment)
     # There is no price below one tick.
-    stop = max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick))
+    stop = max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick_at(moment.close)))
     signal = _signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,

@@ -47,8 +47,9 @@ def _refused_prices(request: OrderRequest, instrument: Instrument) -> str:
             continue
         if not (price.is_finite() and price > 0):
             return f"{name}: {price} is not above 0"
-        if price % instrument.tick:
-            return f"{name}: {plain(price)} is not a multiple of the tick {plain(instrument.tick)}"
+        tick = instrument.tick_at(price)
+        if price % tick:
+            return f"{name}: {plain(price)} is not a multiple of the tick {plain(tick)}"
     return ""
 
 
