@@ -135,6 +135,8 @@ def test_damage_behind_the_pruned_part_leaves_a_journal_that_still_boots(pruned:
     with closing(sqlite3.connect(home / "journal.db", isolation_level=None)) as connection:
         (last,) = connection.execute("SELECT max(seq) FROM rows").fetchone()
         connection.execute("UPDATE rows SET payload = x'00' WHERE seq = ?", (last - 3,))
+    # It may stand at the last row, and what is before the newest one is not verified again.
+    (home / NAMES[0]).unlink()
     assert run(home, pruned / "bot.toml") == 0
     assert logged(home, "journal.quarantined")
     assert facts_of(home) == facts_of(pruned / "home")
