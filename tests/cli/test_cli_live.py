@@ -7,6 +7,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,7 @@ class Desk:
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADEBOT")}
         self._environ = kept | {"XDG_RUNTIME_DIR": str(runtime)}
         words = ["--json", "--home", str(self.home), "devnet", "--port", "0", "--history", "250"]
+        words += ["--symbol", "BTC", "--symbol", "ETH", "--symbol", "SOL"]
         self.net = subprocess.Popen(
             [sys.executable, "-m", "tradebot", *words], stdout=subprocess.PIPE, text=True, env=self._environ
         )
@@ -30,10 +32,23 @@ class Desk:
         told = json.loads(self.net.stdout.readline())
         self.account = str(told["account"])
         # So many boots within a minute would spend all its weight.
-        limits = urllib.request.Request(f"{told['url']}/admin/limits", b'{"counted": false}')
-        urllib.request.urlopen(limits, timeout=60).close()
+        self.url = str(told["url"])
+        self.by_hand("limits", counted=False)
         self.options = ["--profile", "devnet", "--config", str(folder / "mine.toml")]
         (folder / "mine.toml").write_text(f'[venue]\nurl = "{told["url"]}"\nkey_file = "{told["key_file"]}"\n')
+
+    def by_hand(self, what: str, **fields: object) -> Any:
+        """Do or ask what no real exchange offers."""
+        body = None if what == "accounts" else json.dumps(fields).encode()
+        with urllib.request.urlopen(f"{self.url}/admin/{what}", body, timeout=60) as answer:
+            return json.loads(answer.read())
+
+    def price(self, coin: str) -> int:
+        asked = urllib.request.Request(
+            f"{self.url}/info", b'{"type": "allMids"}', headers={"Content-Type": "application/json"}
+        )
+        with urllib.request.urlopen(asked, timeout=60) as answer:
+            return int(float(json.loads(answer.read())[coin]))
 
     def run(self, *words: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "tradebot", "--home", str(home or self.home), *words]
@@ -93,3 +108,24 @@ def test_a_red_line_keeps_the_bot_from_arming_and_is_told_at_the_terminal(desk: 
     assert "chmod 600" in refused.stderr
     assert json.loads(desk.run("doctor", "--json", *desk.options).stdout)["ok"] is False
     assert desk.run("status").returncode == 3
+
+
+def test_a_flattening_returns_when_a_slow_venue_is_flat_whoever_opened_what(desk: Desk) -> None:
+    desk.ask("start", "--live", *desk.options)
+    for number in range(50):
+        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
+    desk.by_hand("trade", coin="ETH", size="0.05")
+    desk.by_hand("trade", coin="SOL", size="-1")
+    desk.by_hand("fault", **{"name": "lost", "for": "600"})
+    left = desk.run("halt", "--flatten", "--timeout", "1")
+    assert left.returncode == 4
+    assert "-1 SOL" in left.stderr
+    assert left.stderr.count("not ours") >= 50
+    listed: list[dict[str, object]] = []
+    while sum(not order["own"] for order in listed) < 50:
+        # The orders of others are looked for every five seconds.
+        listed = [json.loads(line) for line in desk.ask("orders", "--json").splitlines()]
+    desk.by_hand("clear")
+    assert "flat" in desk.ask("halt", "--flatten", "--timeout", "50")
+    (account,) = desk.by_hand("accounts")
+    assert (account["positions"], account["open"], account["repeated"]) == ({}, [], {})

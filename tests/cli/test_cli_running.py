@@ -42,6 +42,7 @@ ANSWERS: Mapping[str, object] = {
     "positions": {"positions": []},
     "balance": {"equity": "10000"},
     "risk": {"risk": []},
+    "flatness": {"flat": True, "positions": [], "orders": [], "others": [], "stuck": "", "over": False},
     "report": {"trades": 1, "net_pnl": "5", "equity_curve": [[0, "10000"], [60000, "10005"]]},
 }
 SIGNAL = {"ts": 1, "symbol": "BTC", "signal_id": "cross-BTC-1", "outcome": "refused", "gate": "max_leverage"}
@@ -149,7 +150,7 @@ async def test_words_become_a_request(
     fake: Fake, environ: dict[str, str], words: str, asked: tuple[str, dict[str, str]]
 ) -> None:
     assert await cli(environ, *words.split()) == 0
-    assert fake.asked == [asked]
+    assert fake.asked[0] == asked
 
 
 async def test_the_daemons_refusal_keeps_its_exit_code_and_words(

@@ -167,8 +167,8 @@ class Stage:
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})
 
-    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
-        del mend, symbol
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
+        del mend, symbol, about
         self.pages.append((name, what))
 
 

@@ -18,7 +18,7 @@ class Waiting:
         self.asked = 0
         self.patience = Patience(self.clock, self.page, self.wait, self.sleep)
 
-    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         assert "gone" in what
         assert mend
         assert not symbol

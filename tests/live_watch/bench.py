@@ -121,7 +121,7 @@ class Bench:
         }
         return Parties(**(fields | changes))
 
-    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         assert what
         assert mend
         self.pages.append((name, symbol, what))

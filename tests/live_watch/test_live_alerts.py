@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -187,6 +187,33 @@ async def test_the_same_alert_leaves_again_only_after_a_while() -> None:
         paged.page(AlertName.MISMATCH, "look 3", symbol="BTC")
         await made.wait(bodies=3)
         assert made.bodies[-1]["what"] == "look 3"
+
+
+async def test_each_thing_of_a_symbol_is_paged_for_itself() -> None:
+    async with hook() as made, running(pager(made.url)) as paged:
+        for order in ("7", "7", "8"):
+            paged.page(AlertName.FOREIGN_ORDER, f"order {order}", symbol="BTC", about=order)
+        paged.hear(replace(alert("first"), about="exit-1"))
+        paged.hear(replace(alert("second"), about="exit-2"))
+        await made.wait(bodies=2)
+        assert {body["what"] for body in made.bodies} >= {"order 7", "order 8"}
+        assert paged.webhook.waiting <= 2
+
+
+async def test_a_flood_about_one_symbol_is_bounded_and_says_so() -> None:
+    clock = VirtualClock(0)
+    async with hook() as made, running(pager(made.url, clock=clock, repeat_s=60)) as paged:
+        for number in range(50):
+            paged.page(AlertName.FOREIGN_ORDER, f"order {number}", symbol="BTC", about=str(number))
+        paged.page(AlertName.FOREIGN_ORDER, "order 1", symbol="ETH", about="1")
+        await made.wait(bodies=21)
+        told = {body["what"] for body in made.bodies if body["symbol"] == "BTC"}
+        assert len(told) == 20
+        assert "order 19 (further ones are only logged for a while)" in told
+        clock.advance(60 * NANOS_PER_S)
+        paged.page(AlertName.FOREIGN_ORDER, "order 50", symbol="BTC", about="50")
+        await made.wait(bodies=22)
+        assert made.bodies[-1]["what"] == "order 50 (and 30 more since the last, in the log)"
 
 
 @pytest.mark.parametrize("answers", [(500, 503), (429,), ("hang",), (408, 502, 500)])

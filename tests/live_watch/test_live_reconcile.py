@@ -117,6 +117,19 @@ async def test_foreign_orders_are_told_once_and_never_touched() -> None:
         await made.looks(4)
         assert made.paged == [AlertName.FOREIGN_ORDER] * 2
         assert len(made.resting()) == 2
+        assert sorted(order.oid for order in made.reconciler.orders.foreign) == made.resting()
+
+
+async def test_further_foreign_orders_are_told_too_those_of_one_look_together() -> None:
+    async with bench() as made:
+        await made.begin()
+        for count in (1, 12):
+            for number in range(count):
+                made.hand.trade("", "BTC", D("0.01"), made.price() * (D("0.8") - D(number) / 1000))
+            await made.looks(1)
+        assert made.paged == [AlertName.FOREIGN_ORDER] * 2
+        assert "1: buy 0.01" in made.pages[0][2]
+        assert "and 2 more" in made.pages[1][2]
 
 
 async def test_a_position_that_stays_different_freezes_its_symbol_and_thaws_when_equal() -> None:

@@ -51,7 +51,7 @@ class World:
             raise Unavailable("away")
         return None if self.expires_ms is None else from_ms(self.expires_ms)
 
-    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         assert mend
         self.pages.append((name, symbol, what))
 

@@ -56,7 +56,10 @@ def test_a_halt_that_flattens_during_recovery_closes_what_is_open(tmp_path: Path
         await until(lambda: daemon.daemon._operations is not None)
         operations = daemon.daemon._operations
         assert operations is not None
+        with pytest.raises(Unavailable, match="cannot close anything yet"):
+            await operations.stop(flatten=True)
         operations.halt_at_boot({"flatten": "true"})
+        assert not operations.flat_facts().is_flat
         operations.halt_at_boot({"reason": "asked again, without"})
 
     assert run(home, config, halt) == 0

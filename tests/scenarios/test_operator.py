@@ -107,12 +107,33 @@ def test_half_a_position_is_closed_and_then_all_is_flattened(tmp_path: Path) -> 
         else:
             assert held["symbol"] in answer["detail"]
         await daemon.act("halt", flatten="true")
-        status = await daemon.until(lambda found: not found["positions"])
+        left: dict[str, Any] = {}
+        while not left.get("flat"):
+            (left,) = await lines(daemon, "flatness")
+        status = await daemon.status()
+        assert status["positions"] == []
         assert status["state"] == "halted"
         assert status["orders"]["open"] == 0
         await daemon.act("stop")
 
     assert run(tmp_path / "home", endless(tmp_path), during) == 0
+
+
+def test_what_a_finished_feed_cannot_close_is_named(tmp_path: Path) -> None:
+    config = write_config(tmp_path, bars=101, at_end="stay")
+
+    async def during(daemon: Running) -> None:
+        status = await daemon.feed_finished()
+        held = {row["symbol"] for row in status["positions"]}
+        await daemon.act("halt", flatten="true")
+        (left,) = await lines(daemon, "flatness")
+        assert {row["symbol"] for row in left["positions"]} == held
+        assert (left["flat"], left["over"]) == (not held and not left["orders"], bool(held))
+        assert held
+        assert "feed is finished" in left["stuck"]
+        await daemon.act("stop")
+
+    assert run(tmp_path / "home", config, during) == 0
 
 
 def test_why_tells_the_limit_that_refused_and_its_value(tmp_path: Path) -> None:

@@ -42,7 +42,7 @@ def restart(context: Context) -> int:
         is_live = "--live" in before
         # It may end by itself between the two; all the better.
         with suppress(NotRunning):
-            stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), flatten=False)
+            stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), {})
     return _start_behind(context, words, is_live)
 
 

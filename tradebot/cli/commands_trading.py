@@ -8,7 +8,6 @@ from tradebot.control import client
 from tradebot.model.errors import NotRunning, UsageError
 from tradebot.report.shapes import Json
 
-FLATTEN_TIMEOUT_S = 300.0
 DEFAULT_LAST = 50
 _ACT_TIMEOUT_S = 30.0
 # Of so many, the newest, the symbols are told when a question names none of them.
@@ -24,19 +23,12 @@ def pause(context: Context) -> int:
 
 def resume(context: Context) -> int:
     """Trade again."""
-    return act(context, "resume", _reason(context))
+    return act(context, "resume", reason(context))
 
 
 def reduce_only(context: Context) -> int:
     """Nothing that adds to a position."""
     return act(context, "reduce-only")
-
-
-def halt(context: Context) -> int:
-    """Nothing but cancels and stops; with ``--flatten`` also close."""
-    if context.given.flag("flatten"):
-        return act(context, "halt", {"flatten": "true", **_reason(context)}, FLATTEN_TIMEOUT_S)
-    return act(context, "halt", _reason(context))
 
 
 def close(context: Context) -> int:
@@ -115,9 +107,10 @@ def why(context: Context) -> int:
     return 0
 
 
-def _reason(context: Context) -> dict[str, str]:
-    reason = context.given.text("reason")
-    return {} if reason is None else {"reason": reason}
+def reason(context: Context) -> dict[str, str]:
+    """Return the argument that notes why."""
+    text = context.given.text("reason")
+    return {} if text is None else {"reason": text}
 
 
 def _read_decisions(context: Context, view: str, query: dict[str, str], limit: int | None = None) -> bytes:

@@ -2,12 +2,13 @@
 
 import json
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 from tradebot.cli.context import Context
 from tradebot.control import client
 from tradebot.control.protocol import Peer
-from tradebot.model.errors import NotRunning, TimedOut, Unreadable
+from tradebot.model.errors import NotRunning, TimedOut, Unreadable, UsageError
 
 STOP_TIMEOUT_S = 30.0
 _POLL_S = 0.05
@@ -74,12 +75,16 @@ def health(context: Context) -> int:
 def stop(context: Context) -> int:
     """End the daemon and wait until its process is gone."""
     timeout = context.given.number("timeout", STOP_TIMEOUT_S)
-    stop_daemon(context, timeout, flatten=context.given.flag("flatten"))
+    given = context.given
+    if given.flag("own") and not given.flag("flatten"):
+        raise UsageError("--own says what --flatten leaves alone", mend="add --flatten")
+    words = {name: "true" for name in ("flatten", "own") if given.flag(name)}
+    stop_daemon(context, timeout, words)
     context.write('{"state":"stopped"}' if context.is_json else "stopped")
     return 0
 
 
-def stop_daemon(context: Context, timeout: float, *, flatten: bool) -> None:
+def stop_daemon(context: Context, timeout: float, arguments: Mapping[str, str]) -> None:
     """Ask the daemon to end and return when it has. Raises ``NotRunning`` and ``TimedOut``."""
     from tradebot.control.ending import Ending
 
@@ -90,7 +95,7 @@ def stop_daemon(context: Context, timeout: float, *, flatten: bool) -> None:
     with Ending(path, peer) as ending:
         # It may end before its answer is out; whether it did is what we wait for.
         with suppress(Unreadable):
-            client.act(path, "stop", {"flatten": "true"} if flatten else {}, max(timeout, 1.0))
+            client.act(path, "stop", arguments, max(timeout, 1.0))
         if not ending.wait(timeout):
             mend = f"wait longer with --timeout, or as the last means: kill {peer.pid}"
             raise TimedOut(f"the daemon did not end within {timeout:g} s", where=str(context.home), mend=mend)

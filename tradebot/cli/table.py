@@ -68,7 +68,8 @@ GLOBALS: tuple[Option, ...] = (
     Option("--help", "say what there is, or what a command takes", short="-h"),
 )
 
-_FLATTEN = Option("--flatten", "also close all positions, and wait until the venue says flat")
+_FLATTEN = Option("--flatten", "also close and cancel all that the account has; return when the venue says flat")
+_OWN = Option("--own", "with --flatten: only what this bot opened and placed")
 _REASON = Option("--reason", "a note for the journal", TEXT, "TEXT")
 _SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
 _UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
@@ -114,7 +115,9 @@ COMMANDS: tuple[Command, ...] = (
         "commands_daemon:start",
         (Option("--foreground", "stay in this terminal and log to it"), _LIVE),
     ),
-    Command("stop", DAEMON, "end the daemon; resting stops stay at the venue", "quick:stop", (_FLATTEN, _TIMEOUT)),
+    Command(
+        "stop", DAEMON, "end the daemon; resting stops stay at the venue", "quick:stop", (_FLATTEN, _OWN, _TIMEOUT)
+    ),
     Command("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
     Command("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
     Command(
@@ -147,7 +150,20 @@ COMMANDS: tuple[Command, ...] = (
         (_REASON,),
     ),
     Command("reduce-only", TRADING, "nothing that adds to a position", "commands_trading:reduce_only"),
-    Command("halt", TRADING, "nothing but cancels and stops", "commands_trading:halt", (_FLATTEN, _REASON)),
+    Command(
+        "halt",
+        TRADING,
+        "nothing but cancels and stops",
+        "commands_halt:halt",
+        (
+            _FLATTEN,
+            _OWN,
+            Option(
+                "--timeout", "seconds to wait for flat (60); then exit 4 and say what is left", FLOAT, "S", at_least=0
+            ),
+            _REASON,
+        ),
+    ),
     Command(
         "close",
         TRADING,

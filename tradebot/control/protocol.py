@@ -58,6 +58,7 @@ VIEWS: Mapping[str, tuple[str, ...]] = {
     "report": ("since", "until", "by"),
     "trades": ("since", "until"),
     "logs": ("n", "level", "event"),
+    "flatness": (),
 }
 """What can be read, and the names its query may hold."""
 
@@ -65,16 +66,16 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "pause": (),
     "resume": ("reason",),
     "reduce-only": (),
-    "halt": ("flatten", "reason"),
+    "halt": ("flatten", "own", "reason"),
     "close": ("symbol", "fraction"),
     "cancel": ("id", "all"),
-    "stop": ("flatten",),
+    "stop": ("flatten", "own"),
     "reload": (),
     "backup": (),
 }
 """What can be done, and the names its arguments may have. A flag is ``"true"`` or absent."""
 
-FLAGS = frozenset({"flatten", "all"})
+FLAGS = frozenset({"flatten", "own", "all"})
 """The arguments that are true or false: a word that is neither is refused, never taken for false."""
 
 

@@ -104,7 +104,10 @@ class AlertName(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert(Message):
-    """Somebody must look: ``what`` happened, and how to ``mend`` it."""
+    """Somebody must look: ``what`` happened, and how to ``mend`` it.
+
+    ``about`` tells alerts of one name and symbol apart: the id of the order, trade or signal that it is of.
+    """
 
     kind: ClassVar[str] = "alert"
     ts_event: Nanos
@@ -112,3 +115,4 @@ class Alert(Message):
     what: str
     symbol: str = ""
     mend: str = ""
+    about: str = ""

@@ -61,8 +61,8 @@ def orders_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, widt
     """Return the rows of ``orders`` as a table."""
     if not listed:
         return "no open order"
-    names = ("id", "symbol", "role", "side", "type", "qty", "filled", "price", "trigger", "state")
-    keys = ("id", "symbol", "role", "side", "type", "qty", "filled_qty", "price", "trigger", "state")
+    names = ("id", "symbol", "role", "side", "type", "qty", "filled", "price", "trigger", "state", "own")
+    keys = ("id", "symbol", "role", "side", "type", "qty", "filled_qty", "price", "trigger", "state", "own")
     return table(names, [columns(row, keys) for row in listed], left=5, colour=colour, width=width)
 
 

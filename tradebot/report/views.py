@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tradebot.model.money import Cash, Price, book, plain
+from tradebot.model.money import Cash, Price, Qty, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused
@@ -102,14 +102,33 @@ class RuntimeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ForeignOrder:
+    """An order of another hand that rests at the venue."""
+
+    venue_order_id: str
+    symbol: str
+    side: str
+    qty: Qty
+    original_qty: Qty
+    price: Price
+    trigger: Price | None
+    reduce_only: bool
+    ts_event: Nanos
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BookFacts:
-    """What the line knows, taken between two turns. ``disabled`` gives reasons by strategy."""
+    """What the line knows, taken between two turns, and what others have resting at the venue.
+
+    ``disabled`` gives reasons by strategy.
+    """
 
     risk: RiskState
     orders: OrdersState
     protection: Sequence[Protection]
     limits: Sequence[LimitUse]
     disabled: Mapping[str, str] = field(default_factory=dict)
+    foreign: Sequence[ForeignOrder] = ()
 
 
 def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
@@ -180,8 +199,9 @@ def positions(books: BookFacts | None) -> Document:
 
 
 def orders(books: BookFacts) -> list[Document]:
-    """Return one object an order the venue may work on, oldest first."""
-    return [_order(order) for order in books.orders.orders.values() if not order.state.is_terminal]
+    """Return one object an order the venue may work on, oldest first; those of another hand last."""
+    own = [_order(order) for order in books.orders.orders.values() if not order.state.is_terminal]
+    return [*own, *(_foreign(order) for order in books.foreign)]
 
 
 def risk(books: BookFacts) -> Document:
@@ -258,6 +278,28 @@ def _order(order: Order) -> Document:
         "ts": to_ms(request.ts_event),
         "venue_order_id": order.venue_order_id or None,
         "signal_id": request.signal_id,
+        "own": True,
+    }
+
+
+def _foreign(order: ForeignOrder) -> Document:
+    return {
+        "id": order.venue_order_id,
+        "symbol": order.symbol,
+        "strategy": "",
+        "role": "foreign",
+        "side": order.side,
+        "type": "limit" if order.trigger is None else "trigger",
+        "qty": plain(order.original_qty),
+        "filled_qty": plain(order.original_qty - order.qty),
+        "price": plain(order.price),
+        "trigger": optional(order.trigger),
+        "reduce_only": order.reduce_only,
+        "state": "open",
+        "ts": to_ms(order.ts_event),
+        "venue_order_id": order.venue_order_id,
+        "signal_id": "",
+        "own": False,
     }
 
 

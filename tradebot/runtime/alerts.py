@@ -21,13 +21,14 @@ from tradebot.runtime.webhook import Delivery, Queued, Webhook
 
 _MOST_REMEMBERED = 1_000
 _LONGEST_TEXT = 1_000
+_MOST_OF_A_KIND = 20
 _HALTED_MEND = "read the reason, mend it, then: tradebot resume"
 
 
 class Page(Protocol):
     """How a task of the runtime pages a human."""
 
-    def __call__(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def __call__(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         """Raise an alert. Returns at once."""
         ...
 
@@ -41,11 +42,21 @@ class Sender:
     venue: str
 
 
+@dataclass(slots=True)
+class _Flood:
+    """How many alerts of one name and symbol came since, and how many of them were held back."""
+
+    since: float
+    told: int = 0
+    held_back: int = 0
+
+
 class Pager:
     """Raises alerts. ``hear`` listens to the recorded outputs of the line; ``page`` is for what only the runtime sees.
 
-    ``url`` ``None``: alerts are only logged. The same name and symbol do not leave again within ``repeat_s``. What
-    leaves is posted by ``webhook``, which a task runs.
+    ``url`` ``None``: alerts are only logged. The same name, symbol and thing it is about do not leave again within
+    ``repeat_s``; of one name and symbol a bounded number leaves in that time, the rest is logged and counted in the
+    next that leaves. What leaves is posted by ``webhook``, which a task runs.
     """
 
     def __init__(
@@ -59,7 +70,8 @@ class Pager:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._repeat_s, self._sender, self._journal, self._clock = repeat_s, sender, journal, clock
-        self._raised: dict[tuple[AlertName, str], float] = {}
+        self._raised: dict[tuple[AlertName, str, str], float] = {}
+        self._floods: dict[tuple[AlertName, str], _Flood] = {}
         self.webhook = Webhook(url, journal, clock, delivery or Delivery(), sleep, self._forget)
 
     def change(self, url: str | None, repeat_s: float) -> None:
@@ -70,31 +82,49 @@ class Pager:
     def hear(self, message: Message) -> None:
         """Take a recorded output of the line."""
         if isinstance(message, Alert):
-            self._raise(message.name, message.what, message.mend, message.symbol, self._journal.last_seq)
+            self._raise(message.name, message.what, message.mend, message.symbol, message.about, self._journal.last_seq)
         elif isinstance(message, StateChanged):
             if message.state is TradingState.HALTED:
                 what = f"trading is halted: {message.reason}"
-                self._raise(AlertName.HALTED, what, _HALTED_MEND, "", self._journal.last_seq)
+                self._raise(AlertName.HALTED, what, _HALTED_MEND, "", what, self._journal.last_seq)
             else:
                 # The next halt is another one, however soon it comes.
                 self._raised = {key: at for key, at in self._raised.items() if key[0] is not AlertName.HALTED}
 
-    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         """Raise an alert that has no row. Returns at once."""
-        self._raise(name, what, mend, symbol, 0)
+        self._raise(name, what, mend, symbol, about or (what if name is AlertName.HALTED else ""), 0)
 
-    def _raise(self, name: AlertName, what: str, mend: str, symbol: str, seq: int) -> None:
+    def _raise(self, name: AlertName, what: str, mend: str, symbol: str, about: str, seq: int) -> None:
         now = self._clock.monotonic()
-        # Trading that is halted may yet end for another reason, and that must be seen too.
-        key = (name, what if name is AlertName.HALTED else symbol)
+        # Each thing is paged for itself; trading that is halted may yet end for another reason.
+        key = (name, symbol, about)
         raised_at = self._raised.get(key)
         if raised_at is not None and now - raised_at < self._repeat_s:
             return
-        what, mend = _told(what), _told(mend)
+        suffix = self._count(name, symbol, now)
+        what, mend = _told(what) + (suffix or ""), _told(mend)
         log(LogEvent.ALERT_RAISED, level="error", alert=name.value, symbol=symbol, what=what, mend=mend)
-        if self.webhook.is_there:
+        if self.webhook.is_there and suffix is not None:
             self.webhook.post(Queued(name, symbol, self._body(name, what, mend, symbol), seq, now, key))
         # Behind the post: what it gave up for this one may have been the same alert, and was forgotten.
+        self._remember(key, now)
+
+    def _count(self, name: AlertName, symbol: str, now: float) -> str | None:
+        """Count an alert; return what it is to say of those held back, or ``None`` when it is one too many itself."""
+        flood = self._floods.get((name, symbol))
+        if flood is None or now - flood.since >= self._repeat_s:
+            held_back = 0 if flood is None else flood.held_back
+            flood = self._floods[name, symbol] = _Flood(now)
+            flood.told = 1
+            return f" (and {held_back} more since the last, in the log)" if held_back else ""
+        flood.told += 1
+        if flood.told > _MOST_OF_A_KIND:
+            flood.held_back += 1
+            return None
+        return " (further ones are only logged for a while)" if flood.told == _MOST_OF_A_KIND else ""
+
+    def _remember(self, key: tuple[AlertName, str, str], now: float) -> None:
         self._raised.pop(key, None)
         self._raised[key] = now
         if len(self._raised) > _MOST_REMEMBERED:

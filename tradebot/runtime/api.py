@@ -13,6 +13,7 @@ from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
 from tradebot.report import views
 from tradebot.report.document import document, line
+from tradebot.report.flatness import FlatFacts, flatness
 from tradebot.report.health import health
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
@@ -53,6 +54,10 @@ class Daemon(Protocol):
         """Return what the journal does not hold."""
         ...
 
+    def flat_facts(self) -> FlatFacts:
+        """Return what a flattening has left. Raises ``Unavailable`` before recovery is done."""
+        ...
+
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command through the line and return its answer once it is durable."""
         ...
@@ -61,7 +66,7 @@ class Daemon(Protocol):
         """Halt with ``arguments`` as soon as recovery is done."""
         ...
 
-    async def stop(self, *, flatten: bool) -> None:
+    async def stop(self, *, flatten: bool, own: bool) -> None:
         """Begin the end; with ``flatten`` close all positions first."""
         ...
 
@@ -105,6 +110,8 @@ class DaemonApi:
             raise _not_yet()
         if view == "orders":
             return b"".join(line(order) for order in views.orders(books))
+        if view == "flatness":
+            return document(flatness(self._daemon.flat_facts()))
         if view in self._live:
             return document(self._live[view](facts, books))
         return await self._read_journal(view, query)
@@ -133,7 +140,7 @@ class DaemonApi:
         return {"id": done.id, "state": self._daemon.facts().state, "detail": done.detail}
 
     async def _stop(self, arguments: Mapping[str, str]) -> Mapping[str, Json]:
-        await self._daemon.stop(flatten=arguments.get("flatten") == "true")
+        await self._daemon.stop(flatten=arguments.get("flatten") == "true", own=arguments.get("own") == "true")
         return {"state": "stopping", "detail": "waiting entries are cancelled; resting stops stay at the venue"}
 
     async def _read_journal(self, view: str, query: Mapping[str, str]) -> bytes:

@@ -197,9 +197,9 @@ class Daemon:
     def _extend_start(self) -> None:
         self._notifier.extend_start(_LONG_BOOT_S)
 
-    def _page(self, name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+    def _page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         if self._pager is not None:
-            self._pager.page(name, what, mend, symbol)
+            self._pager.page(name, what, mend, symbol, about)
 
     async def _start_control(self, operations: Operations) -> None:
         self._server = ControlServer(

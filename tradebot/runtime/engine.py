@@ -14,7 +14,8 @@ from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
-from tradebot.report.views import BookFacts, Mismatch
+from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
+from tradebot.report.views import BookFacts, ForeignOrder, Mismatch
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.facts import RecentFacts
 from tradebot.runtime.feeding import Feeder, FeedTask
@@ -31,6 +32,7 @@ from tradebot.venues.pacing import Pace
 _OF_ORDERS = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
+_FEED_FINISHED = "the feed is finished: no bar comes that could close a position"
 _STOP_MEND = "look at positions and at the feed in status; stop without --flatten leaves them with their stops"
 
 
@@ -74,6 +76,27 @@ class LiveFacts(Protocol):
         """The margin that positions hold, as the venue last had it."""
         ...
 
+    @property
+    def foreign(self) -> Sequence[ForeignOrder]:
+        """The orders of another hand that rest, as the venue last had them."""
+        ...
+
+
+class Flattening(Protocol):
+    """What sees a flattening through to the venue's word."""
+
+    def begin(self, verb: Verb = ...) -> None:
+        """Begin anew: what was seen before counts for nothing."""
+        ...
+
+    def give_up(self) -> None:
+        """See nothing through any more."""
+        ...
+
+    def facts(self) -> FlatFacts:
+        """Return how far it is."""
+        ...
+
 
 class Engine:
     """Everything between the journal and the control socket, once recovery is done."""
@@ -89,7 +112,7 @@ class Engine:
     ) -> None:
         self.booted, self.journal = booted, journal
         self.live: LiveFacts | None = None
-        self.on_flatten: Callable[[], None] = _nothing
+        self.flatness: Flattening | None = None
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
         self.recent = RecentFacts()
@@ -97,7 +120,7 @@ class Engine:
         guard = StrategyGuard(booted.wired.strategy)
         guard.install()
         # What a real venue gets waits for its own intent's row, which is written behind these.
-        durable = _at_once if isinstance(booted.wired.venue, Outbox) else self.durable
+        durable = _at_once if self._has_venue else self.durable
         self.runner = LineRunner(self.session.line, durable, guard)
         sizes = booted.wired.strategy.saved_bytes
         self.keeper = Keeper(home, self.session, self.runner, journal, loaded, sizes)
@@ -122,7 +145,8 @@ class Engine:
         await self.runner.run(message)
         session.turn_seq = 0
         self.keeper.turned()
-        if self._ends_when_flat and self.is_flat:
+        # Where there is a venue, it has the last word.
+        if self._ends_when_flat and self.is_flat and not self._has_venue:
             self.end_turns()
 
     async def deliver(self, messages: Sequence[Message]) -> None:
@@ -155,20 +179,28 @@ class Engine:
             await self.turn(command)
             if verb is Verb.STOP:
                 self._stop_turns(arguments)
-            elif verb is Verb.HALT and arguments.get("flatten") == "true":
-                self.on_flatten()
+            self._see_through(verb, arguments)
             seq = self.journal.last_seq
         await self.journal.committed(seq)
         return self._answers.pop(command.id)
 
-    async def stop(self, *, flatten: bool) -> None:
+    def _see_through(self, verb: Verb, arguments: Mapping[str, str]) -> None:
+        if self.flatness is None:
+            return
+        if arguments.get("flatten") == "true":
+            self.flatness.begin(verb)
+        elif self.trading_state is not TradingState.HALTED:
+            self.flatness.give_up()
+
+    async def stop(self, *, flatten: bool, own: bool = False) -> None:
         """Run the command ``stop``: after it no market message comes in, with ``flatten`` not after all is closed.
 
         Raises ``RefusedByRule`` when nothing would ever fill, and ``TimedOut``; trading goes on then.
         """
         if flatten:
             self._check_fillable()
-        await self.command(Verb.STOP, {"flatten": "true"} if flatten else {})
+        arguments = {"flatten": "true"} if flatten else {}
+        await self.command(Verb.STOP, arguments | ({"own": "true"} if own else {}))
         if not flatten:
             return
         ends = [asyncio.ensure_future(event.wait()) for event in (self._over, self.feeder.finished)]
@@ -179,7 +211,37 @@ class Engine:
             return
         self._ends_when_flat = False
         self._check_fillable()
-        raise TimedOut(f"positions were not closed within {_FLATTEN_S:.0f} s", mend=_STOP_MEND)
+        left = left_text(self.flat_facts())
+        if self.flatness is not None:
+            self.flatness.give_up()
+        raise TimedOut(f"positions were not closed within {_FLATTEN_S:.0f} s; left: {left}", mend=_STOP_MEND)
+
+    def flat_facts(self) -> FlatFacts:
+        """Return what a flattening has left: by the venue's word, or by the book where the venue is simulated."""
+        if self.flatness is not None:
+            return self.flatness.facts()
+        if self._has_venue:
+            return FlatFacts(is_flat=False, stuck="the past is being settled with the venue")
+        positions = {symbol: position.qty for symbol, position in self.risk.save().positions.items()}
+        orders = [
+            RestingFacts(id=name, symbol=order.request.symbol, what=order.request.role.value, own=True)
+            for name, order in self.orders.save().orders.items()
+            if not order.state.is_terminal
+        ]
+        is_flat = not positions and not orders
+        is_over = self.feeder.finished.is_set() and not is_flat
+        stuck = _FEED_FINISHED if is_over else ""
+        return FlatFacts(is_flat=is_flat, positions=positions, orders=orders, stuck=stuck, is_over=is_over)
+
+    @property
+    def _has_venue(self) -> bool:
+        """Whether a real venue has the last word."""
+        return isinstance(self.booted.wired.venue, Outbox)
+
+    def venue_is_flat(self) -> None:
+        """End the turns, if a stop waits for nothing else."""
+        if self._ends_when_flat:
+            self.end_turns()
 
     async def durable(self) -> None:
         """Return when all that was recorded so far is on the disk. Raises ``StorageFailed``."""
@@ -193,6 +255,7 @@ class Engine:
             protection=self.orders.protection(),
             limits=self.risk.limits_view(),
             disabled=dict(self.booted.wired.strategy.disabled),
+            foreign=() if self.live is None else self.live.foreign,
         )
 
     def standing(self) -> Standing:
@@ -244,11 +307,11 @@ class Engine:
 
     def _check_fillable(self) -> None:
         if self.feeder.finished.is_set() and not self.is_flat:
-            raise RefusedByRule("the feed is finished: no bar comes that could close a position", mend=_STOP_MEND)
+            raise RefusedByRule(_FEED_FINISHED, mend=_STOP_MEND)
 
     def _stop_turns(self, arguments: Mapping[str, str]) -> None:
         # With the gate held: not one bar comes between the command and the end of the feed.
-        if arguments.get("flatten") == "true" and not self.is_flat:
+        if arguments.get("flatten") == "true" and (self._has_venue or not self.is_flat):
             self._ends_when_flat = True
         else:
             self.end_turns()
@@ -265,8 +328,4 @@ class Engine:
 
 
 async def _at_once() -> None:
-    pass
-
-
-def _nothing() -> None:
     pass

@@ -12,6 +12,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import HOUR, Nanos
 from tradebot.ports import Clock
+from tradebot.report.flatness import FlatFacts
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
 from tradebot.runtime import logs
@@ -120,6 +121,13 @@ class Operations:
         """Return what the journal does not hold."""
         return Standing() if self._engine is None else self._engine.standing()
 
+    def flat_facts(self) -> FlatFacts:
+        """Return what a flattening has left."""
+        if self.halt_wish is not None and not self.is_ready:
+            # What was asked for has not begun: whatever is said before it is of an earlier one.
+            return FlatFacts(is_flat=False, stuck="the daemon recovers")
+        return self._running().flat_facts()
+
     # Acts ----------------------------------------------------------------------------------------------
 
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
@@ -130,10 +138,14 @@ class Operations:
         """Halt with ``arguments`` as soon as recovery is done; who asked once to flatten need not ask again."""
         self.halt_wish = {"reason": "operator: halt during recovery", **(self.halt_wish or {}), **arguments}
 
-    async def stop(self, *, flatten: bool) -> None:
+    async def stop(self, *, flatten: bool, own: bool = False) -> None:
         """Begin the end; with ``flatten`` close all positions first. Raises ``TimedOut``, ``RefusedByRule``."""
+        if self._engine is None and flatten:
+            raise Unavailable(
+                "the daemon recovers: it cannot close anything yet", mend="tradebot halt --flatten is heard"
+            )
         if self._engine is not None and not self.stopping.is_set():
-            await self._engine.stop(flatten=flatten)
+            await self._engine.stop(flatten=flatten, own=own)
             self.is_stop_recorded = True
         self.stopping.set()
 

@@ -48,7 +48,7 @@ class Queued:
     body: bytes
     seq: int
     due: float
-    key: tuple[AlertName, str]
+    key: tuple[AlertName, str, str]
     attempts: int = 0
 
 

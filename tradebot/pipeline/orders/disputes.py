@@ -55,6 +55,7 @@ class Disputes:
             ts_event=report.ts_event,
             name=AlertName.CONTRADICTION,
             symbol=report.symbol,
+            about=report.trade_id,
             what=f"{what} (trade {report.trade_id}); it is not booked until the venue was asked",
             mend=_MEND,
         )
@@ -70,6 +71,7 @@ class Disputes:
                 ts_event=settled.ts_event,
                 name=AlertName.CONTRADICTION,
                 symbol=report.symbol,
+                about=f"{report.trade_id} settled",
                 what=what,
                 mend=_MEND,
             )

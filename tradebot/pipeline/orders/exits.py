@@ -274,6 +274,7 @@ class Exits:
             ts_event=now,
             name=AlertName.EXIT_FAILED,
             symbol=wanted.symbol,
+            about=wanted.signal_id,
             what=what + said,
             mend=KEY_MEND if self._register.is_barred else mend,
         )

@@ -54,6 +54,7 @@ def foreign_alert(report: FillReport) -> Alert:
         ts_event=report.ts_event,
         name=AlertName.FOREIGN_ORDER,
         symbol=report.symbol,
+        about=report.trade_id,
         what=f"an order that is not ours opened a position: {report.side} {plain(report.qty)} {report.symbol}",
         mend="the bot places no stop for it; trade by hand on another account",
     )

@@ -28,7 +28,8 @@ class RiskState:
     came from outside since. ``manual`` counts
     the signals made for operators, by symbol. ``gates`` is what gates remember, by their names; ``zones`` is where
     earlier versions kept what one of them does.
-    ``is_flattening``: every position is being closed, until flat. ``deposits`` is what came to the account after its
+    ``is_flattening``: every position is being closed, until flat; with ``flattens_own`` those of others are left.
+    ``deposits`` is what came to the account after its
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
     ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
     the orders found at the venue that were booked; all oldest first.
@@ -62,6 +63,7 @@ class RiskState:
     deposit_ids: tuple[str, ...] = ()
     found_ids: tuple[str, ...] = ()
     gates: dict[str, GateState] = field(default_factory=dict)
+    flattens_own: bool = False
 
     @property
     def unrealized(self) -> Cash:

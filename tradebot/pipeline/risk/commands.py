@@ -58,18 +58,19 @@ class Operator:
     def flatten_more(self, ts: Nanos) -> Sequence[Message]:
         """Return the exits still missing, among them those that the venue refused, and end the flattening once flat."""
         desk = self.desk
-        if not desk.ledger.trips and not desk.entries:
+        if not desk.to_flatten() and not desk.entries:
             desk.is_flattening = False
         return self._exits(ts)
 
     def flatten_next(self, symbol: str, ts: Nanos) -> Sequence[Message]:
         """Return the exit still missing in ``symbol``, if any, and end the flattening once all is flat."""
         desk = self.desk
-        trip = desk.ledger.trips.get(symbol)
+        left = desk.to_flatten()
+        trip = next((trip for trip in left if trip.symbol == symbol), None)
         if trip is not None:
             closed = desk.close(trip, ts)
             return (closed,) if isinstance(closed, Approved) else ()
-        if not desk.ledger.trips and not desk.entries:
+        if not left and not desk.entries:
             desk.is_flattening = False
         return ()
 
@@ -92,11 +93,12 @@ class Operator:
 
     def _flatten(self, command: Command) -> list[Message]:
         desk = self.desk
-        desk.is_flattening = bool(desk.ledger.trips or desk.entries)
+        desk.flattens_own = command.arguments.get("own") == "true"
+        desk.is_flattening = bool(desk.to_flatten() or desk.entries)
         return self._exits(command.ts_event)
 
     def _exits(self, ts: Nanos) -> list[Message]:
-        exits = (self.desk.close(trip, ts) for trip in self.desk.ledger.trips.values())
+        exits = (self.desk.close(trip, ts) for trip in self.desk.to_flatten())
         return [approved for approved in exits if isinstance(approved, Approved)]
 
     def _freeze(self, command: Command) -> CommandDone:

@@ -30,6 +30,7 @@ class Desk:
 
     __slots__ = (
         "entries",
+        "flattens_own",
         "found_ids",
         "frozen",
         "gates",
@@ -56,7 +57,7 @@ class Desk:
         self.limits: Mapping[str, Decimal] = limits
         self.trading_state = TradingState.RUNNING
         self.state_reason = ""
-        self.is_flattening = False
+        self.is_flattening = self.flattens_own = False
         self.entries: dict[str, WorkingEntry] = {}
         self.manual: dict[str, int] = {}
         self.stops: dict[str, Price] = {}
@@ -70,6 +71,7 @@ class Desk:
         self.trading_state = state.trading_state
         self.state_reason = state.state_reason
         self.is_flattening = state.is_flattening
+        self.flattens_own = state.flattens_own
         self.entries = dict(state.entries)
         self.gates.load({ZONE: state.zones, **state.gates})
         self.manual = dict(state.manual)
@@ -125,6 +127,11 @@ class Desk:
             return decided
         self.manual[trip.symbol] = number
         return Approved(ts_event=ts, signal=signal, qty=decided.qty)
+
+    def to_flatten(self) -> list[Trip]:
+        """Return the positions that flattening closes: all, or only those that this bot opened."""
+        trips = self.ledger.trips.values()
+        return [trip for trip in trips if trip.is_own or not self.flattens_own]
 
     def exposure(self) -> Cash:
         """Return the notional of what is open and of the entries at work."""

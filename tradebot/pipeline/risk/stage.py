@@ -77,6 +77,7 @@ class RiskStage:
             trading_state=desk.trading_state,
             state_reason=desk.state_reason,
             is_flattening=desk.is_flattening,
+            flattens_own=desk.flattens_own,
             market_ts=self._market_ts,
             marks=dict(ledger.marks),
             positions={symbol: trip.freeze() for symbol, trip in ledger.trips.items()},
@@ -122,6 +123,15 @@ class RiskStage:
     def actions_left(self) -> int | None:
         """How many actions the account may still send, as decisions count them; ``None`` where nothing does."""
         return self._desk.gates.one(AllowanceGate).left
+
+    @property
+    def own_only(self) -> bool:
+        """Whether the last flattening left what others opened."""
+        return self._desk.flattens_own
+
+    def is_own(self, symbol: str) -> bool:
+        """Return whether this bot opened the position in ``symbol``."""
+        return any(trip.symbol == symbol and trip.is_own for trip in self._ledger.trips.values())
 
     def is_news(self, message: Message) -> bool:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""

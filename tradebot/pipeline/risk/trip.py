@@ -13,6 +13,10 @@ _position = maker(Position)
 _round_trip = maker(RoundTrip)
 
 
+# Under what names positions are booked that no strategy opened.
+_OF_OTHERS = frozenset({"manual", "liquidation"})
+
+
 class Trip:
     """A position as the ledger works on it; ``OpenPosition`` is its frozen form and says what the fields mean.
 
@@ -62,6 +66,11 @@ class Trip:
         self.closing_id = ""
         self.closing_qty: Qty = NO_QTY
         self.closing_failed = False
+
+    @property
+    def is_own(self) -> bool:
+        """Whether this bot opened it, not another hand or the venue."""
+        return self.strategy not in _OF_OTHERS
 
     @property
     def side(self) -> PositionSide:

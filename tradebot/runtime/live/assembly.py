@@ -1,8 +1,7 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from decimal import Decimal
 from functools import partial
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
 from tradebot.ports import Clock
-from tradebot.report.views import Mismatch
+from tradebot.report.views import ForeignOrder, Mismatch
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
@@ -37,11 +36,17 @@ from tradebot.settings.check import feed_timeframes
 from tradebot.settings.load import Loaded, config_hash
 from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSettings, InstrumentSettings
 from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.access import agent_expiry
-from tradebot.venues.hyperliquid.account import AccountState
+from tradebot.venues.hyperliquid.account import AccountState, VenueOrder
 from tradebot.venues.hyperliquid.stream import Silent
+from tradebot.venues.hyperliquid.sweep import Sweep
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 from tradebot.venues.resilience import Purpose
+
+FLATTENING = "flattening"
+"""The kind of the rows that tell when a flattening began, or was over: the next run sees it through."""
+_BEGUN = b'{"open":true}'
 
 
 class Live:
@@ -138,7 +143,10 @@ class Live:
         self.trading = trading = Trading(account, engine, journal, broker, reconciler, self._symbols, self._clock)
         watch = Watch(engine, _sight(account, trading, engine), page, self._clock)
         allowance = AllowanceWatch(account.gateway, engine, page, self._clock)
-        flatness = Flatness(engine, partial(_positions, account), reconciler.reconcile_now, page)
+        sweep = Sweep(account.link.rest, account.gateway, account.venue.survey, account.slippage)
+        flatness = Flatness(engine, sweep, reconciler.reconcile_now, self._symbols, page)
+        flatness.on_flat = engine.venue_is_flat
+        flatness.on_change = partial(_note_flattening, engine, journal)
         broker.refused = account.gateway.on_shut = watch.refused
         engine.booted.recorder.listeners.append(partial(_reopen, account))
         await trading.begin()
@@ -150,7 +158,9 @@ class Live:
         await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=Policy.RESTART))
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
-        engine.on_flatten = flatness.begin
+        engine.flatness = flatness
+        if engine.trading_state is TradingState.HALTED and await _was_flattening(journal):
+            flatness.begin()
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 
     def _tell_of_silence(self, silent: Silent) -> None:
@@ -210,11 +220,41 @@ class Live:
     def _seen(self) -> AccountState | None:
         return None if self._reconciler is None else self._reconciler.account
 
+    @property
+    def foreign(self) -> Sequence[ForeignOrder]:
+        """The orders of another hand that rest, as the venue last had them."""
+        found = () if self._reconciler is None else self._reconciler.orders.foreign
+        return [_foreign(order) for order in sorted(found, key=lambda order: (order.ts_event, order.oid))]
+
     async def close(self) -> None:
         """Close all connections."""
         if self.trading is not None:
             await self.trading.stream.close()
         await self._connection.close()
+
+
+def _note_flattening(engine: Engine, journal: SqliteJournal, is_open: bool) -> None:
+    payload = _BEGUN if is_open else b'{"open":false}'
+    journal.append(FLATTENING, engine.session.market_time, payload)
+
+
+async def _was_flattening(journal: SqliteJournal) -> bool:
+    rows = await journal.rows(Query(kinds=[FLATTENING], newest_first=True, limit=1))
+    return bool(rows) and rows[0].payload == _BEGUN
+
+
+def _foreign(order: VenueOrder) -> ForeignOrder:
+    return ForeignOrder(
+        venue_order_id=str(order.oid),
+        symbol=order.symbol,
+        side=order.side.value,
+        qty=order.qty,
+        original_qty=order.original_qty,
+        price=order.price,
+        trigger=order.trigger,
+        reduce_only=order.reduce_only,
+        ts_event=order.ts_event,
+    )
 
 
 def _broker_task(broker: Broker) -> TaskSpec:
@@ -243,8 +283,3 @@ def _reopen(account: Account, message: Message) -> None:
     """Let the key try once more when an operator has said to go on."""
     if isinstance(message, StateChanged) and message.state is TradingState.RUNNING:
         account.gateway.reopen()
-
-
-async def _positions(account: Account) -> Mapping[str, Decimal]:
-    """Return what the venue holds open, by symbol, short < 0."""
-    return (await account.venue.survey.account(Purpose.PROTECT)).held

@@ -5,6 +5,7 @@ import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 
 from tradebot.model.errors import NotPermitted
@@ -62,6 +63,7 @@ class Account:
     submitter: Submitter
     cloids: Cloids
     venue: HyperliquidVenue
+    slippage: Decimal
 
     def stream(self) -> Stream:
         """Return the socket that tells of the account."""
@@ -194,7 +196,7 @@ async def _open_account(
     trading = TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage)
     made = HyperliquidVenue(link.rest, gateway, submitter, cloids, trading)
     await made.open(address, key.address, settings.bot.symbols)
-    return Account(link, address, key.address, gateway, submitter, cloids, made)
+    return Account(link, address, key.address, gateway, submitter, cloids, made, venue.slippage)
 
 
 async def _master_of(link: Link, key: SigningKey) -> str:

@@ -87,7 +87,7 @@ class AccountComparison:
         for symbol in due:
             one = self._differing[symbol]
             what = f"{symbol}: the venue holds {plain(one.venue)}, the book {plain(one.book)}"
-            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_POSITION_MEND}", symbol)
+            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_POSITION_MEND}", symbol, "position")
         await self._disputes.adopt({symbol: found[symbol] for symbol in self._positions.told}, account)
         await self._freezer.hold(frozen & set(self._parties.symbols))
 
@@ -107,7 +107,7 @@ class AccountComparison:
         due = self._money.look({} if difference is None else {"": difference}, self._parties.now_s())
         if due and difference is not None:
             what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
-            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_CASH_MEND}")
+            self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_CASH_MEND}", about="money")
         cash_row = Mismatch(symbol="", book=self._parties.cash(), venue=cash, mend=_CASH_MEND)
         self._cash = (cash_row,) if self._money.told else ()
 
@@ -123,7 +123,13 @@ class AccountComparison:
         for symbol in self._leverage.look(wrong, self._parties.now_s()):
             mode = "cross" if chosen[symbol].is_cross else "isolated"
             what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
-            self._page(AlertName.MISMATCH, what, "it is set back before the next entry; set it back by hand", symbol)
+            self._page(
+                AlertName.MISMATCH,
+                what,
+                "it is set back before the next entry; set it back by hand",
+                symbol,
+                "leverage",
+            )
 
     async def _look_at_idle_leverage(self, purpose: Purpose) -> None:
         """Look at the leverage of one symbol that is flat, each in its turn: it is set anew before an entry."""

@@ -1,5 +1,6 @@
 """Orders of the book against orders of the venue."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradebot.model.command import AlertName, TradingState, Verb
@@ -19,6 +20,7 @@ from tradebot.runtime.live.reconcile_rules import (
 from tradebot.venues.hyperliquid.account import VenueOrder
 from tradebot.venues.resilience import Purpose
 
+_MOST_NAMED = 10
 _LEAST_AGE_S = 5.0
 _YOUNG_S = 1.0
 _LONGEST_PAUSE_S = 30.0
@@ -48,6 +50,8 @@ class OrdersComparison:
         self._absent: Persistence[str] = Persistence(2, _LEAST_AGE_S)
         self._strays: Persistence[int] = Persistence(2, _LEAST_AGE_S)
         self._foreign: frozenset[int] = frozenset()
+        self.foreign: Sequence[VenueOrder] = ()
+        """The orders of others that rest, as they were last seen."""
         self._looks = 0
 
     @property
@@ -74,7 +78,7 @@ class OrdersComparison:
 
     def _tell_unknown(self, name: str, symbol: str) -> None:
         what = f"{name} was sent, and the venue does not say what became of it"
-        self._page(AlertName.UNKNOWN_ORDER, what, "look at open orders and fills at the venue", symbol)
+        self._page(AlertName.UNKNOWN_ORDER, what, "look at open orders and fills at the venue", symbol, name)
 
     async def look_at_orders(self, purpose: Purpose = Purpose.WATCH, *, may_adopt: bool = False) -> None:
         """Compare what rests with the book."""
@@ -128,7 +132,7 @@ class OrdersComparison:
         held = "the book holds it for done" if stray.is_known else "the book does not know it"
         done = "its symbol is not traded here, so it was left alone" if asset is None else "it was cancelled"
         what = f"{stray.name} (venue order {order.oid}) rested at the venue, and {held}; {done}"
-        self._page(AlertName.MISMATCH, what, COMPARE, order.symbol)
+        self._page(AlertName.MISMATCH, what, COMPARE, order.symbol, f"order {order.oid}")
 
     async def _look_at_absent(self, names: frozenset[str], purpose: Purpose) -> None:
         self._looks += 1
@@ -143,15 +147,19 @@ class OrdersComparison:
             self._tell_unknown(name, book[name].request.symbol)
 
     def _look_at_foreign(self, found: Sorted) -> None:
+        self.foreign = found.foreign
         new = [order for order in found.foreign if order.oid not in self._foreign]
         self._foreign = frozenset(order.oid for order in found.foreign)
         for symbol in sorted({order.symbol for order in new}):
-            orders = ", ".join(_described(order) for order in new if order.symbol == symbol)
+            orders = [order for order in new if order.symbol == symbol]
+            named = ", ".join(f"{_described(order)} ({order.oid})" for order in orders[:_MOST_NAMED])
+            more = f" and {len(orders) - _MOST_NAMED} more" if len(orders) > _MOST_NAMED else ""
             self._page(
                 AlertName.FOREIGN_ORDER,
-                f"orders in {symbol} that are not ours rest on the account: {orders}",
-                "they are left alone; cancel them, or give the bot an account of its own",
+                f"orders in {symbol} that are not ours rest on the account, {len(orders)}: {named}{more}",
+                "they are left alone; cancel them, or give the bot an account of its own; halt --flatten ends them",
                 symbol,
+                ",".join(str(order.oid) for order in orders),
             )
 
     async def _look_at_rivals(self, found: Sorted) -> None:

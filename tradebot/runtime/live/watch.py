@@ -148,6 +148,7 @@ class Watch:
             f"{orders} sent and the venue has not said for 60 s what became of it (nonce {intent.nonce})",
             "look at open orders and fills at the venue; entries of the symbol are off until it is known",
             symbol,
+            str(intent.nonce),
         )
 
     def _look_at_socket(self) -> None:
@@ -172,7 +173,8 @@ class Watch:
         if days is not None and (self._days_told is None or days < self._days_told):
             hours = left // (DAY // 24)
             left_text = f"{left // DAY} days" if left > 2 * DAY else f"{hours} hours"
-            self._page(AlertName.KEY_EXPIRES, f"the API wallet of this key expires in {left_text}", _EXPIRY_MEND)
+            what = f"the API wallet of this key expires in {left_text}"
+            self._page(AlertName.KEY_EXPIRES, what, _EXPIRY_MEND, about=str(days))
         self._days_told = days
 
     async def _halt(self, reason: str) -> None:
