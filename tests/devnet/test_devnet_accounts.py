@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.account import CROSS, Account, Leverage
 from tradebot.devnet.desk import Desk
 from tradebot.devnet.exchange import Exchange
@@ -17,7 +18,6 @@ from tradebot.devnet.orders import Status
 from tradebot.devnet.schema import OrderSpec
 from tradebot.devnet.wire import Refusal
 from tradebot.model.time import HOUR, NANOS_PER_S
-from tradebot.runtime.clock import VirtualClock
 
 START = 1_700_000_000 * NANOS_PER_S
 USER = "0x" + "1" * 40

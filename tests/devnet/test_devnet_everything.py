@@ -10,13 +10,13 @@ import pytest
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.account import Account
 from tradebot.devnet.channels import CHANNELS
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.registry import AGENT_LIFE_MS, Registry
 from tradebot.devnet.wire import Json, Refusal
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.generated import Generated
 
 MINUTE = parse_timeframe("1m")

@@ -13,11 +13,11 @@ import pytest
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import AT_ONCE, LASTING, Faults, Rule, parse_rule
 from tradebot.model.errors import UsageError
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.generated import Generated
 
 pytest.importorskip("hyperliquid", reason="hyperliquid-python-sdk is not installed")

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.exchange import Envelope, Exchange
 from tradebot.devnet.info import BadBook, Info
 from tradebot.devnet.schema import read_action
 from tradebot.devnet.wire import Malformed
 from tradebot.model.time import NANOS_PER_S
-from tradebot.runtime.clock import VirtualClock
 
 USER = "0x" + "1" * 40
 LEAF = st.one_of(

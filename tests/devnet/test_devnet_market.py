@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.coins import Coin, coins_of
 from tradebot.devnet.devnet import Devnet, DevnetOptions, devnet_key, write_key
 from tradebot.devnet.market import CoinMarket, path
@@ -28,7 +29,6 @@ from tradebot.model.errors import ConfigError, DataError, NotPermitted
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe
-from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
 

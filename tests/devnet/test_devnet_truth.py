@@ -9,11 +9,11 @@ import pytest
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import parse_rule
 from tradebot.devnet.schema import OrderSpec
 from tradebot.model.time import HOUR, NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.generated import Generated
 
 SECOND_MS = 1_000

@@ -33,6 +33,11 @@ MAX_CRASHES = 4
 END_MS = EPOCH_MS + 3_600_000
 
 
+def is_never(settled: Settled) -> bool:
+    """Whether none of its orders exists: only then may the wish be sent anew."""
+    return all(isinstance(leg, Never | Refusal) for leg in settled.legs)
+
+
 class Mutant(Enum):
     """Ways to get it wrong; each must be found."""
 
@@ -321,7 +326,7 @@ class Bot:
             settled = self.outcome(cloids)
             if settled is None:
                 settled = await self.carry(cloids)
-            if not settled.is_never:
+            if not is_never(settled):
                 return
 
     def stored(self, cloids: tuple[str, ...]) -> Intent | None:

@@ -17,8 +17,7 @@ from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key
 from tradebot.venues.hyperliquid.reading import parse
 from tradebot.venues.hyperliquid.reports import Endings, not_permitted, reason_of
-from tradebot.venues.hyperliquid.sign import address_bytes, user_digest
-from tradebot.venues.hyperliquid.statuses import Phase
+from tradebot.venues.hyperliquid.sign import address_bytes
 from tradebot.venues.hyperliquid.wire import Asset, cancel_action
 
 USER = "0x" + "12" * 20
@@ -42,12 +41,6 @@ def user_event(**data: object) -> translate.Frame:
 def test_an_address_has_twenty_bytes(address: str) -> None:
     with pytest.raises(ValueError, match=r"bytes|hex"):
         address_bytes(address)
-
-
-@pytest.mark.parametrize("action", [{}, {"type": "order", "signatureChainId": "0x1"}, {"type": "withdraw3"}])
-def test_only_what_users_sign_has_a_user_digest(action: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match="no user-signed action"):
-        user_digest(action)
 
 
 @pytest.mark.parametrize("secret", [bytes(32), b"\xff" * 32])
@@ -150,8 +143,6 @@ def test_a_book_that_cannot_be_is_refused(bids: list[object], asks: list[object]
 
 
 def test_a_side_without_orders_has_no_quote_and_crossed_prices_are_refused() -> None:
-    book = market.book(node({"coin": "BTC", "time": MS, "levels": [[], [level("10")]]}))
-    assert market.best_of(book) is None
     assert market.quote(node({"coin": "BTC", "time": MS, "bbo": [None, level("10")]})) is None
     with pytest.raises(Unreadable, match="is crossed"):
         market.quote(node({"coin": "BTC", "time": MS, "bbo": [level("11"), level("10")]}))
@@ -217,7 +208,6 @@ def test_events_of_a_user_are_told_apart() -> None:
 def test_reasons_and_phases_are_ours() -> None:
     assert reason_of("marginCanceled") == "margin_canceled"
     assert not_permitted("Price must be divisible by tick size.") is False
-    assert [phase.is_final for phase in Phase] == [False, True, True, True, False]
 
 
 def test_the_memory_of_what_was_booked_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,9 @@ import orjson
 import pytest
 from aiohttp import web
 
+from tests.clock import VirtualClock
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, Unavailable, Unreadable, VenueError
 from tradebot.model.time import NANOS_PER_S
-from tradebot.runtime.clock import VirtualClock
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.replies import Resting

@@ -12,20 +12,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.devnet.recover import USER_SIGNED
 from tradebot.model.errors import InvariantError, NotPermitted
 from tradebot.venues.hyperliquid import sign
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key
 from tradebot.venues.hyperliquid.sign import (
     ALLOWED_ACTIONS,
-    USER_ACTIONS,
     ActionSigner,
     Keccak,
     Signature,
     connection_id,
     keccak256,
     l1_digest,
-    user_digest,
-    user_signed,
 )
 
 SECRET = "0x0123456789012345678901234567890123456789012345678901234567890123"
@@ -91,21 +89,16 @@ def test_every_vector_of_the_sdk_signs_to_the_same_digits() -> None:
     seen = 0
     for case in vectors():
         function = case.get("function")
-        if function == "sign_l1_action":
-            secret, action, vault, nonce, expires_after, is_mainnet = case["args"]
-            digest = l1_digest(
-                vector_action(action), nonce, vault=vault, expires_after=expires_after, is_mainnet=is_mainnet
-            )
-        elif function is not None:
-            secret, message, is_mainnet = case["args"]
-            kind = "usdSend" if "usd" in function else "withdraw3"
-            digest = user_digest(user_signed({"type": kind, **message}, is_mainnet=is_mainnet))
-        else:
+        if function != "sign_l1_action":
             continue
+        secret, action, vault, nonce, expires_after, is_mainnet = case["args"]
+        digest = l1_digest(
+            vector_action(action), nonce, vault=vault, expires_after=expires_after, is_mainnet=is_mainnet
+        )
         expected = {"r": case["r"], "s": case["s"], "v": case["v"]}
         assert key(secret).sign_digest(digest).wire() == expected, case["test"]
         seen += 1
-    assert seen >= 18
+    assert seen >= 14
 
 
 @pytest.mark.parametrize(
@@ -203,36 +196,11 @@ def test_any_action_signs_as_the_sdk_signs_it(
     assert signer.address == wallet(secret).address.lower()
 
 
-@given(
-    amount=st.text(max_size=20),
-    name=st.text(max_size=20),
-    agent=st.binary(min_size=20, max_size=20).map(lambda raw: "0x" + raw.hex()),
-    to_perp=st.booleans(),
-    nonce=st.integers(0, 2**63),
-    is_mainnet=st.booleans(),
-)
-def test_user_signed_actions_sign_as_the_sdk_signs_them(
-    amount: str, name: str, agent: str, to_perp: bool, nonce: int, is_mainnet: bool
-) -> None:
-    transfer = {"type": "usdClassTransfer", "amount": amount, "toPerp": to_perp, "nonce": nonce}
-    approval = {"type": "approveAgent", "agentAddress": agent, "agentName": name, "nonce": nonce}
-    for action, oracle in ((transfer, sdk().sign_usd_class_transfer_action), (approval, sdk().sign_agent)):
-        expected = oracle(wallet(), dict(action), is_mainnet)
-        ours = key().sign_digest(user_digest(user_signed(action, is_mainnet=is_mainnet)))
-        assert ours.wire() == expected
-
-
-@pytest.mark.parametrize("kind", [*USER_ACTIONS, "createSubAccount", "vaultTransfer", "dummy", "", None])
+@pytest.mark.parametrize("kind", [*USER_SIGNED, "createSubAccount", "vaultTransfer", "dummy", "", None])
 def test_a_signer_refuses_what_is_not_trading(kind: str | None) -> None:
     assert kind not in ALLOWED_ACTIONS
     with pytest.raises(NotPermitted):
         ActionSigner(key(), is_mainnet=False).sign({"type": kind}, 1)
-
-
-def test_a_mistyped_user_action_is_refused() -> None:
-    action = user_signed({"type": "usdSend", "destination": "0x0", "amount": 1, "time": 1}, is_mainnet=False)
-    with pytest.raises(ValueError, match="amount"):
-        user_digest(action)
 
 
 def test_a_key_shows_nothing_but_its_address() -> None:

@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.errors import Unreadable
-from tradebot.model.market import Quote
 from tradebot.model.order import Liquidity, OrderSide, RefusalClass
 from tradebot.model.time import from_ms, parse_timeframe
 from tradebot.venues.hyperliquid import access, account, market, translate
@@ -165,7 +164,6 @@ INFO: Mapping[str, tuple[Callable[[Node], object], object]] = {
     "userRole": (access.role, {"role": "agent", "data": {"user": USER}}),
     "extraAgents": (access.agents, [{"name": "bot", "address": USER, "validUntil": 1724361546645}]),
     "metaAndAssetCtxs": (market.asset_contexts, META_AND_CONTEXTS),
-    "allMids": (market.mids, {"BTC": "29792.0"}),
     "l2Book": (
         market.book,
         {
@@ -175,10 +173,6 @@ INFO: Mapping[str, tuple[Callable[[Node], object], object]] = {
         },
     ),
     "candleSnapshot": (lambda reply: market.candles(reply, NOW), [CANDLE]),
-    "fundingHistory": (
-        market.funding_rates,
-        [{"coin": "BTC", "fundingRate": "0.0000125", "premium": "0.0", "time": 1681222254710}],
-    ),
     "exchangeStatus": (market.venue_time, {"time": 1681222254710, "specialStatuses": None}),
     "order": (
         lambda reply: action_reply(reply, 4),
@@ -356,7 +350,7 @@ def test_bytes_that_are_no_json_are_a_named_error(body: bytes) -> None:
 
 @given(st.data())
 def test_recorded_replies_stay_readable_or_named_when_mangled(data: st.DataObject) -> None:
-    case = data.draw(st.sampled_from(recorded()))
+    case = data.draw(st.sampled_from([one for one in recorded() if one["request"]["type"] in RECORDED]))
     reader = RECORDED[case["request"]["type"]]
     _, body = data.draw(mangled({"it": case["response"]}))
     text = json.dumps(body).encode()
@@ -364,7 +358,6 @@ def test_recorded_replies_stay_readable_or_named_when_mangled(data: st.DataObjec
 
 
 RECORDED: Mapping[str, Callable[[Node], object]] = {
-    "allMids": market.mids,
     "meta": market.assets,
     "candleSnapshot": lambda reply: market.candles(reply, NOW),
     "l2Book": market.book,
@@ -372,13 +365,14 @@ RECORDED: Mapping[str, Callable[[Node], object]] = {
     "clearinghouseState": account.account_state,
     "userRateLimit": account.address_budget,
     "userFills": account.fills,
-    "fundingHistory": market.funding_rates,
 }
 
 
 def test_every_recorded_reply_reads() -> None:
     for case in recorded():
         kind, body = case["request"]["type"], parse(orjson.dumps(case["response"]))
+        if kind not in RECORDED:
+            continue
         if kind == "userFills":
             # In 2023 fills had no trade id; without one they cannot be told apart, so they must not read.
             with pytest.raises(Unreadable, match="has no 'tid'"):
@@ -398,7 +392,6 @@ def test_recorded_frames_of_the_socket_read() -> None:
             seen[type(said).__name__] = seen.get(type(said).__name__, 0) + 1
             if isinstance(said, translate.Booked):
                 assert len(said.book.bids) == 20
-                assert isinstance(market.best_of(said.book), Quote)
     assert seen.keys() == {"Booked", "Printed"}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
+from tradebot.devnet.recover import user_digest
 from tradebot.model.errors import ConfigError, NotPermitted, Unavailable
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
@@ -39,7 +40,7 @@ from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.replies import Unclear, Waiting
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, reason_of
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.sign import ActionSigner, user_digest, user_signed
+from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.statuses import Phase
 from tradebot.venues.hyperliquid.stream import Stream, Up
 from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter
@@ -386,10 +387,9 @@ async def holdings_of(made: Desk) -> Holdings:
 async def approve(made: Desk, agent: str) -> None:
     """Approve ``agent`` as the owner does with a wallet: an action the daemon itself never signs."""
     owner, nonce = SigningKey(made.net.key.secret), made.gateway.time.ms() + 1
-    action = user_signed(
-        {"type": "approveAgent", "agentAddress": agent, "agentName": "bot", "nonce": nonce}, is_mainnet=False
-    )
-    signature = owner.sign_digest(user_digest(action)).wire()
+    action = {"type": "approveAgent", "agentAddress": agent, "agentName": "bot", "nonce": nonce}
+    action |= {"signatureChainId": "0x66eee", "hyperliquidChain": "Testnet"}
+    signature = owner.sign_digest(user_digest(action, "Testnet")).wire()
     body = orjson.dumps({"action": action, "nonce": nonce, "signature": signature})
     assert (await made.rest.exchange(body, 0, Purpose.PROTECT)).at("status").value == "ok"
 

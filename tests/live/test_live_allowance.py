@@ -140,3 +140,23 @@ async def test_a_count_that_the_venue_contradicts_is_asked_for_at_once(tmp_path:
         assert (await bot.kinds()).count("actions_left") == 2
         venue.net.exchange.budget(venue.net.user)._slow_until_ms = 0
         await bot.until(lambda: venue.position() == 0)
+
+
+async def test_with_all_used_up_no_noop_takes_the_turn_of_an_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "SLOW_MS", 100)
+    monkeypatch.setattr(allowance, "TRICKLE_S", 0.1)
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.until(lambda: venue.position() > 0 and bot.is_protected())
+        await bot.agreed()
+        leave(venue, 0)
+        bot.live.account.gateway.allowance.learn(1, 1)  # type: ignore[union-attr]
+        noops: list[object] = []
+        monkeypatch.setitem(venue.net.exchange._actions, "noop", lambda _, action: noops.append(action))
+        venue.fault("lost", count=4)
+        await bot.bar(OUT)
+        await bot.until(lambda: venue.position() == 0)
+        await bot.agreed()
+        assert noops == []

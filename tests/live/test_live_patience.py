@@ -2,9 +2,9 @@
 
 import pytest
 
+from tests.clock import VirtualClock
 from tradebot.model.command import AlertName
 from tradebot.model.errors import NotPermitted, Unavailable
-from tradebot.runtime.clock import VirtualClock
 from tradebot.runtime.live.patience import Patience
 
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tests.builders import approved, signal
+from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
@@ -25,7 +26,7 @@ from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import Clock
-from tradebot.runtime.clock import SystemClock, VirtualClock
+from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.live.parties import Parties
 from tradebot.runtime.live.reconcile import Reconciler

@@ -15,13 +15,14 @@ import orjson
 import pytest
 from aiohttp import web
 
+from tests.clock import VirtualClock
 from tradebot.model.command import Alert, AlertName, StateChanged, TradingState
 from tradebot.model.errors import StorageFailed
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.alerts import Pager, Sender
-from tradebot.runtime.clock import SystemClock, VirtualClock
+from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.webhook import Delivery
 
 SENDER = Sender(bot="first", mode="live", venue="hyperliquid devnet")

@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tests.builders import cash, fill_report
+from tests.clock import VirtualClock
 from tests.live_watch.bench import BareLine
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.errors import Unavailable
 from tradebot.model.instrument import Instrument
 from tradebot.model.position import Deposit
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
-from tradebot.runtime.clock import VirtualClock
 from tradebot.runtime.live.watch import Sight, Watch
 from tradebot.venues.hyperliquid.submit import Intent
 

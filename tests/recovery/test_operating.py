@@ -14,6 +14,7 @@ from tradebot.runtime import daemon as daemon_module
 from tradebot.runtime import probes
 from tradebot.runtime.supervisor import Policy, TaskSpec
 from tradebot.store import journal as journal_module
+from tradebot.store.lock import prepare_home
 
 
 def cut_to(home: Path, other: Path, seq: int) -> Path:
@@ -250,3 +251,14 @@ def test_a_boot_that_fails_at_a_task_ends_in_order(tmp_path: Path, monkeypatch: 
         await daemon.act("stop")
 
     assert run(home, config, see) == 0
+
+
+def test_log_lines_that_cannot_be_written_are_counted_by_status(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    prepare_home(home)
+    (home / "logs").write_text("a file in the way")
+
+    async def look(daemon: Running) -> None:
+        await daemon.until(lambda status: int(status.get("log_failures", 0)) > 0)
+
+    assert run(home, write_config(tmp_path), look) == 0

@@ -100,7 +100,7 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     found = read(views.status(FACTS, books()))
     assert set(found) == set(
         """bot state mode pid uptime_s version config_hash venue feed account positions protected orders tasks
-        risk disabled mismatches errors_last_hour last_signal last_trade""".split()  # noqa: SIM905
+        risk disabled mismatches errors_last_hour log_failures last_signal last_trade""".split()  # noqa: SIM905
     )
     assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget", "actions_left"}
     assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}
@@ -237,13 +237,14 @@ def test_status_shows_the_last_decision_and_what_is_wrong() -> None:
         "exit_ts": 1_767_225_600_000, "strategy": "cross", "symbol": "BTC", "side": "long", "exit_reason": "stop",
         "net_pnl": "-12.345",
     }  # fmt: skip
-    document_ |= {"errors_last_hour": 2, "venue": {**document_["venue"], "connected": False}}
+    document_ |= {"errors_last_hour": 2, "log_failures": 3, "venue": {**document_["venue"], "connected": False}}
     page = text.status_text(document_, colour=True)
     assert "2026-01-01 00:00:00 cross BTC enter long refused (paused)" in page
     assert "cross BTC long stop \x1b[31m-12.3" in page
     assert "\x1b[31m0 of 1\x1b[0m" in page
     assert "\x1b[31mnot connected\x1b[0m" in page
     assert "\x1b[31m2\x1b[0m in the last hour" in page
+    assert "3 lines could not be written" in page
 
 
 def test_every_text_stands_a_document_that_lacks_everything() -> None:

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.clock import VirtualClock
 from tradebot.model.errors import ConfigError
-from tradebot.runtime.clock import VirtualClock
 from tradebot.runtime.doctor import doctor_document, doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.settings.load import Loaded, load_settings

@@ -12,10 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from loguru import logger
 
+from tests.clock import VirtualClock
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.runtime import logline, logs
-from tradebot.runtime.clock import SystemClock, VirtualClock
+from tradebot.runtime.clock import SystemClock
 from tradebot.settings.model import LogSettings
 
 
@@ -230,17 +231,11 @@ def test_following_goes_over_a_rotation_without_a_loss(tmp_path: Path) -> None:
     followed.close()
 
 
-def test_the_system_clock_moves_and_the_virtual_one_does_as_told() -> None:
+def test_the_clock_of_the_machine_moves() -> None:
     clock = SystemClock()
     assert clock.now() > 1_700_000_000 * 10**9
     before = clock.monotonic()
     assert clock.monotonic() >= before
-    virtual = VirtualClock(5)
-    virtual.advance(10**9)
-    virtual.set(Nanos(7))
-    assert (virtual.now(), virtual.monotonic()) == (7, 1.0)
-    with pytest.raises(ValueError, match="go back"):
-        virtual.advance(-1)
 
 
 def test_logging_from_threads_keeps_lines_whole(tmp_path: Path) -> None:

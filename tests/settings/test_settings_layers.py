@@ -1,11 +1,12 @@
 import tomllib
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.settings.layers import Layer, lay_over, merge
+from tradebot.settings.layers import Layer, lay_over
 from tradebot.settings.toml import KeyPath, Locator, to_toml
 
 keys = st.sampled_from(["a", "b", "c", "kind", "feed", "a b", "é.x"])
@@ -28,6 +29,11 @@ def paths(value: object, path: KeyPath = ()) -> list[KeyPath]:
     if isinstance(value, list):
         items = list(enumerate(value))
     return [(*path, key) for key, _ in items] + [found for key, item in items for found in paths(item, (*path, key))]
+
+
+def merge(lower: Mapping[str, object], upper: Mapping[str, object]) -> Mapping[str, object]:
+    """Return the tree of ``upper`` over ``lower``."""
+    return lay_over(Layer(lower), Layer(upper)).tree
 
 
 @given(trees)

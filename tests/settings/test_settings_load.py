@@ -89,7 +89,7 @@ def test_layers_lie_over_each_other_in_order(tmp_path: Path) -> None:
     assert loaded.where("venue", "leverage") == "environment TRADEBOT__VENUE__LEVERAGE"
     assert loaded.where("log", "keep") == f"{second}:3"
     assert loaded.where("strategy", 0, "slow") == f"{first}:10"
-    assert loaded.sources["bot.name"] == "option for bot.name"
+    assert loaded.where("bot", "name") == "option for bot.name"
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.store.memory_journal import MemoryJournal, count_rows
 from tradebot.model.errors import InvariantError, StorageFailed
 from tradebot.store.journal import MAX_QUEUED_ROWS, ROOM_ROWS, SqliteJournal
-from tradebot.store.memory import MemoryJournal
-from tradebot.store.rows import JournalReader, Query, count_rows
+from tradebot.store.rows import JournalReader, Query
 from tradebot.store.schema import MIGRATIONS, connect, is_damage
 
 AnyJournal = SqliteJournal | MemoryJournal

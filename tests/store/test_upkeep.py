@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.store.memory_journal import count_rows
 from tradebot.model.errors import StorageFailed
 from tradebot.model.time import DAY
 from tradebot.store import pruning, upkeep
 from tradebot.store.integrity import verify_all
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.rows import Query, count_rows
+from tradebot.store.rows import Query
 from tradebot.store.schema import connect_reader
 from tradebot.store.snapshot import NAMES, Snapshot, load_snapshots, write_snapshot
 

@@ -5,7 +5,7 @@ Each tick has a fresh book of 20 levels a side; what orders take from it is gone
 """
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -15,7 +15,7 @@ from tradebot.devnet.coins import Coin
 from tradebot.devnet.wire import Json, number
 from tradebot.model.market import Bar
 from tradebot.model.money import ZERO
-from tradebot.model.time import HOUR, NANOS_PER_MS
+from tradebot.model.time import NANOS_PER_MS
 
 LEVELS = 20
 KEPT_PRINTS = 200
@@ -163,14 +163,6 @@ def path(bar: Bar, ticks: int) -> Iterator[tuple[int, Decimal]]:
         yield bar.ts_open + index * step, price
 
 
-def next_hour(ts: int) -> int:
-    """Return the next whole hour after ``ts``, in milliseconds."""
-    return (ts // HOUR + 1) * HOUR // NANOS_PER_MS
-
-
 def _corners(bar: Bar) -> Sequence[Decimal]:
     extremes = (bar.low, bar.high) if bar.close >= bar.open else (bar.high, bar.low)
     return (bar.open, *extremes, bar.close)
-
-
-Markets = Mapping[str, CoinMarket]

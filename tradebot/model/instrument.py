@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Cash, Price, Qty
+from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Price, Qty
 from tradebot.model.order import OrderSide
 
 # So many powers of ten below its own a price keeps: the error of a step is at most 0.001 % of it.
@@ -68,8 +68,3 @@ class Instrument:
     def below_minimum(self, qty: Decimal, price: Decimal) -> bool:
         """Return whether an order of ``qty`` at ``price`` is smaller than a lot or the minimum notional."""
         return qty < self.lot or qty * price < self.min_notional
-
-
-def notional(qty: Decimal, price: Decimal) -> Cash:
-    """Return the absolute value of ``qty`` at ``price``."""
-    return Cash(abs(qty * price))

@@ -126,6 +126,8 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
     if protected.get("protected") != protected.get("total"):
         guarded = paint(guarded, "red", colour)
     errors = cell(document.get("errors_last_hour"))
+    lost = document.get("log_failures")
+    unwritten = [("log", paint(f"{cell(lost)} lines could not be written", "red", colour))] if lost else []
     return [
         ("venue", f"{_venue_name(venue)}, {connected}"),
         ("feed", f"{cell(feed.get('kind'))}, {cell(feed.get('state'))}, market time {moment(feed.get('last_ts'))}"),
@@ -133,6 +135,7 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
         ("orders", f"{cell(orders.get('open'))} open, {cell(orders.get('unknown'))} of unknown outcome"),
         ("protected", guarded),
         ("errors", f"{errors if errors == '0' else paint(errors, 'red', colour)} in the last hour"),
+        *unwritten,
         ("last signal", _last_signal(section(document, "last_signal"))),
         ("last trade", _last_trade(section(document, "last_trade"), colour)),
     ]

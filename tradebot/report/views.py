@@ -91,6 +91,7 @@ class RuntimeFacts:
     feed: FeedFacts
     tasks: Sequence[TaskFacts]
     errors_last_hour: int
+    log_failures: int = 0
     journal_error: str = ""
     progress_age_s: float | None = None
     stops_expected: frozenset[str] = frozenset()
@@ -162,6 +163,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "disabled": [] if books is None else _disabled(books.disabled),
         "mismatches": [_mismatch(one) for one in facts.mismatches],
         "errors_last_hour": facts.errors_last_hour,
+        "log_failures": facts.log_failures,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
         "last_trade": None if facts.last_trade is None else trade_row(facts.last_trade),
     }

@@ -103,6 +103,7 @@ class Operations:
             ),
             tasks=[self._task_facts(task) for task in self._supervisor.tasks],
             errors_last_hour=logs.errors_since(Nanos(self._clock.now() - HOUR)),
+            log_failures=logs.failures(),
             journal_error="" if failed is None else str(failed),
             progress_age_s=None if self._heart is None else self._heart.age_s(now),
             stops_expected=frozenset(strategy.name for strategy in settings.strategy if strategy.stop is not None),

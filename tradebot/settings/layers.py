@@ -103,11 +103,6 @@ def lay_over(lower: Layer, upper: Layer) -> Layer:
     return Layer(tree if isinstance(tree, dict) else {}, {**kept, **upper.origins})
 
 
-def merge(lower: Mapping[str, object], upper: Mapping[str, object]) -> Mapping[str, object]:
-    """Return the tree of ``upper`` over ``lower``."""
-    return lay_over(Layer(lower), Layer(upper)).tree
-
-
 def dotted(path: KeyPath) -> str:
     """Return a path as text, such as ``strategy.0.fast``."""
     return ".".join(str(part) for part in path)

@@ -80,11 +80,6 @@ class Loaded:
     notes: tuple[str, ...]
     origins: Mapping[KeyPath, str]
 
-    @property
-    def sources(self) -> Mapping[str, str]:
-        """Where each key that was set stands, by its dotted path; keys that are missing have their default."""
-        return {dotted(path): origin for path, origin in self.origins.items()}
-
     def where(self, *path: str | int) -> str:
         """Return where a key, or the nearest table around it, stands; empty for a default."""
         return origin_of(path, self.origins)

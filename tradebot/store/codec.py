@@ -50,11 +50,6 @@ def decode(cls: type[T], body: bytes) -> T:
         raise _bad_record(cls.__name__, error, body) from error
 
 
-def check(cls: type[object]) -> None:
-    """Raise ``ConfigError`` naming the first field of the dataclass ``cls`` that cannot be stored."""
-    record_of(cls)
-
-
 def encode_message(message: Message) -> bytes:
     """Return the payload of the journal row of ``message``; its kind is kept beside it."""
     return encode(message)

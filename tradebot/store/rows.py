@@ -2,7 +2,6 @@
 
 import sqlite3
 from collections.abc import Collection, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,10 +26,6 @@ class Query:
     def after(self, row: Row) -> "Query":
         """Return the query for the rows that come after ``row``, in its direction."""
         return replace(self, before_seq=row.seq) if self.newest_first else replace(self, after_seq=row.seq)
-
-    def matches(self, row: Row) -> bool:
-        """Return whether ``row`` is asked for, whatever the limit."""
-        return self.after_seq < row.seq < self.before_seq and (self.kinds is None or row.kind in self.kinds)
 
 
 def select(connection: sqlite3.Connection, query: Query) -> list[Row]:
@@ -102,9 +97,3 @@ def get_meta(connection: sqlite3.Connection, key: str) -> str | None:
     """Return what is kept under ``key``."""
     found = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
     return None if found is None else str(found[0])
-
-
-def count_rows(path: Path) -> int:
-    """Return how many rows the journal at ``path`` holds. Raises ``sqlite3.Error``."""
-    with closing(connect_reader(path)) as connection:
-        return int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])

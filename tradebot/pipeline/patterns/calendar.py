@@ -1,6 +1,5 @@
 """Days, weeks and sessions in UTC. A bar belongs to those of its opening time."""
 
-from enum import IntFlag
 from typing import NamedTuple
 
 from tradebot.pipeline.patterns.arrays import Floats, Ints, floats, ints
@@ -25,14 +24,6 @@ class Periods(NamedTuple):
 
     day: Period
     week: Period
-
-
-class Session(IntFlag):
-    """The sessions that are open, as the bits of ``sessions_at``."""
-
-    ASIA = 1
-    LONDON = 2
-    NEW_YORK = 4
 
 
 def new_periods() -> Periods:

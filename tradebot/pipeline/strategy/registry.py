@@ -70,14 +70,6 @@ def load_strategy(kind: str, base_dir: Path) -> type[Strategy]:
     return cls
 
 
-def source_digest(kind: str, base_dir: Path) -> str:
-    """Return the SHA-256 of a user's strategy file; empty for a strategy that is built in."""
-    if kind in BUILT_IN:
-        return ""
-    path = _path(_parsed(kind)[0], base_dir)
-    return hashlib.sha256(_read(path)).hexdigest()
-
-
 def parameters_table(cls: type[Strategy]) -> tuple[ParameterRow, ...]:
     """Return the parameters of a strategy, in the order it declares them."""
     return tuple(

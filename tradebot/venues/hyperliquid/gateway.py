@@ -186,7 +186,9 @@ class Gateway:
         return await self._sent(intent.body, len(intent.cloids), Purpose.PROTECT if intent.is_urgent else Purpose.TRADE)
 
     async def fence(self, nonce: int) -> ActionReply | None:
-        """Send a noop that burns ``nonce``."""
+        """Send a noop that burns ``nonce``; nothing when it would take the turn of an order."""
+        if self.allowance.is_used_up:
+            return None
         return await self._sent(self._envelope(NOOP, nonce, None), 0, Purpose.PROTECT)
 
     async def _sent(self, body: str, legs: int, purpose: Purpose) -> ActionReply | None:

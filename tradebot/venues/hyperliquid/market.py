@@ -1,6 +1,5 @@
 """What the venue says of the market, as ours: assets, prices, books, prints and bars."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -99,11 +98,6 @@ def asset_context(symbol: str, row: Node) -> AssetContext:
     )
 
 
-def mids(reply: Node) -> Mapping[str, Price]:
-    """Return ``allMids``: the middle price of each symbol that has one."""
-    return {symbol: row.price() for symbol, row in reply.members()}
-
-
 def book(reply: Node) -> Book:
     """Return an ``l2Book``. A crossed or unordered book fails."""
     bids, asks = (tuple(_level(row) for row in side.rows()) for side in reply.at("levels").pair())
@@ -118,13 +112,6 @@ def _is_unordered(levels: tuple[Level, ...], sign: int) -> bool:
 
 def _level(row: Node) -> Level:
     return Level(row.at("px").price(), row.at("sz").positive_qty())
-
-
-def best_of(snapshot: Book) -> Quote | None:
-    """Return the best bid and ask of a book; ``None`` when a side is empty."""
-    if not snapshot.bids or not snapshot.asks:
-        return None
-    return _quote(snapshot.symbol, snapshot.ts_event, snapshot.bids[0], snapshot.asks[0])
 
 
 def quote(reply: Node) -> Quote | None:
@@ -196,11 +183,6 @@ def candles(reply: Node, now: Nanos) -> tuple[Bar, ...]:
         reply.fail("is out of order")
     is_last_closed = bool(bars) and bars[-1].ts_event + GRACE <= now
     return bars if is_last_closed else bars[:-1]
-
-
-def funding_rates(reply: Node) -> tuple[tuple[Nanos, Decimal], ...]:
-    """Return ``fundingHistory``: when, and the rate of that hour, oldest first."""
-    return tuple((row.at("time").time(), row.at("fundingRate").decimal(Decimal(1))) for row in reply.rows())
 
 
 def venue_time(reply: Node) -> Nanos:

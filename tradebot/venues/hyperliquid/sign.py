@@ -43,7 +43,6 @@ ALLOWED_ACTIONS = frozenset(
 )
 """What a trading daemon signs. Nothing here moves money out of the account."""
 
-_SIGNATURE_CHAIN_ID = 0x66EEE
 _ADDRESS_BYTES = 20
 _WORD = 32
 _ROUNDS, _PADDING = 24, 1
@@ -72,35 +71,6 @@ class DigestSigner(Protocol):
     def sign_digest(self, digest: bytes) -> Signature:
         """Sign 32 bytes as they are."""
         ...
-
-
-class Field(NamedTuple):
-    """A member of an EIP-712 struct."""
-
-    name: str
-    type: str
-
-
-class UserAction(NamedTuple):
-    """An action that the account's owner signs itself, as EIP-712 struct ``HyperliquidTransaction:name``."""
-
-    name: str
-    fields: tuple[Field, ...]
-
-
-def _user_action(name: str, *fields: tuple[str, str]) -> UserAction:
-    return UserAction(name, (Field("hyperliquidChain", "string"), *(Field(*field) for field in fields)))
-
-
-USER_ACTIONS: Mapping[str, UserAction] = {
-    "usdSend": _user_action("UsdSend", ("destination", "string"), ("amount", "string"), ("time", "uint64")),
-    "withdraw3": _user_action("Withdraw", ("destination", "string"), ("amount", "string"), ("time", "uint64")),
-    "usdClassTransfer": _user_action("UsdClassTransfer", ("amount", "string"), ("toPerp", "bool"), ("nonce", "uint64")),
-    "approveAgent": _user_action(
-        "ApproveAgent", ("agentAddress", "address"), ("agentName", "string"), ("nonce", "uint64")
-    ),
-}
-"""By ``type``. Known so that tools and tests can check them; the trading daemon signs none."""
 
 
 def keccak256(data: bytes) -> bytes:
@@ -177,40 +147,6 @@ def l1_digest(
     """Return the 32 bytes to sign for a trading action."""
     agent = hashed(_AGENT_PREFIX[is_mainnet] + connection_id(action, nonce, vault, expires_after, hashed))
     return hashed(_L1_PREFIX + agent)
-
-
-def _word(field: Field, value: object) -> bytes:
-    match field.type, value:
-        case "string", str():
-            return keccak256(value.encode())
-        case "address", str():
-            return address_bytes(value).rjust(_WORD, b"\x00")
-        case "bool", bool():
-            return int(value).to_bytes(_WORD, "big")
-        case "uint64", int() if not isinstance(value, bool):
-            return value.to_bytes(8, "big").rjust(_WORD, b"\x00")
-    raise ValueError(f"{field.name}: {value!r} is no {field.type}")
-
-
-def user_signed(action: Action, *, is_mainnet: bool) -> dict[str, object]:
-    """Return ``action`` with the chain names that a user-signed action carries."""
-    chain = "Mainnet" if is_mainnet else "Testnet"
-    return {**action, "signatureChainId": hex(_SIGNATURE_CHAIN_ID), "hyperliquidChain": chain}
-
-
-def user_digest(action: Action) -> bytes:
-    """Return the 32 bytes to sign for a user-signed action, as ``user_signed`` completes it.
-
-    Raises ``ValueError`` when its type is not one of ``USER_ACTIONS`` or a field is missing or mistyped.
-    """
-    struct = USER_ACTIONS.get(str(action.get("type")))
-    chain = action.get("signatureChainId")
-    if struct is None or not isinstance(chain, str):
-        raise ValueError(f"{action.get('type')!r} is no user-signed action")
-    members = ",".join(f"{field.type} {field.name}" for field in struct.fields)
-    kind = keccak256(f"HyperliquidTransaction:{struct.name}({members})".encode())
-    words = b"".join(_word(field, action.get(field.name)) for field in struct.fields)
-    return keccak256(b"\x19\x01" + _domain("HyperliquidSignTransaction", int(chain, 16)) + keccak256(kind + words))
 
 
 class ActionSigner:

@@ -18,11 +18,6 @@ class Phase(StrEnum):
     REJECTED = "rejected"
     UNKNOWN = "unknown"
 
-    @property
-    def is_final(self) -> bool:
-        """Whether the venue works the order no more."""
-        return self in {Phase.FILLED, Phase.CANCELED, Phase.REJECTED}
-
 
 _CANCELED = re.compile(r"canceled|[a-zA-Z]+(?:Canceled|Cancel)")
 _REJECTED = re.compile(r"rejected|[a-zA-Z]+Rejected")

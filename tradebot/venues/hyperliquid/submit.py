@@ -65,11 +65,6 @@ class Settled:
     legs: tuple[LegOutcome | Sighting | Never, ...]
     refusal: str = ""
 
-    @property
-    def is_never(self) -> bool:
-        """Whether none of its orders exists: only then may the wish be sent anew, under a new client id."""
-        return all(isinstance(leg, Never | Refusal) for leg in self.legs)
-
 
 @dataclass(frozen=True, slots=True)
 class View:

@@ -1,11 +1,13 @@
-"""A journal in memory, for tests and trials: it keeps every rule of the real one but durability."""
+"""A journal in memory: it keeps every rule of the real one but durability."""
 
 from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
 
 from tradebot.model.errors import InvariantError, StorageFailed
 from tradebot.model.time import Nanos
 from tradebot.ports import Clock
-from tradebot.store.rows import Query
+from tradebot.store.rows import Query, connect_reader
 from tradebot.store.schema import Row
 
 
@@ -45,7 +47,7 @@ class MemoryJournal:
 
     async def rows(self, query: Query) -> list[Row]:
         """Return the rows of ``query``, in its order."""
-        found = [row for row in self._rows if query.matches(row)]
+        found = [row for row in self._rows if _matches(query, row)]
         return (found[::-1] if query.newest_first else found)[: query.limit]
 
     async def scan(self, query: Query) -> AsyncIterator[Row]:
@@ -65,3 +67,14 @@ class MemoryJournal:
 
     async def close(self) -> None:
         """Do nothing: the rows stay readable."""
+
+
+def count_rows(path: Path) -> int:
+    """Return how many rows the journal at ``path`` holds."""
+    with closing(connect_reader(path)) as connection:
+        return int(connection.execute("SELECT count(*) FROM rows").fetchone()[0])
+
+
+def _matches(query: Query, row: Row) -> bool:
+    is_wanted = query.kinds is None or row.kind in query.kinds
+    return is_wanted and query.after_seq < row.seq < query.before_seq
