@@ -7,8 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import instrument
+from tests.builders import price as at
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import BOOKING_UNIT, Price
+from tradebot.model.order import OrderSide, OrderType
 
 # Of up to twelve digits, from 1e-12 to 1e6.
 PRICES = st.builds(
@@ -17,6 +20,7 @@ PRICES = st.builds(
     st.integers(-12, 5),
 )
 ASSUMED = Instrument(symbol="PEPE")
+BUY, SELL = OrderSide.BUY, OrderSide.SELL
 ROUNDINGS = (ASSUMED.price_down, ASSUMED.price_up)
 
 
@@ -59,3 +63,24 @@ def test_zero_and_what_is_below_stay_on_the_ordinary_grid() -> None:
 def test_rules_that_are_not_positive_are_refused(rules: dict[str, Decimal]) -> None:
     with pytest.raises(ValueError, match="PEPE"):
         Instrument(symbol="PEPE", **rules)  # type: ignore[arg-type]  # the dict is of all their types
+
+
+@pytest.mark.parametrize(
+    ("type_", "side", "expected"),
+    [
+        (OrderType.MARKET, BUY, (None, None)),
+        (OrderType.LIMIT, BUY, ("100.0", None)),
+        (OrderType.LIMIT, SELL, ("100.1", None)),
+        (OrderType.STOP_MARKET, BUY, (None, "100.1")),
+        (OrderType.STOP_MARKET, SELL, (None, "100.0")),
+    ],
+)
+def test_an_entry_waits_on_the_tick(type_: OrderType, side: OrderSide, expected: tuple[str | None, str | None]) -> None:
+    found = instrument(tick="0.1").entry_prices(type_, at("100.05"), side)
+    assert found == tuple(None if one is None else at(one) for one in expected)
+
+
+@pytest.mark.parametrize("type_", [OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT])
+def test_some_types_are_no_entries(type_: OrderType) -> None:
+    with pytest.raises(ValueError, match="no entry"):
+        instrument().entry_prices(type_, at(100), BUY)

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import assert_never
 
 from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Price, Qty
-from tradebot.model.order import OrderSide
+from tradebot.model.order import OrderSide, OrderType
 
 # So many powers of ten below its own a price keeps: the error of a step is at most 0.001 % of it.
 _DIGITS = 5
@@ -60,6 +61,25 @@ class Instrument:
     def price_passive(self, price: Decimal, side: OrderSide) -> Price:
         """Return ``price`` on the tick, never worse than asked for ``side``: buys down, sells up."""
         return self.price_down(price) if side is OrderSide.BUY else self.price_up(price)
+
+    def entry_prices(
+        self, type_: OrderType, price: Decimal | None, side: OrderSide
+    ) -> tuple[Price | None, Price | None]:
+        """Return price and trigger, on the tick, of an entry that waits at ``price``, which one at market does not.
+
+        Raises ``ValueError`` on a type that opens nothing.
+        """
+        match type_:
+            case OrderType.MARKET:
+                return None, None
+            case OrderType.LIMIT:
+                return None if price is None else self.price_passive(price, side), None
+            case OrderType.STOP_MARKET:
+                return None, None if price is None else self.price_against(price, side)
+            case OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
+                raise ValueError(f"a {type_} order is no entry")
+            case _ as never:  # pragma: no cover - mypy shows that it cannot be
+                assert_never(never)
 
     def qty_down(self, qty: Decimal) -> Qty:
         """Return the largest whole number of lots at or below ``qty`` >= 0."""

@@ -23,8 +23,7 @@ _request = maker(OrderRequest)
 def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
     """Return the entry, then its stop and its targets where the signal has them; prices on the tick."""
     signal, side = approved.signal, approved.signal.side.entry
-    is_stop = signal.entry_type is OrderType.STOP_MARKET
-    price = signal.entry_price
+    price, trigger = instrument.entry_prices(signal.entry_type, signal.entry_price, side)
     entry = _request(
         client_order_id=f"{signal.id}-entry",
         symbol=signal.symbol,
@@ -35,8 +34,8 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
         type=signal.entry_type,
         qty=approved.qty,
         ts_event=approved.ts_event,
-        price=None if price is None or is_stop else instrument.price_passive(price, side),
-        trigger=None if price is None or not is_stop else instrument.price_against(price, side),
+        price=price,
+        trigger=trigger,
         reason="entry",
         expires_ts=signal.expires_ts,
         void_price=signal.void_price,

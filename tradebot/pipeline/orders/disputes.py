@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
+from typing import assert_never
 
 from tradebot.model.command import Alert, AlertName
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO, plain
-from tradebot.model.order import FillDisputed, FillReport, FillSettled, OrderType
+from tradebot.model.money import ZERO, Price, plain
+from tradebot.model.order import FillDisputed, FillReport, FillSettled, OrderRequest, OrderType
 from tradebot.pipeline.orders.lifecycle import Order
 
 _MEND = "compare the fills of the account with tradebot trades; when both agree: tradebot resume"
@@ -26,10 +27,21 @@ def contradiction(report: FillReport, order: Order) -> str | None:
     filled = sum(order.fills.values(), ZERO) + report.qty
     if filled > request.qty:
         return f"{name} is said to have filled {plain(filled)} of {plain(request.qty)}"
-    limit = request.price if request.type is OrderType.LIMIT else None
+    limit = _limit(request)
     if limit is not None and (report.price - limit) * request.side.sign > limit * _WORST:
         return f"{name} with the limit {plain(limit)} is said to have filled at {plain(report.price)}"
     return None
+
+
+def _limit(request: OrderRequest) -> Price | None:
+    """Return the price that ``request`` may not trade beyond; what waits for a trigger is not doubted for its price."""
+    match request.type:
+        case OrderType.LIMIT:
+            return request.price
+        case OrderType.MARKET | OrderType.STOP_MARKET | OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
+            return None
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def as_stranger(report: FillReport) -> FillReport:

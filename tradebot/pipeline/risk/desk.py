@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import assert_never
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument
@@ -220,9 +221,15 @@ class Desk:
         return sized
 
     def _judge(self, signal: Signal) -> Sized | Stopped:
-        if signal.action is Action.ENTER:
-            return self._enter(signal)
-        return self._exit(signal) if signal.action is Action.EXIT else self._move_stop(signal)
+        match signal.action:
+            case Action.ENTER:
+                return self._enter(signal)
+            case Action.EXIT:
+                return self._exit(signal)
+            case Action.MOVE_STOP:
+                return self._move_stop(signal)
+            case _ as never:  # pragma: no cover - mypy shows that it cannot be
+                assert_never(never)
 
     def _move_stop(self, signal: Signal) -> Sized | Stopped:
         # Allowed in every state: a stop is what is left when nothing else may be sent.

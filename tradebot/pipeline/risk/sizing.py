@@ -87,9 +87,13 @@ def _cut(
 
 def checked_price(signal: Signal) -> Price:
     """Return the price an entry is valued at: its close, or for a resting one the higher of both prices."""
-    if signal.entry_type is OrderType.MARKET or signal.entry_price is None:
-        return signal.close
-    return max(signal.close, signal.entry_price)
+    match signal.entry_type:
+        case OrderType.MARKET:
+            return signal.close
+        case OrderType.LIMIT | OrderType.STOP_MARKET | OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
+            return signal.close if signal.entry_price is None else max(signal.close, signal.entry_price)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _distance(signal: Signal) -> Decimal:

@@ -198,16 +198,13 @@ def _entry(wish: Enter, side: PositionSide, instrument: Instrument) -> tuple[Ord
         raise Nonsense(f"Enter.entry_type is {said(wish.entry_type)}, not one of {', '.join(ENTRY_TYPES)}")
     entry_type = OrderType(wish.entry_type)
     price = given_price("entry_price", wish.entry_price)
-    if entry_type is OrderType.MARKET:
-        if price is not None:
-            raise Nonsense("Enter.entry_price is given, but the entry is at market")
-        return entry_type, None
-    if price is None:
+    is_market = entry_type is OrderType.MARKET
+    if price is None and not is_market:
         raise Nonsense(f"Enter.entry_price is missing for a {entry_type} entry")
-    rounded = (instrument.price_passive if entry_type is OrderType.LIMIT else instrument.price_against)(
-        price, side.entry
-    )
-    return entry_type, rounded
+    if price is not None and is_market:
+        raise Nonsense("Enter.entry_price is given, but the entry is at market")
+    price, trigger = instrument.entry_prices(entry_type, price, side.entry)
+    return entry_type, price if trigger is None else trigger
 
 
 def _confidence(value: object) -> float | None:

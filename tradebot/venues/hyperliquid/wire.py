@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Price, Qty, plain
@@ -115,6 +116,8 @@ def _terms(
             trigger = passive(asset, _needed(request, request.trigger or request.price), side)
             price = passive(asset, _needed(request, request.price or request.trigger), side)
             return price, _trigger(trigger, "tp", is_market=False)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _stop_trigger(asset: Asset, request: OrderRequest) -> Price:

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from decimal import Decimal
+from typing import assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Price, Qty, plain
 from tradebot.model.order import OrderRequest, OrderType
-
-_NEEDS_PRICE = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
-_NEEDS_TRIGGER = frozenset({OrderType.STOP_MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT})
 
 
 def refusal(request: OrderRequest, instrument: Instrument, mark: Price | None, held: Qty, has_parent: bool) -> str:
@@ -38,10 +36,9 @@ def bracket_refusals(orders: Sequence[OrderRequest], refused: dict[str, str]) ->
 
 
 def _refused_prices(request: OrderRequest, instrument: Instrument) -> str:
-    if request.price is None and request.type in _NEEDS_PRICE:
-        return f"price: a {request.type} order needs one"
-    if request.trigger is None and request.type in _NEEDS_TRIGGER:
-        return f"trigger: a {request.type} order needs one"
+    for name, price in _needed(request):
+        if price is None:
+            return f"{name}: a {request.type} order needs one"
     for name, price in (("price", request.price), ("trigger", request.trigger)):
         if price is None:
             continue
@@ -51,6 +48,22 @@ def _refused_prices(request: OrderRequest, instrument: Instrument) -> str:
         if price % tick:
             return f"{name}: {plain(price)} is not a multiple of the tick {plain(tick)}"
     return ""
+
+
+def _needed(request: OrderRequest) -> Sequence[tuple[str, Price | None]]:
+    """Return the prices without which an order of its type means nothing."""
+    price, trigger = ("price", request.price), ("trigger", request.trigger)
+    match request.type:
+        case OrderType.MARKET:
+            return ()
+        case OrderType.LIMIT:
+            return (price,)
+        case OrderType.STOP_MARKET | OrderType.TAKE_PROFIT:
+            return (trigger,)
+        case OrderType.STOP_LIMIT:
+            return (price, trigger)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _refused_size(request: OrderRequest, instrument: Instrument, mark: Price | None, has_parent: bool) -> str:

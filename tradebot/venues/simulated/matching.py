@@ -9,14 +9,38 @@ next bar on: what came after the trigger cannot be known. One that triggers at t
 
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import Liquidity, OrderRequest, OrderSide, OrderType
 from tradebot.model.time import Nanos
 
-_TRIGGERED = frozenset({OrderType.STOP_MARKET, OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT})
-_STOPS = frozenset({OrderType.STOP_MARKET, OrderType.STOP_LIMIT})
+
+class _Manner(NamedTuple):
+    """How an order of some type trades. ``is_stop``: prices against us wake it. ``ends_at_market``: it has no limit."""
+
+    awaits_trigger: bool
+    is_stop: bool
+    ends_at_market: bool
+
+
+def _manner(type_: OrderType) -> _Manner:
+    match type_:
+        case OrderType.MARKET:
+            return _Manner(awaits_trigger=False, is_stop=False, ends_at_market=True)
+        case OrderType.LIMIT:
+            return _Manner(awaits_trigger=False, is_stop=False, ends_at_market=False)
+        case OrderType.STOP_MARKET:
+            return _Manner(awaits_trigger=True, is_stop=True, ends_at_market=True)
+        case OrderType.STOP_LIMIT:
+            return _Manner(awaits_trigger=True, is_stop=True, ends_at_market=False)
+        case OrderType.TAKE_PROFIT:
+            return _Manner(awaits_trigger=True, is_stop=False, ends_at_market=False)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
+
+
+_MANNERS = {type_: _manner(type_) for type_ in OrderType}
 
 
 class Offer(NamedTuple):
@@ -52,6 +76,7 @@ class Resting:
     """
 
     __slots__ = (
+        "_ends_at_market",
         "active_from",
         "armed",
         "awaits_trigger",
@@ -77,8 +102,7 @@ class Resting:
         self.cancel_reason = ""
         self.is_seen = False
         self.is_done = False
-        self.is_stop = request.type in _STOPS
-        self.awaits_trigger = request.type in _TRIGGERED
+        self.awaits_trigger, self.is_stop, self._ends_at_market = _MANNERS[request.type]
         is_buy = request.side is OrderSide.BUY
         self.level = request.trigger if self.awaits_trigger else request.price
         self.by_high = is_buy is self.is_stop
@@ -90,16 +114,15 @@ class Resting:
 
     @property
     def limit(self) -> Price | None:
-        """The worst price it may trade at; a take-profit without one rests at its trigger."""
-        request = self.request
-        if request.price is None and request.type is OrderType.TAKE_PROFIT:
-            return request.trigger
-        return request.price
+        """The worst price it may trade at, ``None`` at market; where none was given, its trigger."""
+        if self._ends_at_market:
+            return None
+        return self.request.price if self.request.price is not None else self.request.trigger
 
     def trigger(self) -> None:
         """Become the limit or market order that waited behind the trigger."""
         self.awaits_trigger = False
-        self.level = self.limit if self.request.type is not OrderType.STOP_MARKET else None
+        self.level = self.limit
         self.by_high = self.request.side is OrderSide.SELL
 
     def is_at(self, price: Decimal) -> bool:
@@ -120,7 +143,7 @@ class Resting:
             active_from=self.active_from,
             armed=self.armed,
             filled=self.filled,
-            has_triggered=self.request.type in _TRIGGERED and not self.awaits_trigger,
+            has_triggered=_MANNERS[self.request.type].awaits_trigger and not self.awaits_trigger,
             is_seen=self.is_seen,
             cancel_at=self.cancel_at,
             cancel_reason=self.cancel_reason,
