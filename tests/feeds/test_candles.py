@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tradebot.model.errors import DataError
 from tradebot.model.market import Bar
 from tradebot.model.time import from_ms, parse_timeframe
-from tradebot.store.candles import BarFile, bar_fault, check_files, read_funding
+from tradebot.store.candles import BarFile, bar_fault, check_files
 from tradebot.store.columns import CHUNK_BYTES, RowFault, parse_row
+from tradebot.store.funding import check_funding, read_funding
 
 M5 = parse_timeframe("5m")
 STEP_MS = 300_000
@@ -94,13 +95,81 @@ def test_gaps_are_counted_and_not_refused(path: Path) -> None:
 
 def test_gaps_between_batches_are_counted(path: Path) -> None:
     count = 3 * CHUNK_BYTES // len(row(10_000))
-    summary = bar_file(path, csv(*(row(2 * n) for n in range(count)))).check()
-    assert (summary.rows, summary.gaps, summary.missing) == (count, count - 1, count - 1)
+    summary = bar_file(path, csv(row(0), *(row(2 * n + 1) for n in range(count)))).check()
+    assert (summary.rows, summary.gaps, summary.missing) == (count + 1, count - 1, count - 1)
+    assert summary.first_gap == summary.largest_gap == (2 * STEP_MS, 1)
 
 
-def test_bars_off_the_grid_are_noted(path: Path) -> None:
-    [summary] = check_files([bar_file(path, csv("60000,10,12,9,11,5", "360000,10,12,9,11,5"))])
-    assert summary.notes == ("bars do not open on whole 5m",)
+@pytest.mark.parametrize(
+    ("timeframe", "times", "line", "what"),
+    [
+        ("1m", [7_000 + n * 60_000 for n in range(20)], 2, "off the grid: bars of 1m open on whole 1m"),
+        ("1m", [n * 61_000 for n in range(20)], 3, "is off the grid of 1m: 61s after the line above"),
+        ("5m", [n * 300_000 + 7_000 * (n > 12) for n in range(20)], 15, "off the grid of 5m: 307s after"),
+        ("1d", [n * 86_400_000 + 60_000 for n in range(20)], 2, "bars of 1d open on whole 1d"),
+    ],
+)
+def test_bars_off_the_grid_are_refused_with_the_first_line(
+    path: Path, timeframe: str, times: list[int], line: int, what: str
+) -> None:
+    path.write_text(csv(*(f"{ts},10,12,9,11,5" for ts in times)))
+    with pytest.raises(DataError, match=re.escape(what)) as refused:
+        BarFile(path, "BTC", parse_timeframe(timeframe)).check()
+    assert refused.value.where == f"{path}:{line}"
+
+
+def test_bars_that_count_from_the_opening_of_an_exchange_are_noted(path: Path) -> None:
+    path.write_text(csv(*(f"{n * 86_400_000 + 52_200_000},10,12,9,11,5" for n in (0, 1, 2, 5))))
+    summary = BarFile(path, "GOOG", parse_timeframe("1d")).check()
+    assert summary.notes == ("bars open 14h 30m after whole 1d",)
+    assert (summary.gaps, summary.missing) == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "count", "line"), [("1m", "5m", 12, 3), ("1h", "15m", 3, 3), ("15m", "1d", 12, 3)]
+)
+def test_bars_of_another_length_than_declared_are_refused(
+    path: Path, declared: str, actual: str, count: int, line: int
+) -> None:
+    step = parse_timeframe(actual) // 1_000_000
+    path.write_text(csv(*(f"{n * step},10,12,9,11,5" for n in range(count))))
+    with pytest.raises(DataError) as refused:
+        BarFile(path, "BTC", parse_timeframe(declared)).check()
+    assert refused.value.where == f"{path}:{line}"
+    assert refused.value.mend == f"say how long they are: BTC:{actual}=bars.csv"
+
+
+def test_a_thin_market_may_lack_every_second_bar(path: Path) -> None:
+    path.write_text(csv(*(row(2 * n + (n > 5)) for n in range(20))))
+    assert BarFile(path, "BTC", M5).check().missing == 20
+
+
+UNITS = {"seconds": 1_000_000_000, "microseconds": 1_000, "nanoseconds": 1}
+
+
+@pytest.mark.parametrize(("unit", "nanos"), UNITS.items())
+def test_times_in_another_unit_are_named_so_in_bars_and_in_funding(path: Path, unit: str, nanos: int) -> None:
+    start = 1_735_689_600_000_000_000
+    times = [(start + n * 3_600_000_000_000) // nanos for n in range(5)]
+    path.write_text(csv(*(f"{ts},10,12,9,11,5" for ts in times)))
+    with pytest.raises(DataError, match=f"looks like {unit}, not milliseconds") as refused:
+        BarFile(path, "BTC", parse_timeframe("1h")).check()
+    assert refused.value.where == f"{path}:2"
+    with pytest.raises(DataError, match=f"looks like {unit}"):
+        list(BarFile(path, "BTC", None).batches())
+    path.write_text("\n".join(["ts_ms,rate", *(f"{ts},0.0001" for ts in times), ""]))
+    with pytest.raises(DataError, match=f"looks like {unit}") as refused:
+        check_funding(path, "BTC")
+    assert refused.value.where == f"{path}:2"
+    assert "--repair" in refused.value.mend
+
+
+def test_a_unit_that_changes_half_way_is_named(path: Path) -> None:
+    start = 1_735_689_600
+    path.write_text(csv(*(f"{(start + n * 60) * (1000 if n < 3 else 1)},10,12,9,11,5" for n in range(6))))
+    with pytest.raises(DataError, match=f"{start + 180} looks like seconds") as refused:
+        BarFile(path, "BTC", parse_timeframe("1m")).check()
+    assert refused.value.where == f"{path}:5"
 
 
 BAD_ROWS = {
@@ -111,7 +180,7 @@ BAD_ROWS = {
     "no time": (",10,12,9,11,5", "ts_ms ''"),
     "time with a fraction": ("600000.0,10,12,9,11,5", "ts_ms '600000.0'"),
     "negative time": ("-600000,10,12,9,11,5", "not a time"),
-    "time in nanoseconds": ("1741946400000000000,10,12,9,11,5", "not a time"),
+    "time in nanoseconds": ("1741946400000000000,10,12,9,11,5", "looks like nanoseconds"),
     "unsorted": ("1,10,12,9,11,5", "before 300000"),
     "duplicate": ("300000,10,12,9,11,5", "stands on the line above"),
     "too close": ("599999,10,12,9,11,5", "less than 5m after"),
@@ -268,10 +337,24 @@ def test_funding_rates_are_read_in_order(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("bad", "what"), [("10,0.1", "ascend"), ("99,nan", "between"), ("99,1", "between"), ("99", "1 col")]
+    ("bad", "what"), [("10,0.1", "before 48"), ("99,nan", "between"), ("99,1", "between"), ("99", "1 col")]
 )
 def test_a_bad_funding_row_is_refused_with_its_line(path: Path, bad: str, what: str) -> None:
     path.write_text(f"ts_ms,rate\n48,-0.0006\n{bad}\n")
     with pytest.raises(DataError, match=what) as refused:
         list(read_funding(path))
     assert refused.value.where == f"{path}:3"
+
+
+def test_hours_without_a_rate_are_counted(path: Path) -> None:
+    hours = [0, 1, 2, 10, 11, 13]
+    path.write_text("\n".join(["ts_ms,rate", *(f"{hour * 3_600_000 + 48},0.0001" for hour in hours), ""]))
+    summary = check_funding(path, "BTC")
+    assert (summary.rows, summary.gaps, summary.missing) == (6, 2, 8)
+    assert summary.first_gap == summary.largest_gap == (3 * 3_600_000, 7)
+
+
+def test_a_funding_file_without_a_rate_is_refused(path: Path) -> None:
+    path.write_text("ts_ms,rate\n")
+    with pytest.raises(DataError, match="no rate"):
+        check_funding(path, "BTC")

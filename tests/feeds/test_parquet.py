@@ -8,7 +8,8 @@ import pytest
 
 from tradebot.model.errors import ConfigError, DataError
 from tradebot.model.time import parse_timeframe
-from tradebot.store.candles import BarFile, read_funding
+from tradebot.store.candles import BarFile
+from tradebot.store.funding import read_funding
 from tradebot.store.repair import repair
 
 pa = pytest.importorskip("pyarrow")
@@ -50,7 +51,7 @@ def test_a_bad_row_is_refused_with_its_number(tmp_path: Path, bad: float | None)
     with pytest.raises(DataError) as refused:
         source.check()
     assert refused.value.where.endswith("x.parquet:7")
-    mended = repair(source.path, M1)
+    mended = repair(source.path, M1, is_forced=True)
     assert mended.rows == 9
     assert BarFile(mended.path, "BTC", M1).check().missing == 1
 

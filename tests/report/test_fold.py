@@ -9,16 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.model.market import Message
+from tradebot.model.market import Gap, Message
 from tradebot.model.money import ZERO, Cash, Price, Qty, book_fee
 from tradebot.model.order import Fill, Liquidity, OrderRole, OrderSide, PositionSide
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
-from tradebot.model.time import DAY, HOUR, Nanos
+from tradebot.model.time import DAY, HOUR, Nanos, parse_timeframe, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.report.curve import Curve
 from tradebot.report.document import document
 from tradebot.report.fold import ReportFold
+from tradebot.report.gaps import gap_row, gaps_text, gaps_words
 from tradebot.report.tally import By
 from tradebot.report.trades import equity_csv
 
@@ -353,3 +354,39 @@ def test_counts_are_of_the_window() -> None:
     fold.add(Refused(ts_event=Nanos(START + HOUR), signal=wish, gate="paused"))
     counts = fold.run_counts(10, 0.5)
     assert (counts["orders"], counts["refused"], counts["signals"]) == (2, 1, 3)
+
+
+def gap(hour: int, missing: int, symbol: str = "BTC", timeframe: str = "1h") -> Gap:
+    since = START + hour * HOUR
+    length = parse_timeframe(timeframe)
+    until = Nanos(since + missing * length)
+    return Gap(symbol=symbol, timeframe=length, ts_from=Nanos(since), ts_to=until, missing=missing)
+
+
+def test_gaps_are_counted_by_series_with_the_first_and_the_largest() -> None:
+    story = [gap(3, 2), gap(4, 1, "ETH"), gap(9, 7), gap(20, 7), gap(30, 1)]
+    first, other = report(story)["gaps"]
+    assert first == {
+        "symbol": "BTC",
+        "timeframe": "1h",
+        "gaps": 4,
+        "missing": 17,
+        "first_ts": to_ms(START + 3 * HOUR),
+        "first_missing": 2,
+        "largest_ts": to_ms(START + 9 * HOUR),
+        "largest_missing": 7,
+    }
+    assert (other["symbol"], other["gaps"], other["missing"]) == ("ETH", 1, 1)
+    # A gap belongs to the window in which it begins.
+    assert [row["missing"] for row in report(story, since=4, until=20)["gaps"]] == [7, 1]
+    assert report(story, since=31)["gaps"] == []
+
+
+def test_gaps_are_said_in_words() -> None:
+    found = report([gap(0, 10, timeframe="1m"), gap(5, 1, "ETH"), gap(9, 1200, "ETH")])
+    start = "from 2026-01-01"
+    assert gaps_text(found).splitlines() == [
+        f"BTC 1m: one gap of 10 bars {start} 00:00:00",
+        f"ETH 1h: 2 gaps, 1,201 bars: the first 1 bar {start} 05:00:00, the largest 1,200 bars {start} 09:00:00",
+    ]
+    assert gaps_words(gap_row(0, 0, None, None)) == "no gap"

@@ -1,6 +1,7 @@
 """A bar file that cannot be trusted stops a daemon and a backtest before the first trade, naming the line."""
 
 import gzip
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -77,6 +78,89 @@ def test_a_cut_gzip_file_is_refused_and_repaired_on_request(tmp_path: Path, caps
     assert "cut off or damaged" in said(capsys)
     assert cli([*words, "--repair"], {"HOME": str(tmp_path)}) == 0
     assert "repaired: " in capsys.readouterr().err
+
+
+START_S = 1_735_689_600
+
+
+def minutes(folder: Path, times: list[int], name: str = "btc.csv") -> list[str]:
+    (folder / name).write_text(HEADER + "".join(f"{ts},100,101,99,100.5,1\n" for ts in times))
+    return ["--home", str(folder / "home"), "--config", str(config_on(folder, name))]
+
+
+def test_a_gap_is_said_by_check_backtest_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = minutes(tmp_path, [(START_S + n * 60) * 1000 for n in range(50) if not 20 <= n < 30])
+    environ = {"HOME": str(tmp_path)}
+    gap = "one gap of 10 bars from 2025-01-01 00:20:00"
+    for command in (["config", "check"], ["doctor"], ["backtest"]):
+        assert cli([*words, *command], environ) == 0
+        assert gap in capsys.readouterr().out, command
+    assert cli([*words, "config", "check", "--json"], environ) == 0
+    [row] = json.loads(capsys.readouterr().out)["data"]
+    assert (row["bars"], row["gaps"], row["missing"], row["first_ts"]) == (40, 1, 10, (START_S + 1200) * 1000)
+    assert run(tmp_path / "home", tmp_path / "bot.toml") == 0
+    capsys.readouterr()
+    assert cli([*words, "report"], environ) == 0
+    assert f"BTC 1m: {gap}" in capsys.readouterr().out
+    assert cli([*words, "backtest", "--json"], environ) == 0
+    tested = json.loads(capsys.readouterr().out)
+    assert cli([*words, "report", "--json"], environ) == 0
+    assert json.loads(capsys.readouterr().out)["gaps"] == tested["gaps"]
+    assert tested["gaps"][0]["missing"] == 10
+
+
+def test_seconds_are_named_and_repaired_without_losing_a_row(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = minutes(tmp_path, [START_S + n * 60 for n in range(40)])
+    (tmp_path / "rates.csv").write_text(f"ts_ms,rate\n{START_S},0.0001\n{START_S + 3600},0.0001\n")
+    config = tmp_path / "bot.toml"
+    config.write_text(f'{config.read_text()}\n[venue]\nkind = "simulated"\nfunding = ["BTC=rates.csv"]\n')
+    environ = {"HOME": str(tmp_path)}
+    for command in (["backtest"], ["config", "check"]):
+        assert cli([*words, *command], environ) == 1
+        assert f"{START_S} looks like seconds, not milliseconds" in said(capsys)
+    assert cli([*words, "backtest", "--json", "--repair"], environ) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["bars"] == 40
+    assert "btc.csv: converted: 40 times from seconds" in err
+    assert "rates.csv: converted: 2 times from seconds" in err
+
+
+def test_a_repair_that_would_lose_much_is_refused_unless_it_is_meant(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = minutes(tmp_path, [(START_S + n * 61) * 1000 for n in range(40)])
+    environ = {"HOME": str(tmp_path)}
+    assert cli([*words, "backtest"], environ) == 1
+    assert "off the grid of 1m: 61s after the line above@" in said(capsys)
+    page = tmp_path / "page.html"
+    assert cli([*words, "backtest", "--repair", "--html", str(page)], environ) == 1
+    assert "a repair would leave out 39 of 40 rows, more than 5 %" in said(capsys)
+    assert not page.exists()
+    assert cli([*words, "backtest", "--repair", "--force"], environ) == 0
+    assert "left out" in capsys.readouterr().err
+    assert cli([*words, "backtest", "--force"], environ) == 2
+    assert "--force is for --repair" in said(capsys)
+
+
+def test_bars_that_contradict_each_other_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = minutes(tmp_path, [(START_S + n * 60) * 1000 for n in range(60)])
+    (tmp_path / "five.csv").write_text(
+        HEADER + "".join(f"{(START_S + n * 300) * 1000},{100 + (n == 7) / 2},101,99,100.5,5\n" for n in range(12))
+    )
+    config = tmp_path / "bot.toml"
+    config.write_text(config.read_text().replace('"BTC:1m=btc.csv"', '"BTC:5m=five.csv", "BTC:1m=btc.csv"'))
+    note = "BTC 5m: one bar differs from the 1m bars of that time, first at 2025-01-01 00:35:00: open 100.5 for 100"
+    environ = {"HOME": str(tmp_path)}
+    assert cli([*words, "backtest", "--json"], environ) == 0
+    out, err = capsys.readouterr()
+    assert f"warning: {note}" in err
+    assert json.loads(out)["data_notes"] == [note]
+    assert cli([*words, "config", "check"], environ) == 0
+    assert note.partition(": ")[2] in capsys.readouterr().out
+    assert run(tmp_path / "home", config) == 0
+    assert note in (tmp_path / "home" / "logs" / "tradebot.jsonl").read_text()
 
 
 def nothing(path: Path) -> None:

@@ -94,13 +94,19 @@ def test_data_files_are_read_whole(tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text(BARS)
     (tmp_path / "gap.csv").write_text(BARS + "1200000,3,3,3,3,5\n")
     (tmp_path / "bad.csv").write_text(BARS + "900000,3,3,-3,3,5\n")
+    (tmp_path / "other.csv").write_text("ts_ms,open,high,low,close,volume\n0,1,9,1,2,5\n")
     (tmp_path / "rates.csv").write_text("ts_ms,rate\n0,0.0001\n")
     home = tmp_path / "home"
     rest = '[venue]\nfunding = ["BTC=rates.csv"]\n'
-    config = replay("BTC:5m=good.csv", "BTC:1m=gap.csv", "BTC:3m=bad.csv", rest=rest)
+    config = replay("BTC:5m=good.csv", "SOL:5m=gap.csv", "ETH:5m=bad.csv", "BTC:10m=other.csv", rest=rest)
     found = examine(home, config=config)["data"]
-    assert [item.grade for item in found] == [Grade.OK, Grade.WARN, Grade.FAIL, Grade.OK]
-    assert "bad.csv:4" in found[2].what
+    assert [item.grade for item in found] == [Grade.OK, Grade.WARN, Grade.WARN, Grade.FAIL, Grade.OK]
+    assert "one bar differs from the 5m bars of that time" in found[1].what
+    assert "one gap of 2 bars from 1970-01-01 00:10:00" in found[2].what
+    assert "bad.csv:4" in found[3].what
+    # A bad file does not hide what the others of its symbol hold.
+    config = replay("BTC:5m=bad.csv", "BTC:10m=other.csv")
+    assert [item.grade for item in examine(home, config=config)["data"]] == [Grade.FAIL, Grade.OK]
 
 
 def test_a_missing_data_file_fails_the_configuration(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from tradebot.cli.commands_results import write_lines, write_page
 from tradebot.cli.context import Context
 from tradebot.cli.options import load
 from tradebot.cli.progress import progress_bar
+from tradebot.model.errors import UsageError
 from tradebot.model.time import to_ms
 from tradebot.report.document import document
 from tradebot.report.table import moment
@@ -22,6 +23,8 @@ def backtest(context: Context) -> int:
     given = context.given
     loaded = load(context)
     bars = given.whole("bars", 0)
+    if given.flag("force") and not given.flag("repair"):
+        raise UsageError("--force is for --repair", where="tradebot backtest", mend="add --repair, or leave it out")
     # What a strategy prints is no part of the result.
     with progress_bar() as progress, redirect_stdout(sys.stderr):
         result = run_backtest(
@@ -29,10 +32,13 @@ def backtest(context: Context) -> int:
             data=given.texts("data"),
             bars=bars if bars else None,
             repair=given.flag("repair"),
+            force=given.flag("force"),
             progress=progress,
         )
     for action in result.repairs:
         context.note(f"repaired: {action}")
+    for note in result.notes:
+        context.note(f"warning: {note}")
     for row in result.disabled:
         context.note(f"warning: strategy {row.strategy} was disabled at {moment(to_ms(row.ts_event))}: {row.reason}")
     for tick in result.assumed:

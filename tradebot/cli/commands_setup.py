@@ -56,21 +56,23 @@ def doctor(context: Context) -> int:
 def config_check(context: Context) -> int:
     """Say whether the configuration can be used, its data and strategies included."""
     from tradebot.runtime.assumed import assumed_ticks, first_prices
-    from tradebot.runtime.wiring import check_data_files
+    from tradebot.runtime.data_files import check_data
     from tradebot.settings.check import check_settings
 
     loaded = load(context)
     check_settings(loaded, is_live=loaded.settings.bot.mode == "live")
-    check_data_files(loaded.settings)
+    data = check_data(loaded.settings)
     assumed = assumed_ticks(loaded.settings, first_prices(loaded.settings))
     for tick in assumed:
         context.note(f"warning: {tick}")
     files = [str(path) for path in loaded.files]
     if context.is_json:
         told = {"ok": True, "config_hash": loaded.config_hash, "files": files}
-        context.write_json(told | {"assumed_ticks": [tick.row for tick in assumed]})
+        context.write_json(told | data.document() | {"assumed_ticks": [tick.row for tick in assumed]})
     else:
         context.write(f"good: {', '.join(files)}  (hash {loaded.config_hash})")
+        for line in data.lines():
+            context.write(line)
     return 0
 
 

@@ -221,6 +221,7 @@ COMMANDS: tuple[Command, ...] = (
             Option("--bars", "how many bars of a generated market", INT, "N", at_least=1),
             Option("--trades", "write the round trips as JSON lines", PATH, "FILE"),
             Option("--repair", "mend broken data files in passing, and say how"),
+            Option("--force", "with --repair: leave out more than 5 % of a file"),
             _HTML,
         ),
     ),

@@ -4,18 +4,13 @@ import re
 from datetime import UTC, datetime, timedelta
 
 from tradebot.model.errors import UsageError
-from tradebot.model.time import NANOS_PER_MS, Nanos, from_ms, parse_timeframe
+from tradebot.model.time import NANOS_PER_MS, Nanos, from_ms, parse_timeframe, unit_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_MS = 253_402_300_800_000
 # Before March 1973 nothing was traded here: so small a number is seconds, or a date without its dashes.
 _MIN_MS = 100_000_000_000
 _NUMBER = re.compile(r"\d{9,20}")
-_UNITS = (
-    ("seconds", 10**9, 10**11, 1000),
-    ("microseconds", 10**15, 10**17, -1000),
-    ("nanoseconds", 10**18, 10**19, -(10**6)),
-)
 _AGE = re.compile(r"\d{1,6}[smhdw]")
 
 
@@ -45,8 +40,8 @@ def _from_number(text: str) -> Nanos:
     number = int(text)
     if _MIN_MS <= number < _MAX_MS:
         return from_ms(number)
-    for unit, low, high, factor in _UNITS:
-        if low <= number < high:
-            in_ms = number * factor if factor > 0 else number // -factor
-            raise UsageError(f"{text} looks like {unit}; times are epoch milliseconds", mend=f"write {in_ms}")
+    unit = unit_of(number)
+    if unit is not None and unit.nanos != NANOS_PER_MS:
+        in_ms = number * unit.nanos // NANOS_PER_MS
+        raise UsageError(f"{text} looks like {unit.name}; times are epoch milliseconds", mend=f"write {in_ms}")
     raise UsageError(f"{text} is no time in epoch milliseconds", mend="write 2026-03-01, or such as 1772323200000")

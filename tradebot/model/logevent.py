@@ -30,6 +30,7 @@ class LogEvent(StrEnum):
     GAP_LEFT = "gap.left"
     SYMBOL_STALE = "symbol.stale"
     SYMBOL_FRESH = "symbol.fresh"
+    DATA_DOUBTED = "data.doubted"
     GAP_FOUND = "gap.found"
     DISORDER_FOUND = "disorder.found"
     SIGNAL_APPROVED = "signal.approved"

@@ -1,7 +1,7 @@
 """Time is UTC epoch nanoseconds, as ``int``; durations too. Milliseconds exist only at the edges."""
 
 import re
-from typing import NewType
+from typing import NamedTuple, NewType
 
 Nanos = NewType("Nanos", int)
 Timeframe = NewType("Timeframe", int)
@@ -16,6 +16,28 @@ WEEK = 7 * DAY
 _MONDAY = 4 * DAY
 _UNITS = {"s": NANOS_PER_S, "m": 60 * NANOS_PER_S, "h": HOUR, "d": DAY, "w": WEEK}
 _TIMEFRAME = re.compile(r"([1-9]\d{0,5})([smhdw])")
+
+
+class Unit(NamedTuple):
+    """A unit in which others write epoch times: ``low`` is a moment of 2001 or before, ``high`` one of 5138."""
+
+    name: str
+    nanos: int
+    low: int
+    high: int
+
+
+_EPOCH_UNITS = (
+    Unit("seconds", NANOS_PER_S, 10**9, 10**11),
+    Unit("milliseconds", NANOS_PER_MS, 10**11, 10**14),
+    Unit("microseconds", 1_000, 10**14, 10**17),
+    Unit("nanoseconds", 1, 10**17, 10**19),
+)
+
+
+def unit_of(number: int) -> Unit | None:
+    """Return the unit in which ``number`` is a time since 1973 (seconds: 2001); ``None`` for what is none."""
+    return next((unit for unit in _EPOCH_UNITS if unit.low <= number < unit.high), None)
 
 
 def from_ms(ms: int) -> Nanos:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar, TypeVar, cast
 
-from tradebot.model.market import Message
+from tradebot.model.market import Gap, Message
 from tradebot.model.money import ZERO, Cash, Price, book, plain
 from tradebot.model.order import Fill
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
@@ -23,6 +23,7 @@ from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.trip import Trip
 from tradebot.report.curve import Curve
+from tradebot.report.gaps import GapCounts
 from tradebot.report.metrics import curve_metrics, time_weighted
 from tradebot.report.shapes import Document, Json
 from tradebot.report.tally import By, Tally, period, period_name
@@ -43,6 +44,7 @@ class ReportFold:
         FundingPaid.kind,
         Deposit.kind,
         StrategyDisabled.kind,
+        Gap.kind,
     )
 
     def __init__(self, since: Nanos | None = None, until: Nanos | None = None, by: By | None = None) -> None:
@@ -56,6 +58,7 @@ class ReportFold:
         # The very ledger of the risk stage, so that money and positions cannot differ from its own.
         self._ledger = Ledger(Cash(ZERO))
         self._estimates = 0
+        self._gaps = GapCounts()
         self._approved = self._refused = 0
         self.disabled: list[StrategyDisabled] = []
         self._total = Tally()
@@ -71,6 +74,7 @@ class ReportFold:
             Approved: _typed(self._on_approved),
             Refused: _typed(self._on_refused),
             StrategyDisabled: _typed(self._on_disabled),
+            Gap: _typed(self._on_gap),
         }
 
     def add(self, message: Message) -> None:
@@ -111,6 +115,7 @@ class ReportFold:
             "open_positions": self._open_positions(marks if now and marks is not None else {}),
             "by_symbol": _group(self._symbols),
             "by_strategy": _group(self._strategies),
+            "gaps": self._gaps.rows(),
             "disabled": [disabled_row(message) for message in self.disabled],
         }
         if self._by is not None:
@@ -176,6 +181,10 @@ class ReportFold:
     def _on_disabled(self, message: StrategyDisabled) -> None:
         if self._has(message.ts_event):
             self.disabled.append(message)
+
+    def _on_gap(self, gap: Gap) -> None:
+        if self._has(gap.ts_from):
+            self._gaps.add(gap)
 
     def _on_refused(self, message: Refused) -> None:
         self._refused += self._has(message.ts_event)

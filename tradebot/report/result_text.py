@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from tradebot.report.gaps import gaps_text
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
 from tradebot.report.text import disabled_text
@@ -30,6 +31,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
     if assumed:
         names = ("symbol", "price", "tick")
         blocks.append("assumed ticks\n" + table(names, [columns(row, names) for row in assumed], colour=colour))
+    if rows(document, "gaps"):
+        blocks.append("bars that are missing\n" + gaps_text(document))
     if rows(document, "disabled"):
         blocks.append("disabled strategies\n" + disabled_text(document, colour))
     run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]

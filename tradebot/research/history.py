@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.model.market import Bar
-from tradebot.model.time import NANOS_PER_MS, Timeframe, to_ms
+from tradebot.model.time import to_ms
 from tradebot.pipeline.patterns.events import PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.scanner import Scanner
@@ -16,8 +16,6 @@ from tradebot.store.candles import BarFile
 # Starting the compiled kernels takes about as long as interpreting 30,000 bars, compiling them first ten times that.
 _WORTH_STARTING = 60_000
 _WORTH_COMPILING = 600_000
-# Files say when bars open, not how long they are; all that is asked is that times ascend.
-_ANY_TIMEFRAME = Timeframe(NANOS_PER_MS)
 
 
 class History(NamedTuple):
@@ -32,9 +30,9 @@ class History(NamedTuple):
 
 
 def read_history(path: Path) -> History:
-    """Return the bars of a file. Raises ``DataError`` at the first bad line."""
+    """Return the bars of a file, whatever their length. Raises ``DataError`` at the first bad line."""
     history = _empty()
-    for batch in BarFile(path, path.name, _ANY_TIMEFRAME).batches():
+    for batch in BarFile(path, path.name, None).batches():
         history.ts.extend(batch.ts)
         for column, values in zip(history[1:], batch.columns, strict=True):
             column.extend(map(float, values))

@@ -21,14 +21,16 @@ from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
 from tradebot.runtime.assumed import AssumedTick, assumed_ticks
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.data_files import notes_of
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import wire
 from tradebot.settings.dataspec import given_series
 from tradebot.settings.live import on_paper
 from tradebot.settings.load import Loaded
-from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings
-from tradebot.store.candles import BarFile
-from tradebot.store.repair import repair as repair_file
+from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings, SimulatedVenueSettings
+from tradebot.store.candles import BarFile, hold_against_each_other
+from tradebot.store.repair import Repair, repair_funding
+from tradebot.store.repair import repair as repair_bars
 
 _PROGRESS_BARS = 20_000
 
@@ -38,13 +40,17 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestResult:
-    """What a backtest found: the report with its extra keys, the round trips by exit, and what must be said of them."""
+    """What a backtest found: the report with its extra keys, the round trips by exit, and what must be said of them.
+
+    ``notes`` are what somebody should know of the data beside its gaps, which the report lists.
+    """
 
     document: Document
     trades: Sequence[RoundTrip]
     disabled: Sequence[StrategyDisabled]
     repairs: Sequence[str]
     assumed: Sequence[AssumedTick]
+    notes: Sequence[str]
 
 
 def run_backtest(
@@ -53,20 +59,22 @@ def run_backtest(
     data: Sequence[str] = (),
     bars: int | None = None,
     repair: bool = False,
+    force: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
 ) -> BacktestResult:
     """Run the configuration over its bars, or over ``data`` (``SYMBOL:TIMEFRAME=FILE``) instead.
 
     ``bars`` is how many of a generated market, for each symbol. ``repair`` mends bad files in passing, in a
-    temporary folder. Raises ``ConfigError``, ``DataError`` and ``UsageError``.
+    temporary folder, and with ``force`` whatever they lose by that. Raises ``ConfigError``, ``DataError`` and
+    ``UsageError``.
     """
     clock = clock or SystemClock()
     with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
         repairs: list[str] = []
         settings = with_feed(loaded.settings, data, bars)
         if repair:
-            settings = _repaired(settings, Path(folder), repairs)
+            settings = _repaired(settings, Path(folder), repairs, is_forced=force)
         return _run(replace(loaded, settings=settings), progress, clock, repairs)
 
 
@@ -74,6 +82,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     started_at = clock.monotonic()
     # A bad line ends a backtest without a result: reading all of the data twice would find no more.
     wired = wire(loaded, check_data=False)
+    hold_against_each_other(wired.files)
     report = ReportFold()
     trips: list[RoundTrip] = []
     sinks: dict[type[Message], Callable[[Message], None]] = dict(report.sinks())
@@ -92,7 +101,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
 
     sinks |= {RoundTrip: finished, Fill: filled}
     line = Line(wired.stages, sinks)
-    total = _bars_in_all(loaded.settings) if progress is not None else 0
+    total = _bars_in_all(loaded.settings, wired.files) if progress is not None else 0
     count = 0
     pump = line.pump
     with watching(wired.strategy), _collecting_seldom():
@@ -109,8 +118,15 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     # Orders that never filled stood near the last price.
     assumed = assumed_ticks(loaded.settings, {**risk.marks, **lowest})
     document["assumed_ticks"] = [one.row for one in assumed]
+    notes = notes_of(file.summary() for file in wired.files)
+    document["data_notes"] = list(notes)
     return BacktestResult(
-        document=document, trades=by_exit(trips), disabled=report.disabled, repairs=repairs, assumed=assumed
+        document=document,
+        trades=by_exit(trips),
+        disabled=report.disabled,
+        repairs=repairs,
+        assumed=assumed,
+        notes=notes,
     )
 
 
@@ -147,22 +163,29 @@ def with_feed(settings: Settings, data: Sequence[str], bars: int | None) -> Sett
     return settings
 
 
-def _repaired(settings: Settings, folder: Path, repairs: list[str]) -> Settings:
-    feed = settings.feed
-    if not isinstance(feed, ReplayFeedSettings):
-        return settings
-    specs = []
-    for number, one in enumerate(feed.series):
-        mended = repair_file(one.path, one.timeframe, folder / f"{number}.csv")
+def _repaired(settings: Settings, folder: Path, repairs: list[str], *, is_forced: bool) -> Settings:
+    def taken(spec: str, mended: Repair) -> str:
         repairs.extend(mended.actions)
-        name = feed.data[number].partition("=")[0]
-        specs.append(f"{name}={mended.path}" if mended.actions else feed.data[number])
-    return settings.model_copy(update={"feed": feed.model_copy(update={"data": tuple(specs)})})
+        return f"{spec.partition('=')[0]}={mended.path}" if mended.actions else spec
+
+    feed, venue = settings.feed, settings.venue
+    if isinstance(feed, ReplayFeedSettings):
+        bars = [
+            taken(spec, repair_bars(one.path, one.timeframe, folder / f"{number}.csv", is_forced=is_forced))
+            for number, (spec, one) in enumerate(zip(feed.data, feed.series, strict=True))
+        ]
+        settings = settings.model_copy(update={"feed": feed.model_copy(update={"data": tuple(bars)})})
+    if isinstance(venue, SimulatedVenueSettings):
+        rates = [
+            taken(spec, repair_funding(one.path, folder / f"funding{number}.csv", is_forced=is_forced))
+            for number, (spec, one) in enumerate(zip(venue.funding, venue.funding_files, strict=True))
+        ]
+        settings = settings.model_copy(update={"venue": venue.model_copy(update={"funding": tuple(rates)})})
+    return settings
 
 
-def _bars_in_all(settings: Settings) -> int:
+def _bars_in_all(settings: Settings, files: Sequence[BarFile]) -> int:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return (feed.bars or 0) * len(settings.bot.symbols)
-    series = feed.series if isinstance(feed, ReplayFeedSettings) else ()
-    return sum(BarFile(one.path, one.symbol, one.timeframe).count() for one in series)
+    return sum(file.count() for file in files)

@@ -26,6 +26,7 @@ from tradebot.runtime.api import DaemonApi
 from tradebot.runtime.assumed import assumed_ticks, first_prices
 from tradebot.runtime.boot import BOOT, boot, open_journal, settle_memory
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.data_files import notes_of
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.housekeeping import Housekeeper
@@ -149,6 +150,8 @@ class Daemon:
         await engine.durable()
         operations.is_ready = True
         self._notifier.ready(operations.status_line())
+        for note in notes_of(engine.booted.wired.summaries):
+            log(LogEvent.DATA_DOUBTED, level="warning", note=note)
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
 
     async def _start_pager(self, operations: Operations, journal: SqliteJournal) -> Pager:

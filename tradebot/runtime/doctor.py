@@ -13,8 +13,9 @@ from pathlib import Path
 
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
-from tradebot.model.time import NANOS_PER_S, timeframe_name
+from tradebot.model.time import NANOS_PER_S
 from tradebot.ports import Clock
+from tradebot.runtime.data_files import bar_files, bars_words, funding_words
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
@@ -22,11 +23,11 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
-    ReplayFeedSettings,
     SimulatedVenueSettings,
     StoreSettings,
 )
-from tradebot.store.candles import BarFile, check_files, read_funding
+from tradebot.store.candles import BarFile, check_files
+from tradebot.store.funding import check_funding
 from tradebot.store.lock import holder, is_network_fs
 
 _OLDEST_PYTHON = (3, 11)
@@ -219,27 +220,38 @@ def _systemd(environ: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def _data(loaded: Loaded) -> Iterator[Finding]:
-    feed = loaded.settings.feed
-    for series in feed.series if isinstance(feed, ReplayFeedSettings) else ():
-        try:
-            (summary,) = check_files([BarFile(series.path, series.symbol, series.timeframe)])
-        except TradebotError as error:
-            yield Finding("data", Grade.FAIL, _oneline(error), error.mend)
-            continue
-        what = f"{series.path}: {summary.rows} bars of {series.symbol} {timeframe_name(series.timeframe)}"
-        if summary.missing:
-            mend = "nothing, if the market was closed then; else fetch them again"
-            yield Finding("data", Grade.WARN, f"{what}, {summary.missing} missing in {summary.gaps} gaps", mend)
-        else:
-            yield Finding("data", Grade.OK, what)
+    by_symbol: dict[str, list[BarFile]] = {}
+    for bars in bar_files(loaded.settings):
+        by_symbol.setdefault(bars.symbol, []).append(bars)
+    for files in by_symbol.values():
+        yield from _bars(files)
     venue = loaded.settings.venue
     for file in venue.funding_files if isinstance(venue, SimulatedVenueSettings) else ():
         try:
-            rows = sum(1 for _ in read_funding(file.path))
+            rates = check_funding(file.path, file.symbol)
         except TradebotError as error:
             yield Finding("data", Grade.FAIL, _oneline(error), error.mend)
         else:
-            yield Finding("data", Grade.OK, f"{file.path}: {rows} funding rates of {file.symbol}")
+            yield Finding("data", Grade.OK, funding_words(rates))
+
+
+def _bars(files: Sequence[BarFile]) -> Iterator[Finding]:
+    try:
+        summaries = check_files(files)
+    except TradebotError as error:
+        if len(files) == 1:
+            yield Finding("data", Grade.FAIL, _oneline(error), error.mend)
+        else:
+            # Each speaks for itself then; they can be held against each other once all can be read.
+            for file in files:
+                yield from _bars([file])
+        return
+    for summary in summaries:
+        words = bars_words(summary)
+        if summary.missing or summary.notes:
+            yield Finding("data", Grade.WARN, words, "nothing, if the market was so then; else fetch them again")
+        else:
+            yield Finding("data", Grade.OK, words)
 
 
 def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:

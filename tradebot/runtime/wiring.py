@@ -15,6 +15,7 @@ from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
+from tradebot.runtime.data_files import bar_files
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
@@ -24,11 +25,11 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     GeneratedFeedSettings,
     HyperliquidFeedSettings,
-    ReplayFeedSettings,
     Settings,
     SimulatedVenueSettings,
 )
-from tradebot.store.candles import BarFile, check_files, read_funding
+from tradebot.store.candles import BarFile, FileSummary, check_files
+from tradebot.store.funding import read_funding
 from tradebot.venues.generated import Generated
 from tradebot.venues.replay import Replay
 from tradebot.venues.simulated.costs import Costs
@@ -49,6 +50,10 @@ class Wired:
     risk: RiskStage
     strategy: StrategyStage
     feed: MarketData
+    files: Sequence[BarFile]
+    """What a replay reads."""
+    summaries: Sequence[FileSummary]
+    """What was found in the files where they were checked."""
     specs: Sequence[StrategySpec]
 
     @property
@@ -87,9 +92,12 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     specs = build_specs(loaded)
     instruments = build_instruments(settings)
     sources = feed_timeframes(settings)
+    files = bar_files(settings)
     simulated = settings.venue if isinstance(settings.venue, SimulatedVenueSettings) else None
     return Wired(
-        feed=_feed(settings, check_data),
+        feed=_feed(settings, files),
+        files=files,
+        summaries=check_files(files) if check_data else (),
         bars=BarsStage(sources, _wanted(specs)),
         venue=Outbox() if simulated is None else _venue(simulated, instruments),
         # A real venue may say something late, or again.
@@ -107,30 +115,12 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     )
 
 
-def check_data_files(settings: Settings) -> None:
-    """Read every data file whole, as the daemon does before it trades. Raises ``DataError`` at the first bad line."""
-    feed = settings.feed
-    if isinstance(feed, ReplayFeedSettings):
-        check_files(_bar_files(feed))
-    venue = settings.venue
-    for file in venue.funding_files if isinstance(venue, SimulatedVenueSettings) else ():
-        for _ in read_funding(file.path):
-            pass
-
-
-def _bar_files(feed: ReplayFeedSettings) -> list[BarFile]:
-    return [BarFile(one.path, one.symbol, one.timeframe) for one in feed.series]
-
-
-def _feed(settings: Settings, is_checked: bool) -> MarketData:
+def _feed(settings: Settings, files: Sequence[BarFile]) -> MarketData:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
     if isinstance(feed, HyperliquidFeedSettings):
         return Arrivals(f"{feed.kind} {feed_network(settings)}")
-    files = _bar_files(feed)
-    if is_checked:
-        check_files(files)
     return Replay(files)
 
 

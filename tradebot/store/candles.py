@@ -1,27 +1,36 @@
 """Bar files: checked whole before a run, then streamed in constant memory.
 
-A file is refused, with its line, unless times ascend by at least one timeframe, prices are above 0 and
-consistent, and volumes are not negative. Gaps are counted, not refused.
+A file is refused, with its line, unless its times are sound (see ``series``), prices are above 0 and
+consistent, and volumes are not negative. Gaps are counted, and coarse bars are held against finer ones of the
+same symbol; neither is refused.
 """
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import chain, repeat
-from operator import le, sub
+from itertools import repeat
+from operator import le
 from pathlib import Path
 
 from tradebot.model.errors import DataError
 from tradebot.model.making import maker
 from tradebot.model.market import Bar, check_bar
-from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, floor_to, from_ms, timeframe_name
-from tradebot.store.columns import Batch, count_rows, ends_with_newline, fail, is_parquet, read_batches
+from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, from_ms, timeframe_name, to_ms
+from tradebot.report.table import duration
+from tradebot.store.agreement import Agreement, Heard
+from tradebot.store.columns import (
+    MEND,
+    UNIT_MEND,
+    Batch,
+    count_rows,
+    fail,
+    is_parquet,
+    read_batches,
+)
+from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_step
 
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")
-FUNDING_COLUMNS = ("ts_ms", "rate")
-# Nanoseconds of later times do not fit into the 64 bits of the journal's columns (the year 2262).
-MAX_TS_MS = 9_000_000_000_000
 # Products of larger numbers could not be booked at 1e-8 with the 28 digits of the decimal context.
 _TOO_LARGE = Decimal("1e18")
 _new_bar = maker(Bar)
@@ -41,20 +50,33 @@ class FileSummary:
     """When the last bar closed."""
     gaps: int
     missing: int
+    first_gap: Missing | None
+    largest_gap: Missing | None
     notes: tuple[str, ...]
+    """What else somebody should know, such as bars that contradict those of another file."""
 
 
 class BarFile:
     """The bars of one symbol and timeframe in one file. Each iteration starts at the first bar.
 
     Iterating raises ``DataError`` at the first batch that holds a bad row: check the file before anything is
-    traded that a later row could not undo.
+    traded that a later row could not undo. Without a timeframe (``None``) only ``batches`` can be read.
     """
 
-    def __init__(self, path: Path, symbol: str, timeframe: Timeframe) -> None:
+    def __init__(self, path: Path, symbol: str, timeframe: Timeframe | None) -> None:
         self.path = path
         self.symbol = symbol
-        self.timeframe = timeframe
+        self._timeframe = timeframe
+        self._times = Times(timeframe)
+        self._heard_by: tuple[Heard, ...] = ()
+        self._agreement: Agreement | None = None
+        self._is_cut = False
+
+    @property
+    def timeframe(self) -> Timeframe:
+        """How long the bars are."""
+        assert self._timeframe is not None  # noqa: S101 - who gives none reads columns only
+        return self._timeframe
 
     def __iter__(self) -> Iterator[Bar]:
         return self.skip(0)
@@ -68,14 +90,19 @@ class BarFile:
 
     def batches(self, skip: int = 0) -> Iterator[Batch]:
         """Give the checked rows after the first ``skip`` as columns: times of opening, OHLC and volume."""
-        last: int | None = None
-        for batch in read_batches(self.path, BAR_COLUMNS, skip):
-            if not _is_sound(batch, last, self.timeframe // NANOS_PER_MS):
-                self._explain(batch, last)
-            last = batch.ts[-1]
+        times = self._times = Times(self._timeframe, is_whole=not skip)
+        for batch in read_batches(self.path, BAR_COLUMNS, skip, self._note_cut):
+            if not (_is_sound(batch) and times.take(batch.ts)):
+                self._explain(batch, times)
+            for hear in self._heard_by:
+                hear(batch)
             yield batch
-        if last is None and not skip:
+        if times.last is None and not skip:
             raise DataError("there is no bar after the header", where=f"{self.path}:1", mend="fetch the data again")
+        what = times.spacing_fault()
+        if what is not None:
+            mend = self._declare(times.common_step)
+            raise DataError(what, where=f"{self.path}:{_second_row(self.path)}", mend=mend)
 
     def count(self) -> int:
         """Return the number of bars, without parsing them."""
@@ -91,48 +118,81 @@ class BarFile:
 
     def check(self) -> FileSummary:
         """Read the whole file and return what it holds. Raises ``DataError`` at the first bad line."""
-        step = self.timeframe // NANOS_PER_MS
-        rows = gaps = missing = 0
-        first = last = 0
-        for batch in self.batches():
-            ts = batch.ts
-            if not rows:
-                first = last = ts[0]
-            holes = [hole for hole in map(sub, ts, chain((last,), ts)) if hole >= 2 * step]
-            gaps += len(holes)
-            missing += sum(hole // step - 1 for hole in holes)
-            rows += len(ts)
-            last = ts[-1]
-        ts_last = Nanos(from_ms(last) + self.timeframe)
-        notes = self._notes(from_ms(first))
-        return FileSummary(self.path, self.symbol, self.timeframe, rows, from_ms(first), ts_last, gaps, missing, notes)
+        for _ in self.batches():
+            pass
+        return self.summary()
 
-    def _notes(self, first: Nanos) -> tuple[str, ...]:
-        notes = []
-        if first != floor_to(first, self.timeframe):
-            notes.append(f"bars do not open on whole {timeframe_name(self.timeframe)}")
-        if not is_parquet(self.path) and not ends_with_newline(self.path):
-            notes.append("the last line has no line end: it may have been cut")
-        return tuple(notes)
+    def summary(self) -> FileSummary:
+        """Return what the newest iteration has found so far."""
+        times = self._times
+        return FileSummary(
+            path=self.path,
+            symbol=self.symbol,
+            timeframe=self.timeframe,
+            rows=times.rows,
+            ts_first=from_ms(times.first or 0),
+            ts_last=Nanos(from_ms(times.last or 0) + self.timeframe),
+            gaps=times.gaps,
+            missing=times.missing,
+            first_gap=times.first_gap,
+            largest_gap=times.largest_gap,
+            notes=tuple(self._notes()),
+        )
 
-    def _explain(self, batch: Batch, last: int | None) -> None:
+    def last_ts(self) -> int:
+        """Return the time of the newest row that was read, in ms; -1 before the first."""
+        return -1 if self._times.last is None else self._times.last
+
+    def be_held_against(self, finer: "BarFile") -> None:
+        """Compare these bars, while both are read, with those of ``finer``, which has others of the same symbol."""
+        self._agreement = Agreement(finer.timeframe, self.timeframe)
+        finer._heard_by = (*finer._heard_by, self._agreement.take_fine)
+        self._heard_by = (*self._heard_by, self._agreement.take_coarse)
+
+    def _note_cut(self) -> None:
+        self._is_cut = True
+
+    def _notes(self) -> Iterator[str]:
+        late = self._times.late_by()
+        if late:
+            yield f"bars open {duration(late // 1000)} after whole {timeframe_name(self.timeframe)}"
+        if self._is_cut:
+            yield "the last line has no line end: it may have been cut"
+        contradiction = None if self._agreement is None else self._agreement.contradiction()
+        if contradiction is not None:
+            yield contradiction
+
+    def _explain(self, batch: Batch, times: Times) -> None:
+        last = times.last
         for line, (ts, *numbers) in enumerate(zip(batch.ts, *batch.columns, strict=True), batch.line):
-            what = bar_fault(ts, numbers, last, self.timeframe)
+            what = times.fault(ts, last) or numbers_fault(numbers)
             if what is not None:
-                fail(self.path, line, what)
+                fail(self.path, line, what, self._mend(ts, batch.ts))
             last = ts
+
+    def _mend(self, ts: int, batch: Sequence[int]) -> str:
+        if unit_fault(ts) is not None:
+            return UNIT_MEND
+        usual = usual_step(batch)
+        if self._timeframe is None or not _is_round(usual):
+            return MEND
+        step = to_ms(self._timeframe)
+        return self._declare(usual) if usual != step and (usual % step == 0 or step % usual == 0) else MEND
+
+    def _declare(self, step_ms: int) -> str:
+        return f"say how long they are: {self.symbol}:{step_name(step_ms)}={self.path.name}"
 
 
 def bar_fault(ts: int, numbers: Sequence[Decimal], last: int | None, timeframe: Timeframe) -> str | None:
-    """Return what is wrong with a row that opens at ``ts`` ms after one at ``last`` ms, or ``None``."""
-    if not 0 <= ts < MAX_TS_MS:
-        return f"ts_ms {ts} is not a time in milliseconds since 1970"
-    if last is not None and ts < last:
-        return f"ts_ms {ts} is before {last}, that of the line above"
-    if ts == last:
-        return f"ts_ms {ts} stands on the line above too"
-    if last is not None and ts - last < timeframe // NANOS_PER_MS:
-        return f"ts_ms {ts} is less than {timeframe_name(timeframe)} after {last}, that of the line above"
+    """Return what is wrong with a row that opens at ``ts`` ms after one at ``last`` ms, or ``None``.
+
+    In which unit its time is, only the first row of a file can tell.
+    """
+    return Times(timeframe, is_whole=False).fault(ts, last) or numbers_fault(numbers)
+
+
+def numbers_fault(numbers: Sequence[Decimal]) -> str | None:
+    """Return what is wrong with the prices and the volume of a row, or ``None``."""
     open_, high, low, close, volume = numbers
     what = check_bar(open_, high, low, close, volume)
     if what is None and max(high, volume) >= _TOO_LARGE:
@@ -141,28 +201,35 @@ def bar_fault(ts: int, numbers: Sequence[Decimal], last: int | None, timeframe: 
 
 
 def check_files(files: Iterable[BarFile]) -> tuple[FileSummary, ...]:
-    """Check every file whole, before anything is traded on. Raises ``DataError`` at the first bad line."""
-    return tuple(file.check() for file in files)
+    """Check every file whole, before anything is traded on. Raises ``DataError`` at the first bad line.
 
-
-def read_funding(path: Path) -> Iterator[tuple[Nanos, Decimal]]:
-    """Give the times and rates of ``path``, times ascending, a rate being a fraction of the notional.
-
-    Raises ``DataError`` with the line.
+    Files of one symbol are held against each other, for which they are read side by side.
     """
-    last = -1
-    for batch in read_batches(path, FUNDING_COLUMNS):
-        for line, (ts, rate) in enumerate(zip(batch.ts, batch.columns[0], strict=True), batch.line):
-            if not last < ts < MAX_TS_MS:
-                fail(path, line, f"ts_ms {ts} does not ascend, or is not in milliseconds since 1970")
-            if not (rate.is_finite() and -1 < rate < 1):
-                fail(path, line, f"rate {rate} is not between -1 and 1")
-            last = ts
-            yield from_ms(ts), rate
+    checked = [BarFile(file.path, file.symbol, file.timeframe) for file in files]
+    for together in hold_against_each_other(checked):
+        reading = {file: file.batches() for file in together}
+        while reading:
+            behind = min(reading, key=BarFile.last_ts)
+            if next(reading[behind], None) is None:
+                del reading[behind]
+    return tuple(file.summary() for file in checked)
 
 
-def _is_sound(batch: Batch, last: int | None, step: int) -> bool:
-    ts = batch.ts
+def hold_against_each_other(files: Iterable[BarFile]) -> Iterable[Sequence[BarFile]]:
+    """Compare, while they are read, coarse bars with the next finer ones; return the files of each symbol."""
+    by_symbol: dict[str, list[BarFile]] = {}
+    for file in files:
+        by_symbol.setdefault(file.symbol, []).append(file)
+    for together in by_symbol.values():
+        together.sort(key=lambda file: file.timeframe)
+        for place, coarse in enumerate(together):
+            finer = [file for file in together[:place] if coarse.timeframe % file.timeframe == 0]
+            if finer and finer[-1].timeframe < coarse.timeframe:
+                coarse.be_held_against(finer[-1])
+    return by_symbol.values()
+
+
+def _is_sound(batch: Batch) -> bool:
     open_, high, low, close, volume = batch.columns
     try:
         return (
@@ -174,10 +241,14 @@ def _is_sound(batch: Batch, last: int | None, step: int) -> bool:
             and min(volume) >= 0
             and max(high) < _TOO_LARGE
             and max(volume) < _TOO_LARGE
-            and min(map(sub, ts[1:], ts), default=step) >= step
-            and (last is None or ts[0] - last >= step)
-            and ts[0] >= 0
-            and ts[-1] < MAX_TS_MS
         )
     except ArithmeticError:  # comparing a NaN
         return False
+
+
+def _is_round(step_ms: int) -> bool:
+    return step_ms > 0 and step_ms % 1000 == 0
+
+
+def _second_row(path: Path) -> int:
+    return 2 if is_parquet(path) else 3

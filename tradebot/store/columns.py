@@ -16,6 +16,7 @@ from typing import NamedTuple, NoReturn
 from tradebot.model.errors import DataError
 
 MEND = "correct the line, or run again with --repair, which leaves such lines out of a mended copy"
+UNIT_MEND = "write milliseconds, or run again with --repair, which converts them"
 # A line of numbers has some 60 bytes; a chunk is also the longest line that is looked at.
 CHUNK_BYTES = 32_768
 _GZIP_MAGIC = b"\x1f\x8b"
@@ -41,17 +42,20 @@ class RowFault(ValueError):
     """What is wrong with one row."""
 
 
-def read_batches(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[Batch]:
+def read_batches(
+    path: Path, header: Sequence[str], skip: int = 0, on_cut: Callable[[], None] | None = None
+) -> Iterator[Batch]:
     """Give the rows of ``path`` after the first ``skip``, in constant memory. Raises ``DataError``.
 
     ``header`` names the columns a file must have. Rows are numbers here, not yet checked against each other.
+    ``on_cut`` is called where the last line of a text has no end: it may have been cut.
     """
     if is_parquet(path):
         from tradebot.store.parquet import read_parquet
 
         yield from read_parquet(path, header, skip)
         return
-    for line, text in text_chunks(path, header, skip):
+    for line, text in text_chunks(path, header, skip, on_cut):
         try:
             batch = _split(line, text, len(header))
         except (ValueError, ArithmeticError):
@@ -75,16 +79,9 @@ def is_parquet(path: Path) -> bool:
     return _magic(path).startswith(_PARQUET_MAGIC)
 
 
-def ends_with_newline(path: Path) -> bool:
-    """Return whether the text of ``path`` ends its last line; one that does not may have been cut."""
-    last = b""
-    with _open(path) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            last = chunk
-    return last.endswith(b"\n")
-
-
-def text_chunks(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[tuple[int, str]]:
+def text_chunks(
+    path: Path, header: Sequence[str], skip: int = 0, on_cut: Callable[[], None] | None = None
+) -> Iterator[tuple[int, str]]:
     """Give the text after the header and ``skip`` lines as whole lines, each chunk with its first line's number.
 
     Raises ``DataError`` on a wrong header, a line without end, or a cut-off gzip file.
@@ -92,7 +89,7 @@ def text_chunks(path: Path, header: Sequence[str], skip: int = 0) -> Iterator[tu
     with _open(path) as file:
         tail = _after_header(path, file, header)
         line = 2
-        for data in _line_blocks(path, file, 2, tail):
+        for data in _line_blocks(path, file, 2, tail, on_cut):
             lines = data.count(b"\n")
             if skip >= lines:
                 skip -= lines
@@ -166,9 +163,9 @@ def check_header(path: Path, first: str, header: Sequence[str]) -> None:
         raise DataError(what, where=f"{path}:1", mend=f"the first line must be {names}")
 
 
-def fail(path: Path, line: int, what: str) -> NoReturn:
+def fail(path: Path, line: int, what: str, mend: str = MEND) -> NoReturn:
     """Raise the ``DataError`` that names ``line`` of ``path``."""
-    raise DataError(what, where=f"{path}:{line}", mend=MEND)
+    raise DataError(what, where=f"{path}:{line}", mend=mend)
 
 
 def quoted(text: str) -> str:
@@ -229,7 +226,7 @@ def _read(path: Path, file: _ByteReader, line: int) -> bytes:
         raise DataError(
             f"the gzip file is cut off or damaged here: {error}",
             where=f"{path}:{line}",
-            mend="fetch the file again, or run again with --repair, which keeps what can be read",
+            mend="fetch the file again, or run again with --repair --force, which keeps what can be read",
         ) from error
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", where=f"{path}:{line}") from error
@@ -245,7 +242,9 @@ def _after_header(path: Path, file: _ByteReader, header: Sequence[str]) -> bytes
     return rest
 
 
-def _line_blocks(path: Path, file: _ByteReader, line: int, tail: bytes) -> Iterator[bytes]:
+def _line_blocks(
+    path: Path, file: _ByteReader, line: int, tail: bytes, on_cut: Callable[[], None] | None = None
+) -> Iterator[bytes]:
     while True:
         end = tail.rfind(b"\n") + 1
         if end:
@@ -259,4 +258,6 @@ def _line_blocks(path: Path, file: _ByteReader, line: int, tail: bytes) -> Itera
             break
         tail += chunk
     if tail:
+        if on_cut is not None:
+            on_cut()
         yield tail + b"\n"

@@ -1,20 +1,25 @@
-"""A mended copy of a bar file: what can be used, in order; and a list of what was left out."""
+"""A mended copy of a file of bars or funding: what can be used, in order; and a list of what was done and left out."""
 
 import gzip
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 
 from tradebot.model.errors import DataError
-from tradebot.model.time import Timeframe
+from tradebot.model.time import NANOS_PER_MS, Timeframe, Unit, unit_of
 from tradebot.store.candles import BAR_COLUMNS, bar_fault
 from tradebot.store.columns import RowFault, check_header, is_parquet, parse_row, raw_lines
+from tradebot.store.funding import FUNDING_COLUMNS, funding_fault
 
+MAX_LOST_PCT = 5
+"""How much of a file may be left out before somebody must say that this is meant, in percent of its rows."""
 _NAMED_LINES = 20
+_Fault = Callable[[int, Sequence[Decimal], int | None], str | None]
+"""What is wrong with a row, of its time, its numbers and the time of the row before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +40,23 @@ class _Row:
 
 
 class _Actions:
+    """What was done. ``lost`` counts the rows that held something and are left out."""
+
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lines: list[str] = []
+        self._lines: list[tuple[int, str]] = []
         self._first: list[str] = []
         self._more: Counter[str] = Counter()
+        self.lost = 0
+        self.first_loss = ""
+        self.damage: str | None = None
 
-    def add(self, line: int, what: str, kind: str) -> None:
+    def leave_out(self, line: int, what: str, kind: str, *, is_loss: bool = True) -> None:
+        self.lost += is_loss
+        if is_loss and not self.first_loss:
+            self.first_loss = f"the first is line {line}: {what}"
         if len(self._lines) < _NAMED_LINES:
-            self._lines.append(f"{self._path}:{line}: left out: {what}")
+            self._lines.append((line, f"{self._path}:{line}: left out: {what}"))
         else:
             self._more[kind] += 1
 
@@ -52,80 +65,154 @@ class _Actions:
 
     def all(self) -> tuple[str, ...]:
         more = [f"{self._path}: left out {count} more: {kind}" for kind, count in sorted(self._more.items())]
-        return (*self._first, *self._lines, *more)
+        return (*self._first, *(text for _, text in sorted(self._lines)), *more)
 
 
-def repair(path: Path, timeframe: Timeframe, target: Path | None = None) -> Repair:
+def repair(path: Path, timeframe: Timeframe, target: Path | None = None, *, is_forced: bool = False) -> Repair:
     """Write what can be used of ``path`` to ``target``, rows sorted, bad and repeated ones left out.
 
-    ``target`` (default: beside it, with ``.repaired`` in its name) is CSV, compressed when its name ends in .gz.
-    The original is never touched; of rows with one time, the first stays. The whole file is held in memory.
-    Raises ``DataError`` when nothing can be used, or when ``target`` cannot be written.
+    Times in seconds, microseconds or nanoseconds become milliseconds. ``target`` (default: beside it, with
+    ``.repaired`` in its name) is CSV, compressed when its name ends in .gz. The original is never touched; of rows
+    with one time, the first stays. The whole file is held in memory. Raises ``DataError`` when nothing can be
+    used, when ``target`` cannot be written, and, unless ``is_forced``, when more than ``MAX_LOST_PCT`` of the rows
+    would be left out or nobody can tell how many. Nothing is written then.
     """
-    target = target or _beside(path)
-    actions = _Actions(path)
-    rows = _readable(path, timeframe, actions)
-    disordered = sum(after.ts < before.ts for before, after in pairwise(rows))
-    if disordered:
-        actions.say(f"sorted: {disordered} lines were earlier than the one above")
-    rows.sort(key=lambda row: row.ts)
-    kept: list[_Row] = []
-    for row in rows:
-        what = bar_fault(row.ts, row.numbers, kept[-1].ts if kept else None, timeframe)
-        if what is None:
-            kept.append(row)
-        else:
-            actions.add(
-                row.line, what.replace("the line above", f"line {kept[-1].line}"), "times too close or repeated"
+
+    def fault(ts: int, numbers: Sequence[Decimal], last: int | None) -> str | None:
+        return bar_fault(ts, numbers, last, timeframe)
+
+    return _Mending(path, BAR_COLUMNS, fault).run(target, is_forced)
+
+
+def repair_funding(path: Path, target: Path | None = None, *, is_forced: bool = False) -> Repair:
+    """Do for a file of funding rates what ``repair`` does for one of bars."""
+    return _Mending(path, FUNDING_COLUMNS, funding_fault).run(target, is_forced)
+
+
+class _Mending:
+    def __init__(self, path: Path, header: Sequence[str], fault: _Fault) -> None:
+        self._path = path
+        self._header = header
+        self._fault = fault
+        self._actions = _Actions(path)
+
+    def run(self, target: Path | None, is_forced: bool) -> Repair:
+        actions = self._actions
+        rows = self._readable()
+        disordered = sum(after.ts < before.ts for before, after in pairwise(rows))
+        if disordered:
+            actions.say(f"sorted: {disordered} lines were earlier than the one above")
+        rows.sort(key=lambda row: row.ts)
+        kept = self._usable(rows)
+        if not kept:
+            raise DataError("no line of it can be used", where=str(self._path), mend="fetch the data again")
+        if not is_forced:
+            self._check_loss(len(kept))
+        target = target or _beside(self._path)
+        _write(target, self._header, kept)
+        return Repair(target, len(kept), actions.all())
+
+    def _readable(self) -> list[_Row]:
+        parsed: list[_Row] = []
+        for line, text in self._lines():
+            try:
+                ts, numbers = parse_row(text, len(self._header))
+            except RowFault as fault:
+                # An empty line, and the header of a file that was put behind another, held no row.
+                is_loss = bool(text.strip()) and text.strip() != ",".join(self._header)
+                self._actions.leave_out(line, str(fault), "lines that are no row of numbers", is_loss=is_loss)
+                continue
+            parsed.append(_Row(line, ts, numbers, text.strip()))
+        rows = []
+        for row in self._in_ms(parsed):
+            what = self._fault(row.ts, row.numbers, None)
+            if what is None:
+                rows.append(row)
+            else:
+                self._actions.leave_out(row.line, what, "rows that cannot be")
+        return rows
+
+    def _in_ms(self, rows: list[_Row]) -> Iterator[_Row]:
+        # A file that begins in 1970 is of an invented market, whose milliseconds look like the seconds of ours.
+        if not rows or unit_of(rows[0].ts) is None:
+            yield from rows
+            return
+        converted: Counter[Unit] = Counter()
+        for row in rows:
+            unit = unit_of(row.ts)
+            if unit is None or unit.nanos == NANOS_PER_MS or row.ts * unit.nanos % NANOS_PER_MS:
+                yield row
+                continue
+            converted[unit] += 1
+            ts = row.ts * unit.nanos // NANOS_PER_MS
+            yield _Row(row.line, ts, row.numbers, ",".join([str(ts), *row.text.split(",")[1:]]))
+        for unit, count in sorted(converted.items()):
+            self._actions.say(f"converted: {count} times from {unit.name} to milliseconds ({_how(unit)})")
+
+    def _usable(self, rows: list[_Row]) -> list[_Row]:
+        kept: list[_Row] = []
+        for row in rows:
+            last = kept[-1] if kept else None
+            what = self._fault(row.ts, row.numbers, None if last is None else last.ts)
+            if what is None:
+                kept.append(row)
+                continue
+            if last is not None:
+                what = what.replace("the line above", f"line {last.line}")
+            is_repeat = last is not None and (row.ts, row.numbers) == (last.ts, last.numbers)
+            self._actions.leave_out(row.line, what, "times too close or repeated", is_loss=not is_repeat)
+        return kept
+
+    def _check_loss(self, kept: int) -> None:
+        lost, where = self._actions.lost, str(self._path)
+        if self._actions.damage is not None:
+            raise DataError(
+                f"a repair would lose an unknown part of it: {self._actions.damage}",
+                where=where,
+                mend="fetch the file again, or add --force to keep what can be read",
             )
-    if not kept:
-        raise DataError("no line of it can be used", where=str(path), mend="fetch the data again")
-    _write(target, kept)
-    return Repair(target, len(kept), actions.all())
+        if lost * 100 > MAX_LOST_PCT * (lost + kept):
+            raise DataError(
+                f"a repair would leave out {lost} of {lost + kept} rows, more than {MAX_LOST_PCT} %;"
+                f" {self._actions.first_loss}",
+                where=where,
+                mend="look at the file and at the timeframe that was named, or add --force",
+            )
 
+    def _lines(self) -> Iterator[tuple[int, str]]:
+        if is_parquet(self._path):
+            from tradebot.store.parquet import parquet_lines
 
-def _readable(path: Path, timeframe: Timeframe, actions: _Actions) -> list[_Row]:
-    rows = []
-    for line, text in _lines(path, actions):
-        try:
-            ts, numbers = parse_row(text, len(BAR_COLUMNS))
-        except RowFault as fault:
-            actions.add(line, str(fault), "lines that are no row of numbers")
-            continue
-        what = bar_fault(ts, numbers, None, timeframe)
-        if what is None:
-            rows.append(_Row(line, ts, numbers, text.strip()))
+            yield from parquet_lines(self._path, self._header)
+            return
+        lines = raw_lines(self._path)
+        line, first = next(lines, (1, ""))
+        if self._is_row(first):
+            self._actions.say("added the missing header")
+            yield line, first
         else:
-            actions.add(line, what, "bars that cannot be")
-    return rows
+            check_header(self._path, first, self._header)
+        try:
+            for line, text in lines:
+                yield line, text
+        except DataError as error:
+            # Of a file that was cut off, nothing that it holds is lost.
+            if not isinstance(error.__cause__, EOFError):
+                self._actions.damage = error.what
+            self._actions.leave_out(line + 1, f"all from here on: {error.what}", "damaged ends", is_loss=False)
+
+    def _is_row(self, text: str) -> bool:
+        try:
+            parse_row(text, len(self._header))
+        except RowFault:
+            return False
+        return True
 
 
-def _lines(path: Path, actions: _Actions) -> Iterator[tuple[int, str]]:
-    if is_parquet(path):
-        from tradebot.store.parquet import parquet_lines
-
-        yield from parquet_lines(path, BAR_COLUMNS)
-        return
-    lines = raw_lines(path)
-    line, first = next(lines, (1, ""))
-    if _is_row(first):
-        actions.say("added the missing header")
-        yield line, first
-    else:
-        check_header(path, first, BAR_COLUMNS)
-    try:
-        for line, text in lines:
-            yield line, text
-    except DataError as error:
-        actions.add(line + 1, f"all from here on: {error.what}", "damaged ends")
-
-
-def _is_row(text: str) -> bool:
-    try:
-        parse_row(text, len(BAR_COLUMNS))
-    except RowFault:
-        return False
-    return True
+def _how(unit: Unit) -> str:
+    if unit.nanos > NANOS_PER_MS:
+        return f"multiplied by {unit.nanos // NANOS_PER_MS:,}"
+    return f"divided by {NANOS_PER_MS // unit.nanos:,}"
 
 
 def _beside(path: Path) -> Path:
@@ -135,8 +222,8 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{stem}.repaired.csv" + (".gz" if path.name.endswith(".gz") else ""))
 
 
-def _write(target: Path, rows: list[_Row]) -> None:
-    text = "\n".join([",".join(BAR_COLUMNS), *(row.text for row in rows), ""]).encode()
+def _write(target: Path, header: Sequence[str], rows: list[_Row]) -> None:
+    text = "\n".join([",".join(header), *(row.text for row in rows), ""]).encode()
     # mtime=0: the same rows give the same bytes, hence the same digest.
     content = gzip.compress(text, mtime=0) if target.name.endswith(".gz") else text
     draft = target.with_name(target.name + ".part")
