@@ -70,11 +70,15 @@ class BareLine:
             }
         )
 
+    def run(self, message: Message) -> None:
+        self.line.pump(message)
+        self.outbox.release()
+
     async def deliver(self, messages: Sequence[Message]) -> None:
         for message in messages:
             if self._is_news(message):
                 self.delivered.append(message)
-                self.line.pump(message)
+                self.run(message)
 
     def _is_news(self, message: Message) -> bool:
         if isinstance(message, FillReport) and message.trade_id in self.set_aside:
@@ -88,7 +92,7 @@ class BareLine:
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         self.commands.append((verb, dict(arguments)))
         command = Command(id=f"c{len(self.commands)}", ts_event=Nanos(0), verb=verb, arguments=dict(arguments))
-        self.line.pump(command)
+        self.run(command)
         return CommandDone(id=command.id, ts_event=Nanos(0), detail="")
 
 
@@ -157,7 +161,7 @@ class Bench:
         self.signals += 1
         price, name = self.price(coin), f"cross-{coin}-{self.signals}"
         wish = signal(name, symbol=coin, close=price, stop=str(price * D("0.9")), target=str(price * D("1.1")))
-        self.line.line.pump(approved(wish, size))
+        self.line.run(approved(wish, size))
         await self.carry()
         await self.hear()
         return name
@@ -183,7 +187,7 @@ class Bench:
     def freeze(self, symbol: str, reason: str) -> None:
         """Leave a symbol frozen, as the last run may have."""
         arguments = {"symbol": symbol, "reason": reason}
-        self.line.line.pump(Command(id="boot", ts_event=Nanos(0), verb=Verb.FREEZE, arguments=arguments))
+        self.line.run(Command(id="boot", ts_event=Nanos(0), verb=Verb.FREEZE, arguments=arguments))
 
     def fault(self, name: str, **options: Any) -> None:
         self.net.server.admin.inject(Rule(name, **options))

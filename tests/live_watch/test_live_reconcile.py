@@ -314,7 +314,7 @@ async def test_an_order_sent_and_unanswered_is_asked_for_until_it_is_known() -> 
     async with bench() as made:
         await made.begin()
         price = made.price()
-        made.line.line.pump(approved(signal("cross-BTC-1", close=price, stop=str(price * D("0.9"))), "0.01"))
+        made.line.run(approved(signal("cross-BTC-1", close=price, stop=str(price * D("0.9"))), "0.01"))
         submit = made.line.sent.pop()
         # It reached the venue, and its answer nobody.
         assert isinstance(submit, SubmitOrders)
@@ -332,7 +332,7 @@ async def test_an_order_that_was_sent_and_never_seen_is_paged_after_a_minute() -
     async with bench() as made:
         await made.begin()
         await made.enter()
-        made.line.line.pump(approved(signal("cross-BTC-9", close=made.price(), stop="1"), "0.01"))
+        made.line.run(approved(signal("cross-BTC-9", close=made.price(), stop="1"), "0.01"))
         held = Reconciler(made.parties(in_hands=lambda _name: True), made.sleep)
         for _ in range(130):
             await made.sleep(1)

@@ -88,9 +88,9 @@ class Running:
         answer: dict[str, Any] = json.loads(said)
         return answer
 
-    async def read(self, view: str) -> bytes:
+    async def read(self, view: str, **query: str) -> bytes:
         """Read a view over the socket."""
-        return await asyncio.to_thread(client.read, self.socket, view)
+        return await asyncio.to_thread(client.read, self.socket, view, query)
 
     async def status(self) -> dict[str, Any]:
         """Return ``status``; empty while there is none, or no room for who asks."""

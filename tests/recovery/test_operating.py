@@ -3,16 +3,15 @@
 import asyncio
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.recovery.lab import Running, facts_of, logged, rows_of, run, until, write_config, write_journal
 from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
-from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.runtime import daemon as daemon_module
 from tradebot.runtime import probes
-from tradebot.runtime.supervisor import Policy, TaskSpec
 from tradebot.store import journal as journal_module
 from tradebot.store.lock import prepare_home
 
@@ -152,24 +151,6 @@ def test_views_of_the_journal_are_the_same_running_and_stopped(
     assert json.loads(live["why"].splitlines()[0])["outcome"]
 
 
-def test_a_line_that_fails_at_every_input_ends_in_a_clear_error(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    config = write_config(tmp_path)
-    assert run(tmp_path / "whole", config) == 0
-    home = cut_to(tmp_path / "whole", tmp_path / "home", 30)
-
-    def fail(*_: object) -> None:
-        raise ZeroDivisionError("always")
-
-    monkeypatch.setattr(RiskStage, "_on_bars", fail)
-    assert run(home, config) == 70
-    assert "always" in logged(home, "daemon.failed")[0]["error"]
-    monkeypatch.undo()
-    assert run(home, config) == 0
-    assert facts_of(home) == facts_of(tmp_path / "whole")
-
-
 def test_market_data_that_does_not_repeat_is_refused(tmp_path: Path) -> None:
     config = write_config(tmp_path)
     assert run(tmp_path / "whole", config) == 0
@@ -232,20 +213,24 @@ def test_a_short_task_that_fails_ends_it(tmp_path: Path) -> None:
     assert run(home, config, see) == 74
 
 
-def test_a_boot_that_fails_at_a_task_ends_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_boot_that_fails_at_a_task_is_tried_again_and_answers_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    healthy, beats = daemon_module.Heart.run, 0
 
-    async def broken(_: object) -> None:
-        raise RuntimeError("no heart")
+    async def broken(heart: daemon_module.Heart, ready: Callable[[], None]) -> None:
+        nonlocal beats
+        beats += 1
+        if beats < 3:
+            raise RuntimeError("no heart")
+        await healthy(heart, ready)
 
-    monkeypatch.setattr(daemon_module.Heart, "run", lambda self, ready: broken(ready))
-    assert run(home, config) == 70
-    assert "no heart" in logged(home, "daemon.failed")[0]["error"]
-    assert TaskSpec(name="x", run=broken, policy=Policy.HALT).queue_size() == 0
-    monkeypatch.undo()
+    monkeypatch.setattr(daemon_module.Heart, "run", broken)
 
     async def see(daemon: Running) -> None:
-        assert (await daemon.up())["state"] == "halted"
+        status = await daemon.up()
+        assert (status["state"], "no heart" in status["reason"]) == ("halted", True)
         with pytest.raises(TradebotError):
             await daemon.act("close", symbol="AAA")
         await daemon.act("stop")

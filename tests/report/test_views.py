@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tradebot.model.failure import LineFailed
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderState, OrderType
 from tradebot.model.time import Nanos
@@ -99,8 +100,8 @@ def read(value: Any) -> Any:
 def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     found = read(views.status(FACTS, books()))
     assert set(found) == set(
-        """bot state mode pid uptime_s version config_hash venue feed account positions protected orders tasks
-        risk disabled mismatches errors_last_hour log_failures last_signal last_trade""".split()  # noqa: SIM905
+        """bot state reason mode pid uptime_s version config_hash venue feed account positions protected orders tasks
+        risk disabled mismatches set_aside errors_last_hour log_failures last_signal last_trade""".split()  # noqa: SIM905
     )
     assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget", "actions_left"}
     assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}
@@ -262,3 +263,24 @@ def test_text_of_a_daemon_imports_nothing_heavy() -> None:
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     assert found.stdout.strip() == "[]"
+
+
+def test_status_says_what_was_set_aside_and_why_there_is_no_line() -> None:
+    failed = LineFailed(
+        ts_event=Nanos(0), first=7, last=7, input="fill_report", symbol="BTC", about="t1", why="KeyError: x"
+    )
+    facts = replace(FACTS, state="starting", reason="the line failed", set_aside=[failed] * 12)
+    found = read(views.status(facts, books()))
+    assert (found["reason"], len(found["set_aside"])) == ("the line failed", 10)
+    assert found["set_aside"][0] == {
+        "ts": 0,
+        "input": "fill_report",
+        "symbol": "BTC",
+        "about": "t1",
+        "rows": [7, 7],
+        "reason": "KeyError: x",
+    }
+    shown = text.status_text(found)
+    assert "the line failed" in shown
+    assert "fill_report BTC t1 was set aside: KeyError: x" in shown
+    assert health(facts, None)["well"] is False

@@ -9,13 +9,15 @@ from pathlib import Path
 import orjson
 
 from tradebot.model.errors import NotRunning
+from tradebot.model.failure import LineFailed
 from tradebot.model.position import Deposit, EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
-from tradebot.runtime.reading import FAILED_TURN, Standing, Voided, reading
+from tradebot.runtime.quarantine import message_of
+from tradebot.runtime.reading import Standing, Voided, reading
 from tradebot.runtime.recording import REAL
-from tradebot.store.codec import decode, decode_message
+from tradebot.store.codec import decode
 from tradebot.store.lock import HomeLock
 from tradebot.store.rows import JournalReader, Query
 from tradebot.store.snapshot import peek_snapshots
@@ -35,10 +37,10 @@ def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:
     with HomeLock(home), JournalReader(path) as journal:
         standing = _standing(home, journal)
         under_way = reading(view, query, standing.now)
-        voided = Voided(journal.rows(Query(kinds=(FAILED_TURN,))))
+        voided = Voided(journal.rows(Query(kinds=(LineFailed.kind,))))
         for row in journal.rows(Query(kinds=under_way.kinds)):
             if row not in voided:
-                under_way.add(decode_message(row.kind, row.payload))
+                under_way.add(message_of(row))
     return under_way.finish(standing)
 
 

@@ -15,6 +15,7 @@ class LogEvent(StrEnum):
     CONFIG_RELOADED = "config.reloaded"
     CONFIG_REFUSED = "config.refused"
     INSTRUMENT_ASSUMED = "instrument.assumed"
+    LINE_FAILED = "line.failed"
     TASK_STARTED = "task.started"
     TASK_STOPPED = "task.stopped"
     TASK_FAILED = "task.failed"

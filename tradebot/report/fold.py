@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar, TypeVar, cast
 
+from tradebot.model.failure import LineFailed
 from tradebot.model.market import Gap, Message
 from tradebot.model.money import ZERO, Cash, Price, book, plain
 from tradebot.model.order import Fill
@@ -25,6 +26,7 @@ from tradebot.pipeline.risk.trip import Trip
 from tradebot.report.curve import Curve
 from tradebot.report.gaps import GapCounts
 from tradebot.report.metrics import curve_metrics, time_weighted
+from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
 from tradebot.report.tally import By, Tally, period, period_name
 from tradebot.report.trades import optional
@@ -45,6 +47,7 @@ class ReportFold:
         Deposit.kind,
         StrategyDisabled.kind,
         Gap.kind,
+        LineFailed.kind,
     )
 
     def __init__(self, since: Nanos | None = None, until: Nanos | None = None, by: By | None = None) -> None:
@@ -61,6 +64,7 @@ class ReportFold:
         self._gaps = GapCounts()
         self._approved = self._refused = 0
         self.disabled: list[StrategyDisabled] = []
+        self._set_aside: list[LineFailed] = []
         self._total = Tally()
         self._symbols: defaultdict[str, Tally] = defaultdict(Tally)
         self._strategies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -75,6 +79,7 @@ class ReportFold:
             Refused: _typed(self._on_refused),
             StrategyDisabled: _typed(self._on_disabled),
             Gap: _typed(self._on_gap),
+            LineFailed: _typed(self._on_failed),
         }
 
     def add(self, message: Message) -> None:
@@ -117,6 +122,7 @@ class ReportFold:
             "by_strategy": _group(self._strategies),
             "gaps": self._gaps.rows(),
             "disabled": [disabled_row(message) for message in self.disabled],
+            "set_aside": [set_aside_row(failed) for failed in self._set_aside],
         }
         if self._by is not None:
             report |= {"by": str(self._by), "rows": self._rows(self._by, curve)}
@@ -185,6 +191,10 @@ class ReportFold:
     def _on_gap(self, gap: Gap) -> None:
         if self._has(gap.ts_from):
             self._gaps.add(gap)
+
+    def _on_failed(self, failed: LineFailed) -> None:
+        if failed.first and self._has(failed.ts_event):
+            self._set_aside.append(failed)
 
     def _on_refused(self, message: Refused) -> None:
         self._refused += self._has(message.ts_event)

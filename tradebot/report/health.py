@@ -15,7 +15,7 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     """Return the document of ``health``: ``well`` when every one of ``checks`` is ok."""
     disabled: Mapping[str, str] = {} if books is None else books.disabled
     checks = [
-        _check("state", facts.state in _WELL_STATES, facts.state),
+        _check("state", facts.state in _WELL_STATES, f"{facts.state}: {facts.reason}" if facts.reason else facts.state),
         _check("journal", not facts.journal_error, facts.journal_error or "written"),
         _check("venue", facts.venue.connected, "connected" if facts.venue.connected else "not connected"),
         _check("feed", facts.feed.state != "failed", facts.feed.state),

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 from tradebot.report.gaps import gaps_text
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
-from tradebot.report.text import disabled_text
+from tradebot.report.text import disabled_text, set_aside_line, set_aside_text
 
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
 _GROUP_KEYS = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding", "net_pnl")
@@ -35,6 +35,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
         blocks.append("bars that are missing\n" + gaps_text(document))
     if rows(document, "disabled"):
         blocks.append("disabled strategies\n" + disabled_text(document, colour))
+    if rows(document, "set_aside"):
+        blocks.append("inputs set aside\n" + set_aside_text(document, colour))
     run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]
     if run:
         blocks.append(pairs(run))
@@ -118,6 +120,8 @@ def _group_table(name: str, listed: Sequence[Mapping[str, Json]], colour: bool) 
 
 def _decision_text(row: Mapping[str, Json], colour: bool) -> str:
     outcome = cell(row.get("outcome"))
+    if outcome == "set_aside":
+        return set_aside_line(row, colour)
     code = {"ordered": "green", "refused": "red"}.get(outcome, "yellow")
     confidence = row.get("confidence")
     sure = "no confidence given" if confidence is None else f"confidence {cell(confidence)}"

@@ -23,6 +23,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         blocks.insert(1, _titled("book and venue differ", _mismatch_text(document, colour), colour))
     if rows(document, "disabled"):
         blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
+    if rows(document, "set_aside"):
+        blocks.append(_titled("inputs set aside", set_aside_text(document, colour), colour))
     if rows(document, "tasks"):
         keys = ("name", "state", "restarts", "queue", "when_full", "lag_ms")
         body = [columns(row, keys) for row in rows(document, "tasks")]
@@ -103,6 +105,19 @@ def _differing(row: Mapping[str, Json]) -> str:
     return cell(row.get("symbol")) if row.get("symbol") else "cash"
 
 
+def set_aside_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return the inputs that ``document`` says were set aside, a line each with the reason."""
+    return "\n".join(set_aside_line(row, colour) for row in rows(document, "set_aside"))
+
+
+def set_aside_line(row: Mapping[str, Json], colour: bool = False) -> str:
+    """Return the line of one row."""
+    about = " ".join(cell(row.get(key)) for key in ("input", "symbol", "about") if row.get(key))
+    return (
+        f"{moment(row.get('ts'))}  {paint(about or 'unknown', 'red', colour)} was set aside: {cell(row.get('reason'))}"
+    )
+
+
 def _titled(title: str, text: str, colour: bool) -> str:
     indented = "\n".join(f"  {line}" for line in text.splitlines())
     return f"{paint(title, 'bold', colour)}\n{indented}"
@@ -128,7 +143,9 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
     errors = cell(document.get("errors_last_hour"))
     lost = document.get("log_failures")
     unwritten = [("log", paint(f"{cell(lost)} lines could not be written", "red", colour))] if lost else []
+    reason = document.get("reason")
     return [
+        *([("reason", paint(cell(reason), "red", colour))] if reason else []),
         ("venue", f"{_venue_name(venue)}, {connected}"),
         ("feed", f"{cell(feed.get('kind'))}, {cell(feed.get('state'))}, market time {moment(feed.get('last_ts'))}"),
         *_account_pairs(section(document, "account"), colour),

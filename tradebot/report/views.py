@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from tradebot.model.command import TradingState
+from tradebot.model.failure import LineFailed
 from tradebot.model.money import Cash, Price, Qty, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
@@ -14,9 +16,12 @@ from tradebot.pipeline.orders.state import OrdersState, Protection
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
 from tradebot.report.trades import optional, trade_row
 from tradebot.report.why import number
+
+_MOST_SET_ASIDE = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +82,8 @@ class RuntimeFacts:
     ``state`` is one of ``status``. ``stops_expected`` names the strategies whose positions must carry a stop.
     ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal. ``venue_equity`` is what
     a real venue last said the account is worth, ``residual`` by how much its cash differs from ours, ``mismatches`` all
-    that differs and was not explained.
+    that differs and was not explained. ``reason`` is why there is no line now,
+    ``set_aside`` are the inputs that are left out, the oldest first.
     """
 
     bot: str
@@ -100,6 +106,8 @@ class RuntimeFacts:
     venue_equity: Cash | None = None
     residual: Cash | None = None
     mismatches: Sequence[Mismatch] = ()
+    reason: str = ""
+    set_aside: Sequence[LineFailed] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +145,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     return {
         "bot": facts.bot,
         "state": facts.state,
+        "reason": _reason(facts, books),
         "mode": facts.mode,
         "pid": facts.pid,
         "uptime_s": facts.uptime_s,
@@ -162,6 +171,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "risk": [] if books is None else _limits(books.limits),
         "disabled": [] if books is None else _disabled(books.disabled),
         "mismatches": [_mismatch(one) for one in facts.mismatches],
+        "set_aside": [set_aside_row(failed) for failed in facts.set_aside[-_MOST_SET_ASIDE:]],
         "errors_last_hour": facts.errors_last_hour,
         "log_failures": facts.log_failures,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),
@@ -230,6 +240,13 @@ def risk(books: BookFacts) -> Document:
             for entry in state.entries.values()
         ],
     }
+
+
+def _reason(facts: RuntimeFacts, books: BookFacts | None) -> str:
+    """Return why trading is not as it should be; empty while it runs."""
+    if facts.reason or books is None:
+        return facts.reason
+    return "" if books.risk.trading_state is TradingState.RUNNING else books.risk.state_reason
 
 
 def _disabled(disabled: Mapping[str, str]) -> list[Json]:

@@ -5,11 +5,13 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar, TypeVar, cast
 
+from tradebot.model.failure import LineFailed
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, mean_price, plain
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole, OrderState, SubmitOrders
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import to_ms
+from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document
 from tradebot.report.trades import optional
 
@@ -23,18 +25,26 @@ class WhyFold:
     Give it the line's outputs in order of ``seq``, from the first; ``about`` ``None`` takes all.
     """
 
-    KINDS: ClassVar[tuple[str, ...]] = (Approved.kind, Refused.kind, SubmitOrders.kind, Fill.kind, OrderDone.kind)
+    KINDS: ClassVar[tuple[str, ...]] = (
+        Approved.kind,
+        Refused.kind,
+        SubmitOrders.kind,
+        Fill.kind,
+        OrderDone.kind,
+        LineFailed.kind,
+    )
 
     def __init__(self, about: str | None = None, limit: int = 50) -> None:
         self._about = about
         self._limit = limit
-        self._decisions: OrderedDict[str, _Decision] = OrderedDict()
+        self._decisions: OrderedDict[str, _Decision | LineFailed] = OrderedDict()
         self._handlers: Mapping[type[Message], Callable[[Message], None]] = {
             Approved: _typed(self._approved),
             Refused: _typed(self._refused),
             SubmitOrders: _typed(self._submitted),
             Fill: _typed(self._filled),
             OrderDone: _typed(self._done),
+            LineFailed: _typed(self._failed),
         }
 
     def add(self, message: Message) -> None:
@@ -44,12 +54,17 @@ class WhyFold:
             handler(message)
 
     def rows(self) -> list[Document]:
-        """Return one object a decision, newest first, with the keys of ``why``."""
-        return [decision.row() for decision in reversed(self._decisions.values())]
+        """Return one object a decision, newest first, with the keys of ``why``.
+
+        Inputs that were set aside stand among them, with the outcome ``set_aside``.
+        """
+        told = reversed(self._decisions.values())
+        return [_failed_row(one) if isinstance(one, LineFailed) else one.row() for one in told]
 
     def signals(self) -> list[Document]:
         """Return one object a signal, newest first, with the keys of ``signals``."""
-        return [decision.signal_row() for decision in reversed(self._decisions.values())]
+        told = reversed(self._decisions.values())
+        return [one.signal_row() for one in told if isinstance(one, _Decision)]
 
     def _approved(self, message: Approved) -> None:
         self._decide(message.signal, message)
@@ -58,15 +73,23 @@ class WhyFold:
         self._decide(message.signal, message)
 
     def _decide(self, signal: Signal, answer: Approved | Refused) -> None:
-        if not self._is_about(signal):
-            return
-        self._decisions[signal.id] = _Decision(signal, answer)
+        if self._is_about(signal):
+            self._keep(signal.id, _Decision(signal, answer))
+
+    def _failed(self, failed: LineFailed) -> None:
+        about = self._about
+        told = (failed.symbol, *failed.about.split())
+        if failed.first and (about is None or any(id_ == about or id_.startswith(f"{about}-") for id_ in told)):
+            self._keep(f"row {failed.first}", failed)
+
+    def _keep(self, key: str, told: "_Decision | LineFailed") -> None:
+        self._decisions[key] = told
         if len(self._decisions) > self._limit:
             self._decisions.popitem(last=False)
 
     def _submitted(self, message: SubmitOrders) -> None:
         for request in message.orders:
-            decision = self._decisions.get(request.signal_id)
+            decision = self._decision(request.signal_id)
             if decision is not None:
                 decision.orders[request.client_order_id] = _OrderStory(request)
 
@@ -85,8 +108,12 @@ class WhyFold:
             story.is_wanted = done.is_wanted
 
     def _story(self, signal_id: str, client_order_id: str) -> "_OrderStory | None":
-        decision = self._decisions.get(signal_id)
+        decision = self._decision(signal_id)
         return None if decision is None else decision.orders.get(client_order_id)
+
+    def _decision(self, signal_id: str) -> "_Decision | None":
+        found = self._decisions.get(signal_id)
+        return found if isinstance(found, _Decision) else None
 
     def _is_about(self, signal: Signal) -> bool:
         about = self._about
@@ -204,6 +231,21 @@ class _Decision:
             "outcome": self.outcome(),
             "gate": self.gate()["gate"],
         }
+
+
+def _failed_row(failed: LineFailed) -> Document:
+    return {
+        **set_aside_row(failed),
+        "strategy": "",
+        "signal_id": "",
+        "action": "",
+        "side": "",
+        "confidence": None,
+        "outcome": "set_aside",
+        **_gate(None, None, None, failed.why),
+        "orders": [],
+        "factors": {},
+    }
 
 
 def _prices(signal: Signal) -> Document:

@@ -10,6 +10,7 @@ import orjson
 from tradebot.control.protocol import Peer
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
+from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.report import views
 from tradebot.report.document import document, line
@@ -19,8 +20,8 @@ from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log, log_file
 from tradebot.runtime.logtail import LEVELS, read_log
-from tradebot.runtime.reading import FAILED_TURN, Standing, Voided, reading
-from tradebot.store.codec import decode_message
+from tradebot.runtime.quarantine import message_of
+from tradebot.runtime.reading import Standing, Voided, reading
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 
@@ -148,11 +149,11 @@ class DaemonApi:
         under_way = reading(view, query, standing.now)
         newest = self._daemon.journal.last_seq
         await self._daemon.journal.committed(newest)
-        voided = Voided([row async for row in self._daemon.journal.scan(Query(kinds=(FAILED_TURN,)))])
+        voided = Voided([row async for row in self._daemon.journal.scan(Query(kinds=(LineFailed.kind,)))])
         rows = Query(kinds=under_way.kinds, before_seq=newest + 1, limit=_READ_ROWS)
         async for row in self._daemon.journal.scan(rows):
             if row not in voided:
-                under_way.add(decode_message(row.kind, row.payload))
+                under_way.add(message_of(row))
         return await asyncio.to_thread(under_way.finish, standing)
 
     async def _logs(self, query: Mapping[str, str]) -> bytes:

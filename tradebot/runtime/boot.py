@@ -9,14 +9,14 @@ from pathlib import Path
 
 import orjson
 
-from tradebot.model.errors import ConfigError, InvariantError
+from tradebot.model.errors import ConfigError
+from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
-from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
 from tradebot.runtime.logs import log
-from tradebot.runtime.reading import FAILED_TURN
+from tradebot.runtime.quarantine import Failure, read_failures, set_aside
 from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
@@ -33,18 +33,24 @@ from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve
 CONFIG = "config"
 BOOT = "boot"
 _LONGEST_REASON = 400
+_MOST_FAILURES = 8
 _RESET = "put it back as it was, or start afresh with: tradebot state reset"
 
 
 @dataclass(slots=True, kw_only=True)
 class Booted:
-    """A recovered line, ready for its tasks. ``is_failed``: an internal error ended the last run."""
+    """A recovered line, ready for its tasks.
+
+    ``failed`` is what made the line fail since it last came up, or while it was recovered; ``None``: nothing did.
+    ``set_aside`` is all that was ever left out, the oldest first.
+    """
 
     wired: Wired
     session: Session
     recorder: Recorder
     turns: int = 0
-    is_failed: bool = False
+    failed: LineFailed | None = None
+    set_aside: Sequence[LineFailed] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +77,10 @@ async def open_journal(home: Path, store: StoreSettings, clock: Clock) -> Sqlite
 async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Callable[[], None]) -> Booted:
     """Recover the session of ``home``; the configuration takes over once the old ones have run their rows.
 
-    Raises ``ConfigError`` when the feed changed, ``InvariantError`` when the past does not repeat,
-    ``StorageFailed`` when too little is left to begin from.
+    An input that makes the line fail is set aside. Raises ``ConfigError`` when the feed changed, ``InvariantError``
+    when the past does not repeat, ``StorageFailed`` when too little is left to begin from.
     """
-    is_failed = await _failed_since_boot(journal)
+    failed = 0
     anchors = await Anchors.find(home, journal)
     while True:
         progress()
@@ -83,12 +89,11 @@ async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Cal
         except UnusableSnapshot as error:
             anchors.reject(error.what)
         except TurnFailed as error:
-            await _refuse_past_failure(journal, error)
-            log(LogEvent.TASK_FAILED, level="error", task="recovery", error=str(error))
-            is_failed = True
-            await journal.committed(journal.append(FAILED_TURN, Nanos(0), str(error.seq).encode()))
+            log(LogEvent.LINE_FAILED, level="error", error=str(error), input=error.seq)
+            failed += 1
+            await _set_aside(journal, error, failed)
         else:
-            booted.is_failed = is_failed
+            await _know_failures(booted, journal)
             return booted
 
 
@@ -210,24 +215,27 @@ def _load(session: Session, snapshot: Snapshot) -> None:
         raise UnusableSnapshot(f"this version cannot load it: {error!r}"[:_LONGEST_REASON]) from error
 
 
-async def _refuse_past_failure(journal: SqliteJournal, error: TurnFailed) -> None:
-    # Only the last turn can have failed when it was first run. To leave out another one, which went well then,
-    # would part the state from the journal for good.
-    if await journal.rows(Query(after_seq=error.seq, kinds=REAL.inputs, limit=1)):
-        raise InvariantError(
-            f"run again, {error.what}",
-            where=error.where,
-            mend="use the version that wrote the journal, or start afresh with: tradebot state reset",
-        ) from error
+async def _set_aside(journal: SqliteJournal, failed: TurnFailed, number: int) -> None:
+    """Leave out the input that failed; when too many did, all that are left: the line is broken, not the input."""
+    error = failed.__cause__ or failed
+    if number > _MOST_FAILURES:
+        await set_aside(journal, failed.seq, error, last=journal.last_seq)
+        return
+    later = await journal.rows(Query(after_seq=failed.seq, kinds=REAL.inputs, limit=1))
+    await set_aside(journal, failed.seq, error, until=later[0].seq if later else 0)
 
 
-async def _failed_since_boot(journal: SqliteJournal) -> bool:
-    rows = await journal.rows(Query(kinds=[BOOT, FAILED_TURN], newest_first=True, limit=1))
-    return bool(rows) and rows[0].kind == FAILED_TURN
+async def _know_failures(booted: Booted, journal: SqliteJournal) -> None:
+    failures: Sequence[Failure] = await read_failures(journal)
+    booted.set_aside = tuple(failure.said for failure in failures if failure.said.first)
+    boots = await journal.rows(Query(kinds=[BOOT], newest_first=True, limit=1))
+    if failures and (not boots or failures[-1].row_seq > boots[0].seq):
+        booted.failed = failures[-1].said
 
 
 def settle_memory() -> None:
-    """Spare the collector what the boot made: it lives as long as the process."""
+    """Spare the collector what the boot made: it lives as long as the line."""
+    gc.unfreeze()
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -1,11 +1,12 @@
 """The daemon: lock, journal, control, recovery, tasks, feed - and the same in reverse at the end."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import localcontext
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ import orjson
 from tradebot import __version__
 from tradebot.control.server import ControlServer
 from tradebot.model.command import AlertName, TradingState, Verb
-from tradebot.model.errors import ConfigError, InvariantError, StorageFailed, TradebotError
+from tradebot.model.errors import ConfigError, InvariantError, StorageFailed, TradebotError, Unavailable, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
@@ -34,8 +35,9 @@ from tradebot.runtime.logs import log
 from tradebot.runtime.loop import new_loop
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
+from tradebot.runtime.pauses import Pauses
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
-from tradebot.runtime.reading import FAILED_TURN
+from tradebot.runtime.quarantine import set_aside
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.settings.build import described
@@ -53,6 +55,8 @@ if TYPE_CHECKING:
 _GRACE_S = 10.0
 _HARD_S = 5.0
 _LONG_BOOT_S = 300
+_LONGEST_PAGE = 600
+_VIGIL_S = 1.0
 
 
 def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
@@ -83,6 +87,7 @@ class Daemon:
         self._environ, self._clock = environ, clock
         self._notifier = Notifier(environ)
         self._lag = LagProbe()
+        self._pauses = Pauses()
         self._journal: SqliteJournal | None = None
         self._server: ControlServer | None = None
         self._engine: Engine | None = None
@@ -95,6 +100,8 @@ class Daemon:
         self._supervisor = Supervisor()
         log(LogEvent.DAEMON_STARTED, version=__version__, pid=os.getpid(), home=str(self._home))
         error = await self._run()
+        while error is not None and await self._begin_again(error):
+            error = await self._run()
         await self._end(error)
         if error is None:
             return 0
@@ -124,15 +131,9 @@ class Daemon:
     # Boot, in this order ------------------------------------------------------------------------------
 
     async def _boot(self) -> None:
-        self._journal = journal = await open_journal(self._home, self._loaded.settings.store, self._clock)
-        journal.on_failed = self._journal_failed
-        self._operations = operations = Operations(
-            self._home, self._loaded, self._options, self._environ, self._clock, journal,
-            self._supervisor, self._notifier, self._lag,
-        )  # fmt: skip
-        self._catch_signals(operations)
-        await self._start_control(operations)
-        self._pager = pager = await self._start_pager(operations, journal)
+        operations, pager, journal = self._operations, self._pager, self._journal
+        if operations is None or pager is None or journal is None:
+            operations, pager, journal = await self._begin()
         live = await self._connect(operations, journal)
         self._engine = engine = await self._recover(pager, live, journal)
         await self._start_tasks(engine, operations, journal)
@@ -148,18 +149,31 @@ class Daemon:
         settle_memory()
         await self._supervisor.start(_feed_task(engine.feeder))
         await engine.durable()
-        operations.is_ready = True
+        operations.is_ready, operations.trouble = True, ""
         self._notifier.ready(operations.status_line())
         for note in notes_of(engine.booted.wired.summaries):
             log(LogEvent.DATA_DOUBTED, level="warning", note=note)
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
+
+    async def _begin(self) -> tuple[Operations, Pager, SqliteJournal]:
+        """Open what stays, however often the line is built anew: journal, control socket, pager."""
+        self._journal = journal = await open_journal(self._home, self._loaded.settings.store, self._clock)
+        journal.on_failed = self._journal_failed
+        self._operations = operations = Operations(
+            self._home, self._loaded, self._options, self._environ, self._clock, journal,
+            self._supervisor, self._notifier, self._lag,
+        )  # fmt: skip
+        self._catch_signals(operations)
+        await self._start_control(operations)
+        self._pager = pager = await self._start_pager(operations, journal)
+        return operations, pager, journal
 
     async def _start_pager(self, operations: Operations, journal: SqliteJournal) -> Pager:
         settings = self._loaded.settings
         sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=described(settings))
         pager = Pager(settings.alerts.webhook, settings.alerts.repeat_s, sender, journal, self._clock)
         operations.on_reloaded = lambda new: pager.change(new.alerts.webhook, new.alerts.repeat_s)
-        await self._supervisor.start(TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART))
+        await self._supervisor.start(_pager_task(pager))
         return pager
 
     async def _connect(self, operations: Operations, journal: SqliteJournal) -> "Live | None":
@@ -189,10 +203,11 @@ class Daemon:
         return Engine(self._home, self._loaded, booted, journal, self._clock, market)
 
     async def _halt_as_wished(self, engine: Engine, operations: Operations, pager: Pager) -> None:
-        if engine.booted.is_failed:
-            await engine.command(Verb.HALT, {"reason": "an internal error ended the last run"})
+        if engine.booted.failed is not None:
+            await engine.command(Verb.HALT, {"reason": engine.booted.failed.text()})
         if operations.halt_wish is not None:
             await engine.command(Verb.HALT, operations.halt_wish)
+            operations.halt_wish = None
         if engine.trading_state is TradingState.HALTED:
             # Whoever was to be paged by the last run may not have been.
             pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")
@@ -243,6 +258,56 @@ class Daemon:
         log(LogEvent.JOURNAL_FAILED, level="error", error=str(failure))
         self._supervisor.fail(failure)
 
+    # Failure ------------------------------------------------------------------------------------------
+
+    async def _begin_again(self, error: BaseException) -> bool:
+        """Take down the line that failed, and set its input aside; return whether it may be built anew.
+
+        Journal and socket stay. A line that fails again and again is built anew ever more seldom: the daemon
+        answers meanwhile.
+        """
+        engine, operations, pager = self._engine, self._operations, self._pager
+        if engine is None or operations is None or pager is None:
+            return False
+        if engine.journal.failed is not None or not self._is_internal(error) or self._supervisor.stopping.is_set():
+            return False
+        failed_seq = self._failed_seq(engine)
+        log(LogEvent.LINE_FAILED, level="error", error=repr(error), input=failed_seq)
+        operations.run_without(f"the line failed, and is built anew: {error!r}"[:_LONGEST_PAGE])
+        await self._take_down(engine)
+        await self._quietly(set_aside(engine.journal, failed_seq, error))
+        # What was reloaded meanwhile is in force.
+        self._loaded = operations.loaded
+        self._supervisor.begin_again()
+        await self._supervisor.start(_pager_task(pager))
+        await self._supervisor.start(TaskSpec(name="vigil", run=self._keep_vigil, policy=Policy.RESTART))
+        what = f"an error of the program stopped the line: {error!r}"[:_LONGEST_PAGE]
+        self._page(AlertName.POISONED, what, "read tradebot logs --level error, and tradebot positions; then resume")
+        pause_s = self._pauses.next(self._clock.monotonic())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._supervisor.stopping.wait(), pause_s)
+        return True
+
+    async def _take_down(self, engine: Engine) -> None:
+        engine.end_turns()
+        await self._supervisor.stop(grace_s=0, hard_s=_HARD_S)
+        engine.runner.abandon(Unavailable("the line failed, and is built anew", mend="look at status, then repeat it"))
+        if self._live is not None:
+            await self._live.close()
+        self._engine = self._live = None
+
+    async def _keep_vigil(self, ready: Callable[[], None]) -> None:
+        """Feed the watchdog while no line beats: the daemon answers."""
+        ready()
+        while self._operations is not None and not self._operations.is_ready:
+            self._extend_start()
+            self._notifier.watchdog()
+            await asyncio.sleep(_VIGIL_S)
+
+    def _failed_seq(self, engine: Engine) -> int:
+        # The turn that failed is left out from now on. One that another task's failure cut short is not.
+        return engine.session.turn_seq if self._supervisor.failed_task in TASKS else 0
+
     # End -----------------------------------------------------------------------------------------------
 
     async def _until_end(self) -> None:
@@ -262,17 +327,17 @@ class Daemon:
             operations.stopping.set()
             if error is None and engine is not None and not operations.is_stop_recorded:
                 await self._quietly(engine.command(Verb.STOP, {}))
+        failed_seq = 0
         if engine is not None:
+            failed_seq = self._failed_seq(engine)
             engine.end_turns()
         # After a failure nothing more goes through the line: there is nothing to wait for.
         await self._supervisor.stop(grace_s=_GRACE_S if error is None else 0, hard_s=_HARD_S)
         if engine is not None and error is None:
             await self._quietly(engine.keeper.keep())
-        elif engine is not None and engine.journal.failed is None and self._is_internal(error):
-            # The turn that failed is left out at the next boot, which then comes up halted. One that another
-            # task's failure cut short is not.
-            failed_seq = engine.session.turn_seq if self._supervisor.failed_task in TASKS else 0
-            engine.journal.append(FAILED_TURN, engine.session.market_time, str(failed_seq).encode())
+        elif engine is not None and error is not None and engine.journal.failed is None and self._is_internal(error):
+            # The next boot comes up halted.
+            await self._quietly(set_aside(engine.journal, failed_seq, error))
         await self._end_outside(error)
         if self._journal is not None:
             await self._journal.close()
@@ -291,7 +356,8 @@ class Daemon:
             await self._pager.webhook.finish()
 
     def _is_internal(self, error: BaseException | None) -> bool:
-        if self._supervisor.failed_task in TASKS:
+        # A word of the venue that ends a task is no better than a bug.
+        if self._supervisor.failed_task in TASKS or isinstance(error, VenueError):
             return True
         return not isinstance(error, TradebotError) or error.exit_code == InvariantError.exit_code
 
@@ -301,6 +367,10 @@ class Daemon:
                 await ending
         except (TradebotError, TimeoutError) as error:
             log(LogEvent.TASK_FAILED, level="error", task="end", error=repr(error))
+
+
+def _pager_task(pager: Pager) -> TaskSpec:
+    return TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART)
 
 
 def _feed_task(feeder: FeedTask) -> TaskSpec:

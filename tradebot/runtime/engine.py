@@ -22,6 +22,7 @@ from tradebot.runtime.feeding import Feeder, FeedTask
 from tradebot.runtime.guard import StrategyGuard
 from tradebot.runtime.keeper import Keeper
 from tradebot.runtime.live.outbox import Outbox
+from tradebot.runtime.quarantine import is_set_aside
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.supervisor import TaskSpec
 from tradebot.runtime.tasks import LineRunner, line_tasks
@@ -121,7 +122,8 @@ class Engine:
         guard.install()
         # What a real venue gets waits for its own intent's row, which is written behind these.
         durable = _at_once if self._has_venue else self.durable
-        self.runner = LineRunner(self.session.line, durable, guard)
+        ended = booted.wired.venue.release if isinstance(booted.wired.venue, Outbox) else lambda: None
+        self.runner = LineRunner(self.session.line, durable, guard, ended)
         sizes = booted.wired.strategy.saved_bytes
         self.keeper = Keeper(home, self.session, self.runner, journal, loaded, sizes)
         speed = loaded.settings.feed.speed_factor
@@ -138,7 +140,12 @@ class Engine:
         return line_tasks(self.runner)
 
     async def turn(self, message: Message) -> None:
-        """Record an input and run its turn. The caller holds the gate of the runner."""
+        """Record an input and run its turn. The caller holds the gate of the runner.
+
+        Raises ``Unavailable`` once the line has failed.
+        """
+        if self.runner.has_failed:
+            raise Unavailable("the line failed, and is built anew", mend="look at tradebot status, then repeat it")
         session = self.session
         session.turn_seq = self.booted.recorder.record(message)
         session.note(message)
@@ -160,6 +167,8 @@ class Engine:
                     await self.turn(message)
 
     def _is_news(self, message: Message) -> bool:
+        if is_set_aside(message, self.booted.set_aside):
+            return False
         if isinstance(message, FundingPaid | Deposit):
             return self.risk.is_news(message)
         return not isinstance(message, _OF_ORDERS) or self.orders.is_news(message)
@@ -167,11 +176,11 @@ class Engine:
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command as a turn of the line and return its answer once it is durable.
 
-        Raises ``Unavailable`` when the end has begun.
+        Raises ``Unavailable`` when the end has begun, or the line has failed.
         """
         session = self.session
         async with self.runner.gate:
-            if self._is_ending:
+            if self._is_ending and not self.runner.has_failed:
                 raise Unavailable("the daemon is stopping", mend="start it again, then repeat the command")
             command = Command(
                 id=f"c{session.commands + 1}", ts_event=session.market_time, verb=verb, arguments=dict(arguments)

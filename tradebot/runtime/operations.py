@@ -50,6 +50,7 @@ class Operations:
         self.home, self.journal = home, journal
         self.is_stop_recorded = self.is_ready = False
         self.halt_wish: Mapping[str, str] | None = None
+        self.trouble = ""
         self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
@@ -61,6 +62,11 @@ class Operations:
     def run_with(self, engine: Engine, heart: Heart) -> None:
         """Hear everything from now on."""
         self._engine, self._heart = engine, heart
+
+    def run_without(self, trouble: str) -> None:
+        """Hear only what is heard during a boot: ``trouble`` happened, and the line is built anew."""
+        self._engine = self._heart = None
+        self.is_ready, self.trouble = False, trouble
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -112,6 +118,8 @@ class Operations:
             venue_equity=None if live is None else live.equity,
             residual=None if live is None else live.residual,
             mismatches=() if live is None else live.mismatches,
+            reason=self.trouble,
+            set_aside=() if engine is None else engine.booted.set_aside,
         )
 
     def books(self) -> BookFacts | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from tradebot.control.when import parse_when
 from tradebot.model.errors import UsageError
+from tradebot.model.failure import LineFailed
 from tradebot.model.market import Message
 from tradebot.model.money import Cash, Price
 from tradebot.model.position import EquityMark, RoundTrip
@@ -17,9 +18,9 @@ from tradebot.report.fold import ReportFold
 from tradebot.report.tally import By
 from tradebot.report.trades import by_exit, trade_line
 from tradebot.report.why import WhyFold
+from tradebot.runtime.quarantine import failures
 from tradebot.store.schema import Row
 
-FAILED_TURN = "failed_turn"
 _LIMIT = 50
 
 
@@ -44,10 +45,10 @@ class Voided:
     """
 
     def __init__(self, failed: Iterable[Row]) -> None:
-        self._spans = [(int(row.payload), row.seq) for row in failed if int(row.payload)]
+        self._failures = failures(failed)
 
     def __contains__(self, row: Row) -> bool:
-        return any(first < row.seq < last for first, last in self._spans)
+        return row.kind != LineFailed.kind and any(failure.voids(row.seq) for failure in self._failures)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

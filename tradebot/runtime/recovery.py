@@ -1,7 +1,8 @@
 """Boot is recovery: the newest snapshot, then every input after it once more through the line.
 
 What the line says the second time must be what the journal holds of the first time; a turn whose outputs
-were cut off by the end is completed. An input that made the line fail is left out, and the bot boots halted.
+were cut off by the end is completed. An input that made the line fail is left out, and the bot boots halted; what
+the line said after it, before it was left out, need not repeat.
 """
 
 from collections import deque
@@ -15,7 +16,7 @@ from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime.guard import watching
-from tradebot.runtime.reading import FAILED_TURN
+from tradebot.runtime.quarantine import read_failures
 from tradebot.runtime.recording import Recorder, Vocabulary
 from tradebot.runtime.session import Session
 from tradebot.store.codec import decode_message
@@ -56,7 +57,7 @@ async def replay_tail(
     Raises ``InvariantError`` where they differ, ``ConfigError`` where the feed gives other data than it
     gave then, and ``TurnFailed`` where an input raises.
     """
-    left_out = await _left_out(journal)
+    failed = await read_failures(journal)
     produced: deque[tuple[str, Nanos, bytes]] = deque()
     turns = 0
 
@@ -75,11 +76,14 @@ async def replay_tail(
                 _advance_feed(session, message, turn.row.seq)
                 session.note(message)
                 turns += 1
-                if turn.row.seq in left_out:
+                if any(failure.leaves_out(turn.row.seq) for failure in failed):
                     continue
                 strategies.force_disable = _blocked(turn.outputs)
                 _run_again(session, message, turn.row.seq)
-                _compare(turn.outputs, produced)
+                if any(failure.parts(turn.row.seq) for failure in failed):
+                    produced.clear()
+                else:
+                    _compare(turn.outputs, produced)
     finally:
         recorder.append = append
         strategies.force_disable = {}
@@ -91,7 +95,8 @@ async def replay_tail(
 def _run_again(session: Session, message: Message, seq: int) -> None:
     try:
         session.line.pump(message)
-    except StorageFailed:
+    except (StorageFailed, MemoryError):
+        # Not the input's fault: another boot may run it.
         raise
     except Exception as error:
         raise TurnFailed(seq, error) from error
@@ -152,10 +157,6 @@ def _blocked(outputs: Iterable[Row]) -> dict[str, str]:
     # Only the wall clock knew that these strategies did not come back; the journal remembers it.
     messages = (decode_message(row.kind, row.payload) for row in outputs if row.kind == StrategyDisabled.kind)
     return {m.strategy: m.reason for m in messages if isinstance(m, StrategyDisabled)}
-
-
-async def _left_out(journal: SqliteJournal) -> frozenset[int]:
-    return frozenset([int(row.payload) async for row in journal.scan(Query(kinds=[FAILED_TURN]))])
 
 
 async def _turns(

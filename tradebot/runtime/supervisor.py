@@ -130,6 +130,11 @@ class Supervisor:
             supervised.state = TaskState.STOPPED
             log(LogEvent.TASK_STOPPED, level="debug", task=supervised.spec.name)
 
+    def begin_again(self) -> None:
+        """Forget the tasks that were stopped, and the failure: others take their place."""
+        self.tasks.clear()
+        self.failure = asyncio.get_running_loop().create_future()
+
     async def _supervise(self, supervised: SupervisedTask) -> None:
         backoff_s = _BACKOFF_FIRST_S
         while True:

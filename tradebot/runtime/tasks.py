@@ -88,6 +88,7 @@ class LineRunner:
     """Takes messages through the tasks, one turn after the other, in order of arrival.
 
     ``durable`` returns once all rows so far are on the disk; ``guard`` is held around each call of strategies.
+    ``ended`` hears of each turn that came to its end. ``has_failed``: a stage raised, and no turn may begin any more.
     """
 
     def __init__(
@@ -95,9 +96,11 @@ class LineRunner:
         line: Line,
         durable: Callable[[], Awaitable[None]],
         guard: AbstractContextManager[None] | None = None,
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
         guard = nullcontext() if guard is None else guard
-        self._line = line
+        self._line, self._ended = line, ended
+        self.has_failed = False
         self.tasks: Sequence[StageTask] = tuple(
             StageTask(name, stages, durable, guard, self._through) for name, stages in TASKS.items()
         )
@@ -114,6 +117,11 @@ class LineRunner:
             await self._owners[owner].inbox.put(turn)
             await self._done
 
+    def abandon(self, error: Exception) -> None:
+        """Tell whoever waits for a turn that was cut short that it never ends."""
+        if self._done is not None and not self._done.done():
+            self._done.set_exception(error)
+
     async def _through(self, turn: Turn) -> None:
         owner = turn.owner()
         while owner is not None:
@@ -122,7 +130,9 @@ class LineRunner:
                 owner = await task.advance(turn)
             if owner is owner_before:
                 # The task has failed, and the turn ends here.
+                self.has_failed = True
                 return
+        self._ended()
         if self._done is not None and not self._done.done():
             self._done.set_result(None)
 

@@ -16,18 +16,29 @@ class OutboxState:
 
 
 class Outbox:
-    """Hands orders and cancels of the line to ``send``, which must only queue them; shut while it is ``None``."""
+    """Hands orders and cancels of the line to ``send`` once their turn is over; shut while it is ``None``.
+
+    What a turn says that fails never leaves: nobody would know of it after the next boot. ``send`` must only queue.
+    """
 
     STATE = OutboxState
 
     def __init__(self) -> None:
         self.send: Callable[[SubmitOrders | CancelOrder], None] | None = None
+        self._said: list[SubmitOrders | CancelOrder] = []
 
     def handle(self, message: Message) -> Sequence[Message]:
-        """Let what is to leave, leave; the venue answers by inputs of later turns."""
+        """Keep what is to leave; the venue answers by inputs of later turns."""
         if self.send is not None and isinstance(message, SubmitOrders | CancelOrder):
-            self.send(message)
+            self._said.append(message)
         return ()
+
+    def release(self) -> None:
+        """Let what the turn said leave: it is over."""
+        said, self._said = self._said, []
+        if self.send is not None:
+            for message in said:
+                self.send(message)
 
     def save(self) -> OutboxState:
         """Return nothing, as a value."""
