@@ -17,6 +17,8 @@ from tests.live_soak.storm import Storm
 from tests.live_soak.verdict import GRACE_MS, account_for, agreed, ledger, rows_around
 
 SEED = int(os.environ.get("TRADEBOT_SOAK_SEED", "1"))
+# A stop cancelled by hand, then a kill, then a venue that is shut.
+ONCE_NAKED = 12
 MINUTES = float(os.environ.get("TRADEBOT_SOAK_MINUTES", "10"))
 _HEAL_S = 60.0
 
@@ -89,16 +91,17 @@ def _summary(bot: Bot, storm: Storm, truth: dict[str, object], naked: list[objec
 def test_a_live_daemon_survives_a_short_storm(bot: Bot, exchange: Exchange) -> None:
     bot.start()
     assert bot.wait_ready(), bot.errors
-    storm = Storm(exchange, bot, SEED)
+    storm = Storm(exchange, bot, ONCE_NAKED)
     storm.blow(12)
     assert judge(bot, exchange, storm) == [], storm.troubles
 
 
 @pytest.mark.soak
-def test_a_live_daemon_survives_a_long_storm(bot: Bot, exchange: Exchange) -> None:
+@pytest.mark.parametrize("seed", sorted({SEED, ONCE_NAKED}))
+def test_a_live_daemon_survives_a_long_storm(bot: Bot, exchange: Exchange, seed: int) -> None:
     bot.start()
     assert bot.wait_ready(), bot.errors
-    storm = Storm(exchange, bot, SEED)
+    storm = Storm(exchange, bot, seed)
     storm.blow(60 * MINUTES)
     assert judge(bot, exchange, storm) == [], storm.troubles
 

@@ -51,13 +51,16 @@ class Venue:
     """Follows the rules; ``said`` is what it has to tell, in the order of happening.
 
     ``is_sleepy``: children of a filled entry wake by hand only. ``refusal``: what stops alone are refused with.
-    ``moods`` are what becomes of the first exits; all later ones are refused where it ``refuses_exits``.
+    ``moods`` are what becomes of the first exits; all later ones are refused where it ``refuses_exits``. ``clamps``:
+    what is reduce-only trades no more than there is.
     """
 
     is_sleepy: bool = False
     refusal: RefusalClass | None = None
     refuses_exits: bool = False
+    clamps: bool = True
     moods: list[str] = field(default_factory=list)
+    refusals: list[RefusalClass | None] = field(default_factory=list)
     position: Decimal = ZERO
     orders: dict[str, Placed] = field(default_factory=dict)
     said: list[Message] = field(default_factory=list)
@@ -71,7 +74,8 @@ class Venue:
             mood = self._mood(request)
             if mood == "silent":
                 continue
-            refusal = RefusalClass.PASSING if mood == "refused" else self._refusal(request, parent)
+            drawn = self.refusals.pop(0) if mood == "refused" and self.refusals else None
+            refusal = (drawn or RefusalClass.PASSING) if mood == "refused" else self._refusal(request, parent)
             if refusal is not None:
                 name = request.client_order_id
                 self.said.append(
@@ -136,7 +140,7 @@ class Venue:
         order = self.orders[name]
         if not order.rests:
             return
-        if order.request.reduce_only:
+        if order.request.reduce_only and self.clamps:
             size = min(size, abs(self.position) if self.position * order.request.side.sign < 0 else ZERO)
         size = min(size, order.left)
         if size:

@@ -145,6 +145,42 @@ def _is_silent(world: World, order_id: str) -> bool:
     return order is not None and order.is_unknown
 
 
+LEAVING = ("deliver", "again", "leave", "leave_late", "exit", "exit_part", "exit_part", "tick", "restart")
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    st.lists(st.tuples(st.sampled_from(LEAVING), st.integers(0, 11)), max_size=60),
+    st.lists(st.sampled_from(MOODS), max_size=8),
+    st.lists(st.sampled_from((None, *RefusalClass)), max_size=4),
+    st.booleans(),
+)
+def test_exits_never_trade_more_than_was_approved_also_where_nothing_clamps_them(
+    steps: list[tuple[str, int]], moods: list[str], refusals: list[RefusalClass | None], clamps: bool
+) -> None:
+    # The end of an order is told behind its fills; all else comes when it likes, again, or never.
+    world = entered(Venue(), has_target=False, entry_type=OrderType.MARKET)
+    world.venue.fill(ENTRY, Decimal(4))
+    while world.venue.said:
+        world.deliver(0)
+    venue = world.venue
+    venue.moods, venue.refusals, venue.clamps = moods, refusals, clamps
+    approved_qty = most = ZERO
+    for name, number in steps:
+        held = world.stage.save().held.get("BTC")
+        before = world.asked
+        step(world, name, number)
+        if held is not None and world.asked > before:
+            approved_qty += held.qty if name == "exit" else min(held.qty, Decimal(1))
+        most = max(most, 4 - venue.position)
+    world.settle()
+    assert 4 - venue.position <= min(approved_qty, Decimal(4))
+    assert venue.position >= 0
+    assert most <= approved_qty
+    if venue.position < 4:
+        event("left")
+
+
 QUIET = ("deliver", "deliver_late", "again", "leave", "leave_late", "fill_entry", "end_entry", "move_stop", "restart")
 
 

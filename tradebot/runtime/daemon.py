@@ -140,6 +140,10 @@ class Daemon:
         if live is not None:
             engine.live = live
             await live.trade(self._supervisor, engine, journal, pager.page)
+            # What is held has its guard by now; who asks what may be wrong can wait for the venue.
+            red = await live.arm(self._loaded, self._home)
+            if red:
+                operations.halt_at_boot({"reason": red})
         await self._halt_as_wished(engine, operations, pager)
         # Behind the halt: a kill before this row leaves the failure to the next boot.
         facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
@@ -188,9 +192,7 @@ class Daemon:
         self._live = live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
         operations.overrule = live.overrule
         self._loaded = operations.loaded = live.overrule(self._loaded)
-        red = await live.arm(self._loaded, self._home, journal)
-        if red:
-            operations.halt_at_boot({"reason": red})
+        await live.begin(self._loaded, self._home, journal)
         return live
 
     async def _recover(self, pager: Pager, live: "Live | None", journal: SqliteJournal) -> Engine:

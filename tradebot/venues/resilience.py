@@ -64,6 +64,7 @@ class Policy:
     attempts: int = 5
     base_s: float = 0.25
     cap_s: float = 30.0
+    reconnect_cap_s: float = 6.0
     deadline_s: float = 60.0
     urgent_cap_s: float = 2.0
     limited_base_s: float = 1.0
@@ -229,7 +230,7 @@ class Resilience:
     ) -> None:
         self.policy = policy
         self.requests = RequestBudget(policy, MemoryLog(policy.span_s) if log is None else log)
-        self.reconnect = Backoff(policy.base_s * 2, policy.cap_s, seed ^ 1)
+        self.reconnect = Backoff(policy.base_s * 2, policy.reconnect_cap_s, seed ^ 1)
         self._refusals = Refusals(policy, seed ^ 3)
         self._retry = Backoff(policy.base_s, policy.cap_s, seed)
         self._clock = clock

@@ -15,6 +15,7 @@ from tradebot.runtime.alerts import Page
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
+from tradebot.runtime.findings import Finding
 from tradebot.runtime.live.allowance import AllowanceWatch
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.broker import Broker
@@ -60,6 +61,7 @@ class Live:
         self._page: Page | None = None
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
+        self._is_fresh = False
         self._reconciler: Reconciler | None = None
 
     @classmethod
@@ -73,19 +75,25 @@ class Live:
         connection = await patience.until(lambda: connect(loaded, home, journal, clock))
         return cls(connection, loaded, clock, patience)
 
-    async def arm(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> str:
-        """Look for red lines; return why trading must begin halted, empty for none or when nothing real is traded.
+    async def begin(self, loaded: Loaded, home: Path, journal: SqliteJournal) -> None:
+        """Look for red lines where nothing was traded yet. Raises ``RefusedByRule``: there is nothing to look after."""
+        if self.account is None or await opened(journal) is not None:
+            return
+        self._is_fresh = True
+        red = await red_lines(self.account.link, loaded, home, self._clock, is_fresh=True)
+        if red:
+            mend = red[0].mend or "tradebot doctor shows all of it"
+            raise RefusedByRule(_described(red), where="before arming", mend=mend)
 
-        Raises ``RefusedByRule`` where nothing was traded yet: there is nothing to look after.
+    async def arm(self, loaded: Loaded, home: Path) -> str:
+        """Look for red lines once what is held is guarded, before anything may enter.
+
+        Return why trading must go on halted; empty for no reason, and when nothing real is traded.
         """
-        if self.account is None:
+        if self.account is None or self._is_fresh:
             return ""
-        is_fresh = await opened(journal) is None
-        red = await red_lines(self.account.link, loaded, home, self._clock, is_fresh=is_fresh)
-        what = "; ".join(f"{finding.check}: {finding.what}" for finding in red)
-        if red and is_fresh:
-            raise RefusedByRule(what, where="before arming", mend=red[0].mend or "tradebot doctor shows all of it")
-        return f"before arming: {what}" if red else ""
+        red = await red_lines(self.account.link, loaded, home, self._clock, is_fresh=False)
+        return f"before arming: {_described(red)}" if red else ""
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
@@ -175,7 +183,7 @@ class Live:
             line=line,
             page=page,
             clock=self._clock,
-            deliver=broker.deliver,
+            deliver=broker.tell,
             in_hands=broker.holds,
             symbols=self._symbols,
         )
@@ -255,6 +263,10 @@ def _foreign(order: VenueOrder) -> ForeignOrder:
         reduce_only=order.reduce_only,
         ts_event=order.ts_event,
     )
+
+
+def _described(red: Sequence[Finding]) -> str:
+    return "; ".join(f"{finding.check}: {finding.what}" for finding in red)
 
 
 def _broker_task(broker: Broker) -> TaskSpec:

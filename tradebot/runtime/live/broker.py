@@ -12,7 +12,15 @@ from dataclasses import dataclass, field, replace
 from tradebot.model.errors import Rejected, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
-from tradebot.model.order import CancelOrder, OrderRejected, OrderRequest, OrderRole, OrderState, SubmitOrders
+from tradebot.model.order import (
+    CancelOrder,
+    OrderCanceled,
+    OrderRejected,
+    OrderRequest,
+    OrderRole,
+    OrderState,
+    SubmitOrders,
+)
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.runtime.live.line import LiveLine
@@ -25,7 +33,7 @@ from tradebot.venues.hyperliquid.venue import HyperliquidVenue
 
 # A parent takes a stop and one target with it; the rungs of a ladder follow when it has filled.
 _MAX_CHILDREN = 2
-_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 2.0
 NEVER_SENT = "the daemon ended before it was sent"
 
 
@@ -147,7 +155,7 @@ class Broker:
             return
         together, later = _split(submit)
         self._deferred |= {order.client_order_id: order for order in later}
-        await self.deliver(await self.venue.submit(together))
+        await self.tell(await self.venue.submit(together))
 
     def resume(self, intents: Iterable[tuple[Intent, str]]) -> None:
         """Settle the intents that the last run left without an outcome, each with its symbol."""
@@ -155,7 +163,7 @@ class Broker:
         self._wake.set()
 
     async def _resume(self, intent: Intent, symbol: str) -> None:
-        await self.deliver(await self.venue.resume(intent, symbol))
+        await self.tell(await self.venue.resume(intent, symbol))
 
     async def _cancel(self, cancels: Sequence[CancelOrder]) -> None:
         await self._committed()
@@ -186,7 +194,7 @@ class Broker:
     async def _cancel_once(self, cancels: Sequence[CancelOrder], attempt: int) -> list[CancelOrder]:
         """Ask the venue once; return what must be asked for again."""
         try:
-            await self.deliver(await self.venue.cancel(*cancels))
+            await self.tell(await self.venue.cancel(*cancels))
         except VenueError as error:
             log(LogEvent.CANCEL_FAILED, level="warning", attempt=attempt, error=str(error))
             if not_permitted(error.what):
@@ -212,6 +220,26 @@ class Broker:
     def _may_live(self, client_order_id: str) -> bool:
         order = self._line.orders.find(client_order_id)
         return order is None or not order.state.is_terminal
+
+    async def tell(self, messages: Sequence[Message]) -> None:
+        """Give the venue's word to the line, the end of an exit behind its fills: what is left of it goes again.
+
+        An end whose fills cannot be asked for is not told; the comparison finds it.
+        """
+        if not any(map(self._ends_exit, messages)):
+            await self.deliver(messages)
+            return
+        fills: Sequence[Message] = ()
+        try:
+            fills = await self.venue.late_fills()
+        except VenueError as error:
+            log(LogEvent.VENUE_FAILED, level="warning", attempt=1, error=str(error))
+            messages = [message for message in messages if not self._ends_exit(message)]
+        await self.deliver([*fills, *messages])
+
+    def _ends_exit(self, message: Message) -> bool:
+        order = self._line.orders.find(message.client_order_id) if isinstance(message, OrderCanceled) else None
+        return order is not None and order.request.role is OrderRole.EXIT and not order.state.is_terminal
 
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Give the venue's word to the line, and send what waited for it."""

@@ -13,7 +13,8 @@ from tradebot.runtime.logs import log
 from tradebot.venues.backoff import Backoff
 
 T = TypeVar("T")
-_FIRST_S, _MAX_S = 0.5, 15.0
+# Each asking waits for itself already. However long a venue was away, it is noticed soon that it is back.
+_FIRST_S, _MAX_S = 0.25, 1.0
 _QUIET_S = 60.0
 
 

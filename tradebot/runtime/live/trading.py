@@ -27,7 +27,7 @@ from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funde
 
 # The journal's stamps of writing are of our clock, the venue's of its own; and what it says may be late.
 _OVERLAP_MS = 10 * 60_000
-_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 10.0
+_RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 1.0
 
 
 class Trading:
@@ -58,7 +58,6 @@ class Trading:
         self.down_since: float | None = clock.monotonic()
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
         self.settled = asyncio.Event()
-        self._has_begun = False
         self._heard_ms = 0
         self._sent: frozenset[str] = frozenset()
         self._untold: list[tuple[Intent, Settled]] = []
@@ -128,6 +127,8 @@ class Trading:
     async def run(self, ready: Callable[[], None]) -> None:
         """Follow the account until cancelled."""
         ready()
+        # What is held is guarded before anything is listened to: asking takes no socket.
+        await until_answered(self._begin_anew, self._backoff)
         async with asyncio.TaskGroup() as group:
             while True:
                 await self._hear(await self.stream.next(), group)
@@ -137,7 +138,8 @@ class Trading:
             case Up(away_s):
                 self.down_since = None
                 log(LogEvent.VENUE_CONNECTED, away_s=away_s)
-                await until_answered(self._catch_up, self._backoff)
+                # Before the first time, time and assets were asked a moment ago.
+                await until_answered(self._ask if away_s is None else self._catch_up, self._backoff)
                 # It looks more than once where both differ; meanwhile the socket is read.
                 group.create_task(self._compare())
             case Down(reason):
@@ -146,12 +148,12 @@ class Trading:
             case Garbled(error):
                 log(LogEvent.VENUE_GARBLED, level="warning", error=str(error))
                 await until_answered(self._catch_up, self._backoff)
-            case OrdersUpdated() | Filled() | Funded() if self.down_since is not None or not self._has_begun:
+            case OrdersUpdated() | Filled() | Funded() if self.down_since is not None:
                 # Told before all subscriptions stand; the catching up that follows asks for all of it.
                 pass
             case OrdersUpdated() | Filled() | Funded():
                 self._heard_ms = self._now_ms()
-                await self.broker.deliver(self.account.venue.on_frame(event))
+                await self.broker.tell(self.account.venue.on_frame(event))
             case Liquidated() | CanceledByVenue():
                 await until_answered(self._catch_up, self._backoff)
             case _:
@@ -161,25 +163,28 @@ class Trading:
         await until_answered(self._reconciler.reconcile_now, self._backoff)
         self.settled.set()
 
+    async def _begin_anew(self) -> None:
+        """Settle the past, and guard what is held."""
+        await self._open()
+        await self._ask()
+        await self._settle()
+
     async def _catch_up(self) -> None:
+        """Ask for what was not heard, after a while in which time and assets may have moved."""
+        await self.account.gateway.learn_time()
+        await self.account.venue.refresh(RECENT_S)
+        await self._ask()
+
+    async def _ask(self) -> None:
         venue = self.account.venue
-        if not self._has_begun:
-            # Time and assets were asked a moment ago, when the account was connected.
-            await self._open()
-        else:
-            await self.account.gateway.learn_time()
-            await venue.refresh(RECENT_S)
         orders = self._line.orders.save().orders.values()
         open_ids = [order.request.client_order_id for order in orders if not order.state.is_terminal]
         await self.broker.deliver(await venue.catch_up(self._heard_ms, open_ids))
         self._heard_ms = self._now_ms()
-        if not self._has_begun:
-            await self._settle()
-            self._has_begun = True
 
     async def _settle(self) -> None:
         for intent, settled in self._untold:
-            await self.broker.deliver(self.account.venue.outcome(intent, settled, self._symbol(intent)))
+            await self.broker.tell(self.account.venue.outcome(intent, settled, self._symbol(intent)))
         orders = self._line.orders.save().orders
         known = frozenset(name for name in orders if self.account.venue.names.cloid(name) in self._sent)
         # It was asked when the account was connected.

@@ -84,9 +84,10 @@ class Rules:
     ttl_ms: int = 12_000
     margin_ms: int = 5_000
     spacing_ms: int = 3_000
-    max_sends: int = 4
+    max_sends: int = 8
     first_pause_ms: int = 500
     longest_pause_ms: int = 5_000
+    longest_urgent_ms: int = 2_000
 
 
 class Step(StrEnum):
@@ -146,9 +147,13 @@ class Submission:
 
     @property
     def pause_ms(self) -> int:
-        """How long the next pause is: doubling, up to the longest."""
+        """How long the next pause is: doubling, up to the longest; what protects does not wait for long."""
         doublings = min(self._looks + self._sends, 10)
-        return int(min(self.rules.first_pause_ms << doublings, self.rules.longest_pause_ms))
+        rules = self.rules
+        longest = (
+            min(rules.longest_urgent_ms, rules.longest_pause_ms) if self.intent.is_urgent else rules.longest_pause_ms
+        )
+        return int(min(rules.first_pause_ms << doublings, longest))
 
     def answered(self, reply: ActionReply) -> None:
         """Take the reply to one sending."""

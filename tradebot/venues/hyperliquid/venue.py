@@ -287,6 +287,12 @@ class HyperliquidVenue:
         foreign = None if fill.liquidated_user == self._gateway.account else f"{FOREIGN}{fill.oid}"
         return fill.report(self.names.of(fill) or foreign)
 
+    async def late_fills(self) -> Sequence[FillReport]:
+        """Return the fills since a while before the newest that was told, told before or not. Raises ``VenueError``."""
+        since_ms = max(0, self._filled_until_ms - _OVERLAP_MS)
+        rows = await fills_since(self._gateway, since_ms, Purpose.PROTECT)
+        return [self._report(fill) for fill in rows if not self._is_counted(fill.ts_event)]
+
     async def fills_again(self, since_ms: int, purpose: Purpose) -> Sequence[FillReport]:
         """Return the fills since ``since_ms`` as the venue tells them when it is asked, told before or not."""
         return [self._report(fill) for fill in await fills_since(self._gateway, since_ms, purpose)]
