@@ -229,6 +229,13 @@ async def test_an_intent_is_durable_before_its_bytes_and_its_outcome_after() -> 
     assert [type(row) for row in recorder.rows] == [Intent, Settled]
 
 
+def test_an_order_expires_twelve_seconds_after_it_was_signed() -> None:
+    clock = VirtualClock(START_MS * 1_000_000)
+    made = gateway(RestClient("http://127.0.0.1:1", resilience(clock)), clock, Recorder())
+    intent = made.intent(ORDER, ("0x1",), is_urgent=False)
+    assert intent.expires_ms == orjson.loads(intent.body)["expiresAfter"] == START_MS + 12_000
+
+
 async def test_a_lost_answer_is_followed_by_the_same_bytes_and_the_duplicate_is_looked_up() -> None:
     exchange = Exchange(hangs_up, says(DUPLICATE), status={"status": "unknownOid"})
     exchange.exchange = [says(None, 502), says(DUPLICATE)]

@@ -197,6 +197,7 @@ def test_shares_follow_the_weight_that_is_allowed() -> None:
         shares = [policy.share(purpose) for purpose in Purpose]
         assert shares == [weight // 3, weight // 24, weight // 4, 0]
         assert sum(shares) < weight
+        assert policy.protect_least == weight // 8
 
 
 @given(st.integers(1, 10**6), st.integers(0, 2**32))

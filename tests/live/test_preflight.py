@@ -22,11 +22,13 @@ from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timefram
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.live.preflight import preflight
+from tradebot.runtime.live.connect import Links
+from tradebot.runtime.live.preflight import preflight, red_lines
 from tradebot.runtime.live.preflight_rules import clock_finding, expiry_finding, unfit_account
 from tradebot.settings.load import Loaded, load_settings
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import Role, RoleKind
+from tradebot.venues.resilience import Policy
 
 DAY_MS = 86_400_000
 CONFIG = """\
@@ -390,6 +392,30 @@ async def test_a_used_up_address_is_told(tmp_path: Path) -> None:
         # Who holds something must still be able to leave it.
         found = await at.check(is_fresh=False)
         assert (red(found), found["budget"][0].grade) == ([], Grade.WARN)
+
+
+async def test_a_red_line_is_looked_at_three_times_before_nothing_is_armed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tradebot.runtime.live.preflight._LOOK_AGAIN_S", 0.0)
+    async with desk(tmp_path) as at:
+        links = Links(SystemClock(), Policy())
+        link, asked = links.to(at.net.url), list[str]()
+        ask = link.rest.info
+
+        async def heard(request: Mapping[str, object], *more: Any) -> object:
+            asked.append(str(request["type"]))
+            return await ask(request, *more)
+
+        monkeypatch.setattr(link.rest, "info", heard)
+        account = at.net.exchange.account(at.net.user)
+        assert account is not None
+        assert await red_lines(link, at.load(), at.home, SystemClock(), is_fresh=True) == []
+        assert asked.count("userRateLimit") == 1
+        account.requests = 9_900
+        (found,) = await red_lines(link, at.load(), at.home, SystemClock(), is_fresh=True)
+        assert (found.check, asked.count("userRateLimit")) == ("budget", 4)
+        await links.close()
 
 
 @pytest.mark.parametrize(

@@ -334,7 +334,8 @@ async def test_an_order_that_was_sent_and_never_seen_is_paged_after_a_minute() -
         await made.enter()
         made.line.run(approved(signal("cross-BTC-9", close=made.price(), stop="1"), "0.01"))
         held = Reconciler(made.parties(in_hands=lambda _name: True), made.sleep)
-        for _ in range(130):
+        for second in range(130):
+            assert (made.pages != []) == (second > 61)
             await made.sleep(1)
             await made.reconciler.orders.look_in_flight()
             await held.orders.look_in_flight()
