@@ -5,15 +5,24 @@ import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.recovery.lab import Running, facts_of, logged, rows_of, run, until, write_config, write_journal
 from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
+from tradebot.model.failure import LineFailed
+from tradebot.model.logevent import LogEvent
+from tradebot.model.time import Nanos
 from tradebot.runtime import daemon as daemon_module
 from tradebot.runtime import probes
+from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.facts import RecentFacts
+from tradebot.runtime.logs import log
 from tradebot.store import journal as journal_module
+from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import prepare_home
+from tradebot.store.upkeep import JOURNAL_NAME
 
 
 def cut_to(home: Path, other: Path, seq: int) -> Path:
@@ -149,6 +158,51 @@ def test_views_of_the_journal_are_the_same_running_and_stopped(
         assert cli(["--home", str(home), view, "--json"], {}) == 0
         assert capsys.readouterr().out.encode() == live[view]
     assert json.loads(live["why"].splitlines()[0])["outcome"]
+
+
+# What is of one process, not of the bot.
+OF_THE_RUN = {"pid", "uptime_s", "tasks", "venue"}
+
+
+def test_all_that_is_shown_is_the_same_after_a_restart(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    shown: list[dict[str, Any]] = []
+
+    async def look(daemon: Running) -> None:
+        await daemon.up()
+        await daemon.feed_finished()
+        views = {view: json.loads(await daemon.read(view)) for view in ("status", "risk", "positions", "balance")}
+        views["status"] = {key: value for key, value in views["status"].items() if key not in OF_THE_RUN}
+        shown.append(views)
+        if len(shown) == 1:
+            log(LogEvent.TASK_FAILED, level="error", task="test")
+        await daemon.act("stop")
+
+    assert run(home, config, look) == 0
+    assert run(home, config, look) == 0
+    before, after = shown
+    assert before["status"]["last_signal"]["signal_id"]
+    assert before["status"]["last_trade"]["net_pnl"]
+    assert before["status"].pop("errors_last_hour") == 0
+    assert after["status"].pop("errors_last_hour") == 1
+    assert after == before
+
+
+def test_what_a_failed_turn_said_is_not_the_last_signal(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path)
+    assert run(home, config) == 0
+    *_, last_but_one, last = rows_of(home, "approved", "refused")
+
+    async def recalled() -> str:
+        journal = await SqliteJournal.open(home / JOURNAL_NAME, SystemClock())
+        journal.append(LineFailed.kind, Nanos(0), str(last.seq - 1).encode())
+        facts = RecentFacts()
+        await facts.recall(journal)
+        await journal.close()
+        assert facts.last_signal is not None
+        return facts.last_signal.signal.id
+
+    assert json.loads(last_but_one.payload)["signal"]["id"] == asyncio.run(recalled())
 
 
 def test_market_data_that_does_not_repeat_is_refused(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from loguru import logger
 from tests.clock import VirtualClock
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
-from tradebot.runtime import logline, logs
+from tradebot.runtime import logline, logs, logtail
 from tradebot.runtime.clock import SystemClock
 from tradebot.settings.model import LogSettings
 
@@ -249,3 +249,29 @@ def test_logging_from_threads_keeps_lines_whole(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert len(lines(tmp_path)) == 200
+
+
+def test_errors_of_the_last_hour_are_known_after_a_restart(tmp_path: Path) -> None:
+    start(tmp_path)
+    hour_ms, now_ms = 3_600_000, 1_700_000_000_123
+    path = logs.log_file(tmp_path)
+    path.parent.mkdir()
+
+    def line(ts: object, level: str) -> str:
+        return json.dumps({"ts": ts, "level": level, "event": "task.failed", "error": "an error"}) + "\n"
+
+    older, newer = line(now_ms - hour_ms - 1, "error"), line(now_ms - hour_ms, "error")
+    path.with_name(f"{path.name}.1").write_text(older + newer)
+    path.write_text(line(now_ms, "warning") + line(now_ms, "error") + line("then", "error") + '{"error')
+    logs.recall_errors(tmp_path)
+    logs.recall_errors(tmp_path)
+    assert logs.errors_since(Nanos(0)) == 2
+    assert logs.errors_since(Nanos(now_ms * 1_000_000)) == 1
+
+
+def test_of_a_long_log_only_the_end_is_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [json.dumps({"ts": n, "level": "error", "event": "task.failed"}) + "\n" for n in range(10, 100)]
+    (tmp_path / "log").write_text("".join(lines))
+    monkeypatch.setattr(logtail, "_MOST_LOOKED_AT", len(lines[0]) * 10 + 5)
+    assert logtail.errors_in(tmp_path / "log", 0) == list(range(90, 100))
+    assert logtail.errors_in(tmp_path / "none", 0) == []

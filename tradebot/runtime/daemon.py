@@ -98,6 +98,7 @@ class Daemon:
     async def main(self) -> int:
         """Boot, trade until asked to stop, end in order; return the exit code."""
         self._supervisor = Supervisor()
+        logs.recall_errors(self._home)
         log(LogEvent.DAEMON_STARTED, version=__version__, pid=os.getpid(), home=str(self._home))
         error = await self._run()
         while error is not None and await self._begin_again(error):
@@ -202,7 +203,9 @@ class Daemon:
         for tick in assumed_ticks(settings, {**first_prices(settings), **booted.wired.risk.save().marks}):
             log(LogEvent.INSTRUMENT_ASSUMED, level="warning", **tick.row)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)
-        return Engine(self._home, self._loaded, booted, journal, self._clock, market)
+        engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
+        await engine.recent.recall(journal)
+        return engine
 
     async def _halt_as_wished(self, engine: Engine, operations: Operations, pager: Pager) -> None:
         if engine.booted.failed is not None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from tradebot.model.command import StateChanged
+from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Disorder, Gap, Message
 from tradebot.model.money import plain
@@ -11,6 +12,10 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import to_ms
 from tradebot.runtime.logs import log
+from tradebot.runtime.reading import Voided
+from tradebot.store.codec import decode_message
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
 
 
 class RecentFacts:
@@ -32,6 +37,15 @@ class RecentFacts:
             RoundTrip: self._closed,
             StateChanged: _state,
         }
+
+    async def recall(self, journal: SqliteJournal) -> None:
+        """Know the last signal and trade of the runs before. Raises ``StorageFailed``."""
+        await journal.committed(journal.last_seq)
+        voided = Voided([row async for row in journal.scan(Query(kinds=(LineFailed.kind,)))])
+        signal = await _newest(journal, voided, Approved, Refused)
+        trade = await _newest(journal, voided, RoundTrip)
+        self.last_signal = signal if isinstance(signal, Approved | Refused) else None
+        self.last_trade = trade if isinstance(trade, RoundTrip) else None
 
     def hear(self, message: Message) -> None:
         """Take note of one recorded output."""
@@ -64,6 +78,13 @@ class RecentFacts:
             net_pnl=plain(trip.net_pnl),
             reason=trip.exit_reason,
         )
+
+
+async def _newest(journal: SqliteJournal, voided: Voided, *kinds: type[Message]) -> Message | None:
+    async for row in journal.scan(Query(kinds=[kind.kind for kind in kinds], newest_first=True, limit=10)):
+        if row not in voided:
+            return decode_message(row.kind, row.payload)
+    return None
 
 
 def _gap(gap: Gap) -> None:

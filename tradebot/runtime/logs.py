@@ -17,11 +17,11 @@ from typing import IO, TYPE_CHECKING, Protocol
 from loguru import logger
 
 from tradebot.model.logevent import LogEvent
-from tradebot.model.time import Nanos, to_ms
+from tradebot.model.time import HOUR, Nanos, from_ms, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.logline import human_line, json_line, redact, register_secret
-from tradebot.runtime.logtail import LEVELS, LOG_FILE, ROTATED_DIGITS, read_log
+from tradebot.runtime.logtail import LEVELS, LOG_FILE, ROTATED_DIGITS, errors_in, read_log
 
 if TYPE_CHECKING:
     from loguru import Message
@@ -35,6 +35,7 @@ __all__ = [
     "log",
     "log_file",
     "read_log",
+    "recall_errors",
     "redact",
     "register_secret",
 ]
@@ -129,6 +130,13 @@ def log_file(home: Path) -> Path:
 def failures() -> int:
     """Return how many lines could not be written since the process began."""
     return _state.failures
+
+
+def recall_errors(home: Path) -> None:
+    """Know the errors of the last hour that runs before this one have logged."""
+    since = to_ms(Nanos(_state.clock.now() - HOUR))
+    _state.errors.clear()
+    _state.errors.extend(from_ms(ts) for ts in errors_in(log_file(home), since))
 
 
 def errors_since(ts: Nanos) -> int:

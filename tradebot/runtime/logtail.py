@@ -13,6 +13,7 @@ LEVELS = ("debug", "info", "warning", "error")
 LOG_FILE = Path("logs") / "tradebot.jsonl"
 ROTATED_DIGITS = re.compile(r"[1-9][0-9]{0,3}")
 _POLL_S = 0.2
+_MOST_LOOKED_AT = 16_000_000
 
 
 def read_log(
@@ -46,6 +47,22 @@ def read_log(
             wait(_POLL_S)
     finally:
         tail.close()
+
+
+def errors_in(path: Path, since_ms: int) -> list[int]:
+    """Return when the lines of level error from ``since_ms`` on were written, in order.
+
+    Only the newest 16 MB are looked at, and of the rotated files the last: a start may not wait for more.
+    """
+    found: list[int] = []
+    for file in (path.with_name(f"{path.name}.1"), path):
+        for line in _lines_of(file, _MOST_LOOKED_AT):
+            # Most lines are not parsed.
+            document = _parsed(line) if b"error" in line else None
+            if document is not None and document.get("level") == "error":
+                ts = document.get("ts")
+                found += [ts] if isinstance(ts, int) and ts >= since_ms else []
+    return found
 
 
 class _Filter:
@@ -121,10 +138,12 @@ def _opened(path: Path) -> BinaryIO | None:
         return None
 
 
-def _lines_of(path: Path) -> Iterator[bytes]:
+def _lines_of(path: Path, most: int | None = None) -> Iterator[bytes]:
     file = _opened(path)
     if file is not None:
         with file:
+            if most is not None:
+                file.seek(max(0, os.fstat(file.fileno()).st_size - most))
             yield from file
 
 
