@@ -24,10 +24,14 @@ _MINUTE_S = 60.0
 
 
 class RateLimited(Unavailable):
-    """The venue turned a request away, or would: this address has used up the weight of a minute."""
+    """The venue turned a request away, or would: this address has used up the weight of a minute.
 
-    def __init__(self, what: str, *, where: str = "") -> None:
-        super().__init__(what, where=where, mend="it passes; other programs on this address share the limit")
+    ``wait_s`` is after how long it may be asked again.
+    """
+
+    def __init__(self, what: str, *, where: str = "", wait_s: float = _MINUTE_S) -> None:
+        mend = f"wait {wait_s:.0f} s, then ask again; other programs on this address share the limit"
+        super().__init__(what, where=where, mend=mend)
 
 
 class Purpose(StrEnum):
@@ -260,7 +264,8 @@ class Resilience:
                 return now
             if now + wait_s - began > self.policy.patience_s:
                 raise RateLimited(
-                    f"this machine has used up its requests of a minute; the next may go in {wait_s:.0f} s"
+                    f"this machine has used up its requests of a minute; the next may go in {wait_s:.0f} s",
+                    wait_s=wait_s,
                 )
             self._tell(LogEvent.REQUEST_WAITED, what=what, purpose=purpose, weight=weight, wait_s=round(wait_s, 3))
             await self._sleep(wait_s)

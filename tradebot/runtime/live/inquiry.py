@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from tradebot.model.errors import TradebotError
+from tradebot.model.errors import TradebotError, Unreadable
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.venues.hyperliquid.reading import Node
@@ -30,5 +30,11 @@ class Inquiry:
         try:
             await work()
         except TradebotError as error:
-            mend = error.mend or "check the network, then try again"
-            self.add(check, Grade.FAIL, f"{error.where}: {error.what}" if error.where else error.what, mend)
+            self.add(check, Grade.FAIL, f"{error.where}: {error.what}" if error.where else error.what, mend_of(error))
+
+
+def mend_of(error: TradebotError) -> str:
+    """Return what to do about an error of the venue."""
+    if isinstance(error, Unreadable):
+        return error.mend or "check the url: what answers there does not speak as the venue does; else report it"
+    return error.mend or "check the network, then try again"

@@ -54,8 +54,9 @@ class Patience:
 
         def failed(error: VenueError) -> None:
             if self._clock.monotonic() - began > _QUIET_S:
-                what = f"the venue cannot be asked: {error}"
-                self._page(AlertName.VENUE_LOST, what, "stops rest there; look at its status page and the network")
+                what = f"the venue cannot be asked: {error.where}: {error.what}" if error.where else error.what
+                mend = error.mend or "look at its status page and the network"
+                self._page(AlertName.VENUE_LOST, what, f"stops rest there meanwhile; {mend}")
             self._waits()
 
         return await until_answered(ask, Backoff(_FIRST_S, _MAX_S, seed=3), self._sleep, failed)

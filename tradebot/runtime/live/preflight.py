@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from decimal import Decimal, localcontext
 from pathlib import Path
 
-from tradebot.model.errors import StorageFailed, VenueError
+from tradebot.model.errors import StorageFailed, Unavailable, VenueError
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, plain
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
 from tradebot.runtime.findings import Finding, Grade
 from tradebot.runtime.live.connect import Link, shared_log, weight_per_minute
-from tradebot.runtime.live.inquiry import Inquiry
+from tradebot.runtime.live.inquiry import Inquiry, mend_of
 from tradebot.runtime.live.opening import FIRST_DEPOSIT
 from tradebot.runtime.live.preflight_account import AccountChecks
 from tradebot.runtime.live.preflight_rules import clock_finding
@@ -28,11 +28,12 @@ from tradebot.settings.model import HyperliquidVenueSettings, RiskFractionSize, 
 from tradebot.store.lock import holder
 from tradebot.store.rows import JournalReader
 from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.venues.http_mends import SLOW
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.market import asset_contexts, venue_time
 from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
 from tradebot.venues.hyperliquid.wire import Asset
-from tradebot.venues.resilience import Policy, Purpose, Resilience
+from tradebot.venues.resilience import Policy, Purpose, RateLimited, Resilience
 
 TOTAL_S = 15.0
 _TIMEOUT_S = 3.0
@@ -106,8 +107,18 @@ async def _checked(run: "_Preflight", total_s: float) -> Sequence[Finding]:
             await run.run()
     except TimeoutError:
         what = f"{inquiry.url}: not everything was answered within {total_s:g} s"
-        inquiry.add("venue", Grade.FAIL, what, "check the network, then try again")
+        inquiry.add("venue", Grade.FAIL, what, SLOW)
     return tuple(inquiry.findings)
+
+
+def _failure(error: VenueError) -> str:
+    if isinstance(error, RateLimited):
+        return f"limits our rate: {error.what}"
+    return f"cannot be used: {error.what}" if _has_answered(error) else f"does not answer: {error.what}"
+
+
+def _has_answered(error: VenueError) -> bool:
+    return not isinstance(error, Unavailable) or error.what.startswith("HTTP ")
 
 
 class _Preflight:
@@ -146,8 +157,7 @@ class _Preflight:
             stamp = venue_time(await self.inquiry.ask("exchangeStatus"))
             after = self.inquiry.clock.now()
         except VenueError as error:
-            mend = "check the network and the url; on a devnet: is `tradebot devnet` running?"
-            self.inquiry.add("venue", Grade.FAIL, f"{self.inquiry.url} does not answer: {error.what}", mend)
+            self.inquiry.add("venue", Grade.FAIL, f"{self.inquiry.url} {_failure(error)}", mend_of(error))
             return False
         self.inquiry.add("venue", Grade.OK, f"{self.inquiry.url} answers in {(after - before) // 1_000_000} ms")
         self.inquiry.findings.append(clock_finding(before, stamp, after))

@@ -9,6 +9,7 @@ import orjson
 
 from tradebot.model.errors import Rejected, Unavailable, Unreadable
 from tradebot.model.time import NANOS_PER_MS, parse_timeframe
+from tradebot.venues.http_mends import SLOW, mend_of_connection, mend_of_status, retry_after_s
 from tradebot.venues.hyperliquid.reading import Node, parse, quote
 from tradebot.venues.resilience import Purpose, RateLimited, Resilience
 
@@ -31,6 +32,8 @@ _ROWS_PER_WEIGHT = {
     "candleSnapshot": (60, 5000),
 }
 _LEGS_PER_WEIGHT = 40
+# The same request will get the same answer.
+_DEFINITE = frozenset({400, 401, 403, 404, 405, 413, 415, 422, 451})
 # What an address is, and how its account keeps its money.
 _LASTING = frozenset({"userRole", "userAbstraction"})
 # Dear to ask, and asked by several parts of a boot.
@@ -132,18 +135,20 @@ class RestClient:
         )
 
     async def _post(self, path: str, body: bytes) -> Node:
-        headers = {"Content-Type": "application/json"}
+        sent = {"Content-Type": "application/json"}
         try:
             async with self.session.post(
-                self._url + path, data=body, headers=headers, timeout=self._timeout, allow_redirects=False
+                self._url + path, data=body, headers=sent, timeout=self._timeout, allow_redirects=False
             ) as response:
                 content = await self._read(response)
-                status = response.status
+                status, headers = response.status, response.headers
         except TimeoutError as error:
-            raise Unavailable(f"no answer within {self._timeout.total:g} s", where=f"{_WHERE}{path}") from error
+            what = f"no answer within {self._timeout.total:g} s"
+            raise Unavailable(what, where=f"{_WHERE}{path}", mend=SLOW) from error
         except (aiohttp.ClientError, OSError) as error:
-            raise Unavailable(f"no connection: {error}", where=f"{_WHERE}{path}") from error
-        return self._checked(status, content, path)
+            mend = mend_of_connection(error)
+            raise Unavailable(f"no connection: {error}", where=f"{_WHERE}{path}", mend=mend) from error
+        return self._checked(status, headers, content, path)
 
     async def _read(self, response: aiohttp.ClientResponse) -> bytes:
         content = bytearray()
@@ -156,17 +161,14 @@ class RestClient:
                 )
         return bytes(content)
 
-    def _checked(self, status: int, content: bytes, path: str) -> Node:
+    def _checked(self, status: int, headers: Mapping[str, str], content: bytes, path: str) -> Node:
         where, said = f"{_WHERE}{path}", f"HTTP {status}: {quote(_text(content))}"
         if status == 200:
             return parse(content)
         if status == 429:
-            raise RateLimited(said, where=where)
-        if status in {400, 404, 405, 413, 415, 422}:
-            raise Rejected(said, where=where, mend="this is no request of the venue's; report it")
-        if status in {401, 403, 451}:
-            raise Rejected(said, where=where, mend="the venue does not serve this address; check network and region")
-        raise Unavailable(said, where=where)
+            raise RateLimited(said, where=where, wait_s=retry_after_s(headers))
+        kind = Rejected if status in _DEFINITE else Unavailable
+        raise kind(said, where=where, mend=mend_of_status(status))
 
 
 def _text(content: bytes | bytearray) -> str:
