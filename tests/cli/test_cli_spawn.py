@@ -107,5 +107,7 @@ def test_the_lines_of_the_log_leave_out_what_is_absent(home: Path, capsys: pytes
     (home / "logs").mkdir(exist_ok=True)
     line = '{"ts":0,"level":"info","event":"orders.submitted","price":null,"qty":"1","files":["a","b"],"x":"\\u001b"}'
     (home / "logs" / "tradebot.jsonl").write_text(line + "\n")
+    assert run(["--home", str(home), "logs", "--event", "task.faild"], {}) == 0
+    assert "no event is named task.faild: did you mean task.failed?" in capsys.readouterr().err
     assert run(["--home", str(home), "logs"], {}) == 0
     assert capsys.readouterr().out == "1970-01-01 00:00:00  info    orders.submitted  qty=1  files=a,b  x=?\n"

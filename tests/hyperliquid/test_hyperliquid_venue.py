@@ -347,8 +347,9 @@ async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> No
         stranger = SigningKey(b"\x07" * 32)
         with pytest.raises(NotPermitted, match="no agent"):
             await made.venue.open(made.net.user, stranger.address, ("BTC",))
-        with pytest.raises(ConfigError, match="not traded"):
+        with pytest.raises(ConfigError, match="not traded") as caught:
             await made.venue.open(made.net.user, stranger.address, ("btc",))
+        assert caught.value.mend.endswith("did you mean BTC?")
 
 
 async def test_the_rest_of_a_market_order_is_cancelled_after_its_last_fill() -> None:

@@ -231,6 +231,7 @@ async def test_a_symbol_that_is_not_traded_is_told(tmp_path: Path) -> None:
         found = await at.check(bot__symbols=["BTC", "btc"])
         assert red(found) == ["symbols"]
         assert "btc is not traded here" in found["symbols"][0].what
+        assert found["symbols"][0].mend.endswith("did you mean BTC?")
 
 
 @dataclass(frozen=True)

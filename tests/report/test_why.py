@@ -228,6 +228,7 @@ def test_signals_say_what_was_wanted_and_what_came_of_it() -> None:
     assert why_text([]) == "no decision on that yet"
     assert no_decision_text("X\x1b", ()) == "no decision on X?: nothing was decided yet"
     assert no_decision_text("X", {"ETH", "BTC"}).endswith("there are some on BTC, ETH")
+    assert no_decision_text("eth", {"ETH", "BTC"}).endswith("there are some on BTC, ETH; did you mean ETH?")
     assert signals_text([]) == "no signal yet"
 
 

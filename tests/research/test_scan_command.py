@@ -102,6 +102,19 @@ def test_a_symbol_of_the_configuration_is_scanned(capsys, tmp_path, file):
     assert out == run(capsys, "scan", file, "--json")[1]
 
 
+def test_a_symbol_with_a_slash_is_no_path_and_one_in_other_letters_is_guessed(capsys, tmp_path, file):
+    (tmp_path / "bot.toml").write_text(
+        '[bot]\nsymbols = ["BTC/USDT"]\n[feed]\nkind = "replay"\ndata = ["BTC/USDT:1m=walk.csv"]\n'
+        '[[strategy]]\nkind = "sma_cross"\n'
+    )
+    given = ("--home", tmp_path, "--config", tmp_path / "bot.toml", "scan")
+    code, out, _ = run(capsys, *given, "BTC/USDT", "--json")
+    assert (code, out) == (0, run(capsys, "scan", file, "--json")[1])
+    code, _, err = run(capsys, *given, "btc/usdt")
+    assert code == 2
+    assert "did you mean BTC/USDT?" in err
+
+
 def test_a_generated_market_is_scanned(capsys, tmp_path):
     code, out, _ = run(capsys, "--home", tmp_path, "--profile", "demo", "scan", "BTC", "--bars", "500")
     assert code == 0
@@ -129,4 +142,4 @@ def test_a_symbol_that_nobody_has_is_refused_with_those_there_are(capsys, tmp_pa
     config.write_text(f'[bot]\nsymbols = ["BTC"]\n[feed]\nkind = "replay"\ndata = ["BTC:1m={file}"]\n{rest}')
     code, _, err = run(capsys, "--config", config, "scan", "ETH")
     assert code == 2
-    assert "name a file with bars, or one of BTC" in err
+    assert "name a file with bars, or a symbol: known: BTC" in err

@@ -80,7 +80,8 @@ def test_close_takes_a_fraction_of_a_position_to_market() -> None:
     ("arguments", "error"),
     [
         ({}, "unknown symbol ''"),
-        ({"symbol": "XRP"}, "one of BTC, ETH"),
+        ({"symbol": "XRP"}, "known: BTC, ETH"),
+        ({"symbol": "btc"}, "did you mean BTC?"),
         ({"symbol": "ETH"}, "no position in ETH"),
         ({"symbol": "BTC", "fraction": "much"}, "fraction"),
         ({"symbol": "BTC", "fraction": "nan"}, "fraction"),

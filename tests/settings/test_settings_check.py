@@ -83,6 +83,18 @@ def test_names_symbols_and_instruments_are_unique_or_known(tmp_path: Path) -> No
     ]
 
 
+def test_a_symbol_in_other_letters_is_guessed(tmp_path: Path) -> None:
+    rest = '[[instrument]]\nsymbol = "btc"\n[[instrument]]\nsymbol = "SOL"\n[venue]\nfunding = ["btc=bars.csv"]\n'
+    data = '"BTC:5m=bars.csv", "doge:5m=bars.csv"'
+    loaded = load(tmp_path, rest, symbols='"BTC", "DOGE"', data=data, strategy__0__symbols=["btc"])
+    mends = {problem.key: problem.mend for problem in find_problems(loaded)}
+    assert mends["bot.symbols"].endswith("did you mean doge?")
+    for key in ("strategy.0.symbols", "venue.funding.0", "instrument.0.symbol"):
+        assert mends.pop(key) == "did you mean BTC?"
+    # A file of instruments may know more symbols than are traded.
+    assert set(mends) == {"bot.symbols"}
+
+
 @pytest.mark.parametrize(
     ("data", "timeframe", "expected"),
     [

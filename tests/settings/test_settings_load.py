@@ -156,6 +156,24 @@ def test_which_file_is_read(tmp_path: Path) -> None:
     assert load_settings(home=tmp_path, environ={"TRADEBOT_CONFIG": ""}).settings.bot.name == "home"
 
 
+def test_a_symbol_with_a_slash_is_one(tmp_path: Path) -> None:
+    assert load(tmp_path, bot__symbols=["BTC/USDT"]).settings.bot.symbols == ("BTC/USDT",)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("TRADEBOT_HOEM", "did you mean TRADEBOT_HOME?"),
+        ("TRADEBOT_LOG__LEVEL", "did you mean TRADEBOT__LOG__LEVEL?"),
+        ("TRADEBOT_MOON", "known: TRADEBOT_HOME, TRADEBOT_CONFIG, and TRADEBOT__SECTION__KEY"),
+    ],
+)
+def test_a_variable_that_nobody_reads_is_said(tmp_path: Path, name: str, hint: str) -> None:
+    ours = {"TRADEBOT_HOME": "/x", "TRADEBOT__LOG__LEVEL": "info", "HOME": "/x"}
+    loaded = load_settings(home=tmp_path, environ={**ours, name: "x"}, profile="demo")
+    assert loaded.notes == (f"environment {name} is not read: {hint}",)
+
+
 def test_the_shipped_profiles_load_and_a_wrong_name_is_guessed() -> None:
     assert isinstance(
         load_settings(home=Path("/nowhere"), profile="demo", environ={}).settings.feed, GeneratedFeedSettings
@@ -218,10 +236,13 @@ def test_the_hash_depends_on_what_is_set_and_not_on_how(tmp_path: Path) -> None:
         ("[dashboard]\nport = 1", "dashboard", "not built yet", "remove"),
         ("[bot]\nsymbols = []", "bot.symbols", "must not be empty", ""),
         ("[bot]\nsymbols = ['BTC', 'BTC']", "bot.symbols", "BTC stands there twice", ""),
-        ("[bot]\nsymbols = ['B TC']", "bot.symbols.0", "'B TC' is not a name", ""),
+        ("[bot]\nsymbols = ['B TC']", "bot.symbols.0", "'B TC' is not a symbol of letters, digits and -_./ up", ""),
+        ("[bot]\nsymbols = ['BTC/USDT:USDT']", "bot.symbols.0", "no colon", ""),
+        ("[bot]\nname = 'a/b'", "bot.name", "without a slash", ""),
         ("[feed]\nspeed = 0", "feed.speed", "max", ""),
         ("[feed]\nspeed = 'fast'", "feed.speed", "max", ""),
         ("[feed]\ntimeframe = '7x'", "feed.timeframe", "not a number and a unit", ""),
+        ("[feed]\ntimeframe = '5min'", "feed.timeframe", "did you mean 5m?", ""),
         ("[feed]\nstart = 'soon'", "feed.start", "2025-01-01", ""),
         ("[feed]\nbars = 0", "feed.bars", ">= 1", ""),
         (

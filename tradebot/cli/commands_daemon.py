@@ -11,6 +11,8 @@ from tradebot.cli.quick import STOP_TIMEOUT_S, stop_daemon
 from tradebot.cli.spawn import await_running, option_words, read_status, spawn, words_of
 from tradebot.control import client
 from tradebot.model.errors import LockHeld, NotRunning
+from tradebot.model.logevent import LogEvent
+from tradebot.model.near import did_you_mean
 
 
 def start(context: Context) -> int:
@@ -77,11 +79,15 @@ def logs(context: Context) -> int:
     from tradebot.runtime.logtail import read_log
 
     given = context.given
+    event = given.text("event")
+    if event is not None and not any(name == event or name.startswith(event.rstrip(".") + ".") for name in LogEvent):
+        # An older version may have logged it, so it is looked for all the same.
+        context.note(f"no event is named {event}: {did_you_mean(event, LogEvent)}")
     lines = read_log(
         log_file(context.home),
         n=given.whole("last", 50),
         level=given.text("level") or "debug",
-        event=given.text("event"),
+        event=event,
         follow=given.flag("follow"),
     )
     for line in lines:

@@ -10,6 +10,7 @@ import orjson
 from tradebot.cli.context import Context
 from tradebot.cli.options import load
 from tradebot.model.errors import UsageError
+from tradebot.model.near import did_you_mean
 from tradebot.model.time import parse_timeframe, timeframe_name
 from tradebot.pipeline.patterns.events import KINDS, PatternEvent
 from tradebot.pipeline.patterns.params import PatternParams, parse_params
@@ -41,7 +42,7 @@ def scan(context: Context) -> int:
 
 def _history(context: Context, name: str) -> History:
     path = Path(name)
-    if path.exists() or "/" in name or name.endswith(_FILE_ENDINGS):
+    if path.exists() or name.endswith(_FILE_ENDINGS):
         return read_history(path)
     settings = load(context).settings
     feed = settings.feed
@@ -69,7 +70,7 @@ def _generated(context: Context, name: str, settings: Settings, feed: GeneratedF
 
 
 def _unknown(name: str, symbols: list[str]) -> UsageError:
-    mend = f"name a file with bars, or one of {', '.join(symbols)}"
+    mend = f"name a file with bars, or a symbol: {did_you_mean(name, symbols)}"
     return UsageError(f"{name} is neither a file nor a symbol of the configuration", mend=mend)
 
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Command, Option
 from tradebot.model.errors import UsageError
+from tradebot.model.near import nearest
 
 Value = bool | int | float | str | list[str] | None
 
@@ -129,7 +130,9 @@ class _Parser:
     def _store(self, option: Option, text: str) -> None:
         if option.choices and text not in option.choices:
             allowed = ", ".join(option.choices)
-            raise UsageError(f"{option.name} {text}: must be one of {allowed}", where=self._where())
+            near = nearest(text, option.choices)
+            mend = "" if near is None else f"did you mean {near}?"
+            raise UsageError(f"{option.name} {text}: must be one of {allowed}", where=self._where(), mend=mend)
         value: Value = _number(option, text) if option.kind in {INT, FLOAT} else text
         if option.is_repeatable:
             before = self._values.get(option.key)
@@ -177,7 +180,5 @@ def _incomplete(word: str) -> UsageError:
 
 
 def _meant(word: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches
-
-    near = get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else "tradebot --help lists what there is"
+    near = nearest(word, known)
+    return "tradebot --help lists what there is" if near is None else f"did you mean {near}?"

@@ -16,6 +16,12 @@ WEEK = 7 * DAY
 _MONDAY = 4 * DAY
 _UNITS = {"s": NANOS_PER_S, "m": 60 * NANOS_PER_S, "h": HOUR, "d": DAY, "w": WEEK}
 _TIMEFRAME = re.compile(r"([1-9]\d{0,5})([smhdw])")
+# As other programs write them: 5min, 1 hour, 1D, M5. A lonely M behind a number is a month.
+_NEAR_TIMEFRAME = re.compile(
+    r"(?P<count>[1-9]\d{0,5})\s*(?P<unit>[shdw]|m(?=.))(?:ec(?:ond)?|in(?:ute)?|r|our|ay|eek)?s?"
+    r"|(?P<first>[smhdw])(?P<then>[1-9]\d{0,5})",
+    re.IGNORECASE,
+)
 
 
 class Unit(NamedTuple):
@@ -60,8 +66,17 @@ def parse_timeframe(text: str) -> Timeframe:
     """
     match = _TIMEFRAME.fullmatch(text)
     if match is None:
-        raise ValueError(f"timeframe {text!r} is not a number and a unit, such as 5m, 1h or 1d")
+        near = _near_timeframe(text)
+        hint = "" if near is None else f"; did you mean {near}?"
+        raise ValueError(f"timeframe {text!r} is not a number and a unit, such as 5m, 1h or 1d{hint}")
     return Timeframe(int(match[1]) * _UNITS[match[2]])
+
+
+def _near_timeframe(text: str) -> str | None:
+    match = _NEAR_TIMEFRAME.fullmatch(text.strip())
+    if match is None:
+        return None
+    return f"{match['count'] or match['then']}{(match['unit'] or match['first']).lower()}"
 
 
 def timeframe_name(timeframe: int) -> str:

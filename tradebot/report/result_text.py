@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 
+from tradebot.model.near import nearest
 from tradebot.report.gaps import gaps_text
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
@@ -73,7 +74,10 @@ def no_decision_text(about: str, symbols: Collection[str]) -> str:
     if not symbols:
         return f"no decision on {cell(about)}: nothing was decided yet"
     known = ", ".join(cell(symbol) for symbol in sorted(symbols))
-    return f"no decision on {cell(about)}: not a symbol with decisions, nor the id of one; there are some on {known}"
+    near = nearest(about, symbols)
+    hint = "" if near is None else f"; did you mean {cell(near)}?"
+    none = f"no decision on {cell(about)}: not a symbol with decisions, nor the id of one"
+    return f"{none}; there are some on {known}{hint}"
 
 
 def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
 from tradebot.model.money import MONEY_CONTEXT, plain
+from tradebot.model.near import did_you_mean
 from tradebot.model.signal import WISH_GATES, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.line import Line, StageName
@@ -25,7 +26,6 @@ from tradebot.research.veil import Veil
 from tradebot.runtime.backtest import Progress, with_feed
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import wire
-from tradebot.settings.errors import did_you_mean
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings, StrategySettings
 from tradebot.store.codec import decode, encode

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ValidationError
 
 from tradebot.model.errors import ConfigError
 from tradebot.model.money import plain
+from tradebot.model.near import did_you_mean, nearest
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.risk.gates.base import Cooldown
 from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
-from tradebot.settings.errors import BadSettings, Problem, did_you_mean, found_in
+from tradebot.settings.errors import BadSettings, Problem, found_in
 from tradebot.settings.layers import dotted
 from tradebot.settings.live import live_problems
 from tradebot.settings.load import Loaded
@@ -129,7 +130,9 @@ def _symbol_problems(loaded: Loaded) -> Iterator[Problem]:
     for symbol in settings.bot.symbols:
         if symbol not in delivered:
             what = f"{symbol} has no data"
-            yield _problem(loaded, ("bot", "symbols"), what, f'add "{symbol}:TIMEFRAME=FILE" to feed.data')
+            near = nearest(symbol, delivered.keys() - set(settings.bot.symbols))
+            mend = f'add "{symbol}:TIMEFRAME=FILE" to feed.data' + ("" if near is None else f"; did you mean {near}?")
+            yield _problem(loaded, ("bot", "symbols"), what, mend)
     for index, strategy in enumerate(settings.strategy):
         for symbol in strategy.symbols:
             if symbol not in settings.bot.symbols:
@@ -210,6 +213,11 @@ def _instrument_problems(loaded: Loaded) -> Iterator[Problem]:
         if symbol in symbols[:index]:
             path = ("instrument", index, "symbol")
             yield _problem(loaded, path, f"a second instrument is for {symbol}", "keep one for each symbol")
+        # Those of symbols that others trade may stand there; one that is only spelt otherwise would be passed over.
+        near = next((known for known in loaded.settings.bot.symbols if known.lower() == symbol.lower()), symbol)
+        if near != symbol and symbol not in loaded.settings.bot.symbols:
+            path = ("instrument", index, "symbol")
+            yield _problem(loaded, path, f"{symbol} is not in bot.symbols", f"did you mean {near}?")
 
 
 def _share_problems(loaded: Loaded) -> Iterator[Problem]:

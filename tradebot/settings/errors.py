@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from difflib import get_close_matches
 from typing import Any, NamedTuple, get_args
 
 from pydantic import BaseModel, ValidationError
@@ -12,6 +11,7 @@ from pydantic.fields import FieldInfo
 
 from tradebot.model.errors import ConfigError
 from tradebot.model.money import plain
+from tradebot.model.near import did_you_mean
 
 _HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _LONGEST_ECHO = 80
@@ -61,13 +61,6 @@ def echo(value: object) -> str:
     """Return ``value`` for a message: short, on one line, and no secret."""
     text = _HEX_KEY.sub("***", repr(str(value) if not isinstance(value, str | int | float | bool) else value))
     return text if len(text) <= _LONGEST_ECHO else text[:_LONGEST_ECHO] + "..."
-
-
-def did_you_mean(wrong: object, known: Iterable[str]) -> str:
-    """Return a suggestion for ``wrong`` from ``known``, else a list of what is known."""
-    names = sorted(known)
-    near = get_close_matches(str(wrong)[:_LONGEST_ECHO].lower(), names, n=1, cutoff=0.6)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(names)}"
 
 
 def found_in(error: ValidationError, model: type[BaseModel], tree: object) -> list[Found]:
@@ -157,7 +150,11 @@ def _form(pattern: str) -> str:
         return "a URL such as https://example.org/path"
     if pattern.startswith("^0x"):
         return "an address: 0x and 40 hex digits"
-    return "a name of letters, digits and -_. up to 32 characters"
+    if "/" in pattern:
+        return (
+            "a symbol of letters, digits and -_./ up to 32 characters, such as BTC or BTC/USDT; there is no colon in it"
+        )
+    return "a name of letters, digits and -_. up to 32 characters, without a slash"
 
 
 def _place(

@@ -37,7 +37,9 @@ class Question:
 
 
 def _symbols(answer: str) -> str:
-    symbols = [part.upper() for part in re.split(r"[,\s]+", answer.strip()) if part]
+    # What is traded by the thousand keeps its small k, as in kPEPE.
+    parts = [part for part in re.split(r"[,\s]+", answer.strip()) if part]
+    symbols = [part if re.fullmatch(r"k[A-Z0-9]+", part) else part.upper() for part in parts]
     wrong = [symbol for symbol in symbols if not re.match(SYMBOL_PATTERN, symbol)]
     if wrong or not symbols or len(set(symbols)) != len(symbols):
         raise UsageError(f"{answer!r} is not a list of symbols", mend="write such as: BTC ETH SOL")

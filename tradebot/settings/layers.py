@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
+from tradebot.model.near import nearest
 from tradebot.settings.errors import BadSettings, Problem
 from tradebot.settings.toml import KeyPath, read_toml
 
 ENV_PREFIX = "TRADEBOT__"
+_READ_VARIABLES = ("TRADEBOT_HOME", "TRADEBOT_CONFIG")
+# Of the tests: where real market data is.
+_OTHER_VARIABLES = frozenset({*_READ_VARIABLES, "TRADEBOT_TEST_DATA"})
 _TAGGED = frozenset({"feed", "venue", "size", "stop", "target"})
 _SECRET_KEYS = frozenset(
     {"key", "api_key", "secret", "api_secret", "secret_key", "private_key", "mnemonic", "password", "passphrase"}
@@ -67,6 +71,21 @@ def environ_layer(environ: Mapping[str, str], working_dir: Path) -> Layer:
         raise BadSettings(problems)
     refuse_secrets(tree, origins)
     return Layer(_absolute(tree, working_dir), origins)
+
+
+def unread_variables(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Return what to say of each variable that looks as if it were ours, and is not read."""
+    notes = []
+    for name in sorted(environ):
+        if not name.startswith("TRADEBOT_") or name.startswith(ENV_PREFIX) or name in _OTHER_VARIABLES:
+            continue
+        rest = name.removeprefix("TRADEBOT_")
+        near = nearest(rest, [known.removeprefix("TRADEBOT_") for known in _READ_VARIABLES])
+        meant = f"{ENV_PREFIX}{rest}" if "__" in rest else f"TRADEBOT_{near}"
+        known = f"known: {', '.join(_READ_VARIABLES)}, and {ENV_PREFIX}SECTION__KEY"
+        hint = known if near is None and "__" not in rest else f"did you mean {meant}?"
+        notes.append(f"environment {name} is not read: {hint}")
+    return tuple(notes)
 
 
 def options_layer(overrides: Mapping[str, object], working_dir: Path) -> Layer:

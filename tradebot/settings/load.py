@@ -17,7 +17,8 @@ from pathlib import Path
 from pydantic import SecretStr, ValidationError
 
 from tradebot.model.errors import ConfigError
-from tradebot.settings.errors import BadSettings, Found, Problem, did_you_mean, found_in
+from tradebot.model.near import did_you_mean
+from tradebot.settings.errors import BadSettings, Found, Problem, found_in
 from tradebot.settings.layers import (
     Layer,
     VariableText,
@@ -27,6 +28,7 @@ from tradebot.settings.layers import (
     lay_over,
     options_layer,
     origin_of,
+    unread_variables,
 )
 from tradebot.settings.model import SYMBOL_PATTERN, Settings, StrategySettings, canonical, place_of
 from tradebot.settings.toml import KeyPath, to_toml
@@ -100,6 +102,7 @@ def load_settings(
     """
     environ = os.environ if environ is None else environ
     files, notes = _files(home, config_files, profile, environ)
+    notes = [*notes, *unread_variables(environ)]
     layer = Layer({})
     for path in files:
         layer = lay_over(layer, file_layer(path))

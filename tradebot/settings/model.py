@@ -143,7 +143,9 @@ class BotSettings(Section):
     mode: Literal["paper", "live"] = Field(
         default="paper", description="Simulated money, or the account of a real venue."
     )
-    symbols: Symbols = Field(description="The symbols that are traded.")
+    symbols: Symbols = Field(
+        description="The symbols that are traded: letters, digits and -_./, as the market spells them."
+    )
 
 
 class FeedSettings(Section):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import TypeAlias
 
 from tradebot.model.errors import UsageError
+from tradebot.model.near import did_you_mean
 
 Number: TypeAlias = "int | float"
 
@@ -49,7 +50,7 @@ def params_of(given: Mapping[str, object]) -> PatternParams:
     """Return the parameters with ``given`` in place of defaults. Raises ``BadParameter``."""
     unknown = [name for name in given if name not in PARAM_NAMES]
     if unknown:
-        raise BadParameter(f"no pattern has a parameter {unknown[0]}", mend=f"one of: {', '.join(PARAM_NAMES)}")
+        raise BadParameter(f"no pattern has a parameter {unknown[0]}", mend=did_you_mean(unknown[0], PARAM_NAMES))
     return PatternParams(**given)  # type: ignore[arg-type]  # checked by the class itself
 
 

@@ -6,6 +6,7 @@ from decimal import Decimal, InvalidOperation
 from tradebot.model.command import Command, CommandDone, StateChanged, TradingState, Verb
 from tradebot.model.market import Message
 from tradebot.model.money import plain
+from tradebot.model.near import did_you_mean
 from tradebot.model.order import FillDisputed
 from tradebot.model.signal import Approved
 from tradebot.model.time import Nanos
@@ -121,8 +122,8 @@ class Operator:
         if desk.trading_state is TradingState.HALTED:
             return (_done(command, "", "trading is halted; mend: resume, or halt --flatten to close everything"),)
         if symbol not in desk.instruments and symbol not in desk.ledger.trips:
-            known = ", ".join(sorted(desk.instruments))
-            return (_done(command, "", f"unknown symbol {symbol!r}; mend: one of {known}"),)
+            mend = did_you_mean(symbol, {*desk.instruments, *desk.ledger.trips})
+            return (_done(command, "", f"unknown symbol {symbol!r}; mend: {mend}"),)
         trip = desk.ledger.trips.get(symbol)
         if trip is None:
             return (_done(command, "", f"no position in {symbol}; mend: positions lists what is open"),)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import module_from_spec
 from pathlib import Path
@@ -19,6 +18,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from tradebot.model.errors import ConfigError
+from tradebot.model.near import nearest
 from tradebot.pipeline.strategy.base import Strategy
 from tradebot.pipeline.strategy.bos_orderblock import BosOrderblock
 from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
@@ -203,8 +203,8 @@ def _classes(module: ModuleType) -> list[str]:
 
 
 def _guess(word: str, known: list[str]) -> str:
-    close = get_close_matches(word, known, n=1)
-    return f", did you mean {close[0]!r}?" if close else ""
+    near = nearest(word, known)
+    return "" if near is None else f", did you mean {near!r}?"
 
 
 def _type_name(annotation: Any) -> str:

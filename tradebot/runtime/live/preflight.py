@@ -11,6 +11,7 @@ from pathlib import Path
 
 from tradebot.model.errors import StorageFailed, Unavailable, VenueError
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, plain
+from tradebot.model.near import did_you_mean
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.ports import Clock
@@ -170,7 +171,8 @@ class _Preflight:
             asset, context = known.get(symbol, (None, None))
             if asset is None or asset.is_delisted or context is None:
                 what = f"{symbol} is not traded here" if asset is None else f"{symbol} is delisted"
-                mend = "correct bot.symbols; they are case-sensitive: BTC, kPEPE"
+                near = did_you_mean(symbol, (name for name, (one, _) in known.items() if not one.is_delisted))
+                mend = f"correct bot.symbols; they are case-sensitive, such as BTC, kPEPE; {near}"
                 self.inquiry.add("symbols", Grade.FAIL, what, mend)
                 continue
             self._markets[symbol] = Market(asset.instrument(), context.mark)

@@ -13,6 +13,7 @@ from itertools import zip_longest
 from tradebot.model.errors import ConfigError, Rejected, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
+from tradebot.model.near import did_you_mean
 from tradebot.model.order import (
     CancelOrder,
     FillReport,
@@ -69,7 +70,8 @@ def check_traded(assets: Iterable[Asset], symbols: Iterable[str]) -> None:
     known = {asset.symbol for asset in assets if not asset.is_delisted}
     missing = next((symbol for symbol in symbols if symbol not in known), None)
     if missing is not None:
-        raise ConfigError(f"{missing} is not traded at this venue", mend="symbols are case-sensitive: BTC, kPEPE")
+        mend = f"symbols are case-sensitive, such as BTC, kPEPE; {did_you_mean(missing, known)}"
+        raise ConfigError(f"{missing} is not traded at this venue", where="bot.symbols", mend=mend)
 
 
 class HyperliquidVenue:
