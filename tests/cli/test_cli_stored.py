@@ -52,7 +52,7 @@ def test_trades_add_up_to_the_report(home: Path, capsysbinary: pytest.CaptureFix
     assert {trade["symbol"] for trade in trades} == {"AAA", "BBB"}
     cli(home, "report", "--by", "symbol")
     shown = capsysbinary.readouterr().out.decode()
-    assert "net P&L" in shown
+    assert "Net P&L" in shown
     assert "AAA" in shown
     cli(home, "trades", "--until", str(trades[2]["exit_ts"]), "--json")
     assert len(rows(capsysbinary)) == 2

@@ -4,13 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tradebot.model.near import nearest
 from tradebot.report.gaps import gaps_text
+from tradebot.report.labels import label, shown
 from tradebot.report.shapes import Json, rows, section
-from tradebot.report.table import cell, columns, fold, moment, money, paint, pairs, signed, table
+from tradebot.report.table import cell, columns, fold, moment, paint, pairs, signed, table
 from tradebot.report.text import disabled_text, set_aside_line, set_aside_text
 
+_TRADING = ("trades", "expectancy", "avg_win", "avg_loss", "max_drawdown_pct", "exposure_pct")
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
 _GROUP_KEYS = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "funding", "net_pnl")
-_RUN_KEYS = ("bars", "wall_s", "bars_per_s", "orders", "signals", "refused")
+_RUN_KEYS = ("bars", "wall_s", "bars_per_s", "signals", "orders", "refused")
 
 
 def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
@@ -27,7 +29,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
     held = rows(document, "open_positions")
     if held:
         keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
-        blocks.append("still open\n" + table(keys, [columns(row, keys) for row in held], left=3, colour=colour))
+        body = [[shown(key, row.get(key)) for key in keys] for row in held]
+        blocks.append("still open\n" + table([label(key) for key in keys], body, left=3, colour=colour))
     assumed = rows(document, "assumed_ticks")
     if assumed:
         names = ("symbol", "price", "tick")
@@ -38,7 +41,10 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
         blocks.append("disabled strategies\n" + disabled_text(document, colour))
     if rows(document, "set_aside"):
         blocks.append("inputs set aside\n" + set_aside_text(document, colour))
-    run = [(key.replace("_", " "), cell(document[key])) for key in _RUN_KEYS if key in document]
+    notes = document.get("data_notes")
+    if isinstance(notes, list) and notes:
+        blocks.append("\n".join(["of the data", *map(cell, notes)]))
+    run = [(label(key), shown(key, document[key])) for key in _RUN_KEYS if key in document]
     if run:
         blocks.append(pairs(run))
     return "\n\n".join(blocks)
@@ -50,7 +56,7 @@ def trades_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, widt
         return "no closed round trip yet"
     keys = ("exit_ts", "symbol", "strategy", "side", "qty", "entry_price", "exit_price", "exit_reason")
     names = ("closed", "symbol", "strategy", "side", "qty", "entry", "exit", "by", "net")
-    body = [[*columns(row, keys), money(row.get("net_pnl"))] for row in listed]
+    body = [[*columns(row, keys), shown("net_pnl", row.get("net_pnl"))] for row in listed]
     return table(names, body, left=4, colour=colour, width=width)
 
 
@@ -82,22 +88,18 @@ def no_decision_text(about: str, symbols: Collection[str]) -> str:
 
 def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:
     entries = [
-        ("from", moment(document.get("since"))),
-        ("to", moment(document.get("until"))),
-        ("equity", f"{money(document.get('starting_equity'))} -> {money(document.get('ending_equity'))}"),
-        ("net P&L", signed(money(document.get("net_pnl")), colour)),
-        ("gross P&L", signed(money(document.get("gross_pnl")), colour)),
-        ("fees", money(document.get("fees"))),
-        ("funding", _funding(document)),
-        *([] if document.get("deposits") in (None, "0") else [("deposits", money(document.get("deposits")))]),
-        ("residual", money(document.get("residual"))),
-        ("trades", cell(document.get("trades"))),
-        ("expectancy", money(document.get("expectancy"))),
-        ("average win", money(document.get("avg_win"))),
-        ("average loss", money(document.get("avg_loss"))),
-        ("max drawdown", _percent(document.get("max_drawdown_pct"))),
-        ("exposure", _percent(document.get("exposure_pct"))),
-        *((key.replace("_", " "), cell(document.get(key))) for key in _RATIOS),
+        ("From", moment(document.get("since"))),
+        ("To", moment(document.get("until"))),
+        ("Equity", " -> ".join(shown(key, document.get(key)) for key in ("starting_equity", "ending_equity"))),
+        *((label(key), signed(shown(key, document.get(key)), colour)) for key in ("net_pnl", "gross_pnl")),
+        ("Fees", shown("fees", document.get("fees"))),
+        ("Funding", _funding(document)),
+        *(
+            []
+            if document.get("deposits") in (None, "0")
+            else [("Deposits", shown("deposits", document.get("deposits")))]
+        ),
+        *((label(key), shown(key, document.get(key))) for key in ("residual", *_TRADING, *_RATIOS)),
     ]
     return pairs(entries)
 
@@ -105,21 +107,15 @@ def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:
 def _funding(document: Mapping[str, Json]) -> str:
     estimates = document.get("funding_estimates")
     note = f" ({cell(estimates)} hours at the configured rate)" if estimates else ""
-    return money(document.get("funding")) + note
-
-
-def _percent(value: Json) -> str:
-    return "-" if value is None else f"{cell(value)} %"
+    return shown("funding", document.get("funding")) + note
 
 
 def _group_table(name: str, listed: Sequence[Mapping[str, Json]], colour: bool) -> str:
     has_equity = any("equity" in row for row in listed)
-    head = [name, *(key.replace("_", " ") for key in _GROUP_KEYS), *(["equity"] if has_equity else [])]
-    body = []
-    for row in listed:
-        cells = [money(row.get(key)) if isinstance(row.get(key), str) else cell(row.get(key)) for key in _GROUP_KEYS]
-        body.append([cell(row.get(name)), *cells, *([money(row.get("equity"))] if has_equity else [])])
-    return table(head, body, colour=colour)
+    keys = (name, *_GROUP_KEYS, *(["equity"] if has_equity else []))
+    return table(
+        [label(key) for key in keys], [[shown(key, row.get(key)) for key in keys] for row in listed], colour=colour
+    )
 
 
 def _decision_text(row: Mapping[str, Json], colour: bool) -> str:

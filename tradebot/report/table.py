@@ -66,9 +66,15 @@ def paint(text: str, code: str, colour: bool) -> str:
 
 def signed(text: str, colour: bool) -> str:
     """Return an amount in green above 0 and in red below it."""
+    way = sign(text)
+    return paint(text, "red" if way < 0 else "green", colour) if way else text
+
+
+def sign(text: str) -> int:
+    """Return -1, 0 or 1: on which side of 0 the amount is, as shown."""
     if not any(char in "123456789" for char in text):
-        return text
-    return paint(text, "red" if text.lstrip().startswith("-") else "green", colour)
+        return 0
+    return -1 if text.lstrip().startswith("-") else 1
 
 
 def table(
