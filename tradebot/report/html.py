@@ -88,7 +88,7 @@ def report_html(
 def _remarks(document: Mapping[str, Json]) -> str:
     lines = [f"strategy disabled: {line}" for line in disabled_text(document).splitlines()]
     lines += [f"bars missing: {line}" for line in gaps_text(document).splitlines()]
-    lines += [f"input set aside: {line}" for line in set_aside_text(document).splitlines()]
+    lines += set_aside_text(document).splitlines()
     notes = document.get("data_notes")
     lines += [cell(note) for note in notes] if isinstance(notes, list) else []
     estimates = document.get("funding_estimates")

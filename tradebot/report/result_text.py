@@ -1,6 +1,6 @@
 """Reports, trades and decisions as text for a terminal, from their JSON."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tradebot.model.near import nearest
 from tradebot.report.gaps import gaps_text
@@ -31,19 +31,7 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
         keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price", "unrealized_pnl")
         body = [[shown(key, row.get(key)) for key in keys] for row in held]
         blocks.append("still open\n" + table([label(key) for key in keys], body, left=3, colour=colour))
-    assumed = rows(document, "assumed_ticks")
-    if assumed:
-        names = ("symbol", "price", "tick")
-        blocks.append("assumed ticks\n" + table(names, [columns(row, names) for row in assumed], colour=colour))
-    if rows(document, "gaps"):
-        blocks.append("bars that are missing\n" + gaps_text(document))
-    if rows(document, "disabled"):
-        blocks.append("disabled strategies\n" + disabled_text(document, colour))
-    if rows(document, "set_aside"):
-        blocks.append("inputs set aside\n" + set_aside_text(document, colour))
-    notes = document.get("data_notes")
-    if isinstance(notes, list) and notes:
-        blocks.append("\n".join(["of the data", *map(cell, notes)]))
+    blocks.extend(_remarks(document, colour))
     run = [(label(key), shown(key, document[key])) for key in _RUN_KEYS if key in document]
     if run:
         blocks.append(pairs(run))
@@ -84,6 +72,22 @@ def no_decision_text(about: str, symbols: Collection[str]) -> str:
     hint = "" if near is None else f"; did you mean {cell(near)}?"
     none = f"no decision on {cell(about)}: not a symbol with decisions, nor the id of one"
     return f"{none}; there are some on {known}{hint}"
+
+
+def _remarks(document: Mapping[str, Json], colour: bool) -> Iterator[str]:
+    assumed = rows(document, "assumed_ticks")
+    if assumed:
+        names = ("symbol", "price", "tick")
+        yield "assumed ticks\n" + table(names, [columns(row, names) for row in assumed], colour=colour)
+    if rows(document, "gaps"):
+        yield "bars that are missing\n" + gaps_text(document)
+    if rows(document, "disabled"):
+        yield "disabled strategies\n" + disabled_text(document, colour)
+    if rows(document, "set_aside"):
+        yield "inputs set aside\n" + set_aside_text(document, colour)
+    notes = document.get("data_notes")
+    if isinstance(notes, list) and notes:
+        yield "\n".join(["of the data", *map(cell, notes)])
 
 
 def _report_pairs(document: Mapping[str, Json], colour: bool) -> str:
