@@ -45,7 +45,7 @@ from tradebot.venues.hyperliquid.statuses import Phase
 from tradebot.venues.hyperliquid.stream import Stream, Up
 from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
-from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules, check_traded
 from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 D = Decimal
@@ -130,7 +130,7 @@ async def connected(net: Devnet, rest: RestClient, resilience: Resilience, rules
     cloids = Cloids(tag, b"k" * 32, ("cross",))
     submitter = Submitter(gateway, rules)
     venue = HyperliquidVenue(rest, gateway, submitter, cloids, TradingRules(leverage=5))
-    await venue.open(net.user, key.address, ("BTC",))
+    await venue.open(net.user, key.address)
     subscriptions = [{"type": kind, "user": net.user} for kind in ("orderUpdates", "userFills", "userFundings")]
     stream = Stream(lambda: rest.session, net.url.replace("http", "ws") + "/ws", subscriptions, resilience)
     while not isinstance(await stream.next(), Up):
@@ -346,9 +346,9 @@ async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> No
     async with desk() as made:
         stranger = SigningKey(b"\x07" * 32)
         with pytest.raises(NotPermitted, match="no agent"):
-            await made.venue.open(made.net.user, stranger.address, ("BTC",))
+            await made.venue.open(made.net.user, stranger.address)
         with pytest.raises(ConfigError, match="not traded") as caught:
-            await made.venue.open(made.net.user, stranger.address, ("btc",))
+            check_traded(made.venue.assets.values(), ("btc",))
         assert caught.value.mend.endswith("did you mean BTC?")
 
 
@@ -405,7 +405,7 @@ async def test_an_agent_trades_for_its_master_until_it_expires() -> None:
         assert expiry > from_ms(made.gateway.time.ms())
         assert await agent_expiry(made.rest, made.net.user, made.net.user) is None
         with pytest.raises(NotPermitted, match=f"master's: {made.net.user}"):
-            await made.venue.open(agent.address, agent.address, ("BTC",))
+            await made.venue.open(agent.address, agent.address)
         made.gateway._signer = ActionSigner(agent, is_mainnet=False)
         assert names(await made.venue.submit(bracket(made)), OrderAccepted)
         made.fault("agent_expiry", user=made.net.user)

@@ -95,6 +95,7 @@ kind = "hyperliquid"
 network = "devnet"
 url = "{url}"
 key_file = "{key_file}"
+leverage = {leverage}
 {account}
 [[strategy]]
 kind = "script.py:Script"
@@ -120,6 +121,7 @@ class Stage:
     strategy: str = "script"
     account: str = ""
     key_file: str = "devnet.key"
+    leverage: int = 1
     bars: int = 0
     pages: list[tuple[AlertName, str]] = field(default_factory=list)
 
@@ -164,6 +166,7 @@ class Stage:
         path = self.folder / "bot.toml"
         account = f'account = "{self.account}"' if self.account else ""
         fields = {"url": self.net.url, "symbols": self.symbols, "strategy": self.strategy, "key_file": self.key_file}
+        fields |= {"leverage": str(self.leverage)}
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})
 

@@ -234,7 +234,7 @@ async def test_a_symbol_that_is_not_traded_is_told(tmp_path: Path) -> None:
         assert found["symbols"][0].mend.endswith("did you mean BTC?")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OddCoin(Coin):
     """A coin that the exchange tells something more of."""
 
@@ -248,7 +248,7 @@ def make_odd(at: Desk, name: str, **more: object) -> None:
     coins = at.net.exchange.coins
     assert isinstance(coins, dict)
     coin = coins[name]
-    coins[name] = OddCoin(coin.name, coin.asset, coin.sz_decimals, coin.max_leverage, more)
+    coins[name] = OddCoin(coin.name, coin.asset, coin.sz_decimals, coin.max_leverage, more=more)
 
 
 async def test_a_delisted_symbol_is_told(tmp_path: Path) -> None:

@@ -232,6 +232,6 @@ async def at(net: Devnet, rest: RestClient, resilience: Resilience, clock: Clock
     gateway = Gateway(rest, ActionSigner(key, is_mainnet=False), net.user, clock, record, QUICK)
     submitter = Submitter(gateway, QUICK)
     venue = HyperliquidVenue(rest, gateway, submitter, Cloids(tag, b"k" * 32, ("cross",)), TradingRules(leverage=5))
-    await venue.open(net.user, key.address, ("BTC",))
+    await venue.open(net.user, key.address)
     instruments = {symbol: asset.instrument() for symbol, asset in venue.assets.items()}
     return Bench(net, venue, gateway, submitter, resilience, BareLine(instruments), VirtualClock(0))

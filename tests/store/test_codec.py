@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.errors import ConfigError, InvariantError
+from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, Message
 from tradebot.model.message import KINDS
 from tradebot.store.codec import BadRecord, decode, decode_message, encode, encode_message
@@ -39,6 +40,11 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.lists(values_of(arguments[0]), max_size=3)
     if origin is not None and issubclass(origin, Mapping):
         return st.dictionaries(values_of(arguments[0]), values_of(arguments[1]), max_size=3)
+    if hint is Instrument:
+        positive = DECIMALS.filter(lambda number: number > 0)
+        return st.builds(
+            Instrument, symbol=TEXT, tick=positive, lot=positive, min_notional=positive, max_leverage=st.integers(1, 99)
+        )
     if dataclasses.is_dataclass(hint):
         hints = get_type_hints(hint)
         return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(hint)})

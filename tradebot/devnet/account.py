@@ -85,6 +85,7 @@ class Account:
         self.builders: dict[str, Decimal] = {}
         self.spot_usdc = ZERO
         self.volume = ZERO
+        self.taker_bps, self.maker_bps = TAKER_BPS, MAKER_BPS
         self.requests = 0
         self.abstraction = "disabled"
         self.outbox = Outbox()

@@ -69,6 +69,12 @@ class Admin:
             "cancel": self._cancel,
             "liquidate": self._liquidate,
             "limits": self._limits,
+            "delist": self._on_coin(self._hand.delist),
+            "list": self._on_coin(self._hand.list_again),
+            "halt": self._on_coin(self._hand.halt),
+            "settle": self._on_coin(self._hand.settle),
+            "rules": self._rules,
+            "fees": self._fees,
             "approve-agent": self._approve_agent,
             "expire-agents": self._expire_agents,
         }
@@ -158,6 +164,28 @@ class Admin:
     def _liquidate(self, body: Json) -> object:
         self._hand.liquidate(_user(body))
         return {}
+
+    def _on_coin(self, act: Callable[[str], None]) -> Callable[[Json], object]:
+        def serve(body: Json) -> object:
+            act(_coin(body))
+            return self._exchange.coins[_coin(body)].meta()
+
+        return serve
+
+    def _rules(self, body: Json) -> object:
+        decimals, leverage = body.get("szDecimals"), body.get("maxLeverage")
+        changed = self._hand.change_rules(
+            _coin(body),
+            None if decimals is None else read_int(decimals),
+            None if leverage is None else read_int(leverage),
+        )
+        return changed.meta()
+
+    def _fees(self, body: Json) -> object:
+        account = self._hand.desk(_user(body)).account
+        account.taker_bps = _amount(body, "taker_bps") if "taker_bps" in body else account.taker_bps
+        account.maker_bps = _amount(body, "maker_bps") if "maker_bps" in body else account.maker_bps
+        return {"user": account.user, "taker_bps": plain(account.taker_bps), "maker_bps": plain(account.maker_bps)}
 
     def _limits(self, body: Json) -> object:
         limits = self._ip_limits

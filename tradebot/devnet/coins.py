@@ -31,16 +31,36 @@ _KNOWN: Mapping[str, tuple[int, int]] = {
 _DEFAULT = (2, 10)
 _ORDER_CAPS = ((25, Decimal(30_000_000)), (20, Decimal(5_000_000)), (10, Decimal(2_000_000)))
 _SMALL_CAP = Decimal(500_000)
+_FINEST = Decimal("1e-8")
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Coin:
-    """One perpetual: ``asset`` is its index in the universe."""
+    """One perpetual: ``asset`` is its index in the universe. ``change`` gives it other rules while it is traded.
+
+    ``is_delisted``: it is traded no more. ``is_halted``: it is listed, and no order of it is taken.
+    """
 
     name: str
     asset: int
     sz_decimals: int
     max_leverage: int
+    is_delisted: bool = False
+    is_halted: bool = False
+
+    def change(self, sz_decimals: int | None = None, max_leverage: int | None = None) -> None:
+        """Let it be traded in other lots, and so on other ticks, or with another leverage at most."""
+        self.sz_decimals = self.sz_decimals if sz_decimals is None else sz_decimals
+        self.max_leverage = self.max_leverage if max_leverage is None else max_leverage
+        for name in ("lot", "finest_tick", "instrument", "max_value"):
+            self.__dict__.pop(name, None)
+
+    @property
+    def refusal(self) -> str:
+        """Why no order of it is taken, or an empty text."""
+        if self.is_delisted:
+            return f"{self.name} is delisted."
+        return f"Trading of {self.name} is halted." if self.is_halted else ""
 
     @cached_property
     def lot(self) -> Decimal:
@@ -54,8 +74,11 @@ class Coin:
 
     @cached_property
     def instrument(self) -> Instrument:
-        """The rules that the simulated venue checks; the stricter ones of the protocol are checked here."""
-        return Instrument(symbol=self.name, tick=self.finest_tick, lot=self.lot, max_leverage=self.max_leverage)
+        """The rules that the simulated venue checks: the finest of all, for those of the protocol are checked here.
+
+        A position may be no whole number of lots once those have changed.
+        """
+        return Instrument(symbol=self.name, tick=_FINEST, lot=_FINEST, max_leverage=self.max_leverage)
 
     @cached_property
     def max_value(self) -> Decimal:
@@ -104,12 +127,13 @@ class Coin:
 
     def meta(self) -> Json:
         """Return its entry in the universe."""
-        return {
+        entry: Json = {
             "szDecimals": self.sz_decimals,
             "name": self.name,
             "maxLeverage": self.max_leverage,
             "marginTableId": self.max_leverage,
         }
+        return entry | {"isDelisted": True} if self.is_delisted else entry
 
 
 def coins_of(names: Sequence[str]) -> Mapping[str, Coin]:

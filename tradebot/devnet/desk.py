@@ -77,6 +77,12 @@ class Desk:
         for order in list(self.account.open.values()):
             self.execution.end(order, status)
 
+    def settle(self, coin: str) -> None:
+        """End the orders of ``coin``, and its position at the mark, as the exchange does with what it delists."""
+        for order in [order for order in self.account.open.values() if order.coin.name == coin]:
+            self.execution.end(order, Status.DELISTED_CANCELED)
+        self.execution.settle(coin)
+
     def set_leverage(self, asset: int, leverage: Leverage) -> None:
         """Choose leverage and margin mode of a coin. Raises ``Refusal``."""
         coin = self.coin(asset)
@@ -134,6 +140,8 @@ class Desk:
             return error
         for spec in specs:
             coin = self.coin(spec.asset)
+            if coin.refusal:
+                return coin.refusal
             whole = skip_size or grouping == "positionTpsl"
             for price in (spec.px, spec.trigger_px):
                 error = "" if price is None else coin.static_error(price, spec.sz, is_whole_position=whole)

@@ -5,6 +5,7 @@ strictly through it, and then fills whole.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 
 from tradebot.devnet.account import CROSS, TAKER_BPS, Account
@@ -12,13 +13,14 @@ from tradebot.devnet.market import CoinMarket
 from tradebot.devnet.orders import Order, Status
 from tradebot.devnet.record import Counters, Record
 from tradebot.model.market import Message, Quote
-from tradebot.model.money import BPS, ZERO, Price, Qty
+from tradebot.model.money import BPS, ZERO, Cash, Price, Qty
 from tradebot.model.order import (
     FillReport,
     OrderCanceled,
     OrderRejected,
     OrderRequest,
     OrderRole,
+    OrderSide,
     OrderType,
 )
 from tradebot.model.position import FundingPaid
@@ -102,6 +104,36 @@ class Execution:
         for key, venue in list(self.account.pools.items()):
             if key in (CROSS, coin):
                 self._book(key, venue.on_quote(quote))
+
+    def settle(self, coin: str) -> None:
+        """Close what is held of ``coin`` at the mark, without a fee and without an order."""
+        held, mark, now = self.account.position(coin), self.markets[coin].mark, self._now()
+        if not held:
+            return
+        pool = self.account.pool_key(coin)
+        request = OrderRequest(
+            client_order_id=f"settlement-{coin}-{self.now_ms}",
+            symbol=coin,
+            strategy="",
+            signal_id="",
+            role=OrderRole.EXIT,
+            side=OrderSide.SELL if held > 0 else OrderSide.BUY,
+            type=OrderType.MARKET,
+            qty=Qty(abs(held)),
+            ts_event=now,
+            reduce_only=True,
+        )
+        venue = self.account.pools[pool]
+        quote = Quote(symbol=coin, ts_event=now, bid=Price(mark), ask=Price(mark))
+        reports = [*venue.submit([request], now), *venue.on_quote(quote)]
+        name = request.client_order_id
+        others = [report for report in reports if getattr(report, "client_order_id", "") != name]
+        for report in reports:
+            if isinstance(report, FillReport) and report.client_order_id == name:
+                self.account.transfer(pool, report.fee)
+                self._record.settlement(replace(report, fee=Cash(ZERO)), self.now_ms)
+        self._book(pool, others)
+        self._tidy(coin)
 
     def reject(self, order: Order, status: Status) -> None:
         """Record that ``order`` was refused."""

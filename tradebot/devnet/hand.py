@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from tradebot.devnet.account import Account, Agent
+from tradebot.devnet.coins import PRICE_DECIMALS, Coin
 from tradebot.devnet.desk import Desk
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.orders import Order, Status
@@ -86,6 +87,50 @@ class Hand:
             mark = self._exchange.markets[coin].mark
             desk.execution.quote(coin, mark, mark)
         self._exchange.on_change(account)
+
+    def delist(self, coin: str) -> None:
+        """Let ``coin`` be traded no more: its channels fall silent, its orders end; positions wait for ``settle``."""
+        self._coin(coin).is_delisted = True
+        for desk in self._exchange.desks.values():
+            desk.execution.now_ms = self._exchange.now_ms
+            for order in [order for order in desk.account.open.values() if order.coin.name == coin]:
+                desk.execution.end(order, Status.DELISTED_CANCELED)
+            self._exchange.on_change(desk.account)
+
+    def list_again(self, coin: str) -> None:
+        """Let ``coin`` be traded as before it was delisted or halted."""
+        self._coin(coin).is_delisted = self._coin(coin).is_halted = False
+
+    def halt(self, coin: str) -> None:
+        """Let no orders of ``coin`` be taken, while it stays listed and its price goes on."""
+        self._coin(coin).is_halted = True
+
+    def settle(self, coin: str) -> None:
+        """Close every position in ``coin`` at the mark, as the exchange does with what it delists."""
+        self._coin(coin)
+        for desk in self._exchange.desks.values():
+            desk.execution.now_ms = self._exchange.now_ms
+            desk.settle(coin)
+            self._exchange.on_change(desk.account)
+
+    def change_rules(self, coin: str, sz_decimals: int | None, max_leverage: int | None) -> Coin:
+        """Let ``coin`` be traded in other lots and on other ticks, or with another leverage at most.
+
+        What rests stays as it is.
+        """
+        found = self._coin(coin)
+        if sz_decimals is not None and not 0 <= sz_decimals <= PRICE_DECIMALS:
+            raise UsageError(f"{sz_decimals} is no number of decimals", mend=f"from 0 to {PRICE_DECIMALS}")
+        if max_leverage is not None and max_leverage < 1:
+            raise UsageError(f"{max_leverage} is no leverage", mend="1 or more")
+        found.change(sz_decimals, max_leverage)
+        return found
+
+    def _coin(self, coin: str) -> Coin:
+        found = self._exchange.coins.get(coin)
+        if found is None:
+            raise UsageError(f"there is no coin {coin!r}", mend=f"one of {', '.join(self._exchange.coins)}")
+        return found
 
     def approve(self, user: str, address: str, name: str, life_ms: int) -> Agent:
         """Let ``address`` trade for the account for ``life_ms``, as its owner would by a signature."""

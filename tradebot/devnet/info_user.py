@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from tradebot.devnet.account import KEPT_ORDERS, MAKER_BPS, TAKER_BPS, Account
+from tradebot.devnet.account import KEPT_ORDERS, Account
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.past import Past, View
 from tradebot.devnet.wire import (
@@ -220,7 +220,7 @@ class UserInfo:
         return int(self._account(body).builders.get(read_address(field(body, "builder")), ZERO))
 
     def _fees(self, account: Account) -> Json:
-        taker, maker = number(TAKER_BPS * BPS), number(MAKER_BPS * BPS)
+        taker, maker = number(account.taker_bps * BPS), number(account.maker_bps * BPS)
         discount = {"bpsOfMaxSupply": "0.0", "discount": "0.0"}
         vip = {
             "ntlCutoff": "5000000.0",

@@ -23,6 +23,7 @@ class Status(StrEnum):
     SELF_TRADE_CANCELED = "selfTradeCanceled"
     MARGIN_CANCELED = "marginCanceled"
     LIQUIDATED_CANCELED = "liquidatedCanceled"
+    DELISTED_CANCELED = "delistedCanceled"
     SCHEDULED_CANCEL = "scheduledCancel"
     TICK_REJECTED = "tickRejected"
     MIN_NOTIONAL_REJECTED = "minTradeNtlRejected"

@@ -1,13 +1,13 @@
 """The record of an account: its fills, fundings and liquidations as rows, kept and told."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
-from tradebot.devnet.account import CROSS, Account
+from tradebot.devnet.account import CROSS, MAKER_BPS, TAKER_BPS, Account
 from tradebot.devnet.chance import digest
 from tradebot.devnet.orders import Order
 from tradebot.devnet.wire import Json, number
-from tradebot.model.money import BPS, ZERO
+from tradebot.model.money import BPS, ZERO, book_fee
 from tradebot.model.order import FillReport, Liquidity, OrderSide
 from tradebot.model.position import FundingPaid
 
@@ -42,9 +42,19 @@ class Record:
 
     def fill(self, report: FillReport, order: Order, now_ms: int, *, is_maker: bool) -> None:
         """Book and tell a fill of ``order``."""
-        row = self._fill_row(report, order, now_ms)
+        row = self._fill_row(self._at_its_rate(report, is_maker=is_maker), order, now_ms)
         row["crossed"] = not is_maker
         self._tell(row)
+
+    def _at_its_rate(self, report: FillReport, *, is_maker: bool) -> FillReport:
+        """Return ``report`` with the fee that the account pays; the pools know the usual rates alone."""
+        account = self._account
+        bps, usual = (account.maker_bps, MAKER_BPS) if is_maker else (account.taker_bps, TAKER_BPS)
+        if bps == usual:
+            return report
+        fee = book_fee(report.qty * report.price * bps * BPS)
+        account.transfer(account.pool_key(report.symbol), report.fee - fee)
+        return replace(report, fee=fee)
 
     def liquidation(self, report: FillReport, pool: str, mark: Decimal, now_ms: int) -> None:
         """Book and tell that a position was taken away."""
@@ -62,6 +72,10 @@ class Record:
             "liquidated_account_value": number(round(value, 6)),
         }
         self._account.outbox.events.append({"liquidation": event})
+
+    def settlement(self, report: FillReport, now_ms: int) -> None:
+        """Book and tell that the exchange closed a position of what it delists."""
+        self._tell(self._fill_row(report, None, now_ms) | {"dir": "Settlement"})
 
     def funding(self, report: FundingPaid, now_ms: int) -> None:
         """Tell that funding was paid or received."""

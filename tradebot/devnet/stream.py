@@ -137,6 +137,9 @@ class Hub:
         return self._faults.active("half_open", self._clock.monotonic()) is not None
 
     def _is_mute(self, subscription: Json) -> bool:
+        coin = self._channels.exchange.coins.get(str(subscription.get("coin")))
+        if coin is not None and coin.is_delisted:
+            return True
         rule = self._faults.active("silent_coin", self._clock.monotonic())
         return rule is not None and subscription.get("coin") == rule.coin
 

@@ -100,6 +100,8 @@ class AlertName(StrEnum):
     VENUE_LOST = "venue_lost"
     ACTIONS_LOW = "actions_low"
     SYMBOL_SILENT = "symbol_silent"
+    SYMBOL_ENDED = "symbol_ended"
+    RULES_CHANGED = "rules_changed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
-from typing import assert_never
+from enum import StrEnum
+from typing import ClassVar, assert_never
 
+from tradebot.model.market import Message
 from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Price, Qty
 from tradebot.model.order import OrderSide, OrderType
+from tradebot.model.time import Nanos
 
 # So many powers of ten below its own a price keeps: the error of a step is at most 0.001 % of it.
 _DIGITS = 5
@@ -85,6 +88,43 @@ class Instrument:
         """Return the largest whole number of lots at or below ``qty`` >= 0."""
         return Qty((qty / self.lot).to_integral_value(ROUND_FLOOR) * self.lot)
 
+    def qty_up(self, qty: Decimal) -> Qty:
+        """Return the smallest whole number of lots at or above ``qty`` >= 0."""
+        return Qty((qty / self.lot).to_integral_value(ROUND_CEILING) * self.lot)
+
     def below_minimum(self, qty: Decimal, price: Decimal) -> bool:
         """Return whether an order of ``qty`` at ``price`` is smaller than a lot or the minimum notional."""
         return qty < self.lot or qty * price < self.min_notional
+
+
+class Listing(StrEnum):
+    """Whether a venue trades a symbol."""
+
+    TRADED = "traded"
+    HALTED = "halted"
+    """It is listed, and the venue takes no orders for now."""
+    DELISTED = "delisted"
+    """It is traded no more: the venue cancels its orders and settles its positions by itself."""
+    UNLISTED = "unlisted"
+    """The venue does not know it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether no order of the symbol is taken any more."""
+        return self in (Listing.DELISTED, Listing.UNLISTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstrumentSeen(Message):
+    """What the venue says of a symbol from here on: its rules, and whether it is traded; ``words`` are the venue's."""
+
+    kind: ClassVar[str] = "instrument"
+    ts_event: Nanos
+    instrument: Instrument
+    listing: Listing = Listing.TRADED
+    words: str = ""
+
+    @property
+    def symbol(self) -> str:
+        """The symbol."""
+        return self.instrument.symbol

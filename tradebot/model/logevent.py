@@ -27,6 +27,7 @@ class LogEvent(StrEnum):
     FEED_LOST = "feed.lost"
     CHANNEL_SILENT = "channel.silent"
     CHANNEL_HEARD = "channel.heard"
+    INSTRUMENT_CHANGED = "instrument.changed"
     GAP_FILLED = "gap.filled"
     GAP_LEFT = "gap.left"
     SYMBOL_STALE = "symbol.stale"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
+from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
     ActionsLeft,
@@ -33,6 +34,7 @@ INPUTS: tuple[type[Message], ...] = (
     FillSettled,
     ActionsLeft,
     TradingPermitted,
+    InstrumentSeen,
 )
 VENUE_REPORTS: tuple[type[Message], ...] = (OrderAccepted, OrderRejected, OrderCanceled, FillReport, FundingPaid)
 """Outputs of the simulated venue, inputs from a real one."""

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
+from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.order import (
     ActionsLeft,
@@ -61,6 +62,8 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     FillSettled: (S.ORDERS,),
     ActionsLeft: (S.RISK,),
     TradingPermitted: (S.ORDERS,),
+    # Risk says what it means before orders and strategies act on it.
+    InstrumentSeen: (S.RISK, S.ORDERS, S.STRATEGY),
     # The venue matches, entries that waited too long go, risk marks, and only then the strategies are asked.
     BarsClosed: (S.VENUE, S.ORDERS, S.RISK, S.STRATEGY),
     Gap: (),

@@ -22,6 +22,7 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         _progress_check(facts),
         *(_check(f"task {task.name}", task.state in _WELL_TASKS, task.state) for task in facts.tasks),
         _protection_check(facts, books),
+        *_listing_check(books),
         *_agreement_checks(facts),
         *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
     ]
@@ -52,10 +53,22 @@ def _agreement_checks(facts: RuntimeFacts) -> list[Document]:
     return [_check("agreement", is_ok, "; ".join(differing) or "book and venue agree")]
 
 
+def _listing_check(books: BookFacts | None) -> list[Document]:
+    untraded = {} if books is None else books.risk.untraded
+    if books is None or not untraded:
+        return []
+    held = [symbol for symbol in untraded if symbol in books.risk.positions]
+    named = ", ".join(f"{symbol} ({listing})" for symbol, listing in untraded.items())
+    return [_check("symbols", not held, f"not traded at the venue: {named}{'; with a position' if held else ''}")]
+
+
 def _protection_check(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     if books is None:
         return _check("protected", False, "not known before the books are recovered")
     covered = {each.symbol for each in books.protection if each.is_full}
-    due = [held.symbol for held in books.risk.positions.values() if held.strategy in facts.stops_expected]
+    # What has ended at the venue keeps no stop there, and has a check of its own.
+    ended = {symbol for symbol, listing in books.risk.untraded.items() if listing.has_ended}
+    held = [one for one in books.risk.positions.values() if one.symbol not in ended]
+    due = [one.symbol for one in held if one.strategy in facts.stops_expected]
     naked = sorted(set(due) - covered)
     return _check("protected", not naked, f"without a stop: {', '.join(naked)}" if naked else f"all {len(due)} due")

@@ -21,6 +21,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
     ]
     if rows(document, "mismatches"):
         blocks.insert(1, _titled("book and venue differ", _mismatch_text(document, colour), colour))
+    if rows(document, "untraded"):
+        blocks.insert(1, _titled("not traded at the venue", _untraded_text(document, colour), colour))
     if rows(document, "disabled"):
         blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
     if rows(document, "set_aside"):
@@ -53,7 +55,7 @@ def positions_text(document: Mapping[str, Json], colour: bool = False, width: in
     names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "protected")
     keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price")
     body = [
-        [*columns(row, keys), money(row.get("unrealized_pnl")), cell(row.get("stop_price")), cell(row.get("protected"))]
+        [*columns(row, keys), money(row.get("unrealized_pnl")), cell(row.get("stop_price")), _protected(row)]
         for row in listed
     ]
     return table(names, body, left=3, colour=colour, width=width)
@@ -90,6 +92,19 @@ def disabled_text(document: Mapping[str, Json], colour: bool = False) -> str:
     return "\n".join(
         f"{paint(cell(row.get('strategy')), 'red', colour)}: {cell(row.get('reason'))}"
         for row in rows(document, "disabled")
+    )
+
+
+def _protected(row: Mapping[str, Json]) -> str:
+    listing = row.get("listing", "traded")
+    return cell(row.get("protected")) if listing == "traded" else cell(listing)
+
+
+def _untraded_text(document: Mapping[str, Json], colour: bool) -> str:
+    return "\n".join(
+        f"{paint(cell(row.get('symbol')), 'red', colour)}: {cell(row.get('listing'))}, entries are off"
+        + (f"; the venue says: {cell(row.get('words'))}" if row.get("words") else "")
+        for row in rows(document, "untraded")
     )
 
 

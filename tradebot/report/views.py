@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from tradebot.model.command import TradingState
 from tradebot.model.failure import LineFailed
+from tradebot.model.instrument import Listing
 from tradebot.model.money import Cash, Price, Qty, book, plain
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
@@ -170,6 +171,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "tasks": [_task(task) for task in facts.tasks],
         "risk": [] if books is None else _limits(books.limits),
         "disabled": [] if books is None else _disabled(books.disabled),
+        "untraded": [] if books is None else _untraded(books.risk),
         "mismatches": [_mismatch(one) for one in facts.mismatches],
         "set_aside": [set_aside_row(failed) for failed in facts.set_aside[-_MOST_SET_ASIDE:]],
         "errors_last_hour": facts.errors_last_hour,
@@ -203,8 +205,7 @@ def positions(books: BookFacts | None) -> Document:
         return {"positions": [], "protected": {"protected": 0, "total": 0}}
     stops = {each.symbol: each for each in books.protection}
     listed = [
-        _position(position, books.risk.marks.get(symbol), stops.get(symbol))
-        for symbol, position in sorted(books.risk.positions.items())
+        _position(position, books.risk, stops.get(symbol)) for symbol, position in sorted(books.risk.positions.items())
     ]
     covered = sum(row["protected"] is True for row in listed)
     return {"positions": listed, "protected": {"protected": covered, "total": len(listed)}}
@@ -264,7 +265,15 @@ def _mismatch(one: Mismatch) -> Document:
     }
 
 
-def _position(position: OpenPosition, mark: Price | None, stop: Protection | None) -> Document:
+def _untraded(risk: RiskState) -> list[Json]:
+    return [
+        {"symbol": symbol, "listing": str(listing), "words": risk.instruments[symbol].words}
+        for symbol, listing in risk.untraded.items()
+    ]
+
+
+def _position(position: OpenPosition, risk: RiskState, stop: Protection | None) -> Document:
+    mark = risk.marks.get(position.symbol)
     return {
         "symbol": position.symbol,
         "strategy": position.strategy,
@@ -276,6 +285,7 @@ def _position(position: OpenPosition, mark: Price | None, stop: Protection | Non
         "unrealized_pnl": None if mark is None else plain(book(position.unrealized(mark))),
         "stop_price": None if stop is None else optional(stop.stop_price),
         "protected": stop is not None and stop.is_full,
+        "listing": str(risk.untraded.get(position.symbol, Listing.TRADED)),
     }
 
 

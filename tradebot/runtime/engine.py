@@ -7,6 +7,7 @@ from typing import Protocol
 
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
+from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, Message
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
@@ -169,7 +170,7 @@ class Engine:
     def _is_news(self, message: Message) -> bool:
         if is_set_aside(message, self.booted.set_aside):
             return False
-        if isinstance(message, FundingPaid | Deposit):
+        if isinstance(message, FundingPaid | Deposit | InstrumentSeen):
             return self.risk.is_news(message)
         return not isinstance(message, _OF_ORDERS) or self.orders.is_news(message)
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Tick
+from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.order import (
@@ -34,6 +35,7 @@ _INPUTS: tuple[type[Message], ...] = (
     FillSettled,
     ActionsLeft,
     TradingPermitted,
+    InstrumentSeen,
 )
 _OUTPUTS: tuple[type[Message], ...] = (
     Gap,

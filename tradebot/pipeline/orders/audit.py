@@ -45,14 +45,15 @@ class Audit:
             del self.watched[symbol]
         for held in list(self._register.held.values()):
             covered = self._guard.protection(held)
-            if covered.is_full:
+            # Of what is not traded any more a human was told, and there is nothing to be done.
+            if covered.is_full or self._register.has_ended(held.symbol):
                 self.watched.pop(held.symbol, None)
             else:
                 outputs += self._watch(held, covered, now)
         return outputs
 
     def _is_at_rest(self, held: Held) -> bool:
-        if self._guard.protection(held).is_full:
+        if self._guard.protection(held).is_full or self._register.has_ended(held.symbol):
             return True
         watch = self.watched.get(held.symbol)
         if watch is None or watch.signal_id != held.signal_id or watch.alerted_ts is None:
@@ -75,7 +76,7 @@ class Audit:
         if guard.has_no_stop(held):
             # Whoever opened it without a stop wanted it so; but nobody shall think that it has one.
             return self._page(covered, watch, now) if watch.alerted_ts is None else []
-        is_barred = self._register.is_barred
+        is_barred = self._register.bars(held.symbol)
         if not is_barred:
             if repaired := guard.repair(held, now):
                 return repaired

@@ -67,14 +67,14 @@ def _rungs(entry: OrderRequest, ladder: Sequence[Rung], instrument: Instrument) 
             yield replace(target, client_order_id=name, qty=qty, oco_id=None)
 
 
-def moved_stop(held: Held, old: OrderRequest, trigger: Price, ts: Nanos) -> OrderRequest:
+def moved_stop(held: Held, old: OrderRequest, trigger: Price, instrument: Instrument, ts: Nanos) -> OrderRequest:
     """Return a stop like ``old`` at ``trigger``, for all of ``held``, in its generation."""
     return replace(
         old,
         client_order_id=f"{held.signal_id}-{old.role}{held.generation}",
-        qty=Qty(abs(held.qty)),
+        qty=instrument.qty_up(abs(held.qty)),
         ts_event=ts,
-        trigger=trigger,
+        trigger=instrument.price_against(trigger, old.side),
         parent_id=None,
         reason=TRAIL,
     )
@@ -97,17 +97,26 @@ def exit_order(wanted: WantedExit, client_order_id: str, qty: Qty, ts: Nanos) ->
     )
 
 
-def exits_anew(held: Held, olds: Iterable[Order], ts: Nanos) -> tuple[OrderRequest, ...]:
-    """Return orders like ``olds`` for all of ``held``, in its generation. Its entry needs to arm them no more."""
-    return tuple(
-        replace(
-            old.request,
-            client_order_id=f"{held.signal_id}-{old.request.role}{held.generation}",
-            qty=Qty(abs(held.qty)),
-            ts_event=ts,
-            parent_id=None,
-        )
-        for old in olds
+def exits_anew(held: Held, olds: Iterable[Order], instrument: Instrument, ts: Nanos) -> tuple[OrderRequest, ...]:
+    """Return orders like ``olds`` for all of ``held``, in its generation. Its entry needs to arm them no more.
+
+    They are in the lots and on the tick of ``instrument``: a position that is no whole number of lots gets more than
+    its size, for the venue cuts what only reduces.
+    """
+    return tuple(_anew(held, old.request, instrument, ts) for old in olds)
+
+
+def _anew(held: Held, old: OrderRequest, instrument: Instrument, ts: Nanos) -> OrderRequest:
+    price, trigger = old.price, old.trigger
+    on_tick = instrument.price_against if old.role is OrderRole.STOP else instrument.price_passive
+    return replace(
+        old,
+        client_order_id=f"{held.signal_id}-{old.role}{held.generation}",
+        qty=instrument.qty_up(abs(held.qty)),
+        ts_event=ts,
+        price=None if price is None else on_tick(price, old.side),
+        trigger=None if trigger is None else on_tick(trigger, old.side),
+        parent_id=None,
     )
 
 

@@ -8,7 +8,6 @@ What was refused for a reason that lasts is never sent again as it was: it goes 
 may be taken, while a human is paged. While the key may not trade nothing goes at all.
 """
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from tradebot.model.command import Alert, AlertName
@@ -27,6 +26,7 @@ from tradebot.pipeline.orders.state import Held, WantedExit
 UNPROTECTED = "unprotected"
 TAKEN = "the id is that of an order found at the venue"
 BARRED = "the venue does not let this key trade"
+UNTRADED = "the venue does not trade the symbol"
 _ENDED_OTHERWISE = "ended_otherwise"
 _WAITS_S = (0, 1, 2, 4, 8, 10)
 """How long to wait, by the orders that failed; the last for all further ones."""
@@ -44,11 +44,10 @@ _LAST_NUMBER = 4_000
 class Exits:
     """What is to be left, by symbol: there is a position in each. ``OrdersState`` keeps it."""
 
-    __slots__ = ("_instruments", "_register", "wanted")
+    __slots__ = ("_register", "wanted")
 
-    def __init__(self, register: Register, instruments: Mapping[str, Instrument]) -> None:
+    def __init__(self, register: Register) -> None:
         self._register = register
-        self._instruments = instruments
         self.wanted: dict[str, WantedExit] = {}
 
     @property
@@ -56,10 +55,11 @@ class Exits:
         """Whether what is wanted waits for more than time: an order for it was refused for good."""
         return any(wanted.refused for wanted in self.wanted.values())
 
-    def permit(self) -> None:
-        """Let what was refused for good be tried once more, at the next tick."""
+    def permit(self, *symbols: str) -> None:
+        """Let what was refused for good be tried once more, at the next tick; of all without ``symbols``."""
         for symbol, wanted in self.wanted.items():
-            self.wanted[symbol] = replace(wanted, fails=0, due_ts=None, refused=(), most=None)
+            if not symbols or symbol in symbols:
+                self.wanted[symbol] = replace(wanted, fails=0, due_ts=None, refused=(), most=None)
 
     def approve(self, approved: Approved) -> list[Message]:
         """Return the order that carries out an approved exit; it takes over from one that was wanted before.
@@ -167,6 +167,9 @@ class Exits:
         """Return the orders that are due at ``now``, the venue's time, and the pages."""
         outputs: list[Message] = []
         for symbol, wanted in list(self.wanted.items()):
+            if self._register.has_ended(symbol):
+                outputs.append(self._give_up(wanted, now))
+                continue
             seen = replace(wanted, since=now if wanted.since is None else wanted.since)
             if seen.due_ts is None and (wait := self._wait(seen)) is not None:
                 seen = replace(seen, due_ts=Nanos(now + wait))
@@ -194,24 +197,30 @@ class Exits:
     def _without(self, wanted: WantedExit, order: Order) -> WantedExit:
         """Return ``wanted`` without the size of ``order``, which the venue never takes."""
         qty = order.request.qty
-        most = self._lots(wanted).qty_down(qty / 2) if order.refusal is RefusalClass.TOO_LARGE else wanted.most
+        most = self._lots(wanted.symbol).qty_down(qty / 2) if order.refusal is RefusalClass.TOO_LARGE else wanted.most
         return replace(wanted, refused=(*wanted.refused, qty)[-_MOST_SIZES:], most=most)
 
-    def _lots(self, wanted: WantedExit) -> Instrument:
-        return self._instruments.get(wanted.symbol) or Instrument(symbol=wanted.symbol)
+    def _lots(self, symbol: str) -> Instrument:
+        return self._register.instruments.of(symbol)
 
     def _size(self, wanted: WantedExit, held: Held) -> Qty:
-        """Return for how much the next order is: in whole lots, and never as one that was refused for good; else 0."""
-        most = min(wanted.left, abs(held.qty)) if wanted.most is None else min(wanted.left, abs(held.qty), wanted.most)
-        qty = self._lots(wanted).qty_down(most)
+        """Return for how much the next order is: in whole lots, and never as one that was refused for good; else 0.
+
+        What closes all of a position that is no whole number of lots is larger than it: the venue cuts it, and a
+        smaller one would leave what no order can close. So is a part smaller than a lot.
+        """
+        lots, all_ = self._lots(wanted.symbol), abs(held.qty)
+        most = min(wanted.left, all_) if wanted.most is None else min(wanted.left, all_, wanted.most)
+        qty = lots.qty_up(most) if most >= all_ or most < lots.lot else lots.qty_down(most)
         return Qty(ZERO) if qty in wanted.refused else qty
 
     def _place(self, wanted: WantedExit, ts: Nanos) -> list[Message]:
         held = self._register.held.get(wanted.symbol)
         name = f"{wanted.signal_id}-exit"
         qty = wanted.left
-        if self._register.is_barred:
-            barred = Order(request=exit_order(wanted, name, qty, ts), qty=qty).on(OrderEvent.REJECT, reason=BARRED)
+        if self._register.bars(wanted.symbol):
+            reason = BARRED if self._register.is_barred else UNTRADED
+            barred = Order(request=exit_order(wanted, name, qty, ts), qty=qty).on(OrderEvent.REJECT, reason=reason)
             return [] if held is not None else [done(barred, ts)]
         if held is not None:
             qty = self._size(wanted, held)
@@ -256,7 +265,7 @@ class Exits:
 
     def _is_page_due(self, wanted: WantedExit, now: Nanos) -> bool:
         is_final = bool(wanted.refused)
-        is_failing = wanted.fails > 0 or self._is_unknown(wanted) or self._register.is_barred
+        is_failing = wanted.fails > 0 or self._is_unknown(wanted) or self._register.bars(wanted.symbol)
         is_late = wanted.since is not None and now >= wanted.since + _PATIENCE
         if not is_failing or (wanted.fails < _FAILS and not is_late and not is_final):
             return False

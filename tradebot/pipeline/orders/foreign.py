@@ -10,6 +10,8 @@ from tradebot.pipeline.orders.state import Held
 
 LIQUIDATION = "liquidation"
 MANUAL = "manual"
+SETTLEMENT = "settlement"
+"""The venue closed the position of a symbol that it delists; so begin the ids of such fills."""
 _OWN = re.compile(
     r"(?P<signal_id>(?P<strategy>.+)-(?P<symbol>[^-]+)-[0-9]+)-(?P<word>entry|stop|target|exit|rung)[0-9]*"
 )
@@ -35,12 +37,18 @@ def owner_of(report: FillReport, held: Held | None) -> Owner:
         if role is OrderRole.ENTRY or held is None:
             return Owner(name, own["signal_id"], own["strategy"], role, role.value)
         return Owner(name, held.signal_id, held.strategy, role, role.value)
-    reason = LIQUIDATION if name is None else MANUAL
+    reason = _stranger(name)
     client_order_id = name or f"{LIQUIDATION}-{report.trade_id}"
     # What goes past flat opens a position that is not ours.
     if held is None or _goes_past_flat(report, held):
         return Owner(client_order_id, "", reason, OrderRole.EXIT, reason)
     return Owner(client_order_id, held.signal_id, held.strategy, OrderRole.EXIT, reason)
+
+
+def _stranger(name: str | None) -> str:
+    if name is None:
+        return LIQUIDATION
+    return SETTLEMENT if name.startswith(f"{SETTLEMENT}-") else MANUAL
 
 
 def is_opened_by_others(owner: Owner, held: Held | None) -> bool:

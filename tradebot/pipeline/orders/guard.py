@@ -105,9 +105,10 @@ class Guard:
         """Return what puts the stop of a position at ``trigger``: the new one, for the old one goes when it rests."""
         held = self._register.held.get(symbol)
         olds = [] if held is None else self._awake(held, OrderRole.STOP)
-        if held is None or not olds:
+        if held is None or not olds or self._register.bars(symbol):
             return []
-        request = moved_stop(self._register.next_generation(held), olds[-1].request, trigger, ts)
+        instrument = self._register.instruments.of(symbol)
+        request = moved_stop(self._register.next_generation(held), olds[-1].request, trigger, instrument, ts)
         self._register.submit((request,), {request.client_order_id: _ids(olds)})
         return [SubmitOrders(ts_event=ts, orders=(request,))]
 
@@ -118,7 +119,7 @@ class Guard:
             return []
         # The price of one that was refused is in doubt.
         base = next((stop for stop in reversed(stops) if stop.state is not OrderState.REJECTED), stops[-1])
-        if any(_refuses(stop, abs(held.qty), base.request.trigger) for stop in stops):
+        if any(_refuses(stop, self._size(held), base.request.trigger) for stop in stops):
             return []
         if _is_lost(stops[-1]):
             if held.repairs >= _PLACED_ANEW:
@@ -126,10 +127,10 @@ class Guard:
             held = replace(held, repairs=_PLACED_ANEW)
         return [self._place_anew(held, [base], ts)]
 
-    def permit(self) -> None:
-        """Learn that the key may trade again: what it was refused for need not be closed for that."""
+    def permit(self, *symbols: str) -> None:
+        """Learn that stops may be taken that were not, so that nothing is closed for that; all without ``symbols``."""
         for symbol, held in self._register.held.items():
-            if held.repairs == _PLACED_ANEW:
+            if held.repairs == _PLACED_ANEW and (not symbols or symbol in symbols):
                 self._register.held[symbol] = replace(held, repairs=0)
 
     def close(self, held: Held, ts: Nanos, reason: str = UNPROTECTED) -> list[Message]:
@@ -191,9 +192,10 @@ class Guard:
         return order.request.role in _LEAVING and order.state.is_terminal and bool(order.fills)
 
     def _resize_exits(self, held: Held, ts: Nanos) -> list[Message]:
-        if self._register.is_barred:
+        if self._register.bars(held.symbol):
             return []
-        qty, olds = abs(held.qty), []
+        olds: list[Order] = []
+        qty = self._size(held)
         for role in _PROTECTING:
             # The rungs of a ladder are smaller than the position, and leave what they do not take to the stop.
             alone = [order for order in self._awake(held, role) if order.request.oco_id is not None]
@@ -203,13 +205,17 @@ class Guard:
         return [self._place_anew(held, olds, ts)] if olds else []
 
     def _protect(self, held: Held, ts: Nanos) -> list[Message]:
-        if self._register.is_barred or not self._kin(held, OrderRole.STOP):
+        if self._register.bars(held.symbol) or not self._kin(held, OrderRole.STOP):
             return []
         coming = sum((order.left for order in self._awake(held, OrderRole.STOP)), ZERO)
         if coming >= abs(held.qty) or self._closing(held):
             return []
         placed = self.repair(held, ts)
         return placed or ([] if self.is_spent(held) else self.close(held, ts))
+
+    def _size(self, held: Held) -> Qty:
+        """Return the size of an exit for all of ``held``."""
+        return self._register.instruments.of(held.symbol).qty_up(abs(held.qty))
 
     def _closing(self, held: Held) -> list[Order]:
         """Return the exits at work that close all of ``held``."""
@@ -218,7 +224,8 @@ class Guard:
         return [order for order in exits if order.left >= abs(held.qty)]
 
     def _place_anew(self, held: Held, olds: Sequence[Order], ts: Nanos) -> SubmitOrders:
-        requests = exits_anew(self._register.next_generation(held), olds, ts)
+        instrument = self._register.instruments.of(held.symbol)
+        requests = exits_anew(self._register.next_generation(held), olds, instrument, ts)
         replaces = {
             request.client_order_id: _ids(one for one in self._awake(held, request.role) if one.request.oco_id)
             for request in requests

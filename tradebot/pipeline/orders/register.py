@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from tradebot.model.errors import InvariantError
+from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Qty
 from tradebot.model.order import CancelOrder, Fill, OrderRequest, OrderRole, OrderState
 from tradebot.model.time import Nanos
+from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held, OrdersState
 
@@ -33,10 +35,11 @@ PROMPT = Lateness(orders=20, trades=100)
 class Register:
     """Orders by id, open positions by symbol and the trades seen; ``OrdersState`` says what the fields mean."""
 
-    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "is_barred", "orders")
+    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "instruments", "is_barred", "orders")
 
-    def __init__(self, lateness: Lateness) -> None:
+    def __init__(self, lateness: Lateness, instruments: Mapping[str, Instrument]) -> None:
         self._lateness = lateness
+        self.instruments = Instruments(instruments)
         self.orders: dict[str, Order] = {}
         self.held: dict[str, Held] = {}
         self._done: dict[str, Order] = {}
@@ -54,6 +57,7 @@ class Register:
             seen=tuple(self._seen),
             submitted=self._submitted,
             is_barred=self.is_barred,
+            instruments=dict(self.instruments.seen),
         )
 
     def load(self, state: OrdersState) -> None:
@@ -64,6 +68,15 @@ class Register:
         self._seen = dict.fromkeys(state.seen)
         self._submitted = state.submitted
         self.is_barred = state.is_barred
+        self.instruments.seen = dict(state.instruments)
+
+    def bars(self, symbol: str) -> bool:
+        """Return whether nothing is to be placed in ``symbol``: our key may not trade, or the venue does not."""
+        return self.is_barred or self.instruments.listing(symbol) is not Listing.TRADED
+
+    def has_ended(self, symbol: str) -> bool:
+        """Return whether the venue takes no orders of ``symbol`` any more."""
+        return self.instruments.listing(symbol).has_ended
 
     def submit(self, requests: Iterable[OrderRequest], replaces: Mapping[str, tuple[str, ...]] = _NOTHING) -> None:
         """Enter orders that are on their way to the venue, and by id what each ``replaces`` once it rests there.

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from tradebot.model.command import Command, Heartbeat, StateChanged, Tick, TradingState, Verb
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.order import (
@@ -49,9 +49,8 @@ class OrdersStage:
     STATE = OrdersState
 
     def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
-        self._instruments = instruments
-        self._register = Register(lateness)
-        self._exits = Exits(self._register, instruments)
+        self._register = Register(lateness, instruments)
+        self._exits = Exits(self._register)
         self._disputes = Disputes()
         self._guard = Guard(self._register, self._exits)
         self._audit = Audit(self._register, self._guard)
@@ -66,6 +65,7 @@ class OrdersStage:
             FillReport: self._on_report,
             FillSettled: self._on_settled,
             TradingPermitted: self._on_permitted,
+            InstrumentSeen: self._on_seen,
             StateChanged: self._on_state,
             Command: self._on_command,
             BarsClosed: self._on_bars,
@@ -140,7 +140,7 @@ class OrdersStage:
         if signal.action is Action.MOVE_STOP:
             return [] if signal.stop is None else self._guard.move_stop(symbol, signal.stop, approved.ts_event)
         if signal.action is Action.ENTER:
-            requests = bracket(approved, self._instruments.get(symbol) or Instrument(symbol=symbol))
+            requests = bracket(approved, self._register.instruments.of(symbol))
             if self._is_taken(requests):
                 return (_taken(requests[0], approved.ts_event),)
             self._register.submit(requests)
@@ -328,6 +328,17 @@ class OrdersStage:
 
     def _on_permitted(self, permitted: TradingPermitted) -> Sequence[Message]:
         return self._permit(permitted.ts_event)
+
+    def _on_seen(self, seen: InstrumentSeen) -> Sequence[Message]:
+        symbol, ts = seen.symbol, seen.ts_event
+        self._register.instruments.learn(seen)
+        if seen.listing is Listing.TRADED:
+            # What was refused by the rules of before is formed anew by these.
+            self._exits.permit(symbol)
+            self._guard.permit(symbol)
+            return ()
+        entries = [entry for entry in self._register.waiting_entries() if entry.request.symbol == symbol]
+        return self._register.cancel(entries, ts, "not_traded")
 
     def _permit(self, ts: Nanos) -> Sequence[Message]:
         self._exits.permit()

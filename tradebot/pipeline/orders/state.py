@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import FillReport, OrderSide
 from tradebot.model.time import Nanos
@@ -92,7 +93,8 @@ class OrdersState:
     for fills that come late; ``seen`` the trade ids of older ones and of liquidations, oldest first. ``watched`` are
     the positions that a tick found uncovered, ``wanted`` the exits that have not traded yet, both by symbol.
     ``disputed`` are fills that contradict the book, by trade id, until looking settles them. ``is_barred``: the venue
-    does not let our key trade, so nothing is placed until it does.
+    does not let our key trade, so nothing is placed until it does. ``instruments`` is what the venue said last of each
+    symbol.
     """
 
     orders: dict[str, Order] = field(default_factory=dict)
@@ -104,6 +106,7 @@ class OrdersState:
     wanted: dict[str, WantedExit] = field(default_factory=dict)
     disputed: dict[str, FillReport] = field(default_factory=dict)
     is_barred: bool = False
+    instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
 
     @property
     def open(self) -> int:

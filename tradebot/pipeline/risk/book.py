@@ -8,6 +8,7 @@ Cost and quantity carry one sign, so the formula holds for both sides.
 from dataclasses import dataclass, field
 
 from tradebot.model.command import TradingState
+from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.money import ZERO, Cash, Price, Ratio
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
@@ -32,7 +33,8 @@ class RiskState:
     ``deposits`` is what came to the account after its
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
     ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
-    the orders found at the venue that were booked; all oldest first.
+    the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
+    each symbol.
     """
 
     starting_cash: Cash
@@ -64,6 +66,13 @@ class RiskState:
     found_ids: tuple[str, ...] = ()
     gates: dict[str, GateState] = field(default_factory=dict)
     flattens_own: bool = False
+    instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
+
+    @property
+    def untraded(self) -> dict[str, Listing]:
+        """The symbols that the venue does not trade, and why."""
+        listings = {symbol: seen.listing for symbol, seen in sorted(self.instruments.items())}
+        return {symbol: listing for symbol, listing in listings.items() if listing is not Listing.TRADED}
 
     @property
     def unrealized(self) -> Cash:

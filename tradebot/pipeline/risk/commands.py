@@ -11,6 +11,7 @@ from tradebot.model.order import FillDisputed
 from tradebot.model.signal import Approved
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.desk import Desk
+from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 
 DOUBT = "doubt"
 """Why a symbol is frozen of which the venue said what cannot be, until book and venue agree."""
@@ -136,6 +137,8 @@ class Operator:
             return (closed, _done(command, f"closing {plain(closed.qty)} of {held} at market"))
         if closed.gate == "already_closing":
             return (_done(command, "", f"{closed.detail} already; mend: wait for its fill, orders shows it"),)
+        if closed.gate == NOT_TRADED:
+            return (_done(command, "", f"{closed.detail}; mend: wait for its settlement, positions shows it"),)
         return (_done(command, "", f"that part of {symbol} is below the smallest order; mend: a larger fraction"),)
 
 

@@ -5,14 +5,16 @@ from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.command import TradingState
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import WISH_GATES, Action, Approved, Refused, Signal
 from tradebot.model.time import Nanos
+from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.gates.base import Stopped
+from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.gates.zone import GATE as ZONE
 from tradebot.pipeline.risk.holdings import WorkingEntry
@@ -51,7 +53,7 @@ class Desk:
     def __init__(
         self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing, gates: Gates, limits: Limits
     ) -> None:
-        self.instruments = instruments
+        self.instruments = Instruments(instruments)
         self.ledger = ledger
         self.sizing = sizing
         self.gates = gates
@@ -75,6 +77,7 @@ class Desk:
         self.flattens_own = state.flattens_own
         self.entries = dict(state.entries)
         self.gates.load({ZONE: state.zones, **state.gates})
+        self.instruments.seen = dict(state.instruments)
         self.manual = dict(state.manual)
         self.stops = dict(state.stops)
         self.frozen = dict(state.frozen)
@@ -200,14 +203,22 @@ class Desk:
                 signal_id=order.signal_id, symbol=order.symbol, strategy=order.strategy, qty=order.qty, price=limit
             )
 
-    def _instrument(self, symbol: str) -> Instrument:
-        return self.instruments.get(symbol) or Instrument(symbol=symbol)
+    def listing(self, symbol: str) -> Listing:
+        """Return whether the venue trades ``symbol``."""
+        return self.instruments.listing(symbol)
+
+    def _untraded(self, symbol: str) -> Stopped | None:
+        """Return what stops an order for ``symbol`` that the venue does not trade any more."""
+        listing = self.instruments.listing(symbol)
+        if not listing.has_ended:
+            return None
+        return Stopped(NOT_TRADED, detail=f"{symbol} is {listing} at the venue, which ends its positions by itself")
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
         stopped = self.gates.check(signal, self)
         if stopped is not None:
             return stopped
-        instrument = self._instrument(signal.symbol)
+        instrument = self.instruments.of(signal.symbol)
         sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
         if isinstance(sized, Sized):
             self.entries[signal.id] = WorkingEntry(
@@ -236,6 +247,8 @@ class Desk:
         trip = self.ledger.trips.get(signal.symbol)
         if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
             return _no_position(signal)
+        if (stopped := self._untraded(signal.symbol)) is not None:
+            return stopped
         before, after = self.stops.get(signal.symbol), signal.stop
         if before is None or after is None:
             return Stopped("no_stop", detail="the position has no stop that could be moved")
@@ -252,10 +265,14 @@ class Desk:
         trip = self.ledger.trips.get(signal.symbol)
         if trip is None or trip.strategy != signal.strategy or trip.side is not signal.side:
             return _no_position(signal)
-        return _closing(trip) if trip.closing_id else self._close(trip, signal)
+        return (
+            _closing(trip) if trip.closing_id and not _is_larger(trip, signal.fraction) else self._close(trip, signal)
+        )
 
     def _close(self, trip: Trip, signal: Signal) -> Sized | Stopped:
-        instrument = self._instrument(trip.symbol)
+        if (stopped := self._untraded(trip.symbol)) is not None:
+            return stopped
+        instrument = self.instruments.of(trip.symbol)
         held = abs(trip.qty)
         qty = held if signal.fraction >= 1 else instrument.qty_down(held * max(ZERO, signal.fraction))
         # Every order but one that closes all of a position must be large enough, and so must what it leaves.
@@ -275,6 +292,11 @@ def _gives_way(trip: Trip, fraction: Decimal) -> bool:
     """Return whether the exit of ``trip`` was refused, and is not an operator's that closes as much as ``fraction``."""
     is_as_good = trip.closing_id.startswith(f"{MANUAL}-") and trip.closing_qty >= abs(trip.qty) * fraction
     return trip.closing_failed and not is_as_good
+
+
+def _is_larger(trip: Trip, fraction: Decimal) -> bool:
+    """Return whether an exit of ``fraction`` closes more than the one of ``trip`` that the venue refused."""
+    return trip.closing_failed and abs(trip.qty) * min(ONE, fraction) > trip.closing_qty
 
 
 def _no_position(signal: Signal) -> Stopped:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import Cash, Price
 from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound
@@ -19,6 +19,7 @@ from tradebot.pipeline.risk.gates.base import Cooldown, GateConfig
 from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
+from tradebot.pipeline.risk.listing import what_changed
 from tradebot.pipeline.risk.sizing import Sizing
 
 
@@ -57,6 +58,7 @@ class RiskStage:
             Tick: self._on_tick,
             OrderFound: self._on_found,
             ActionsLeft: self._on_actions_left,
+            InstrumentSeen: self._on_seen,
             Heartbeat: _nothing,
         }
 
@@ -96,6 +98,7 @@ class RiskStage:
             deposit_ids=tuple(ledger.deposit_ids),
             found_ids=tuple(desk.found_ids),
             gates=desk.gates.save(),
+            instruments=dict(desk.instruments.seen),
         )
 
     def load(self, state: RiskState) -> None:
@@ -119,6 +122,14 @@ class RiskStage:
         """Whether everything is being closed, and ticks must come until it is."""
         return self._desk.is_flattening
 
+    def listing(self, symbol: str) -> Listing:
+        """Return whether the venue trades ``symbol``."""
+        return self._desk.listing(symbol)
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the rules of ``symbol`` as they hold now."""
+        return self._desk.instruments.of(symbol)
+
     @property
     def actions_left(self) -> int | None:
         """How many actions the account may still send, as decisions count them; ``None`` where nothing does."""
@@ -137,6 +148,8 @@ class RiskStage:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
         if isinstance(message, FundingPaid):
             return self._ledger.is_due(message)
+        if isinstance(message, InstrumentSeen):
+            return self._desk.instruments.is_news(message)
         return not isinstance(message, Deposit) or message.id not in self._ledger.deposit_ids
 
     @property
@@ -211,6 +224,12 @@ class RiskStage:
     def _on_actions_left(self, told: ActionsLeft) -> Sequence[Message]:
         self._desk.gates.hear(told)
         return ()
+
+    def _on_seen(self, seen: InstrumentSeen) -> Sequence[Message]:
+        known = self._desk.instruments
+        before, was = known.of(seen.symbol), known.listing(seen.symbol)
+        known.learn(seen)
+        return what_changed(seen, before, was, self._ledger.trips.get(seen.symbol))
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:
         self._desk.on_done(done)

@@ -8,13 +8,14 @@ from typing import ClassVar
 
 from tradebot.model.command import Command, Verb
 from tradebot.model.errors import ConfigError, StrategyError
-from tradebot.model.instrument import Instrument
+from tradebot.model.instrument import Instrument, InstrumentSeen
 from tradebot.model.market import Bar, BarsClosed, Message
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.order import OrderDone, OrderRole
 from tradebot.model.position import PositionChanged
 from tradebot.model.signal import Refused, StrategyDisabled
 from tradebot.model.time import Timeframe
+from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.failure import is_operator_heard, plain_reason, restore_context, why_disabled
@@ -26,13 +27,17 @@ _NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckone
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StrategyState:
-    """The state of the stage; both mappings give a reason by strategy, ``unfit`` of those to be disabled next."""
+    """The state of the stage. ``disabled`` and ``unfit`` give a reason by strategy, ``unfit`` of those disabled next.
+
+    ``instruments`` is what the venue said last of each symbol.
+    """
 
     askers: tuple[AskerState, ...]
     atrs: tuple[AtrState, ...]
     disabled: dict[str, str]
     unfit: dict[str, str]
     regimes: tuple[RegimeState, ...] = ()
+    instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -63,26 +68,28 @@ class StrategyStage:
         self._unfit: dict[str, str] = {}
         self.asking: str | None = None
         self.calls = 0
+        self._instruments = Instruments(instruments)
         self._plans: dict[str, _Plan] = {}
         self._askers: dict[tuple[str, str], Asker] = {}
         for spec in specs:
             for symbol in spec.symbols:
-                self._subscribe(spec, symbol, instruments.get(symbol) or Instrument(symbol=symbol))
+                self._subscribe(spec, symbol)
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._bars_closed,
             PositionChanged: self._position_changed,
             Refused: self._refused,
             OrderDone: self._order_done,
             Command: self._command,
+            InstrumentSeen: self._seen,
         }
 
-    def _subscribe(self, spec: StrategySpec, symbol: str, instrument: Instrument) -> None:
+    def _subscribe(self, spec: StrategySpec, symbol: str) -> None:
         if (spec.name, symbol) in self._askers:
             raise ConfigError(f"two strategies are named {spec.name!r}", mend="give each [[strategy]] its own name")
         plan = self._plans.setdefault(symbol, _Plan())
         atr = None if spec.stop is None else plan.measures.atr(spec.timeframe, spec.stop.n)
         gauge = plan.measures.gauge(spec.timeframe) if spec.regimes else None
-        asker = Asker(spec, symbol, instrument, atr, gauge)
+        asker = Asker(spec, symbol, self._instruments.of(symbol), atr, gauge)
         plan.askers.append((asker, spec.timeframe))
         self._askers[spec.name, symbol] = asker
 
@@ -108,6 +115,15 @@ class StrategyStage:
         if asker is not None:
             asker.over(signal_id)
         return ()
+
+    def _seen(self, seen: InstrumentSeen) -> Sequence[Message]:
+        self._instruments.learn(seen)
+        self._tell_instruments()
+        return ()
+
+    def _tell_instruments(self) -> None:
+        for (_, symbol), asker in self._askers.items():
+            asker.instrument = self._instruments.of(symbol)
 
     def _command(self, command: Command) -> Sequence[Message]:
         if command.verb is Verb.RESUME:
@@ -198,6 +214,7 @@ class StrategyStage:
             disabled=dict(self.disabled),
             unfit=dict(self._unfit),
             regimes=tuple(gauge for symbol, measures in measured for gauge in measures.save_regimes(symbol)),
+            instruments=dict(self._instruments.seen),
         )
 
     def _saved_fields(self, asker: Asker) -> str | None:
@@ -216,6 +233,8 @@ class StrategyStage:
         """Become what ``save`` saw; what it did not know, or knew with other parameters, starts afresh."""
         self.disabled = dict(state.disabled)
         self._unfit = dict(state.unfit)
+        self._instruments.seen = dict(state.instruments)
+        self._tell_instruments()
         for saved in state.askers:
             asker = self._askers.get((saved.strategy, saved.symbol))
             if asker is not None:

@@ -1,6 +1,6 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,8 +19,9 @@ from tradebot.runtime.findings import Finding
 from tradebot.runtime.live.allowance import AllowanceWatch
 from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.runtime.live.broker import Broker
-from tradebot.runtime.live.connect import Account, Connection, connect
+from tradebot.runtime.live.connect import Account, Connection, connect, read_assets
 from tradebot.runtime.live.flatness import Flatness
+from tradebot.runtime.live.instruments import InstrumentWatch, Source
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.live.market import MarketFeed, market_subscriptions
 from tradebot.runtime.live.opening import opened
@@ -43,11 +44,13 @@ from tradebot.venues.hyperliquid.account import AccountState, VenueOrder
 from tradebot.venues.hyperliquid.stream import Silent
 from tradebot.venues.hyperliquid.sweep import Sweep
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
+from tradebot.venues.hyperliquid.wire import Asset
 from tradebot.venues.resilience import Purpose
 
 FLATTENING = "flattening"
 """The kind of the rows that tell when a flattening began, or was over: the next run sees it through."""
 _BEGUN = b'{"open":true}'
+_ENDED_MEND = "its position, if any, is settled by the venue; take the symbol out of bot.symbols when it is flat"
 
 
 class Live:
@@ -57,8 +60,9 @@ class Live:
         self.account = connection.account
         self.network = feed_network(loaded.settings)
         self._connection, self._clock, self._patience = connection, clock, patience
-        self._symbols = tuple(connection.instruments)
+        self._symbols = loaded.settings.bot.symbols
         self._page: Page | None = None
+        self._instruments: InstrumentWatch | None = None
         self.feed: MarketFeed | None = None
         self.trading: Trading | None = None
         self._is_fresh = False
@@ -97,8 +101,11 @@ class Live:
 
     def overrule(self, loaded: Loaded) -> Loaded:
         """Return the configuration with what the venue knows better: its instruments, and whose the account is."""
-        settings = loaded.settings
-        rules = tuple(
+        settings, listed = loaded.settings, self._connection.assets
+        known = {symbol: listed[symbol].instrument() for symbol in settings.bot.symbols if symbol in listed}
+        # Of what the venue does not know the file may still say something.
+        rules = [one for one in settings.instrument if one.symbol in settings.bot.symbols and one.symbol not in known]
+        rules += [
             InstrumentSettings(
                 symbol=one.symbol,
                 tick=one.tick,
@@ -106,9 +113,9 @@ class Live:
                 min_notional=one.min_notional,
                 max_leverage=one.max_leverage,
             )
-            for one in self._connection.instruments.values()
-        )
-        update: dict[str, object] = {"instrument": rules}
+            for one in known.values()
+        ]
+        update: dict[str, object] = {"instrument": tuple(rules)}
         if self.account is not None and isinstance(settings.venue, HyperliquidVenueSettings):
             update["venue"] = settings.venue.model_copy(update={"account": self.account.address})
         settings = settings.model_copy(update=update)
@@ -120,9 +127,12 @@ class Live:
         if not (isinstance(settings.feed, HyperliquidFeedSettings) and isinstance(arrivals, Arrivals)):
             raise InvariantError("a live feed is asked of another one")
         timeframes = {symbol: given[0] for symbol, given in feed_timeframes(settings).items()}
+        listed = self._connection.assets
+        # What is not traded is subscribed to once it is: an unknown coin would end the socket.
+        traded = {one: given for one, given in timeframes.items() if one in listed and not listed[one].is_delisted}
         self.feed = MarketFeed(
             market.rest,
-            market.stream(market_subscriptions(timeframes)),
+            market.stream(market_subscriptions(traded)),
             arrivals,
             timeframes,
             settings.feed,
@@ -143,6 +153,7 @@ class Live:
     async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
         """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
         self._page = page
+        instruments = await self._begin_instruments(supervisor, engine, page)
         account, outbox = self.account, engine.booted.wired.venue
         if account is None or not isinstance(outbox, Outbox):
             return
@@ -155,6 +166,7 @@ class Live:
         flatness = Flatness(engine, sweep, reconciler.reconcile_now, self._symbols, page)
         flatness.on_flat = engine.venue_is_flat
         flatness.on_change = partial(_note_flattening, engine, journal)
+        broker.doubted = instruments.doubt
         broker.refused = account.gateway.on_shut = watch.refused
         engine.booted.recorder.listeners.append(partial(_reopen, account))
         await trading.begin()
@@ -171,7 +183,29 @@ class Live:
             flatness.begin()
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 
+    async def _begin_instruments(self, supervisor: Supervisor, engine: Engine, page: Page) -> InstrumentWatch:
+        """Tell the line what the venue trades by now, and watch that from here on."""
+        account, known = self.account, engine.risk.save().untraded
+        source = Source(
+            read=partial(read_assets, self._connection.market) if account is None else partial(_refreshed, account),
+            venue_ms=self._connection.time.ms,
+            symbols=self._symbols,
+            is_simulated=account is None,
+        )
+        self._instruments = watch = InstrumentWatch(source, engine, self._clock)
+        if self.feed is not None:
+            watch.changed = self.feed.keep
+        await watch.take(self._connection.assets)
+        for symbol, listing in engine.risk.save().untraded.items():
+            if known.get(symbol) is listing:
+                # What is news was paged by the line.
+                page(AlertName.SYMBOL_ENDED, f"{symbol} is still {listing} at the venue", _ENDED_MEND, symbol)
+        await supervisor.start(TaskSpec(name="instruments", run=watch.run, policy=Policy.RESTART))
+        return watch
+
     def _tell_of_silence(self, silent: Silent) -> None:
+        if self._instruments is not None:
+            self._instruments.doubt(silent.coin)
         what = f"{silent.coin}: the venue tells nothing on {silent.channel}, while other channels speak"
         mend = "look at the coin at the venue; it is subscribed to anew and asked for over REST, the others go on"
         if self._page is not None:
@@ -267,6 +301,11 @@ def _foreign(order: VenueOrder) -> ForeignOrder:
 
 def _described(red: Sequence[Finding]) -> str:
     return "; ".join(f"{finding.check}: {finding.what}" for finding in red)
+
+
+async def _refreshed(account: Account) -> Mapping[str, Asset]:
+    await account.venue.refresh()
+    return account.venue.assets
 
 
 def _broker_task(broker: Broker) -> TaskSpec:

@@ -23,6 +23,7 @@ from tradebot.model.order import (
 )
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.runtime.live.instruments import hint_of
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
 from tradebot.venues.backoff import Backoff
@@ -49,7 +50,8 @@ class _Work:
 class Broker:
     """One account's orders, out and back.
 
-    ``committed`` returns once all rows so far are durable. ``refused`` hears that the venue does not let us trade.
+    ``committed`` returns once all rows so far are durable. ``refused`` hears that the venue does not let us trade,
+    ``doubted`` of which symbol its words hint that the rules have changed.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Broker:
         self._deferred: dict[str, OrderRequest] = {}
         self._is_closing = False
         self.refused: Callable[[str], Awaitable[None]] = _unheard
+        self.doubted: Callable[[str, str], None] = lambda symbol, words: None
 
     def send(self, message: SubmitOrders | CancelOrder) -> None:
         """Take what the line sends. Returns at once."""
@@ -243,8 +246,11 @@ class Broker:
 
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Give the venue's word to the line, and send what waited for it."""
+        hints = [hint for message in messages if (hint := hint_of(message, self._line)) is not None]
         await self._line.deliver(messages)
         self._release()
+        for symbol, words in hints:
+            self.doubted(symbol, words)
         reasons = (message.reason for message in messages if isinstance(message, OrderRejected))
         reason = next((reason for reason in reasons if not_permitted(reason)), None)
         if reason is not None:

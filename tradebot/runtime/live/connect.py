@@ -9,10 +9,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradebot.model.errors import NotPermitted
-from tradebot.model.instrument import Instrument
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock
+from tradebot.runtime.boot import CONFIG
 from tradebot.runtime.live.intents import IntentLog
 from tradebot.runtime.logs import log
 from tradebot.settings.build import feed_url, key_path, socket_url, venue_url
@@ -20,6 +20,7 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSettings, Settings
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
 from tradebot.store.schema import INSTANCE
 from tradebot.store.sent_log import SharedLog
 from tradebot.venues.hyperliquid.access import RoleKind, role
@@ -32,6 +33,7 @@ from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.stream import Stream, Subscription
 from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules, check_traded
+from tradebot.venues.hyperliquid.wire import Asset
 from tradebot.venues.resilience import Policy, Purpose, Resilience
 
 _KIND = "hyperliquid"
@@ -106,12 +108,15 @@ class Links:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Connection:
-    """The ways of one daemon to a live market and, unless the venue is simulated, to an account."""
+    """The ways of one daemon to a live market and, unless the venue is simulated, to an account.
+
+    ``assets`` is what the venue lists, by symbol; not all of it is traded.
+    """
 
     links: Links
     market: Link
     time: VenueTime
-    instruments: Mapping[str, Instrument]
+    assets: Mapping[str, Asset]
     account: Account | None
     lock: AccountLock | None
 
@@ -125,27 +130,27 @@ class Connection:
 async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> Connection:
     """Ask the venue what it has and whether we may trade there, and lock the account on this machine.
 
-    Raises ``NotPermitted`` for a key that may not trade for the account, ``ConfigError`` for what the venue does not
-    have, ``LockHeld``, and ``VenueError`` while it cannot be asked.
+    Raises ``NotPermitted`` for a key that may not trade for the account, ``ConfigError`` for a symbol that the venue
+    does not trade where nothing has to be looked after, ``LockHeld``, and ``VenueError`` while it cannot be asked.
     """
     links = Links(clock, Policy(weight_per_minute=weight_per_minute(loaded.settings)))
     try:
         market = links.to(feed_url(loaded.settings))
         tag = await _tag(journal, home, clock)
         account = await _open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
+        listed = await read_assets(market) if account is None else account.venue.assets
+        if await _may_refuse(journal, account):
+            check_traded(listed.values(), loaded.settings.bot.symbols)
         if account is None:
-            instruments = await _read_instruments(market, loaded.settings.bot.symbols)
             time, lock = await _read_time(market, clock), None
         else:
-            traded = account.venue.assets
-            instruments = {symbol: traded[symbol].instrument() for symbol in loaded.settings.bot.symbols}
             place = _place(loaded.settings, account.link)
             time, lock = account.gateway.time, AccountLock(_KIND, place, account.address, home)
             lock.acquire()
     except BaseException:
         await links.close()
         raise
-    return Connection(links=links, market=market, time=time, instruments=instruments, account=account, lock=lock)
+    return Connection(links=links, market=market, time=time, assets=listed, account=account, lock=lock)
 
 
 def _place(settings: Settings, link: Link) -> str:
@@ -156,12 +161,17 @@ def _place(settings: Settings, link: Link) -> str:
     return link.url
 
 
-async def _read_instruments(link: Link, symbols: tuple[str, ...]) -> Mapping[str, Instrument]:
-    """Return the trading rules of ``symbols`` as the venue has them. Raises ``ConfigError`` for one not traded."""
+async def _may_refuse(journal: SqliteJournal, account: Account | None) -> bool:
+    """Return whether nobody has to be looked after: this home was never up, and the account holds nothing."""
+    if await journal.rows(Query(kinds=[CONFIG], limit=1)):
+        return False
+    return account is None or not (await account.venue.survey.account(Purpose.PROTECT)).positions
+
+
+async def read_assets(link: Link) -> Mapping[str, Asset]:
+    """Return what the venue lists, by symbol."""
     listed = assets(await link.rest.info({"type": "meta"}, Purpose.PROTECT))
-    check_traded(listed, symbols)
-    known = {asset.symbol: asset for asset in listed}
-    return {symbol: known[symbol].instrument() for symbol in symbols}
+    return {asset.symbol: asset for asset in listed}
 
 
 async def _read_time(link: Link, clock: Clock) -> VenueTime:
@@ -195,7 +205,7 @@ async def _open_account(
     cloids = account_cloids(tag, address, settings)
     trading = TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage)
     made = HyperliquidVenue(link.rest, gateway, submitter, cloids, trading)
-    await made.open(address, key.address, settings.bot.symbols)
+    await made.open(address, key.address)
     return Account(link, address, key.address, gateway, submitter, cloids, made, venue.slippage)
 
 

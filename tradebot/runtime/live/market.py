@@ -5,7 +5,7 @@ the line is busy. Bars that come late are for strategies to know and for exits, 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
 
@@ -55,7 +55,7 @@ class FeedLine(Protocol):
 
 def market_subscriptions(symbols: Mapping[str, Timeframe]) -> Sequence[Subscription]:
     """Return what the socket of a ``MarketFeed`` subscribes to: bars and marks of each symbol, stamps of one."""
-    wanted: list[Subscription] = [{"type": "bbo", "coin": min(symbols)}]
+    wanted: list[Subscription] = [{"type": "bbo", "coin": min(symbols)}] if symbols else []
     for symbol, timeframe in symbols.items():
         wanted.append({"type": "candle", "coin": symbol, "interval": timeframe_name(timeframe)})
         wanted.append({"type": "activeAssetCtx", "coin": symbol})
@@ -82,7 +82,7 @@ class MarketFeed:
         clock: Clock,
     ) -> None:
         self._stream, self._arrivals, self._settings = stream, arrivals, settings
-        self._symbols, self._line, self._clock = symbols, line, clock
+        self._all, self._symbols, self._line, self._clock = symbols, dict(symbols), line, clock
         self._bars: dict[str, LiveBars] = {}
         self._time = MarketTime(venue_time)
         self._heard = Nanos(0)
@@ -113,6 +113,22 @@ class MarketFeed:
             self._bars[symbol] = LiveBars(timeframe, self._arrivals.last(symbol))
         self._turns = Turns()
         self._silence = Silence(self._symbols, self._settings.stale_s, self._clock.monotonic())
+
+    async def keep(self, symbols: Collection[str]) -> None:
+        """Feed those of its symbols that are among ``symbols``: the others are not traded at the venue now."""
+        wanted = {symbol: timeframe for symbol, timeframe in self._all.items() if symbol in symbols}
+        if wanted.keys() == self._symbols.keys():
+            return
+        for symbol in self._symbols.keys() - wanted.keys():
+            del self._bars[symbol]
+            self._silence.drop(symbol)
+            self._polled.pop(symbol, None)
+        for symbol in sorted(wanted.keys() - self._symbols.keys()):
+            self._bars[symbol] = LiveBars(wanted[symbol], self._arrivals.last(symbol))
+            self._silence.add(symbol, self._clock.monotonic())
+        self._symbols = wanted
+        await self._stream.want(market_subscriptions(wanted))
+        self._wake.set()
 
     async def open(self) -> None:
         """Let the line see what it has not of the past, without entries.
@@ -192,7 +208,9 @@ class MarketFeed:
     def _take(self, answers: Sequence[Answer]) -> None:
         filled: list[Bar] = []
         for answer in answers:
-            live = self._bars[answer.symbol]
+            live = self._bars.get(answer.symbol)
+            if live is None:
+                continue
             if answer.bars is None:
                 live.unanswered()
                 continue

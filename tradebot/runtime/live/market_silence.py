@@ -21,6 +21,17 @@ class Silence:
         self._told: set[tuple[str, type]] = set()
         self._down_since: float | None = now
 
+    def add(self, symbol: str, now: float) -> None:
+        """Watch one more symbol: entries in it are off until it speaks."""
+        self._heard[symbol] = now
+        self._is_stale[symbol] = True
+        self._spoke.discard(symbol)
+
+    def drop(self, symbol: str) -> None:
+        """Watch ``symbol`` no more."""
+        del self._heard[symbol], self._is_stale[symbol]
+        self._mute.discard(symbol)
+
     def up(self) -> None:
         """Take note that the socket stands; what it tells first may be what it told last."""
         self._down_since = None

@@ -129,6 +129,7 @@ class _Preflight:
         self, inquiry: Inquiry, loaded: Loaded, home: Path, *, is_fresh: bool, is_arming: bool = False
     ) -> None:
         self.inquiry = inquiry
+        self._is_strict = is_fresh and not is_arming
         # What only a start that never traded is judged by need not be asked of another.
         self._is_brief = is_arming and not is_fresh
         self._loaded, self._settings = loaded, loaded.settings
@@ -173,7 +174,8 @@ class _Preflight:
                 what = f"{symbol} is not traded here" if asset is None else f"{symbol} is delisted"
                 near = did_you_mean(symbol, (name for name, (one, _) in known.items() if not one.is_delisted))
                 mend = f"correct bot.symbols; they are case-sensitive, such as BTC, kPEPE; {near}"
-                self.inquiry.add("symbols", Grade.FAIL, what, mend)
+                # A start has been refused for it by now, unless there is something to look after.
+                self.inquiry.add("symbols", Grade.FAIL if self._is_strict else Grade.WARN, what, mend)
                 continue
             self._markets[symbol] = Market(asset.instrument(), context.mark)
             self._leverage(asset)

@@ -141,4 +141,6 @@ class AccountComparison:
 
     def _is_as_wanted(self, symbol: str, chosen: Chosen) -> bool:
         venue = self._venue
-        return chosen == venue.leverage.wanted(venue.assets[symbol])
+        asset = venue.assets.get(symbol)
+        # Of what is not traded nothing is set.
+        return asset is None or asset.is_delisted or chosen == venue.leverage.wanted(asset)

@@ -5,7 +5,7 @@ repeat never was. What is different after that, while trading is halted, is take
 that the book does not know has no stop and no end.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from tradebot.model.command import TradingState
@@ -17,6 +17,7 @@ from tradebot.runtime.live.freezer import Freezer, FreezeReason
 from tradebot.runtime.live.parties import Parties
 from tradebot.runtime.live.reconcile_rules import Persistence
 from tradebot.venues.hyperliquid.account import AccountState
+from tradebot.venues.hyperliquid.naming import SETTLED
 from tradebot.venues.resilience import Purpose
 
 _LOOKS = 2
@@ -54,10 +55,10 @@ class Disputes:
         await self._freezer.hold(self._in_doubt(account))
 
     async def adopt(self, differences: Mapping[str, Decimal], account: AccountState) -> None:
-        """Book what the venue holds more than the book, by symbol; only while trading is halted."""
+        """Book what the venue holds more than the book, by symbol; while trading is halted, or of what has ended."""
         line = self._parties.line
         if line.risk.trading_state is not TradingState.HALTED:
-            return
+            differences = {one: delta for one, delta in differences.items() if line.risk.listing(one).has_ended}
         for trade_id, report in list(line.orders.disputed.items()):
             if report.symbol in differences:
                 await self._settle(trade_id, is_believed=False)
@@ -66,7 +67,7 @@ class Disputes:
         now, book = self._now(), line.orders.save().orders.values()
         await self._parties.deliver(
             [
-                _adopted(symbol, delta, prices[symbol], now, book)
+                _adopted(symbol, delta, prices[symbol], now, self._explaining(symbol, delta, book))
                 for symbol, delta in differences.items()
                 if symbol in prices
             ]
@@ -80,6 +81,12 @@ class Disputes:
 
     async def _settle(self, trade_id: str, *, is_believed: bool) -> None:
         await self._parties.deliver([FillSettled(ts_event=self._now(), trade_id=trade_id, is_believed=is_believed)])
+
+    def _explaining(self, symbol: str, delta: Decimal, book: Collection[Order]) -> str:
+        if self._parties.line.risk.listing(symbol).has_ended:
+            # The venue did it: it settles what it trades no more.
+            return f"{SETTLED}{symbol}"
+        return _explaining(symbol, _side(delta), abs(delta), book)
 
     def _in_doubt(self, account: AccountState) -> frozenset[str]:
         disputed = {report.symbol for report in self._parties.line.orders.disputed.values()}
@@ -109,19 +116,22 @@ def _verdicts(
     return verdicts
 
 
-def _adopted(symbol: str, delta: Decimal, price: Price, now: Nanos, book: Iterable[Order]) -> FillReport:
-    side = OrderSide.BUY if delta > 0 else OrderSide.SELL
+def _adopted(symbol: str, delta: Decimal, price: Price, now: Nanos, client_order_id: str) -> FillReport:
     return FillReport(
         ts_event=now,
         trade_id=f"adopted-{symbol}-{to_ms(now)}",
-        client_order_id=_explaining(symbol, side, abs(delta), book),
+        client_order_id=client_order_id,
         symbol=symbol,
-        side=side,
+        side=_side(delta),
         qty=Qty(abs(delta)),
         price=price,
         fee=Cash(ZERO),
         liquidity=Liquidity.TAKER,
     )
+
+
+def _side(delta: Decimal) -> OrderSide:
+    return OrderSide.BUY if delta > 0 else OrderSide.SELL
 
 
 def _explaining(symbol: str, side: OrderSide, qty: Decimal, book: Iterable[Order]) -> str:

@@ -20,7 +20,6 @@ from tradebot.runtime.recording import REAL
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.venues.backoff import Backoff
-from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
@@ -170,9 +169,8 @@ class Trading:
         await self._settle()
 
     async def _catch_up(self) -> None:
-        """Ask for what was not heard, after a while in which time and assets may have moved."""
+        """Ask for what was not heard, after a while in which our clock may have moved."""
         await self.account.gateway.learn_time()
-        await self.account.venue.refresh(RECENT_S)
         await self._ask()
 
     async def _ask(self) -> None:

@@ -44,11 +44,15 @@ class OrderRecord:
     ts_event: Nanos
 
 
+_SETTLEMENT = "Settlement"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueFill:
     """A fill of ours. ``trade_id`` is that of the trade: a trade with ourselves has it on both sides.
 
-    ``liquidated_user`` is who lost a position by it: the account itself, or whom it traded with.
+    ``liquidated_user`` is who lost a position by it: the account itself, or whom it traded with. ``is_settlement``:
+    the venue closed the position of a symbol that it delists.
     """
 
     trade_id: int
@@ -64,6 +68,7 @@ class VenueFill:
     start_position: Qty
     closed_pnl: Cash
     liquidated_user: str | None
+    is_settlement: bool = False
 
     def report(self, client_order_id: str | None) -> FillReport:
         """Return it as the line takes it; ``None`` when the venue acted by itself."""
@@ -179,6 +184,7 @@ def order_status(reply: Node) -> OrderRecord | None:
 def fill(row: Node) -> VenueFill:
     """Return one fill. A fee in anything but the collateral fails: it cannot be booked as cash."""
     cloid, token, liquidation = row.get("cloid"), row.get("feeToken"), row.get("liquidation")
+    direction = row.get("dir")
     if token is not None and token.text() != COLLATERAL:
         token.fail(f"is not {COLLATERAL}")
     return VenueFill(
@@ -195,6 +201,7 @@ def fill(row: Node) -> VenueFill:
         start_position=Qty(row.at("startPosition").decimal()),
         closed_pnl=_cash(row.at("closedPnl")),
         liquidated_user=None if liquidation is None else liquidation.at("liquidatedUser").address(),
+        is_settlement=direction is not None and direction.text() == _SETTLEMENT,
     )
 
 

@@ -9,6 +9,9 @@ FOREIGN = "venue-"
 """How the id begins of an order that is not ours: somebody's by hand, or another program's."""
 
 
+SETTLED = "settlement-"
+"""How the id begins of what the venue did by itself with a position of a symbol that it delists."""
+
 _KEPT = 10_000
 
 

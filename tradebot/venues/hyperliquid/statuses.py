@@ -105,6 +105,8 @@ _TEXTS: tuple[tuple[str, Verdict, RefusalClass], ...] = (
     (r"Isolated position does not have sufficient margin", Verdict.REJECTED, _Kind.PASSING),
     (r"Position does not use isolated margin", Verdict.REJECTED, _Kind.OFF_GRID),
     (r"Cannot update margin for empty position", Verdict.REJECTED, _Kind.PASSING),
+    # What the exchange says of a coin that it trades no more, or not now, is not documented.
+    (r"(?i).*\b(delisted|halted|suspended)\b", Verdict.REJECTED, _Kind.NOT_TRADED),
 )
 _VERDICTS = tuple((re.compile(pattern), verdict, kind) for pattern, verdict, kind in _TEXTS)
 _WORDS = {
@@ -113,6 +115,14 @@ _WORDS = {
     "badTriggerPxRejected": _Kind.TRIGGERED,
     "perpMaxPositionRejected": _Kind.TOO_LARGE,
 }
+
+
+_HALT = re.compile(r"(?i)\b(halted|suspended)\b")
+
+
+def is_halt(words: str) -> bool:
+    """Return whether ``words`` say that a symbol is not traded now, though it may be listed."""
+    return _HALT.search(words) is not None
 
 
 def verdict_of(text: str) -> Verdict:

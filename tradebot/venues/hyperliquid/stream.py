@@ -178,6 +178,7 @@ class Stream:
             self._last_frame, self._pinged, self._ack_by = now, None, now + self._rules.ack_s
             for subscription in self._subscriptions.values():
                 await self._send(self._socket, {"method": "subscribe", "subscription": subscription})
+            self._stands()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
             return await self._lost(f"no connection: {error}")
         return None

@@ -36,7 +36,7 @@ from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.leverage import Leverage
 from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
-from tradebot.venues.hyperliquid.naming import FOREIGN, Names
+from tradebot.venues.hyperliquid.naming import FOREIGN, SETTLED, Names
 from tradebot.venues.hyperliquid.replies import FilledNow, Success
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record, rejected
 from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
@@ -105,15 +105,14 @@ class HyperliquidVenue:
         """The actions that the account may still send."""
         return self._gateway.allowance
 
-    async def open(self, account: str, signer: str, symbols: Iterable[str]) -> None:
+    async def open(self, account: str, signer: str) -> None:
         """Learn time, assets and the account's mode; check that ``signer`` may trade for ``account``.
 
-        Raises ``NotPermitted`` and ``ConfigError`` with what is wrong.
+        Raises ``NotPermitted``, and ``ConfigError`` when this machine's clock is hours off.
         """
         await self._gateway.learn_time()
         self._filled_until_ms = self._gateway.time.ms()
         await self.refresh(RECENT_S)
-        check_traded(self._assets.values(), symbols)
         await check_signer(self._rest, account.lower(), signer)
         await self.survey.open()
 
@@ -140,6 +139,8 @@ class HyperliquidVenue:
         asset = self._assets.get(symbol)
         if asset is None or symbol not in self._marks:
             return _refused(submit, f"{symbol} has no price at the venue", RefusalClass.NOT_TRADED)
+        if asset.is_delisted:
+            return _refused(submit, f"{symbol} is delisted", RefusalClass.NOT_TRADED)
         try:
             cloids = tuple(self.names.cloid(order.client_order_id) for order in orders)
             pairs = zip(orders, cloids, strict=True)
@@ -209,6 +210,12 @@ class HyperliquidVenue:
 
         Raises ``Rejected`` when the venue refused the action as a whole, another ``VenueError`` without an answer.
         """
+        gone = [one for one in cancels if one.symbol not in self._assets]
+        if gone:
+            # Of what the venue does not know nothing rests there.
+            known = [one for one in cancels if one.symbol in self._assets]
+            ended = [_unlisted(one, from_ms(self._gateway.time.ms())) for one in gone]
+            return [*ended, *(await self.cancel(*known) if known else ())]
         for name in (one.client_order_id for one in cancels):
             if self.names.must_ask(name):
                 await self._status(name, Purpose.PROTECT)
@@ -287,6 +294,8 @@ class HyperliquidVenue:
 
     def _report(self, fill: VenueFill) -> FillReport:
         foreign = None if fill.liquidated_user == self._gateway.account else f"{FOREIGN}{fill.oid}"
+        if fill.is_settlement:
+            foreign = f"{SETTLED}{fill.oid}"
         return fill.report(self.names.of(fill) or foreign)
 
     async def late_fills(self) -> Sequence[FillReport]:
@@ -329,6 +338,10 @@ class HyperliquidVenue:
         resting = {self.names.of(found.order) for found in await self.survey.resting(purpose)}
         records = [await self._status(name, purpose) for name in open_ids if name not in resting]
         return [record for record in records if record is not None]
+
+
+def _unlisted(cancel: CancelOrder, ts: Nanos) -> OrderCanceled:
+    return OrderCanceled(ts_event=ts, client_order_id=cancel.client_order_id, reason="unlisted")
 
 
 def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass | None = None) -> Sequence[Message]:

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import ClassVar, NamedTuple, Protocol
 
 from tradebot.model.command import TradingState
+from tradebot.model.instrument import Listing
 from tradebot.model.market import Message
 from tradebot.model.money import ONE, ZERO, Cash, Price
 from tradebot.model.signal import Signal
@@ -60,6 +61,10 @@ class Book(Protocol):
     @property
     def marks(self) -> Mapping[str, Price]:
         """The last price of each symbol."""
+        ...
+
+    def listing(self, symbol: str) -> Listing:
+        """Return whether the venue trades ``symbol``."""
         ...
 
     def equity(self) -> Cash:

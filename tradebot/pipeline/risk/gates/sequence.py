@@ -11,6 +11,7 @@ from tradebot.pipeline.risk.gates.confidence import ConfidenceGate
 from tradebot.pipeline.risk.gates.equity import EquityGate
 from tradebot.pipeline.risk.gates.exposure_notional import ExposureNotionalGate
 from tradebot.pipeline.risk.gates.leverage import LeverageGate
+from tradebot.pipeline.risk.gates.listing import ListingGate
 from tradebot.pipeline.risk.gates.live_cap import LiveCapGate
 from tradebot.pipeline.risk.gates.order_notional import OrderNotionalGate
 from tradebot.pipeline.risk.gates.owner import OwnerGate
@@ -23,6 +24,7 @@ from tradebot.pipeline.risk.limits import LimitUse
 
 GATES: tuple[type[Gate], ...] = (
     TradingStateGate,
+    ListingGate,
     OwnerGate,
     ZoneGate,
     AllowanceGate,
