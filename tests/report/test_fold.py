@@ -19,7 +19,7 @@ from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.report.curve import Curve
 from tradebot.report.document import document
 from tradebot.report.fold import ReportFold
-from tradebot.report.gaps import gap_row, gaps_text, gaps_words
+from tradebot.report.gaps import ends_text, gap_row, gaps_text, gaps_words
 from tradebot.report.tally import By
 from tradebot.report.trades import equity_csv
 
@@ -390,3 +390,11 @@ def test_gaps_are_said_in_words() -> None:
         f"ETH 1h: 2 gaps, 1,201 bars: the first 1 bar {start} 05:00:00, the largest 1,200 bars {start} 09:00:00",
     ]
     assert gaps_words(gap_row(0, 0, None, None)) == "no gap"
+
+
+def test_an_early_end_is_said_with_what_stays_open() -> None:
+    row = {"symbol": "ETH", "ts": to_ms(START), "until": to_ms(START + HOUR), "side": None, "qty": "0"}
+    assert ends_text({"ended_early": [row]}).endswith("go on to 2026-01-01 01:00:00; nothing is open")
+    assert ends_text({"ended_early": [{**row, "side": "short", "qty": "2"}]}).endswith(
+        "; short 2 stays open at the mark of then"
+    )

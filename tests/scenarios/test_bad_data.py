@@ -163,6 +163,43 @@ def test_bars_that_contradict_each_other_are_said(tmp_path: Path, capsys: pytest
     assert note in (tmp_path / "home" / "logs" / "tradebot.jsonl").read_text()
 
 
+def test_a_symbol_whose_bars_end_early_is_said_with_what_stays_open(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, count in (("btc", 60), ("eth", 30)):
+        prices = [100 - n if n < 10 else 80 + n for n in range(count)]
+        lines = [f"{n * 60_000},{p},{p + 1},{p - 1},{p},1\n" for n, p in enumerate(prices)]
+        (tmp_path / f"{name}.csv").write_text(HEADER + "".join(lines))
+    feed = 'kind = "replay"\ndata = ["BTC:1m=btc.csv", "ETH:1m=eth.csv"]'
+    strategies = '[[strategy]]\nkind = "sma_cross"\nfast = 3\nslow = 8\nstop = { kind = "atr", n = 3, mult = 9.0 }\n'
+    config = write_config(tmp_path, feed=feed, symbols=("BTC", "ETH"), strategies=strategies)
+    page = tmp_path / "page.html"
+    words = ["--config", str(config), "backtest", "--html", str(page)]
+    assert cli([*words, "--json"], {"HOME": str(tmp_path)}) == 0
+    out, err = capsys.readouterr()
+    [row] = json.loads(out)["ended_early"]
+    assert (row["symbol"], row["ts"], row["until"], row["side"]) == ("ETH", 1_800_000, 3_600_000, "long")
+    [held] = [each for each in json.loads(out)["open_positions"] if each["symbol"] == "ETH"]
+    assert row["qty"] == held["qty"]
+    ends = "ETH: the last bar closed at 1970-01-01 00:30:00, those of others go on to 1970-01-01 01:00:00"
+    line = f"{ends}; long {row['qty']}"
+    assert f"warning: {line} stays open" in err
+    assert line in page.read_text()
+    assert cli(words, {"HOME": str(tmp_path)}) == 0
+    assert f"bars that end early\n{line} stays open" in capsys.readouterr().out
+    # The last of the long bars is not over when the last short one is: that is no end.
+    rows = [f"{n * 600_000},100,101,99,100,1\n" for n in range(5)]
+    (tmp_path / "eth.csv").write_text(HEADER + "".join(rows))
+    config.write_text(
+        config.read_text()
+        .replace("ETH:1m", "ETH:10m")
+        .replace('kind = "sma_cross"', 'kind = "sma_cross"\nsymbols = ["BTC"]')
+    )
+    (tmp_path / "btc.csv").write_text(HEADER + "".join(ROWS[:59]))
+    assert cli([*words, "--json"], {"HOME": str(tmp_path)}) == 0
+    assert json.loads(capsys.readouterr().out)["ended_early"] == []
+
+
 def nothing(path: Path) -> None:
     del path
 

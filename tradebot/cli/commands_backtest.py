@@ -12,6 +12,7 @@ from tradebot.cli.progress import progress_bar
 from tradebot.model.errors import UsageError
 from tradebot.model.time import to_ms
 from tradebot.report.document import document
+from tradebot.report.gaps import ends_text
 from tradebot.report.table import moment
 from tradebot.report.trades import trade_line
 
@@ -37,6 +38,8 @@ def backtest(context: Context) -> int:
         )
     for action in result.repairs:
         context.note(f"repaired: {action}")
+    for line in ends_text(result.document).splitlines():
+        context.note(f"warning: {line}")
     for note in result.notes:
         context.note(f"warning: {note}")
     for row in result.disabled:

@@ -1,4 +1,4 @@
-"""Bars that a market did not give, series by series: counted, and the first and the largest gap named."""
+"""Bars that a market did not give: gaps, counted by series, the first and the largest named, and early ends."""
 
 from collections.abc import Mapping
 
@@ -64,6 +64,17 @@ def gaps_text(document: Mapping[str, Json]) -> str:
     return "\n".join(
         f"{cell(row.get('symbol'))} {cell(row.get('timeframe'))}: {gaps_words(row)}" for row in rows(document, "gaps")
     )
+
+
+def ends_text(document: Mapping[str, Json]) -> str:
+    """Return the rows of ``ended_early``, a line each: since when a symbol has no bars, and what stays open in it."""
+    lines = []
+    for row in rows(document, "ended_early"):
+        side, qty = row.get("side"), row.get("qty")
+        held = "nothing is open" if side is None else f"{cell(side)} {cell(qty)} stays open at the mark of then"
+        ends = f"{cell(row.get('symbol'))}: the last bar closed at {moment(row.get('ts'))}"
+        lines.append(f"{ends}, those of others go on to {moment(row.get('until'))}; {held}")
+    return "\n".join(lines)
 
 
 def _count(number: Json, what: str) -> str:

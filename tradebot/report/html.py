@@ -5,7 +5,7 @@ from html import escape
 from typing import TypeAlias
 
 from tradebot.report import chart
-from tradebot.report.gaps import gaps_text
+from tradebot.report.gaps import ends_text, gaps_text
 from tradebot.report.labels import is_signed, label, shown
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, moment, sign
@@ -89,6 +89,7 @@ def _remarks(document: Mapping[str, Json]) -> str:
     lines = [f"strategy disabled: {line}" for line in disabled_text(document).splitlines()]
     lines += [f"bars missing: {line}" for line in gaps_text(document).splitlines()]
     lines += set_aside_text(document).splitlines()
+    lines += [f"bars end early: {line}" for line in ends_text(document).splitlines()]
     notes = document.get("data_notes")
     lines += [cell(note) for note in notes] if isinstance(notes, list) else []
     estimates = document.get("funding_estimates")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from tradebot.model.near import nearest
-from tradebot.report.gaps import gaps_text
+from tradebot.report.gaps import ends_text, gaps_text
 from tradebot.report.labels import label, shown
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, paint, pairs, signed, table
@@ -81,6 +81,8 @@ def _remarks(document: Mapping[str, Json], colour: bool) -> Iterator[str]:
         yield "assumed ticks\n" + table(names, [columns(row, names) for row in assumed], colour=colour)
     if rows(document, "gaps"):
         yield "bars that are missing\n" + gaps_text(document)
+    if rows(document, "ended_early"):
+        yield "bars that end early\n" + ends_text(document)
     if rows(document, "disabled"):
         yield "disabled strategies\n" + disabled_text(document, colour)
     if rows(document, "set_aside"):

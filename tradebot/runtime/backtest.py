@@ -21,7 +21,7 @@ from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
 from tradebot.runtime.assumed import AssumedTick, assumed_ticks
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.data_files import notes_of
+from tradebot.runtime.data_files import ended_early, notes_of
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import wire
 from tradebot.settings.dataspec import given_series
@@ -118,7 +118,9 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     # Orders that never filled stood near the last price.
     assumed = assumed_ticks(loaded.settings, {**risk.marks, **lowest})
     document["assumed_ticks"] = [one.row for one in assumed]
-    notes = notes_of(file.summary() for file in wired.files)
+    summaries = [file.summary() for file in wired.files]
+    document["ended_early"] = [*ended_early(summaries, document)]
+    notes = notes_of(summaries)
     document["data_notes"] = list(notes)
     return BacktestResult(
         document=document,

@@ -1,11 +1,11 @@
 """The data files of a configuration: what the one check of them found, in words and as a document."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tradebot.model.time import timeframe_name, to_ms
 from tradebot.report.gaps import gap_row, gaps_words
-from tradebot.report.shapes import Document
+from tradebot.report.shapes import Document, rows
 from tradebot.report.table import moment
 from tradebot.settings.model import ReplayFeedSettings, Settings, SimulatedVenueSettings
 from tradebot.store.candles import BarFile, FileSummary, check_files
@@ -71,6 +71,33 @@ def notes_of(summaries: Iterable[FileSummary]) -> list[str]:
         f"{summary.symbol} {timeframe_name(summary.timeframe)}: {note}"
         for summary in summaries
         for note in summary.notes
+    ]
+
+
+def ended_early(summaries: Sequence[FileSummary], report: Document) -> list[Document]:
+    """Return the symbols whose bars end before those of others, with what ``report`` has open in each.
+
+    ``ts`` is the close of the last bar, ``until`` that of the last bar of all; ``side`` is ``None`` where nothing is
+    open.
+    """
+    finest: dict[str, FileSummary] = {}
+    for summary in summaries:
+        known = finest.get(summary.symbol)
+        if known is None or summary.timeframe < known.timeframe:
+            finest[summary.symbol] = summary
+    until = max((summary.ts_last for summary in finest.values()), default=0)
+    held = {row.get("symbol"): row for row in rows(report, "open_positions")}
+    return [
+        {
+            "symbol": symbol,
+            "ts": to_ms(summary.ts_last),
+            "until": to_ms(until),
+            "side": held.get(symbol, {}).get("side"),
+            "qty": held.get(symbol, {}).get("qty", "0"),
+        }
+        for symbol, summary in sorted(finest.items())
+        # Long bars close later than short ones; that alone is no end.
+        if until - summary.ts_last >= summary.timeframe
     ]
 
 
