@@ -60,8 +60,8 @@ def test_a_later_bar_closes_the_one_before_with_its_last_numbers() -> None:
 def test_time_closes_a_bar_once_the_socket_has_spoken_since() -> None:
     bars = live()
     bars.on_bar(bar(0))
-    assert closed(bars, Nanos(at(1) + GRACE)) == []
-    assert closed(bars, Nanos(at(1) + GRACE + 1)) == [bar(0)]
+    assert closed(bars, Nanos(at(1) + 2 * NANOS_PER_S)) == []
+    assert closed(bars, Nanos(at(1) + 2 * NANOS_PER_S + 1)) == [bar(0)]
     assert closed(bars, at(9)) == []
 
 

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.runtime.clock import SystemClock
+from tradebot.venues.hyperliquid.hearing import Hearing
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.stream import (
@@ -348,3 +349,10 @@ def test_what_was_seen_is_forgotten_only_when_it_is_old(ids: list[int], kept: in
     assert set(fresh) == set(ids)
     if len(set(ids)) <= kept:
         assert len(fresh) == len(set(ids))
+
+
+@pytest.mark.parametrize(("kind", "limit"), [("activeAssetCtx", 20), ("bbo", 120), ("candle", 120)])
+def test_a_channel_may_be_silent_for_so_long(kind: str, limit: float) -> None:
+    hearing = Hearing(StreamRules().silence_s)
+    hearing.begin({f"{kind}:BTC": "BTC"}, 7.0)
+    assert hearing.due() == (7.0 + limit, f"{kind}:BTC")

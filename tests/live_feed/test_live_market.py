@@ -11,9 +11,10 @@ from tests.live_feed.market_desk import COINS, M1, PAST, RULES, Desk, desk, mark
 from tradebot.model.command import Verb
 from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.market import Bar
-from tradebot.model.time import Nanos
+from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.runtime.feeding import FeedState
 from tradebot.runtime.live import market
+from tradebot.runtime.live.market_gaps import Answer
 from tradebot.venues.hyperliquid.stream import Silent
 
 
@@ -377,3 +378,17 @@ async def live(events: list[tuple[str, int]], seed: int) -> list[tuple[Bar, bool
 @given(EVENTS, st.integers(1, 1000))
 def test_whatever_happens_each_bar_of_the_devnet_comes_once(events: list[tuple[str, int]], seed: int) -> None:
     asyncio.run(live(list(events), seed))
+
+
+@pytest.mark.parametrize(("age_s", "is_late"), [(60, False), (61, True)])
+async def test_nothing_is_entered_on_a_bar_that_closed_over_a_minute_ago(age_s: int, is_late: bool) -> None:
+    async with desk(history=10) as made:
+        feed = made.feed()
+        await feed.open()
+        before = len(made.line.bars)
+        newest = made.line.of("BTC")[-1]
+        later = replace(newest, ts_event=Nanos(newest.ts_event + M1))
+        feed._take([Answer("BTC", [newest, later], Nanos(later.ts_event + age_s * NANOS_PER_S))])
+        due = feed._turns._waiting
+        assert before > 0
+        assert [(one.bar.ts_event, one.is_late) for one in due] == [(later.ts_event, is_late)]

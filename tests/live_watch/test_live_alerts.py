@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.alerts import Pager, Sender
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.webhook import Delivery
+from tradebot.runtime.webhook import Delivery, Queued
 
 SENDER = Sender(bot="first", mode="live", venue="hyperliquid devnet")
 QUICK = Delivery(attempts=4, base_s=0.005, cap_s=0.01, timeout_s=0.2, end_s=0.3)
@@ -324,3 +325,33 @@ async def test_a_certificate_that_cannot_be_checked_gets_nothing(context: ssl.SS
 def test_the_client_is_imported_only_for_a_webhook() -> None:
     program = "import sys, tradebot.runtime.alerts; sys.exit('aiohttp' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+async def test_a_webhook_is_tried_eight_times_with_pauses_that_double_from_half_a_second() -> None:
+    clock, tried = VirtualClock(0), list[float]()
+
+    async def sleep(seconds: float) -> None:
+        # Several workers wait for the same moment.
+        due = clock.monotonic() + seconds
+        await asyncio.sleep(0)
+        clock.advance(max(0, round((due - clock.monotonic()) * NANOS_PER_S) + 1))
+
+    async with hook(*[500] * 20) as made:
+        paged = Pager(made.url, 300, SENDER, Rows(), clock, sleep=sleep)
+        post = paged.webhook._post
+
+        async def heard(queued: Queued) -> None:
+            tried.append(clock.monotonic())
+            await post(queued)
+
+        paged.webhook._post = heard  # type: ignore[method-assign]
+        async with running(paged):
+            paged.page(AlertName.VENUE_LOST, "down")
+            await settled(paged, lambda: paged.webhook.lost == 1)
+        assert made.tried == 8
+    pauses = [after - before for before, after in pairwise(tried)]
+    assert all(0.25 * 2**n <= pause <= 0.5 * 2**n + 0.001 for n, pause in enumerate(pauses))
+
+
+def test_a_try_has_five_seconds_and_what_waits_at_the_end_three() -> None:
+    assert (Delivery().timeout_s, Delivery().end_s) == (5, 3)

@@ -20,6 +20,7 @@ from tradebot.model.command import AlertName
 from tradebot.model.time import NANOS_PER_S
 from tradebot.runtime.live.allowance import AllowanceWatch
 from tradebot.runtime.live.reconcile import Reconciler
+from tradebot.venues.allowance import ActionAllowance
 from tradebot.venues.resilience import Purpose
 
 Asked = list[tuple[float, str]]
@@ -41,15 +42,21 @@ class Timetable:
 
     async def until(self, end_s: float, tasks: int) -> None:
         """Let time pass up to ``end_s``, for so many tasks."""
-        while True:
-            while len(self._due) < tasks:
-                self._slept.clear()
-                await self._slept.wait()
-            if self._due[0][0] > end_s:
-                return
-            at_s, _, woken = heapq.heappop(self._due)
-            self.clock.advance(round((at_s - self.clock.monotonic()) * NANOS_PER_S))
-            woken.set_result(None)
+        while await self._next_s(tasks) <= end_s:
+            await self.wake(tasks)
+
+    async def wake(self, tasks: int) -> None:
+        """Let time pass until the first of so many tasks wakes."""
+        await self._next_s(tasks)
+        at_s, _, woken = heapq.heappop(self._due)
+        self.clock.advance(round((at_s - self.clock.monotonic()) * NANOS_PER_S))
+        woken.set_result(None)
+
+    async def _next_s(self, tasks: int) -> float:
+        while len(self._due) < tasks:
+            self._slept.clear()
+            await self._slept.wait()
+        return self._due[0][0]
 
 
 @contextlib.asynccontextmanager
@@ -153,3 +160,21 @@ async def test_the_watch_looks_each_second() -> None:
     async with running(world.watch.run):
         await table.until(5, tasks=2)
     assert looks == [0, 1, 2, 3, 4, 5]
+
+
+async def test_when_all_actions_are_used_up_orders_leave_ten_seconds_apart() -> None:
+    clock = VirtualClock(0)
+    table = Timetable(clock)
+    allowance, left = ActionAllowance(clock, table.sleep), list[float]()
+    allowance.learn(used=10_000, cap=10_000)
+
+    async def leave() -> None:
+        await allowance.turn()
+        left.append(clock.monotonic())
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(leave())
+        for _ in range(2):
+            await table.wake(tasks=1)
+    assert left == [0, 10, 20]

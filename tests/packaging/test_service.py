@@ -257,3 +257,19 @@ def test_state_and_socket_are_where_systemd_says(tmp_path: Path, listener: Liste
         finally:
             daemon.kill()
     assert not (runtime / "control.sock").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "promise"),
+    [
+        ("WatchdogSec=30", "after 30 s"),
+        ("TimeoutStopSec=60", "It has 60 s"),
+        ("TimeoutStartSec=300", "every 5 minutes"),
+        ("StartLimitBurst=5", "at most 5 times in 10 minutes"),
+        ("StartLimitIntervalSec=600", "at most 5 times in 10 minutes"),
+        ("Restart=on-failure", "after a crash or a kill"),
+    ],
+)
+def test_the_unit_has_the_times_that_the_guide_promises(line: str, promise: str) -> None:
+    assert line in UNIT.read_text().splitlines()
+    assert promise in (ROOT / "docs" / "how-to" / "run-under-systemd.md").read_text()

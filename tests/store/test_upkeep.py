@@ -73,10 +73,12 @@ async def test_a_backup_holds_all_rows_and_commits_go_on_meanwhile(
 
 async def test_the_newest_backups_stay(tmp_path: Path) -> None:
     async with opened(tmp_path) as journal:
-        for _ in range(4):
+        for _ in range(10):
             await add(journal, 5)
-            await upkeep.backup(journal, keep=2)
-    assert [path.name for path in upkeep.backups(tmp_path)] == ["journal-000000000020.db", "journal-000000000015.db"]
+            await upkeep.backup(journal)
+    assert [path.name for path in upkeep.backups(tmp_path)] == [
+        f"journal-{row:012}.db" for row in (50, 45, 40, 35, 30, 25, 20, 15)
+    ]
 
 
 async def test_a_backup_of_a_journal_damaged_under_us_does_not_count(tmp_path: Path) -> None:

@@ -440,7 +440,7 @@ class LogSettings(Section):
 class StoreSettings(Section):
     """The journal, its snapshots and the disk under them."""
 
-    min_free_mb: Int = Field(default=512, ge=1, le=1_048_576, description="Free disk below which trading halts, MB.")
+    min_free_mb: Int = Field(default=512, ge=1, le=1_048_576, description="Free disk below which nothing is added, MB.")
     reserve_mb: Int = Field(default=16, ge=1, le=1024, description="Disk kept aside for a clean end, MB.")
     keep_market_days: Int = Field(default=7, ge=1, le=36_500, description="Days after which market rows are pruned.")
     snapshot_turns: Int = Field(default=5000, ge=1, le=5000, description="Turns between snapshots, at most.")
