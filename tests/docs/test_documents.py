@@ -43,6 +43,8 @@ def test_the_documents_hold_together() -> None:
         ("README.md", "Use `tradebot stop --faltten`.", "does not parse: tradebot stop --faltten"),
         ("docs/glossary.md", "see /ro" + "ot/bots/x", "names a path of one machine"),
         ("docs/adr/0001-turns-through-tasks.md", "\n" * 60, "longer than 60 lines"),
+        ("docs/reference/promises.md", "| more | 1 s | `x.py` | some test |", "a promise without a test"),
+        ("docs/reference/promises.md", "| `tests/a.py::test_b` |", "there is no test tests/a.py::test_b"),
         ("docs/reference/cli.md", "more", "is out of date"),
         ("docs/reference/order-life.md", "more", "is out of date"),
     ],
@@ -64,6 +66,8 @@ def test_a_fault_is_found_and_named(copy: Path, page: str, text: str, fault: str
         ("errors.md", "| `LockHeld` | 75 |"),
         ("log-events.md", "| `disk.low` |"),
         ("dependencies.md", "| aiosqlite "),
+        ("alerts.md", "| `actions_low` |"),
+        ("promises.md", "| `venue_lost` |"),
     ],
 )
 def test_what_is_not_documented_is_found(copy: Path, page: str, row: str) -> None:
