@@ -289,6 +289,42 @@ async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for(monkeypa
         made.check(history=10)
 
 
+async def test_a_coin_that_is_not_traded_any_more_is_let_go_without_a_reconnect_and_taken_up_again() -> None:
+    async with desk(stale_s=1) as made:
+        feed = made.feed()
+        await feed.open()
+        async with running(made, feed):
+            made.bars()
+            await made.caught_up()
+            sockets = set(made.net.server.hub.connections)
+            made.net.exchange.coins["BTC"].is_delisted = True
+            await feed.keep({"ETH"})
+            before = made.arrivals.last("BTC")
+            for _ in range(3):
+                made.bars()
+                await made.line.until(lambda: (made.arrivals.last("ETH") or 0) >= made.newest("ETH"))
+            assert made.arrivals.last("BTC") == before
+            made.net.exchange.coins["BTC"].is_delisted = False
+            await feed.keep({"BTC", "ETH"})
+            await feed.keep({"BTC", "ETH"})
+            async with asyncio.timeout(20):
+                while made.arrivals.last("BTC") != made.newest("BTC") or made.line.frozen:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
+            assert set(made.net.server.hub.connections) == sockets
+        made.check(history=10)
+
+
+async def test_with_no_coin_left_the_socket_stands() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.keep(())
+        await feed.open()
+        async with running(made, feed):
+            assert feed.is_connected
+        assert made.line.bars == []
+
+
 async def test_a_lost_socket_freezes_all() -> None:
     async with desk(stale_s=1) as made:
         feed = made.feed()
