@@ -139,4 +139,6 @@ async def test_a_daemon_that_ends_meanwhile_is_told(
     await api.halted.wait()
     await server.stop(0.1)
     assert await asking == 3
-    assert "ended before the venue said flat" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "nothing more is known to be closed" in err
+    assert "--emergency" in err

@@ -1,73 +1,14 @@
 """Live trading by the real commands: a devnet, a daemon behind the terminal, and a second one that must not be."""
 
 import json
-import os
-import subprocess
-import sys
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.cli.desk import Desk
+
 pytest.importorskip("coincurve")
-
-
-class Desk:
-    """A devnet as a process, and the real command for homes that trade there."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.home = folder, folder / "home"
-        runtime = folder / "run"
-        runtime.mkdir(mode=0o700)
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADEBOT")}
-        self._environ = kept | {"XDG_RUNTIME_DIR": str(runtime)}
-        words = ["--json", "--home", str(self.home), "devnet", "--port", "0", "--history", "250"]
-        words += ["--symbol", "BTC", "--symbol", "ETH", "--symbol", "SOL"]
-        self.net = subprocess.Popen(
-            [sys.executable, "-m", "tradebot", *words], stdout=subprocess.PIPE, text=True, env=self._environ
-        )
-        assert self.net.stdout is not None
-        told = json.loads(self.net.stdout.readline())
-        self.account = str(told["account"])
-        # So many boots within a minute would spend all its weight.
-        self.url = str(told["url"])
-        self.by_hand("limits", counted=False)
-        self.options = ["--profile", "devnet", "--config", str(folder / "mine.toml")]
-        (folder / "mine.toml").write_text(f'[venue]\nurl = "{told["url"]}"\nkey_file = "{told["key_file"]}"\n')
-
-    def by_hand(self, what: str, **fields: object) -> Any:
-        """Do or ask what no real exchange offers."""
-        body = None if what == "accounts" else json.dumps(fields).encode()
-        with urllib.request.urlopen(f"{self.url}/admin/{what}", body, timeout=60) as answer:
-            return json.loads(answer.read())
-
-    def price(self, coin: str) -> int:
-        asked = urllib.request.Request(
-            f"{self.url}/info", b'{"type": "allMids"}', headers={"Content-Type": "application/json"}
-        )
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            return int(float(json.loads(answer.read())[coin]))
-
-    def run(self, *words: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
-        command = [sys.executable, "-m", "tradebot", "--home", str(home or self.home), *words]
-        return subprocess.run(command, capture_output=True, text=True, env=self._environ, cwd=self.folder, check=False)
-
-    def ask(self, *words: str) -> str:
-        done = self.run(*words)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    def status(self) -> dict[str, object]:
-        document = json.loads(self.ask("status", "--json"))
-        assert isinstance(document, dict)
-        return document
-
-    def close(self) -> None:
-        self.run("stop")
-        self.net.kill()
-        self.net.communicate()
 
 
 @pytest.fixture

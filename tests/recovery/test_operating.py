@@ -3,25 +3,27 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.recovery.lab import Running, facts_of, logged, rows_of, run, until, write_config, write_journal
+from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
 from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.runtime import daemon as daemon_module
-from tradebot.runtime import probes
+from tradebot.runtime import marks, probes
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.facts import RecentFacts
 from tradebot.runtime.logs import log
 from tradebot.store import journal as journal_module
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import prepare_home
+from tradebot.store.mark import Mark, read_mark, write_mark
 from tradebot.store.upkeep import JOURNAL_NAME
 
 
@@ -77,6 +79,48 @@ def test_a_halt_that_flattens_during_recovery_closes_what_is_open(tmp_path: Path
     assert b"asked again" in halted.payload
     (closed,) = [row for row in after if row.kind == "round_trip"]
     assert b"manual" in closed.payload
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_mark_of_an_emergency_exit_halts_the_boot_and_goes(tmp_path: Path, is_over: bool) -> None:
+    config, home = write_config(tmp_path, bars=None, speed="6000"), tmp_path / "home"
+    home.mkdir(mode=0o700)
+    write_mark(home, Mark(what="it found 1 BTC", is_over=is_over))
+
+    async def see(daemon: Running) -> None:
+        status = await daemon.up()
+        assert status["state"] == "halted"
+        assert read_mark(home) is None
+        assert (await daemon.act("resume"))["state"] == "running"
+        # Left beside a daemon that only seemed dead, it is found as well.
+        write_mark(home, Mark(what="it hung", is_over=is_over))
+        await daemon.until(lambda found: found["state"] == "halted")
+        await daemon.act("stop")
+
+    assert run(home, config, see) == 0
+    halts = [row.payload for row in rows_of(home) if row.kind == "command" and b'"halt"' in row.payload]
+    assert [b"it found 1 BTC" in halts[0], b"it hung" in halts[1]] == [True, True]
+    assert all((b'"own"' in halt) is is_over for halt in halts)
+    assert len(logged(home, "emergency.found")) == 2
+
+
+async def test_a_mark_that_cannot_be_removed_halts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_mark(tmp_path, Mark(what="it found 1 BTC", is_over=True))
+
+    def refuse(_home: Path) -> None:
+        raise StorageFailed("read-only")
+
+    halts: list[str] = []
+
+    async def command(verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
+        halts.append(arguments["reason"])
+        return CommandDone(id="c1", ts_event=Nanos(0), detail=verb.value)
+
+    monkeypatch.setattr(marks, "remove_mark", refuse)
+    made = marks.Marks(tmp_path, command)
+    await made.look()
+    await made.look()
+    assert len(halts) == 1
 
 
 def test_a_disk_below_the_limit_stops_new_positions_until_resume(tmp_path: Path) -> None:

@@ -2,41 +2,99 @@
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tradebot.cli.commands_trading import act, reason
 from tradebot.cli.context import Context
+from tradebot.cli.parse import Given
 from tradebot.control import client
-from tradebot.model.errors import NotRunning, RefusedByRule, TimedOut, Unavailable, Unreadable, UsageError
+from tradebot.model.errors import (
+    InvariantError,
+    NotRunning,
+    RefusedByRule,
+    StorageFailed,
+    TimedOut,
+    TradebotError,
+    Unavailable,
+    Unreadable,
+    UsageError,
+)
 
 FLATTEN_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _LEAST_WAIT_S = 1.0
-_GONE_MEND = "start it and repeat the command; what is open keeps its stops at the venue"
+_HANGS_S = 10.0
+"""A daemon that is silent for longer hangs."""
+_OF_FLATTEN = ("own", "timeout", "emergency")
+_OF_EMERGENCY = ("network", "url", "account", "key_file")
+_SILENCE = (NotRunning, TimedOut, Unreadable, StorageFailed, InvariantError)
+_EMERGENCY_MEND = (
+    "add --emergency to cancel and close at the venue by the key alone; stops that rest there stay until then"
+)
+_GOES_ON_MEND = (
+    "it goes on: repeat the command, or see the venue; tradebot stop, then --emergency, does it without the daemon"
+)
 
 
 def halt(context: Context) -> int:
     """Nothing but cancels and stops; with ``--flatten`` also close, and return 0 only when the venue says flat."""
     given = context.given
+    _refuse_alone(given, _OF_FLATTEN, "flatten")
     if not given.flag("flatten"):
-        extra = next((name for name in ("own", "timeout") if name in given.values), None)
-        if extra is not None:
-            raise UsageError(f"--{extra} goes with --flatten", mend="add --flatten")
         return act(context, "halt", reason(context))
-    return _flatten(context, given.number("timeout", FLATTEN_TIMEOUT_S))
+    _refuse_alone(given, _OF_EMERGENCY, "emergency")
+    timeout = given.number("timeout", FLATTEN_TIMEOUT_S)
+    if not given.flag("emergency"):
+        try:
+            return _flatten(context, timeout, max(min(timeout, _HANGS_S), _LEAST_WAIT_S))
+        except _NoAnswer as no_answer:
+            raise no_answer.as_error(context) from None
+    if given.flag("own"):
+        raise UsageError("without a daemon nobody knows what is ours", mend="leave --own out: --emergency ends all")
+    return _flatten_anyhow(context, timeout)
 
 
-def _flatten(context: Context, timeout: float) -> int:
+def _refuse_alone(given: Given, names: Sequence[str], goes_with: str) -> None:
+    extra = next((name for name in names if name in given.values), None)
+    if extra is not None and not given.flag(goes_with):
+        raise UsageError(f"--{extra.replace('_', '-')} goes with --{goes_with}", mend=f"add --{goes_with}")
+
+
+class _NoAnswer(Exception):
+    """The daemon did not take the command, or spoke no more before it was carried out."""
+
+    def __init__(self, error: TradebotError, left: str = "") -> None:
+        super().__init__(str(error))
+        self.error, self.left = error, left
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether nobody listens, rather than that somebody is silent."""
+        return isinstance(self.error, NotRunning)
+
+    def as_error(self, context: Context) -> TradebotError:
+        what, where = self.error.what, str(context.home)
+        if self.left:
+            what = f"{what}; left: {self.left}"
+        kind = NotRunning if isinstance(self.error, Unreadable) else type(self.error)
+        return kind(f"nothing more is known to be closed: {what}", where=where, mend=_EMERGENCY_MEND)
+
+
+def _flatten(context: Context, timeout: float, patience: float) -> int:
+    """Let the daemon flatten. Raises ``_NoAnswer`` when it is silent for ``patience`` s, ``TimedOut`` when late."""
     deadline = time.monotonic() + timeout
     arguments = {"flatten": "true", **reason(context)}
     if context.given.flag("own"):
         arguments["own"] = "true"
-    client.act(context.socket, "halt", arguments, max(timeout, _LEAST_WAIT_S))
+    try:
+        client.act(context.socket, "halt", arguments, patience)
+    except _SILENCE as error:
+        raise _NoAnswer(error) from None
     left: Mapping[str, Any] = {}
     told = ""
     while True:
-        left = _ask(context, left, max(deadline - time.monotonic(), _LEAST_WAIT_S))
+        left = _ask(context, left, patience)
         if left.get("flat") is True:
             return _say_flat(context, left)
         words = left_words(left)
@@ -48,7 +106,7 @@ def _flatten(context: Context, timeout: float) -> int:
         if time.monotonic() >= deadline:
             what = f"not flat within {timeout:g} s; left: {words or 'the venue has not said yet'}"
             why = f" ({left['stuck']})" if left.get("stuck") else ""
-            raise TimedOut(what + why, where=str(context.home), mend="it goes on; repeat the command, or see the venue")
+            raise TimedOut(what + why, where=str(context.home), mend=_GOES_ON_MEND)
         time.sleep(_POLL_S)
 
 
@@ -58,11 +116,30 @@ def _ask(context: Context, before: Mapping[str, Any], timeout: float) -> Mapping
     except Unavailable:
         # It still recovers, and flattens as soon as it can.
         return before
-    except (NotRunning, Unreadable):
-        words = left_words(before)
-        what = "the daemon ended before the venue said flat" + (f"; left: {words}" if words else "")
-        raise NotRunning(what, where=str(context.home), mend=_GONE_MEND) from None
+    except _SILENCE as error:
+        raise _NoAnswer(error, left_words(before)) from None
     return found if isinstance(found, dict) else before
+
+
+def _flatten_anyhow(context: Context, timeout: float) -> int:
+    """Let the daemon flatten if one answers, else do it here. One that holds the home gets a while to speak."""
+    from tradebot.cli.emergency import run_emergency
+    from tradebot.store.lock import holder
+
+    patience = time.monotonic() + _HANGS_S
+    error: TradebotError
+    while True:
+        try:
+            return _flatten(context, timeout, _HANGS_S)
+        except _NoAnswer as no_answer:
+            error, is_silent = no_answer.error, not no_answer.is_gone
+        except Unavailable as ending:
+            error, is_silent = ending, False
+        pid = holder(context.home)
+        if is_silent or pid is None or time.monotonic() >= patience:
+            context.note(f"no daemon does it: {error.what}")
+            return run_emergency(context, timeout, pid)
+        time.sleep(_POLL_S)
 
 
 def left_words(left: Mapping[str, Any]) -> str:

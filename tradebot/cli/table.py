@@ -161,6 +161,11 @@ COMMANDS: tuple[Command, ...] = (
             Option(
                 "--timeout", "seconds to wait for flat (60); then exit 4 and say what is left", FLOAT, "S", at_least=0
             ),
+            Option("--emergency", "with --flatten: when no daemon answers, end it at the venue by the key alone"),
+            Option("--network", "with --emergency: mainnet, testnet or devnet, if not as configured", TEXT, "NAME"),
+            Option("--url", "with --emergency: where the venue answers", TEXT, "URL"),
+            Option("--account", "with --emergency: the master's address", TEXT, "ADDRESS"),
+            Option("--key-file", "with --emergency: the file that holds the key", PATH, "FILE"),
             _REASON,
         ),
     ),

@@ -73,9 +73,13 @@ class RefusedByRule(TradebotError):
 
 
 class LockHeld(TradebotError):
-    """Another daemon holds the home directory."""
+    """Another daemon holds the home directory, or the account: the process ``pid``, 0 when nobody can say."""
 
     exit_code = 75
+
+    def __init__(self, what: str, *, where: str = "", mend: str = "", pid: int = 0) -> None:
+        super().__init__(what, where=where, mend=mend)
+        self.pid = pid
 
 
 class StorageFailed(TradebotError):

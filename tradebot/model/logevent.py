@@ -46,6 +46,7 @@ class LogEvent(StrEnum):
     VENUE_CONNECTED = "venue.connected"
     VENUE_LOST = "venue.lost"
     VENUE_FLAT = "venue.flat"
+    EMERGENCY_FOUND = "emergency.found"
     VENUE_GARBLED = "venue.garbled"
     VENUE_FAILED = "venue.failed"
     REQUEST_WAITED = "request.waited"

@@ -33,6 +33,7 @@ from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.housekeeping import Housekeeper
 from tradebot.runtime.logs import log
 from tradebot.runtime.loop import new_loop
+from tradebot.runtime.marks import Marks
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.pauses import Pauses
@@ -213,6 +214,9 @@ class Daemon:
         if operations.halt_wish is not None:
             await engine.command(Verb.HALT, operations.halt_wish)
             operations.halt_wish = None
+        marks = Marks(self._home, engine.command)
+        await marks.look()
+        await self._supervisor.start(TaskSpec(name="marks", run=marks.run, policy=Policy.RESTART))
         if engine.trading_state is TradingState.HALTED:
             # Whoever was to be paged by the last run may not have been.
             pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")

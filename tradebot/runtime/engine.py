@@ -115,6 +115,7 @@ class Engine:
         self.booted, self.journal = booted, journal
         self.live: LiveFacts | None = None
         self.flatness: Flattening | None = None
+        self.is_flatten_asked = False
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session
         self.recent = RecentFacts()
@@ -196,6 +197,9 @@ class Engine:
 
     def _see_through(self, verb: Verb, arguments: Mapping[str, str]) -> None:
         if self.flatness is None:
+            # Whoever settles the past with the venue begins it when that is done.
+            is_asked = self.is_flatten_asked or arguments.get("flatten") == "true"
+            self.is_flatten_asked = is_asked and self.trading_state is TradingState.HALTED
             return
         if arguments.get("flatten") == "true":
             self.flatness.begin(verb)

@@ -101,7 +101,7 @@ def load_settings(
     home, else the profile ``demo``. ``environ`` is that of the process unless given.
     """
     environ = os.environ if environ is None else environ
-    files, notes = _files(home, config_files, profile, environ)
+    files, notes = files_of(home, config_files, profile, environ)
     notes = [*notes, *unread_variables(environ)]
     layer = Layer({})
     for path in files:
@@ -148,9 +148,10 @@ def profile_path(name: str) -> Path:
     return known[name]
 
 
-def _files(
+def files_of(
     home: Path, config_files: Sequence[Path], profile: str | None, environ: Mapping[str, str]
 ) -> tuple[list[Path], list[str]]:
+    """Return the files that make the configuration, in order, and notes. Raises ``ConfigError`` for a profile."""
     base = [] if profile is None else [profile_path(profile)]
     named = environ.get(CONFIG_VARIABLE, "")
     if config_files:

@@ -100,6 +100,7 @@ class AccountLock:
                 f"{_holder_in(descriptor)} trades for {self.account}",
                 where=str(path),
                 mend="stop that one first: two bots on one account undo each other's orders",
+                pid=pid_in(descriptor),
             ) from None
         except OSError as error:
             raise StorageFailed(f"cannot lock: {error.strerror}", where=str(path)) from error

@@ -153,7 +153,10 @@ def _lock(descriptor: int, home: Path) -> None:
         pid = pid_in(descriptor)
         who = f"process {pid}" if pid else "another process"
         raise LockHeld(
-            f"{who} runs on this home", where=str(home), mend="`tradebot stop` ends it; or choose another --home"
+            f"{who} runs on this home",
+            where=str(home),
+            mend="`tradebot stop` ends it; or choose another --home",
+            pid=pid,
         ) from None
 
 

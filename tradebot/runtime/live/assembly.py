@@ -179,7 +179,8 @@ class Live:
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
         engine.flatness = flatness
-        if engine.trading_state is TradingState.HALTED and await _was_flattening(journal):
+        is_asked = engine.is_flatten_asked or await _was_flattening(journal)
+        if engine.trading_state is TradingState.HALTED and is_asked:
             flatness.begin()
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
 

@@ -197,7 +197,7 @@ async def _open_account(
         return None
     key = read_key(key_path(venue, home))
     link = links.to(venue_url(venue))
-    address = venue.account.lower() if venue.account else await _master_of(link, key)
+    address = venue.account.lower() if venue.account else await master_of(link, key)
     rules = Rules()
     signer = ActionSigner(key, is_mainnet=venue.network == "mainnet")
     gateway = Gateway(link.rest, signer, address, clock, record, rules)
@@ -209,7 +209,7 @@ async def _open_account(
     return Account(link, address, key.address, gateway, submitter, cloids, made, venue.slippage)
 
 
-async def _master_of(link: Link, key: SigningKey) -> str:
+async def master_of(link: Link, key: SigningKey) -> str:
     """Return the account that the key signs for: its master's where it is an agent, else its own."""
     found = role(await link.rest.info({"type": "userRole", "user": key.address}, Purpose.PROTECT))
     if found.kind is RoleKind.MISSING:

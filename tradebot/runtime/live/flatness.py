@@ -112,8 +112,8 @@ class Flatness:
         positions = {symbol: qty for symbol, qty in seen.positions.items() if self._is_wanted(symbol)}
         wanted = [found for found in seen.orders if self._is_wanted_gone(found)]
         others = [f"{plain(qty)} {symbol}" for symbol, qty in seen.positions.items() if symbol not in positions]
-        others += [_described(found) for found in seen.orders if found not in wanted]
-        orders = [*(_fact(found) for found in wanted), *self._in_doubt(wanted)]
+        others += [described(found) for found in seen.orders if found not in wanted]
+        orders = [*(resting_fact(found) for found in wanted), *self._in_doubt(wanted)]
         is_gone = not positions and not orders
         why = "; ".join(f"{what}: {why}" for what, why in sorted(self._refused.items()))
         if is_gone and not why and not self._is_settled(seen):
@@ -180,7 +180,7 @@ class Flatness:
         if not due:
             return {}
         kept = await self._sweep.cancel(due)
-        return {_described(found): kept[found.order.oid] for found in due if found.order.oid in kept}
+        return {described(found): kept[found.order.oid] for found in due if found.order.oid in kept}
 
     def _is_due(self, found: Resting, positions: Mapping[str, Decimal]) -> bool:
         """Return whether an order is to be cancelled here and now; what the line works on is the line's first."""
@@ -245,15 +245,17 @@ class Flatness:
         return refused
 
 
-def _fact(found: Resting) -> RestingFacts:
+def resting_fact(found: Resting) -> RestingFacts:
+    """Return an order that rests, as it is told of."""
     order, owner = found.order, found.owner
     name = str(order.oid) if owner is None else owner.client_order_id
     what = f"{order.side.value} {plain(order.qty)} at {plain(order.trigger or order.price)}"
     return RestingFacts(id=name, symbol=order.symbol, what=what, own=owner is not None)
 
 
-def _described(found: Resting) -> str:
-    fact = _fact(found)
+def described(found: Resting) -> str:
+    """Return an order that rests in words."""
+    fact = resting_fact(found)
     return f"order {fact.id} ({fact.what} {fact.symbol})"
 
 

@@ -54,10 +54,13 @@ class VenueTime:
         self._stamp_ms: int | None = None
         self._stamped_at = 0.0
 
-    def start(self, stamp_ms: int) -> None:
-        """Take the first stamp. Raises ``ConfigError`` when it and our clock are hours apart: one of them is wrong."""
+    def start(self, stamp_ms: int, *, is_trusted: bool = False) -> None:
+        """Take the first stamp.
+
+        Raises ``ConfigError`` when it and our clock are hours apart, unless it ``is_trusted``: one of them is wrong.
+        """
         off_ms = to_ms(self._clock.now()) - stamp_ms
-        if abs(off_ms) > _MAX_OFF_MS:
+        if abs(off_ms) > _MAX_OFF_MS and not is_trusted:
             raise ConfigError(f"this machine's clock is {off_ms // 1000} s off the venue's", mend="set the clock")
         self._stamp_ms, self._stamped_at = stamp_ms, self._clock.monotonic()
 
@@ -114,10 +117,10 @@ class Gateway:
         """Return the reply to an ``/info`` request about the account."""
         return await self._rest.info({"type": kind, "user": self.account, **fields}, purpose)
 
-    async def learn_time(self) -> None:
-        """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
+    async def learn_time(self, *, is_trusted: bool = False) -> None:
+        """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off, unless trusted."""
         status = await self._rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
-        self.time.start(to_ms(status.at("time").time()))
+        self.time.start(to_ms(status.at("time").time()), is_trusted=is_trusted)
 
     async def learn_allowance(self, purpose: Purpose) -> None:
         """Ask the venue how many actions the account may still send."""

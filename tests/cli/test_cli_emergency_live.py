@@ -1,0 +1,89 @@
+"""``--emergency`` around a real daemon: one that was killed, one that hangs, and the next that finds the mark."""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.desk import Desk
+
+pytest.importorskip("coincurve")
+EMERGENCY = ("halt", "--flatten", "--emergency")
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path)
+    made.ask("start", "--live", *made.options)
+    yield made
+    made.close()
+
+
+def crowd(desk: Desk) -> None:
+    """Let another hand open three positions, which the bot books where it trades the coin, and place orders."""
+    for coin, size in (("BTC", "0.01"), ("ETH", "0.05"), ("SOL", "-1")):
+        desk.by_hand("trade", coin=coin, size=size)
+    for number in range(50):
+        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
+
+
+def truth(desk: Desk) -> tuple[Any, Any, Any]:
+    (account,) = desk.by_hand("accounts")
+    return account["positions"], account["open"], account["repeated"]
+
+
+def until(is_so: Any) -> None:
+    ends = time.monotonic() + 60
+    while not is_so():
+        assert time.monotonic() < ends
+
+
+def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(desk: Desk) -> None:
+    crowd(desk)
+    until(lambda: len(json.loads(desk.ask("positions", "--json"))["positions"]) >= 2)
+    os.kill(int(str(desk.status()["pid"])), signal.SIGKILL)
+    until(lambda: desk.run("status").returncode == 3)
+    alone = desk.run("halt", "--flatten")
+    assert alone.returncode == 3
+    assert "--emergency" in alone.stderr
+    # Neither journal nor configuration is needed.
+    journal = desk.home / "journal.db"
+    kept = {path: path.read_bytes() for path in desk.home.glob("journal.db*")}
+    journal.write_bytes(b"x" * 4096)
+    mine = (desk.folder / "mine.toml").read_text()
+    (desk.folder / "mine.toml").write_text(mine + "[[[\n")
+    assert "50 resting orders" in desk.ask(*EMERGENCY, *desk.options)
+    assert truth(desk) == ({}, [], {})
+    (desk.folder / "mine.toml").write_text(mine)
+    for path, body in kept.items():
+        path.write_bytes(body)
+    desk.ask("start", "--live", *desk.options)
+    status = desk.status()
+    assert (status["state"], status["positions"]) == ("halted", [])
+    assert not (desk.home / "emergency.json").exists()
+    assert "emergency exit" in json.loads(desk.ask("risk", "--json"))["reason"]
+    assert "emergency.found" in desk.ask("logs", "--event", "emergency")
+    assert abs(float(json.loads(desk.ask("balance", "--json"))["residual"])) < 0.01
+
+
+def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(desk: Desk) -> None:
+    crowd(desk)
+    pid = int(str(desk.status()["pid"]))
+    os.kill(pid, signal.SIGSTOP)
+    silent = desk.run("halt", "--flatten", "--timeout", "1")
+    assert silent.returncode == 4
+    assert "did not answer" in silent.stderr
+    assert "--emergency" in silent.stderr
+    done = desk.run(*EMERGENCY, *desk.options, "--timeout", "20")
+    assert done.returncode == 0, done.stderr
+    assert f"kill -9 {pid}" in done.stderr
+    assert truth(desk) == ({}, [], {})
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: desk.status()["state"] == "halted" and not (desk.home / "emergency.json").exists())
+    until(lambda: desk.status()["positions"] == [])
+    assert truth(desk) == ({}, [], {})

@@ -1,0 +1,199 @@
+"""``halt --flatten --emergency``: what to act on when no daemon answers, the locks that keep one away, and the mark."""
+
+import asyncio
+import re
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tradebot.cli.context import Context
+from tradebot.model.errors import (
+    ConfigError,
+    LockHeld,
+    NotPermitted,
+    RefusedByRule,
+    StorageFailed,
+    TimedOut,
+    UsageError,
+)
+from tradebot.ports import Clock
+from tradebot.report.flatness import flatness, left_text
+from tradebot.settings.build import URLS
+from tradebot.settings.salvage import salvage_venue
+from tradebot.store.account_lock import AccountLock
+from tradebot.store.lock import HomeLock
+from tradebot.store.mark import Mark, write_mark
+
+if TYPE_CHECKING:
+    from tradebot.runtime.live.emergency import Progress
+
+_SLIPPAGE = Decimal("0.05")
+_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
+_PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack", "tenacity")
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """Where to act, for which account - ``None``: whose the key is - and where the key lies."""
+
+    network: str
+    url: str
+    account: str | None
+    key_file: Path
+    slippage: Decimal
+
+
+def run_emergency(context: Context, timeout: float, hung_pid: int | None) -> int:
+    """End all at the venue; 0 when it says flat. ``hung_pid`` is a daemon that holds the home and does not answer.
+
+    Raises ``TimedOut`` naming what is left, ``LockHeld`` beside a daemon of another home, ``NotPermitted`` and
+    ``ConfigError`` for what is missing.
+    """
+    aim = _aim(context)
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"it needs {', '.join(missing)}", where="--emergency", mend="install tradebot[hyperliquid]")
+    from tradebot.runtime.clock import SystemClock
+
+    clock = SystemClock()
+    began = clock.monotonic()
+    progress, is_marked = _end_all(context, aim, clock, timeout, hung_pid)
+    left = progress.left
+    if not left.is_flat:
+        what = f"not flat within {timeout:g} s; left: {left_text(left)}"
+        why = f" ({left.stuck})" if left.stuck and left.stuck not in what else ""
+        raise TimedOut(what + why, where=aim.url, mend="repeat the command, or close it on the venue's own page")
+    seconds = round(clock.monotonic() - began, 1)
+    if context.is_json:
+        detail = {"state": "flat", "found": progress.found, "seconds": seconds, "marked": is_marked}
+        context.write_json(detail | dict(flatness(left)))
+    else:
+        context.write(f"flat after {seconds} s; it found {progress.found}")
+    if is_marked:
+        context.note("the next start comes up halted; tradebot resume trades again")
+    return 0
+
+
+def _end_all(context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid: int | None) -> "tuple[Progress, bool]":
+    """Act, with the locks held and a mark left; return how it ended, and whether the mark is there."""
+    from tradebot.runtime.live.emergency import Progress, Target, end_all
+    from tradebot.venues.hyperliquid.keys import read_key
+
+    key, progress = read_key(aim.key_file), Progress()
+    context.note(f"acting at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
+    context.note(f"with the key in {aim.key_file}, of {key.address}")
+    target = Target(network=aim.network, url=aim.url, account=aim.account, slippage=aim.slippage)
+    told, is_marked = "", False
+
+    def tell(progress: Progress) -> None:
+        nonlocal told
+        words = "" if progress.left.is_flat else left_text(progress.left)
+        if words and words != told:
+            told = words
+            context.note(f"left: {words}")
+
+    with ExitStack() as locks:
+        if context.home.is_dir():
+            _lock(context, locks, HomeLock(context.home), hung_pid)
+
+        def admit(account: str) -> None:
+            nonlocal is_marked
+            place = aim.url if aim.network == "devnet" else aim.network
+            _lock(context, locks, AccountLock("hyperliquid", place, account, context.home), hung_pid)
+            is_marked = _mark(context, Mark(what="begun, and nobody has said how it ended", is_over=False))
+
+        try:
+            asyncio.run(end_all(target, key, clock, timeout, progress, admit, tell))
+        except LockHeld:
+            # Nothing was done here, and nothing is to follow from it.
+            raise
+        except BaseException:
+            _mark(context, _ending(progress))
+            raise
+        return progress, _mark(context, _ending(progress)) or is_marked
+
+
+def _ending(progress: "Progress") -> Mark:
+    left = progress.left
+    end = "the venue said flat" if left.is_flat else f"left: {left_text(left)}"
+    return Mark(what=f"it found {progress.found}; {end}", is_over=left.is_flat)
+
+
+def _lock(context: Context, locks: ExitStack, lock: HomeLock | AccountLock, hung_pid: int | None) -> None:
+    try:
+        locks.enter_context(lock)
+    except LockHeld as error:
+        if hung_pid is None or error.pid != hung_pid:
+            mend = "ask that one: tradebot --home ITS_HOME halt --flatten; or end its process first"
+            raise LockHeld(error.what, where=error.where, mend=mend, pid=error.pid) from None
+        context.note(f"{error.what} and does not answer: acting beside it; end it: kill -9 {hung_pid}")
+    except (StorageFailed, NotPermitted) as error:
+        context.note(f"going on without a lock: {error}")
+
+
+def _mark(context: Context, mark: Mark) -> bool:
+    try:
+        write_mark(context.home, mark)
+    except StorageFailed as error:
+        context.note(f"no mark could be left, the next start will not come up halted: {error}")
+        return False
+    return True
+
+
+def _aim(context: Context) -> Aim:
+    """Return what options say, else configuration and environment, as far as they can be read."""
+    given = context.given
+    files = [Path(name).absolute() for name in given.texts("config")]
+    salvaged = salvage_venue(context.home, files, given.text("profile"), context.environ)
+    for note in salvaged.notes:
+        context.note(f"not read: {note}")
+    venue = dict(salvaged.venue)
+    network = given.text("network") or venue.get("network")
+    if given.text("network") is not None and given.text("network") != venue.get("network"):
+        # What was written for another network does not hold here.
+        venue.pop("url", None)
+    if network is None and venue.get("kind") == "hyperliquid":
+        network = "mainnet"
+    if network is None and venue.get("kind", "simulated") == "simulated" and not salvaged.notes:
+        what = "this configuration trades on the simulated exchange, which lives in the daemon alone"
+        raise RefusedByRule(
+            what, where="--emergency", mend="for a real account name it: --network, --account, --key-file"
+        )
+    if network is None:
+        raise UsageError(
+            "which network is not to be read from the configuration", mend="give --network, --account, --key-file"
+        )
+    if network not in URLS:
+        raise UsageError(f"network {network!r} is none of {', '.join(URLS)}", mend="give --network")
+    url = (given.text("url") or venue.get("url") or URLS[network]).rstrip("/")
+    if network == "mainnet" and url != URLS["mainnet"]:
+        raise UsageError(
+            f"mainnet is at {URLS['mainnet']} and nowhere else", mend="leave --url out, or name the network"
+        )
+    account = given.text("account") or venue.get("account") or None
+    if account is not None and not _ADDRESS.fullmatch(account):
+        raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
+    return Aim(network, url, account, _key_file(context, venue, network), _slippage(venue.get("slippage")))
+
+
+def _key_file(context: Context, venue: Mapping[str, str], network: str) -> Path:
+    given = context.given.text("key_file")
+    if given is not None:
+        return Path(given).absolute()
+    if venue.get("key_file"):
+        return Path(venue["key_file"])
+    if network == "devnet":
+        return context.home / "devnet.key"
+    raise UsageError("where the key lies is not to be read from the configuration", mend="give --key-file FILE")
+
+
+def _slippage(text: str | None) -> Decimal:
+    try:
+        found = Decimal(text or "")
+    except InvalidOperation:
+        return _SLIPPAGE
+    return found if 0 < found <= Decimal("0.1") else _SLIPPAGE
