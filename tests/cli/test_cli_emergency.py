@@ -14,10 +14,13 @@ import pytest
 from tests.live.rehearsal import Stage, stage
 from tradebot.cli import commands_halt
 from tradebot.cli.main import run
+from tradebot.model.errors import NotRunning, Unavailable
+from tradebot.runtime.live import emergency
 from tradebot.store import mark as mark_module
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import MARK_NAME, Mark, read_mark
+from tradebot.venues.resilience import Policy
 
 D = Decimal
 EMERGENCY = ("halt", "--flatten", "--emergency")
@@ -162,12 +165,13 @@ async def test_a_home_that_is_gone_is_not_needed(place: Place, capsys: pytest.Ca
 
 
 async def test_a_venue_that_does_nothing_is_told_with_what_is_left(
-    place: Place, capsys: pytest.CaptureFixture[str]
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.crowd(1)
+    monkeypatch.setattr(emergency, "Policy", lambda: Policy(attempts=1))
     place.venue.fault("error_500")
     assert await place.cli(*EMERGENCY, *place.flags, "--timeout", "1") == 4
-    assert "the venue has not answered yet" in capsys.readouterr().err
+    assert "500" in capsys.readouterr().err
     place.venue.clear()
     place.venue.fault("lost")
     assert await place.cli(*EMERGENCY, *place.flags, "--timeout", "1") == 4
@@ -179,6 +183,35 @@ async def test_a_venue_that_does_nothing_is_told_with_what_is_left(
     place.venue.clear()
     assert await place.cli(*EMERGENCY, *place.flags) == 0
     assert place.is_empty
+
+
+async def test_a_venue_that_falls_silent_meanwhile_is_asked_again(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.crowd(1)
+    monkeypatch.setattr(emergency, "Policy", lambda: Policy(attempts=1))
+    place.venue.fault("error_500", probability=D("0.5"), count=6)
+    assert await place.cli(*EMERGENCY, *place.flags) == 0
+    assert place.is_empty
+
+
+async def test_a_daemon_that_is_ending_is_waited_for(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.crowd(1)
+    errors = [Unavailable("the daemon is stopping"), NotRunning("no daemon runs here")]
+
+    def act(*_: object) -> bytes:
+        if len(errors) == 1:
+            lock.release()
+        raise errors.pop(0)
+
+    monkeypatch.setattr(commands_halt.client, "act", act)
+    lock = HomeLock(place.home)
+    lock.acquire()
+    assert await place.cli(*EMERGENCY, *place.flags) == 0
+    assert place.is_empty
+    assert "kill -9" not in capsys.readouterr().err
 
 
 async def test_a_key_that_may_not_trade_ends_it(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -25,18 +25,22 @@ class Slow:
 
     def __init__(self) -> None:
         self.says: list[Mapping[str, object] | None] = [FLAT]
-        self.halted = asyncio.Event()
+        self.reads = 0
+        self.read_twice = asyncio.Event()
         self.asked: list[tuple[str, Mapping[str, str]]] = []
 
     async def read(self, view: str, query: Mapping[str, str]) -> bytes | AsyncIterator[bytes]:
         says = self.says.pop(0) if len(self.says) > 1 else self.says[0]
         if says is None:
             raise Unavailable("the daemon recovers")
+        self.reads += 1
+        if self.reads == 2:
+            # Whoever asks again has had its first answer.
+            self.read_twice.set()
         return json.dumps(says).encode() + b"\n"
 
     async def act(self, verb: str, arguments: Mapping[str, str], peer: Peer) -> bytes:
         self.asked.append((verb, dict(arguments)))
-        self.halted.set()
         return b'{"state":"halted","detail":"halted"}\n'
 
 
@@ -136,9 +140,10 @@ async def test_a_daemon_that_ends_meanwhile_is_told(
     api.says = [OPEN]
     await server.start()
     asking = asyncio.create_task(cli(environ, "halt", "--flatten"))
-    await api.halted.wait()
+    await api.read_twice.wait()
     await server.stop(0.1)
     assert await asking == 3
     err = capsys.readouterr().err
     assert "nothing more is known to be closed" in err
+    assert "left: 1 BTC" in err
     assert "--emergency" in err

@@ -130,6 +130,21 @@ def test_halt_flatten_closes_everything_and_asks_again_until_the_book_is_flat() 
     assert not risk.save().is_flattening
 
 
+def test_a_flattening_of_what_is_ours_leaves_what_others_opened() -> None:
+    risk = stage("BTC")
+    risk.handle(fill("theirs", symbol="ETH", strategy="manual"))
+    outputs = risk.handle(command(Verb.HALT, {"flatten": "true", "own": "true"}))
+    assert exits(outputs) == ["manual-BTC-1"]
+    assert answer(outputs).detail == "halted, closing 1 position"
+    risk.load(risk.save())
+    assert (risk.own_only, risk.is_own("BTC"), risk.is_own("ETH")) == (True, True, False)
+    risk.handle(fill("out", OrderSide.SELL, signal_id="manual-BTC-1", role=OrderRole.EXIT, reason="manual"))
+    assert exits(risk.handle(bars_closed(bar(2, symbol="ETH")))) == []
+    assert not risk.is_flattening
+    assert set(risk.save().positions) == {"ETH"}
+    assert exits(risk.handle(command(Verb.HALT, {"flatten": "true"}))) == ["manual-ETH-1"]
+
+
 def test_a_position_that_appears_while_flattening_is_closed_at_its_next_bar() -> None:
     risk = stage("BTC")
     risk.handle(command(Verb.STOP, {"flatten": "true"}))
