@@ -30,6 +30,7 @@ def live(last: int | None = None) -> LiveBars:
     bars = LiveBars(M1, None if last is None else at(last + 1))
     bars.ask()
     bars.on_history([], at(0, -1))
+    bars.regained(at(0, -1))
     return bars
 
 
@@ -41,8 +42,8 @@ def test_nothing_is_given_before_rest_was_asked() -> None:
     bars = LiveBars(M1)
     bars.on_bar(bar(0))
     bars.on_bar(bar(1))
-    assert bars.needs_history
     assert closed(bars, at(1, 5)) == []
+    assert bars.needs_history
 
 
 def test_a_later_bar_closes_the_one_before_with_its_last_numbers() -> None:
@@ -69,27 +70,94 @@ def test_when_the_socket_is_silent_rest_is_asked_instead() -> None:
     bars = live()
     bars.on_bar(bar(0, volume=1))
     assert closed(bars, at(1, 5), heard=at(0, 30)) == []
+    assert not bars.needs_history, "its next word may be on the way"
+    assert closed(bars, at(1, 8), heard=at(0, 30)) == []
     assert bars.needs_history
     bars.ask()
-    assert list(bars.on_history([bar(0, volume=7)], at(1, 5))) == [bar(0, volume=7)]
+    assert list(bars.on_history([bar(0, volume=7)], at(1, 8))) == [bar(0, volume=7)]
 
 
-def test_history_replaces_a_bar_that_was_seen_in_part() -> None:
+def test_a_bar_that_frames_were_lost_of_is_asked_for() -> None:
     bars = live()
     bars.on_bar(bar(0, volume=1))
     bars.lost()
+    assert closed(bars, at(1, 1)) == []
+    assert not bars.needs_history, "it may still change"
+    assert closed(bars, at(1, 5)) == []
+    assert bars.needs_history
     bars.ask()
     filled = bars.on_history([bar(index, volume=9) for index in (2, 1, 0)], at(3, 10))
     assert list(filled) == [bar(index, volume=9) for index in (0, 1, 2)]
+    bars.regained(at(3, 20))
     bars.on_bar(bar(2, volume=5))
-    bars.on_bar(bar(3, volume=5))
     bars.on_bar(bar(4))
-    assert closed(bars, at(4)) == [], "bar 3 formed while frames were lost"
-    assert bars.needs_history
+    assert closed(bars, at(4)) == [], "of bar 3 nothing was heard"
+    assert bars.look(at(4, 3))
     bars.ask()
-    assert list(bars.on_history([bar(3, volume=8)], at(4, 1))) == [bar(3, volume=8)]
+    assert list(bars.on_history([bar(3, volume=8)], at(4, 3))) == [bar(3, volume=8)]
     bars.on_bar(bar(5))
     assert closed(bars, at(5)) == [bar(4)], "what opened since is whole"
+
+
+def test_a_short_absence_within_a_bar_costs_no_question() -> None:
+    bars = live()
+    bars.on_bar(bar(0, volume=1))
+    bars.lost()
+    bars.regained(at(0, 30))
+    assert closed(bars, at(0, 40)) == []
+    bars.on_bar(bar(0, volume=5))
+    bars.on_bar(bar(1, volume=2))
+    assert closed(bars, at(1, 1)) == [bar(0, volume=5)], "a frame tells of its bar from the beginning"
+    assert closed(bars, at(2, 5)) == [bar(1, volume=2)]
+    assert not bars.needs_history
+
+
+def test_a_bar_that_nobody_spoke_of_since_an_absence_is_asked_for() -> None:
+    bars = live(last=-1)
+    bars.on_bar(bar(0, volume=1))
+    bars.lost()
+    bars.regained(at(0, 30))
+    bars.on_bar(bar(1))
+    assert closed(bars, at(1, 1)) == [], "its last trades may have been lost"
+    assert bars.needs_history
+    bars.ask()
+    assert list(bars.on_history([bar(0, volume=3)], at(1, 5))) == [bar(0, volume=3)]
+    assert closed(bars, at(2, 5)) == [bar(1)]
+
+
+def test_without_trades_there_is_no_bar_and_no_question() -> None:
+    bars = live(last=-1)
+    bars.lost()
+    bars.regained(at(-1))
+    for index in range(1, 20):
+        assert not bars.look(at(index, 30))
+
+
+def test_a_symbol_that_is_not_heard_is_asked_for_once_a_bar() -> None:
+    bars, asked = live(last=-1), 0
+    bars.lost()
+    for second in range(600):
+        if bars.look(at(0, second)):
+            bars.ask()
+            bars.on_history([bar(index) for index in range(10) if index * 60 + 62 <= second], at(0, second))
+            asked += 1
+    assert asked == 9
+    assert bars.last == at(9)
+
+
+def test_a_later_bar_shows_at_once_that_one_was_lost() -> None:
+    bars = live(last=-1)
+    bars.lost()
+    bars.regained(at(0, 50))
+    assert not bars.look(at(1))
+    bars.on_bar(bar(1))
+    assert bars.look(at(1))
+
+
+def test_after_a_restart_only_what_has_closed_since_is_asked_for() -> None:
+    assert not LiveBars(M1, at(5)).look(at(6, 1))
+    assert LiveBars(M1, at(5)).look(at(6, 3))
+    assert LiveBars(M1).look(at(0))
 
 
 def test_a_hole_is_asked_for_once_and_then_believed() -> None:
@@ -120,6 +188,7 @@ def test_what_rest_never_has_is_believed_of_the_socket_in_the_end() -> None:
 
 def test_no_answer_is_asked_again() -> None:
     bars = LiveBars(M1)
+    assert bars.look(at(0))
     bars.ask()
     assert not bars.needs_history
     bars.unanswered()
@@ -165,6 +234,7 @@ class Market:
         self.now = 0
         self.volume: dict[int, int] = {}
         self.bars = LiveBars(M1, Nanos(0))
+        self.bars.regained(Nanos(0))
         self.heard = Nanos(0)
         self.given: list[Bar] = []
         self.is_lossy = False
@@ -187,7 +257,7 @@ class Market:
     def rest(self) -> None:
         """Ask, or answer what was asked before with what the market says now."""
         if self.asked is None:
-            if self.bars.needs_history:
+            if self.bars.look(Nanos(self.now)):
                 self.bars.ask()
                 self.asked = Nanos(self.now)
             return
@@ -204,6 +274,8 @@ class Market:
 
     def restart(self) -> None:
         self.bars, self.asked = LiveBars(M1, self.bars.last), None
+        if not self.is_lossy:
+            self.bars.regained(Nanos(self.now))
 
     def step(self, event: str, seconds: int) -> None:
         self.now += seconds * NANOS_PER_S
@@ -217,6 +289,7 @@ class Market:
             case "regain" if self.is_lossy:
                 self.is_lossy = False
                 self.bars.lost()
+                self.bars.regained(Nanos(self.now))
             case "rest":
                 self.rest()
             case "fail":

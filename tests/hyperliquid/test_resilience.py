@@ -191,6 +191,16 @@ def test_what_another_user_says_he_sent_keeps_nobody_from_protecting() -> None:
     assert budget.take(20, Purpose.PROTECT, 1.0) == 0
 
 
+async def test_no_more_than_thirty_sockets_are_opened_in_a_minute() -> None:
+    world = World()
+    for _ in range(30):
+        await world.resilience.admit_socket()
+    assert world.slept == []
+    await world.resilience.admit_socket()
+    assert world.clock.monotonic() >= 60
+    assert world.events == [LogEvent.REQUEST_WAITED]
+
+
 def test_shares_follow_the_weight_that_is_allowed() -> None:
     for weight in (300, 600, 1200):
         policy = Policy(weight_per_minute=weight)

@@ -89,7 +89,7 @@ mode = "live"
 symbols = [{symbols}]
 [feed]
 kind = "hyperliquid"
-weight_per_minute = 1000000
+weight_per_minute = {weight}
 [venue]
 kind = "hyperliquid"
 network = "devnet"
@@ -122,6 +122,7 @@ class Stage:
     account: str = ""
     key_file: str = "devnet.key"
     leverage: int = 1
+    weight_per_minute: int = 10**6
     bars: int = 0
     pages: list[tuple[AlertName, str]] = field(default_factory=list)
 
@@ -167,6 +168,7 @@ class Stage:
         account = f'account = "{self.account}"' if self.account else ""
         fields = {"url": self.net.url, "symbols": self.symbols, "strategy": self.strategy, "key_file": self.key_file}
         fields |= {"leverage": str(self.leverage)}
+        fields |= {"weight": str(self.weight_per_minute)}
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})
 

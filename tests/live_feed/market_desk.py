@@ -89,6 +89,7 @@ class Desk:
     venue_time: Callable[[], int]
     marks: dict[str, Price] = field(default_factory=dict)
     marked: asyncio.Event = field(default_factory=asyncio.Event)
+    feeds: list[MarketFeed] = field(default_factory=list)
 
     def feed(self, rules: StreamRules = RULES) -> MarketFeed:
         symbols = dict.fromkeys(COINS, M1)
@@ -103,6 +104,7 @@ class Desk:
             self.rest, stream, self.arrivals, symbols, self.settings, self.venue_time, self.line, SystemClock()
         )
         feed.on_mark = self.mark
+        self.feeds.append(feed)
         return feed
 
     def mark(self, symbol: str, price: Price) -> None:
@@ -147,7 +149,8 @@ class Desk:
         for coin in COINS:
             got = [row_of(bar) for bar in self.line.of(coin)]
             truth = self.truth(coin)
-            assert got == truth[PAST - history : PAST - history + len(got)]
+            want = truth[PAST - history : PAST - history + len(got)]
+            assert got == want, next((n, a, b) for n, (a, b) in enumerate(zip(got, want, strict=False)) if a != b)
         turns = [(bar.ts_event, bar.symbol) for bar, _ in self.line.bars]
         assert len(turns) == len(set(turns))
 
@@ -180,6 +183,8 @@ async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIter
             made = Desk(net, rest, resilience, arrivals, Line(arrivals), settings, lambda: 0)
             made.venue_time = made.stamp_ms
             yield made
+            for feed in made.feeds:
+                await feed.shut()
     finally:
         await net.stop()
 

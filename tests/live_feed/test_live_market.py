@@ -1,6 +1,7 @@
 """The feed of a live market gives each closed bar once, in order and whole, whatever the socket and REST do."""
 
 import asyncio
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,6 @@ from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.market import Bar
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.runtime.feeding import FeedState
-from tradebot.runtime.live import market
 from tradebot.runtime.live.market_gaps import Answer
 from tradebot.venues.hyperliquid.stream import Silent
 
@@ -72,6 +72,46 @@ async def test_time_closes_a_bar_when_no_later_one_comes() -> None:
             await made.line.until(lambda: made.arrivals.last("BTC") == made.arrivals.last("ETH") == closing)
             # REST was asked, for the socket has not spoken since.
             assert made.line.of("BTC")[-1].ts_event == closing
+
+
+async def test_bars_are_asked_for_once_and_not_at_all_after_a_short_absence() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        await feed.open()
+        made.bars(8)
+        await made.heard()
+        async with running(made, feed):
+            made.bars(6)
+            await made.caught_up()
+            feed._tried.clear()
+            made.fault("drop")
+            async with asyncio.timeout(20):
+                await feed._tried.wait()
+                while not feed._is_up:
+                    feed._tried.clear()
+                    await feed._tried.wait()
+            for _ in range(6):
+                made.bars(1)
+                await made.heard()
+            await made.caught_up()
+        made.check(history=10)
+        assert made.net.server.limits.row()["asked"]["candleSnapshot"] == len(COINS)
+
+
+async def test_an_opening_that_runs_into_a_refusal_asks_for_the_rest_alone() -> None:
+    async with desk() as made:
+        feed = made.feed()
+        made.fault("error_500", count=3)
+        for _ in range(5):
+            with contextlib.suppress(Unavailable):
+                await feed.open()
+        made.clear()
+        await feed.open()
+        async with running(made, feed):
+            made.bars(6)
+            await made.caught_up()
+        made.check(history=10)
+        assert made.net.server.limits.row()["asked"]["candleSnapshot"] == len(COINS)
 
 
 @pytest.mark.parametrize("bars_missed", [0, 1, 5])
@@ -252,7 +292,11 @@ async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
                     await asyncio.sleep(0.02)
             # The bars of the silent one come over REST; those of the other as ever, and it is never frozen.
             await made.line.until(lambda: ("BTC", "stale") in made.line.frozen)
-            await made.caught_up()
+            closed = made.newest("BTC")
+            async with asyncio.timeout(20):
+                while (made.arrivals.last("BTC") or 0) < closed:
+                    made.bars(1)
+                    await asyncio.sleep(0.02)
             made.clear()
             async with asyncio.timeout(20):
                 while made.line.frozen:
@@ -266,8 +310,7 @@ async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
         made.check(history=10)
 
 
-async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market, "_POLL_S", 0.1)
+async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for() -> None:
     async with desk(stale_s=30) as made:
         feed = made.feed(replace(RULES, silence_s={"candle": 0.2, "activeAssetCtx": 20.0}))
         await feed.open()
@@ -282,7 +325,7 @@ async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for(monkeypa
                     await asyncio.sleep(0.02)
             made.clear()
             async with asyncio.timeout(20):
-                while feed._polled:
+                while feed._deaf:
                     made.bars(1)
                     await asyncio.sleep(0.02)
             await made.caught_up()

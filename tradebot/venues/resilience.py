@@ -21,6 +21,8 @@ T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
 
 _MINUTE_S = 60.0
+# A venue that allows 1,200 of weight in a minute allows 30 new sockets.
+_WEIGHT_PER_SOCKET = 40
 
 
 class RateLimited(Unavailable):
@@ -219,7 +221,8 @@ class Tell(Protocol):
 class Resilience:
     """The one policy object: asks the budget, waits, retries what may be repeated, and times reconnects.
 
-    ``log`` is what left for the venue; by default this process is alone. ``tell`` hears of each wait and refusal.
+    ``log`` is what left for the venue, ``sockets`` what was opened to it; by default this process is alone. ``tell``
+    hears of each wait and refusal.
     """
 
     def __init__(
@@ -230,10 +233,13 @@ class Resilience:
         seed: int,
         *,
         log: SentLog | None = None,
+        sockets: SentLog | None = None,
         tell: Tell = lambda event, level="info", **fields: None,
     ) -> None:
         self.policy = policy
         self.requests = RequestBudget(policy, MemoryLog(policy.span_s) if log is None else log)
+        opened = Policy(weight_per_minute=policy.weight_per_minute // _WEIGHT_PER_SOCKET)
+        self._sockets = RequestBudget(opened, MemoryLog(opened.span_s) if sockets is None else sockets)
         self.reconnect = Backoff(policy.base_s * 2, policy.reconnect_cap_s, seed ^ 1)
         self._refusals = Refusals(policy, seed ^ 3)
         self._retry = Backoff(policy.base_s, policy.cap_s, seed)
@@ -254,7 +260,7 @@ class Resilience:
 
         Raises ``RateLimited`` when that would take longer than the policy's patience.
         """
-        began = self.now()
+        began, is_told = self.now(), False
         while True:
             now = self.now()
             wait_s = self._refusals.wait_s(purpose, now)
@@ -267,7 +273,18 @@ class Resilience:
                     f"this machine has used up its requests of a minute; the next may go in {wait_s:.0f} s",
                     wait_s=wait_s,
                 )
-            self._tell(LogEvent.REQUEST_WAITED, what=what, purpose=purpose, weight=weight, wait_s=round(wait_s, 3))
+            # Others may be quicker when the time has come; to wait a moment longer is no news.
+            if not is_told or wait_s >= 1.0:
+                is_told = True
+                self._tell(LogEvent.REQUEST_WAITED, what=what, purpose=purpose, weight=weight, wait_s=round(wait_s, 3))
+            await self._sleep(wait_s)
+
+    async def admit_socket(self) -> None:
+        """Return when a socket may be opened, and count it."""
+        while (wait_s := self._sockets.take(1, Purpose.PROTECT, self.now())) > 0:
+            self._tell(
+                LogEvent.REQUEST_WAITED, what="socket", purpose=Purpose.PROTECT, weight=1, wait_s=round(wait_s, 3)
+            )
             await self._sleep(wait_s)
 
     async def once(

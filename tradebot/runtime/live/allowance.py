@@ -51,9 +51,9 @@ class AllowanceWatch:
             with contextlib.suppress(Unavailable):
                 await self.look()
 
-    async def learn(self, purpose: Purpose) -> None:
-        """Ask the venue and tell the line. Raises ``VenueError``."""
-        await self._gateway.learn_allowance(purpose)
+    async def learn(self, purpose: Purpose, max_age_s: float = 0.0) -> None:
+        """Ask the venue, or take its word of ``max_age_s`` ago, and tell the line. Raises ``VenueError``."""
+        await self._gateway.learn_allowance(purpose, max_age_s)
         left = self._left()
         self._ask_at = self._clock.monotonic() + (_ASK_LOW_S if left < LOW else _ASK_S)
         if left != self._line.risk.actions_left:

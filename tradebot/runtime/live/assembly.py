@@ -41,6 +41,7 @@ from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.venues.hyperliquid.access import agent_expiry
 from tradebot.venues.hyperliquid.account import AccountState, VenueOrder
+from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.stream import Silent
 from tradebot.venues.hyperliquid.sweep import Sweep
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue
@@ -174,7 +175,7 @@ class Live:
         await supervisor.start(_broker_task(broker))
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
         await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
-        await self._patience.until(partial(allowance.learn, Purpose.TRADE))
+        await self._patience.until(partial(allowance.learn, Purpose.TRADE, RECENT_S))
         await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=Policy.RESTART))
         await trading.settled.wait()
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
@@ -271,6 +272,8 @@ class Live:
 
     async def close(self) -> None:
         """Close all connections."""
+        if self.feed is not None:
+            await self.feed.shut()
         if self.trading is not None:
             await self.trading.stream.close()
         await self._connection.close()

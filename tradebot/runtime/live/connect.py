@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from tradebot.model.time import to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.boot import CONFIG
 from tradebot.runtime.live.intents import IntentLog
+from tradebot.runtime.live.memory import Memory
 from tradebot.runtime.logs import log
 from tradebot.settings.build import feed_url, key_path, socket_url, venue_url
 from tradebot.settings.load import Loaded
@@ -31,7 +32,7 @@ from tradebot.venues.hyperliquid.market import assets, venue_time
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.stream import Stream, Subscription
-from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
+from tradebot.venues.hyperliquid.submit import Rules, Submitter
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules, check_traded
 from tradebot.venues.hyperliquid.wire import Asset
 from tradebot.venues.resilience import Policy, Purpose, Resilience
@@ -47,7 +48,7 @@ class Link:
     url: str
     rest: RestClient
     resilience: Resilience
-    sent: SharedLog
+    shared: tuple[SharedLog, ...]
 
     def stream(self, subscriptions: Sequence[Subscription]) -> Stream:
         """Return a socket with ``subscriptions``, not yet connected."""
@@ -72,9 +73,9 @@ class Account:
         return self.link.stream([{"type": kind, "user": self.address} for kind in _ACCOUNT_CHANNELS])
 
 
-def shared_log(url: str, policy: Policy) -> SharedLog:
-    """Return what this machine sent to ``url``, by whatever daemon or command."""
-    return SharedLog(url, policy.span_s, lambda why: log(LogEvent.BUDGET_UNSHARED, level="warning", reason=why))
+def shared_log(place: str, policy: Policy) -> SharedLog:
+    """Return what this machine sent to ``place``, by whatever daemon or command."""
+    return SharedLog(place, policy.span_s, lambda why: log(LogEvent.BUDGET_UNSHARED, level="warning", reason=why))
 
 
 def weight_per_minute(settings: Settings) -> int:
@@ -94,16 +95,19 @@ class Links:
         """Return the link to ``url``."""
         url = url.rstrip("/")
         if url not in self._links:
-            sent, seed = shared_log(url, self._policy), os.getpid()
-            resilience = Resilience(self._policy, self._clock, asyncio.sleep, seed, log=sent, tell=log)
-            self._links[url] = Link(url, RestClient(url, resilience), resilience, sent)
+            sent, sockets = shared_log(url, self._policy), shared_log(f"{url} sockets", self._policy)
+            resilience = Resilience(
+                self._policy, self._clock, asyncio.sleep, os.getpid(), log=sent, sockets=sockets, tell=log
+            )
+            self._links[url] = Link(url, RestClient(url, resilience), resilience, (sent, sockets))
         return self._links[url]
 
     async def close(self) -> None:
         """Close all connections."""
         for link in self._links.values():
             await link.rest.close()
-            link.sent.close()
+            for shared in link.shared:
+                shared.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,7 +141,7 @@ async def connect(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clo
     try:
         market = links.to(feed_url(loaded.settings))
         tag = await _tag(journal, home, clock)
-        account = await _open_account(loaded, home, links, tag, IntentLog(journal).record, clock)
+        account = await _open_account(loaded, home, links, tag, journal, clock)
         listed = await read_assets(market) if account is None else account.venue.assets
         if await _may_refuse(journal, account):
             check_traded(listed.values(), loaded.settings.bot.symbols)
@@ -187,7 +191,7 @@ async def _open_account(
     home: Path,
     links: Links,
     tag: bytes,
-    record: Callable[[Intent | Settled], Awaitable[None]],
+    journal: SqliteJournal,
     clock: Clock,
 ) -> Account | None:
     """Return the account of the configuration, ready to trade; ``None`` when the venue is simulated."""
@@ -197,15 +201,23 @@ async def _open_account(
         return None
     key = read_key(key_path(venue, home))
     link = links.to(venue_url(venue))
+    memory = Memory(journal, clock, link.rest, link.url, key.address)
+    await memory.recall()
     address = venue.account.lower() if venue.account else await master_of(link, key)
     rules = Rules()
     signer = ActionSigner(key, is_mainnet=venue.network == "mainnet")
-    gateway = Gateway(link.rest, signer, address, clock, record, rules)
+    gateway = Gateway(link.rest, signer, address, clock, IntentLog(journal).record, rules)
     submitter = Submitter(gateway, rules)
     cloids = account_cloids(tag, address, settings)
     trading = TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage)
     made = HyperliquidVenue(link.rest, gateway, submitter, cloids, trading)
-    await made.open(address, key.address)
+    try:
+        await made.open(address, key.address)
+    except NotPermitted:
+        if not memory.doubt():
+            raise
+        await made.open(address, key.address)
+    await memory.keep()
     return Account(link, address, key.address, gateway, submitter, cloids, made, venue.slippage)
 
 

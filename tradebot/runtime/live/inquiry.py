@@ -11,10 +11,13 @@ from tradebot.venues.resilience import Purpose
 
 
 class Inquiry:
-    """Asks ``rest``, which reaches the venue at ``url``, for ``purpose``. ``findings`` are those so far."""
+    """Asks ``rest``, which reaches the venue at ``url``, for ``purpose``. ``findings`` are those so far.
 
-    def __init__(self, rest: RestClient, url: str, clock: Clock, purpose: Purpose) -> None:
-        self.rest, self.url, self.clock, self.purpose = rest, url, clock, purpose
+    ``recent_s`` is how old an answer may be that somebody else has got of what is dear to ask.
+    """
+
+    def __init__(self, rest: RestClient, url: str, clock: Clock, purpose: Purpose, recent_s: float = 0.0) -> None:
+        self.rest, self.url, self.clock, self.purpose, self.recent_s = rest, url, clock, purpose, recent_s
         self.findings: list[Finding] = []
 
     def add(self, check: str, grade: Grade, what: str, mend: str = "") -> None:

@@ -5,6 +5,7 @@ the line is busy. Bars that come late are for strategies to know and for exits, 
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import groupby
 from typing import Protocol
@@ -34,10 +35,11 @@ LATE = 60 * NANOS_PER_S
 """On a bar that closed longer ago nothing is entered."""
 
 _BEAT_S = 0.25
+# So long the first question waits for the socket: what closes once it stands need not be asked for.
+_CONNECT_S = 5.0
 # A live socket is never that silent; a server may have lost frames of ours without closing it.
 _QUIET_S = 5.0
-# So often REST is asked for the bars of a symbol whose own channel of bars is silent.
-_POLL_S = 60.0
+_MEND_MARKET = "a devnet that was started again is another market: tradebot state reset begins afresh with it"
 _MARKS, _BARS = "activeAssetCtx", "candle"
 
 
@@ -85,13 +87,16 @@ class MarketFeed:
         self._all, self._symbols, self._line, self._clock = symbols, dict(symbols), line, clock
         self._bars: dict[str, LiveBars] = {}
         self._time = MarketTime(venue_time)
-        self._heard = Nanos(0)
+        # When, in market time, the socket last told anything of a symbol.
+        self._heard: dict[str, Nanos] = {}
         self._wake = asyncio.Event()
         self._gaps = Gaps(rest, self._bars, self._time, self._wake)
         self._begin()
+        self._listener: asyncio.Task[None] | None = None
+        self._tried = asyncio.Event()
         self._is_up: bool | None = None
         self._is_closing = False
-        self._polled: dict[str, float] = {}
+        self._deaf: set[str] = set()
         self.on_mark: Callable[[str, Price], None] = lambda symbol, price: None
         self.on_silent: Callable[[Silent], None] = lambda silent: None
         self.last_message_at: float | None = None
@@ -100,7 +105,8 @@ class MarketFeed:
     @property
     def state(self) -> FeedState:
         """What the feed does; a live market never finishes."""
-        return FeedState.STREAMING if self.is_connected else FeedState.WAITING
+        is_open = self.is_connected and self._listener is None
+        return FeedState.STREAMING if is_open else FeedState.WAITING
 
     @property
     def is_connected(self) -> bool:
@@ -122,7 +128,7 @@ class MarketFeed:
         for symbol in self._symbols.keys() - wanted.keys():
             del self._bars[symbol]
             self._silence.drop(symbol)
-            self._polled.pop(symbol, None)
+            self._deaf.discard(symbol)
         for symbol in sorted(wanted.keys() - self._symbols.keys()):
             self._bars[symbol] = LiveBars(wanted[symbol], self._arrivals.last(symbol))
             self._silence.add(symbol, self._clock.monotonic())
@@ -131,37 +137,49 @@ class MarketFeed:
         self._wake.set()
 
     async def open(self) -> None:
-        """Let the line see what it has not of the past, without entries.
+        """Let the line see what it has not of the past, without entries; what closes meanwhile comes of the socket.
 
         Raises ``VenueError`` while the venue cannot be asked, ``ConfigError`` when it is behind what we have.
         """
-        self._begin()
+        if self._listener is None:
+            self._begin()
+            self._listener = asyncio.create_task(self._listen())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_CONNECT_S):
+                await self._tried.wait()
         answers = await self._gaps.past(self._settings.history_bars)
+        self._check_not_behind()
         bars: list[Bar] = []
         for answer in answers:
-            self._check_not_behind(answer)
-            bars += self._bars[answer.symbol].on_history(answer.bars or (), answer.now)
+            if answer.symbol in self._bars:
+                bars += self._bars[answer.symbol].on_history(answer.bars or (), answer.now)
+        for symbol, live in self._bars.items():
+            bars += live.closed(self._time.now(), self._heard.get(symbol, Nanos(0)))
         bars.sort(key=lambda bar: (bar.ts_event, bar.symbol))
-        await self._deliver_frozen(bars)
+        if bars:
+            await self._deliver_frozen(bars)
         _log_filled(bars)
 
-    def _check_not_behind(self, answer: Answer) -> None:
-        live = self._bars[answer.symbol]
-        if live.last is not None and live.last > answer.now + 2 * live.timeframe:
-            raise ConfigError(
-                f"the journal has newer bars of {answer.symbol} than the market: it is not the market they came from",
-                mend="a devnet that was started again is another market: tradebot state reset begins afresh with it",
-            )
+    def _check_not_behind(self) -> None:
+        now = self._time.now()
+        for symbol, live in self._bars.items():
+            if live.last is not None and live.last > now + 2 * live.timeframe:
+                raise ConfigError(
+                    f"the journal has newer bars of {symbol} than the market: it is not the market they came from",
+                    mend=_MEND_MARKET,
+                )
 
     async def run(self, ready: Callable[[], None]) -> None:
-        """Feed until ``close``."""
-        self._begin()
+        """Feed until ``close``, from where ``open`` has come to."""
+        listener, self._listener = self._listener, None
+        if listener is None:
+            self._begin()
         ready()
         log(LogEvent.FEED_STARTED, source=self._arrivals.describe()[:200])
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [
-                    tasks.create_task(self._listen()),
+                    tasks.create_task(self._listen() if listener is None else _follow(listener)),
                     tasks.create_task(self._gaps.run(lambda: self.is_connected)),
                 ]
                 await self._serve()
@@ -171,6 +189,14 @@ class MarketFeed:
             # One failure ends all; whoever watches wants to know which.
             raise failed.exceptions[0] from None
         finally:
+            await self._stream.close()
+
+    async def shut(self) -> None:
+        """Hang up, if ``open`` was not followed by ``run``."""
+        listener, self._listener = self._listener, None
+        if listener is not None:
+            listener.cancel()
+            await asyncio.wait({listener})
             await self._stream.close()
 
     def close(self) -> None:
@@ -196,7 +222,6 @@ class MarketFeed:
         self._take(self._gaps.take())
         if self.is_connected:
             self._close_bars()
-        self._poll()
         self._gaps.ask()
         due = self._turns.take(
             {symbol: bars.next_close for symbol, bars in self._bars.items()}, self._clock.monotonic()
@@ -221,8 +246,8 @@ class MarketFeed:
 
     def _close_bars(self) -> None:
         now = self._time.now()
-        for live in self._bars.values():
-            bars = live.closed(now, self._heard)
+        for symbol, live in self._bars.items():
+            bars = live.closed(now, self._heard.get(symbol, Nanos(0)))
             if bars:
                 is_late = self._time.is_paced and now - bars[-1].ts_event > LATE
                 self._turns.add(bars, self._clock.monotonic(), is_late=is_late)
@@ -254,18 +279,21 @@ class MarketFeed:
         match event:
             case Up(away_s):
                 self._is_up = True
+                self._tried.set()
                 self._silence.up()
-                self._polled.clear()
+                self._deaf.clear()
                 log(LogEvent.FEED_CONNECTED, away_s=None if away_s is None else round(away_s, 3))
-                self._lost()
+                self._regained()
             case Down(reason):
                 if self._is_up is not False:
                     log(LogEvent.FEED_LOST, level="warning", reason=reason)
                 self._is_up = False
+                self._tried.set()
                 self._silence.down(now)
                 self._lost()
             case Garbled():
                 self._lost()
+                self._regained()
             case Silent(_, coin):
                 if coin in self._bars:
                     self._hear_nothing(event, now)
@@ -278,17 +306,20 @@ class MarketFeed:
     def _hear_word(self, said: Frame, now: float) -> None:
         match said:
             case Formed(bar) if bar.symbol in self._bars:
-                self._heard_data(now)
+                self._heard_data(bar.symbol, now)
                 self._silence.hear(bar.symbol, bar, now)
                 if self._bars[bar.symbol].on_bar(bar):
                     self._wake.set()
+                if self._is_up and bar.symbol not in self._deaf:
+                    # Of a symbol that came later, its first frame says that it is subscribed to.
+                    self._bars[bar.symbol].regained(self._time.now())
             case Context(context) if context.symbol in self._bars:
-                self._heard_data(now)
+                self._heard_data(context.symbol, now)
                 if self._silence.hear(context.symbol, context, now):
                     self._silence.unmute(context.symbol)
                 self.on_mark(context.symbol, context.mark)
-            case Quoted(_, quote):
-                self._heard_data(now)
+            case Quoted(symbol, quote):
+                self._heard_data(symbol, now)
                 if quote is not None:
                     self._time.stamped(quote.ts_event)
             case _:
@@ -300,36 +331,40 @@ class MarketFeed:
         if silent.channel.startswith(_MARKS):
             self._silence.mute(symbol)
         elif silent.channel.startswith(_BARS):
-            self._polled[symbol] = now
-        self._bars[symbol].lost()
+            # From here on each of its bars is asked for when it has closed.
+            self._deaf.add(symbol)
+            self._bars[symbol].lost()
         self._wake.set()
         self.on_silent(silent)
 
     def _hear_again(self, channel: str, symbol: str) -> None:
         log(LogEvent.CHANNEL_HEARD, channel=channel)
         if channel.startswith(_BARS):
-            self._polled.pop(symbol, None)
-        self._bars[symbol].lost()
+            self._deaf.discard(symbol)
+            self._bars[symbol].regained(self._time.now())
         self._wake.set()
 
-    def _poll(self) -> None:
-        """Have asked over REST for the bars of symbols whose own channel is silent."""
-        now = self._clock.monotonic()
-        for symbol, polled in self._polled.items():
-            if now - polled >= _POLL_S:
-                self._polled[symbol] = now
-                self._bars[symbol].lost()
-
-    def _heard_data(self, now: float) -> None:
+    def _heard_data(self, symbol: str, now: float) -> None:
         if self.last_message_at is not None and now - self.last_message_at > _QUIET_S:
             self._lost()
+            self._regained()
         self.last_message_at = now
-        self._heard = self._time.now()
+        self._heard[symbol] = self._time.now()
 
     def _lost(self) -> None:
         for bars in self._bars.values():
             bars.lost()
         self._wake.set()
+
+    def _regained(self) -> None:
+        for symbol, bars in self._bars.items():
+            if symbol not in self._deaf:
+                bars.regained(self._time.now())
+        self._wake.set()
+
+
+async def _follow(task: asyncio.Task[None]) -> None:
+    await task
 
 
 def _log_filled(bars: Sequence[Bar]) -> None:

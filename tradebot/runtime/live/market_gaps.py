@@ -18,6 +18,8 @@ from tradebot.venues.resilience import Purpose
 # Between two rounds, so that a socket full of garbage does not use up our requests.
 _FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 30.0
+# A request that waits for the budget asks for what was when it began to wait: few at a time.
+_AT_ONCE = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Gaps:
         self._asked = asyncio.Event()
         self._answers: list[Answer] = []
         self._pause_s = _FIRST_PAUSE_S
+        self._past: dict[str, Answer] = {}
+        self._few = asyncio.Semaphore(_AT_ONCE)
 
     def ask(self) -> None:
         """Have asked what any symbol needs, when the time for the next round has come."""
@@ -60,11 +64,12 @@ class Gaps:
                 await asyncio.sleep(self._pause_s)
 
     async def _round(self, symbols: Sequence[str]) -> None:
-        for symbol in symbols:
-            self._bars[symbol].ask()
+        asked = {symbol: self._bars[symbol] for symbol in symbols}
+        for bars in asked.values():
+            bars.ask()
         try:
-            self._time.stamped(await market_time(self._rest, symbols[0]))
-            answers = await asyncio.gather(*map(self._answer, symbols))
+            self._time.stamped(await market_time(self._rest, symbols[0], Purpose.HISTORY))
+            answers = await asyncio.gather(*(self._answer(symbol, bars) for symbol, bars in asked.items()))
         except VenueError as error:
             answers = [Answer(symbol, None, Nanos(0), str(error)) for symbol in symbols]
         self._pace([answer for answer in answers if answer.bars is None])
@@ -77,33 +82,47 @@ class Gaps:
             log(LogEvent.GAP_LEFT, level="warning", symbols=symbols, error=failed[0].error)
         self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if failed else _FIRST_PAUSE_S
 
-    async def _answer(self, symbol: str) -> Answer:
+    async def _answer(self, symbol: str, bars: LiveBars) -> Answer:
         try:
-            return await self._read(symbol, Purpose.TRADE)
+            return await self._read(symbol, bars)
         except VenueError as error:
             return Answer(symbol, None, Nanos(0), str(error))
 
     async def past(self, bars_each: int) -> Sequence[Answer]:
-        """Return what each symbol lacks of its past, or ``bars_each`` bars of one never seen. Raises ``VenueError``."""
-        for bars in self._bars.values():
-            bars.ask()
-        answers = []
-        try:
-            for symbol in sorted(self._bars):
-                # Trading waits for it: what can wait for better days would wait half a minute after a quick restart.
-                self._time.stamped(await market_time(self._rest, symbol, Purpose.TRADE))
-                answers.append(await self._read(symbol, Purpose.TRADE, bars_each))
-        except BaseException:
-            for bars in self._bars.values():
-                bars.unanswered()
-            raise
+        """Return what symbols lack of their past, and ``bars_each`` bars of those never seen; nothing of all others.
+
+        Raises ``VenueError``; what was answered until then is not asked for again.
+        """
+        if not self._bars:
+            return ()
+        # All of trading waits for it, and it costs little.
+        self._time.stamped(await market_time(self._rest, min(self._bars), Purpose.TRADE))
+        lacking = [symbol for symbol, bars in sorted(self._bars.items()) if bars.look(self._time.now())]
+        for symbol in lacking if bars_each == 0 else ():
+            if self._bars[symbol].last is None:
+                self._past[symbol] = Answer(symbol, (), self._time.now())
+        asked = [symbol for symbol in lacking if symbol not in self._past]
+        for symbol in lacking:
+            self._bars[symbol].ask()
+        read = (self._read(symbol, self._bars[symbol], bars_each) for symbol in asked)
+        failed: list[BaseException] = []
+        for symbol, answer in zip(asked, await asyncio.gather(*read, return_exceptions=True), strict=True):
+            if isinstance(answer, Answer):
+                self._past[symbol] = answer
+            elif symbol in self._bars:
+                self._bars[symbol].unanswered()
+                failed.append(answer)
+        if failed:
+            raise failed[0]
+        answers, self._past = tuple(self._past.values()), {}
         return answers
 
-    async def _read(self, symbol: str, purpose: Purpose, bars_each: int = 0) -> Answer:
-        bars, now = self._bars[symbol], self._time.now()
-        begin = Nanos(floor_to(now, bars.timeframe) - bars_each * bars.timeframe)
-        start = begin if bars.last is None else bars.last
-        return Answer(symbol, await read_bars(self._rest, symbol, bars.timeframe, (start, now), purpose), now)
+    async def _read(self, symbol: str, bars: LiveBars, bars_each: int = 0) -> Answer:
+        async with self._few:
+            now = self._time.now()
+            begin = Nanos(floor_to(now, bars.timeframe) - bars_each * bars.timeframe)
+            start = begin if bars.last is None else bars.last
+            return Answer(symbol, await read_bars(self._rest, symbol, bars.timeframe, (start, now)), now)
 
 
 async def wait(event: asyncio.Event, at_most_s: float) -> None:

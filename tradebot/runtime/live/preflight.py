@@ -93,7 +93,8 @@ async def red_lines(link: Link, loaded: Loaded, home: Path, clock: Clock, *, is_
         if look:
             await asyncio.sleep(_LOOK_AGAIN_S)
         # A home that traded may have something to protect, which waits for this.
-        inquiry = Inquiry(link.rest, link.url, clock, Purpose.TRADE if is_fresh else Purpose.PROTECT)
+        purpose, recent_s = Purpose.TRADE if is_fresh else Purpose.PROTECT, 0.0 if look else RECENT_S
+        inquiry = Inquiry(link.rest, link.url, clock, purpose, recent_s)
         run = _Preflight(inquiry, loaded, home, is_fresh=is_fresh, is_arming=True)
         red = [finding for finding in await _checked(run, TOTAL_S) if finding.grade is Grade.FAIL]
         if not red:
@@ -166,7 +167,7 @@ class _Preflight:
         return True
 
     async def _symbols(self) -> None:
-        assets, contexts = asset_contexts(await self.inquiry.ask("metaAndAssetCtxs", max_age_s=RECENT_S))
+        assets, contexts = asset_contexts(await self.inquiry.ask("metaAndAssetCtxs", max_age_s=self.inquiry.recent_s))
         known = {asset.symbol: (asset, context) for asset, context in zip(assets, contexts, strict=True)}
         for symbol in self._settings.bot.symbols:
             asset, context = known.get(symbol, (None, None))

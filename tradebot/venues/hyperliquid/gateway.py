@@ -113,18 +113,20 @@ class Gateway:
             self.shut = refusal.text
             await self.on_shut(refusal.text)
 
-    async def ask(self, kind: str, purpose: Purpose = Purpose.WATCH, **fields: object) -> Node:
+    async def ask(
+        self, kind: str, purpose: Purpose = Purpose.WATCH, *, max_age_s: float = 0.0, **fields: object
+    ) -> Node:
         """Return the reply to an ``/info`` request about the account."""
-        return await self._rest.info({"type": kind, "user": self.account, **fields}, purpose)
+        return await self._rest.info({"type": kind, "user": self.account, **fields}, purpose, max_age_s)
 
     async def learn_time(self, *, is_trusted: bool = False) -> None:
         """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off, unless trusted."""
         status = await self._rest.info({"type": "exchangeStatus"}, Purpose.PROTECT)
         self.time.start(to_ms(status.at("time").time()), is_trusted=is_trusted)
 
-    async def learn_allowance(self, purpose: Purpose) -> None:
-        """Ask the venue how many actions the account may still send."""
-        budget = address_budget(await self.ask("userRateLimit", purpose))
+    async def learn_allowance(self, purpose: Purpose, max_age_s: float = 0.0) -> None:
+        """Ask the venue how many actions the account may still send, or could ``max_age_s`` ago."""
+        budget = address_budget(await self.ask("userRateLimit", purpose, max_age_s=max_age_s))
         self.allowance.learn(budget.used, budget.cap)
 
     def intent(self, action: Action, cloids: tuple[str, ...], *, is_urgent: bool) -> Intent:

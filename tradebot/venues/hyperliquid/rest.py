@@ -37,7 +37,7 @@ _DEFINITE = frozenset({400, 401, 403, 404, 405, 413, 415, 422, 451})
 # What an address is, and how its account keeps its money.
 _LASTING = frozenset({"userRole", "userAbstraction"})
 # Dear to ask, and asked by several parts of a boot.
-_KEPT = _LASTING | {"metaAndAssetCtxs", "extraAgents"}
+_KEPT = _LASTING | {"metaAndAssetCtxs", "extraAgents", "userRateLimit"}
 RECENT_S = 60.0
 """A reply of that age will do for what another part of a boot has asked."""
 
@@ -97,6 +97,20 @@ class RestClient:
             # No cookies, no proxy from the environment, no file of the user's: what goes out is what we sign.
             self._session = aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), trust_env=False)
         return self._session
+
+    def roles(self) -> Mapping[str, object]:
+        """Return the replies on what addresses are, by what was asked: dear, and the same after a restart."""
+        kept = ((orjson.loads(body), body, reply) for body, (_, reply) in self._known.items())
+        return {body.decode(): reply.value for asked, body, reply in kept if asked["type"] == "userRole"}
+
+    def recall(self, replies: Mapping[str, object]) -> None:
+        """Take replies of an earlier run for those of now."""
+        for body, reply in replies.items():
+            self._known[body.encode()] = self._resilience.now(), parse(orjson.dumps(reply))
+
+    def forget(self) -> None:
+        """Ask all anew."""
+        self._known.clear()
 
     async def info(
         self, request: Mapping[str, object], purpose: Purpose = Purpose.WATCH, max_age_s: float = 0.0

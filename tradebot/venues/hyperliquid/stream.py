@@ -166,6 +166,7 @@ class Stream:
     async def _connect(self) -> StreamEvent | None:
         if self._failures:
             await self._resilience.sleep(self._resilience.reconnect.delay_s(self._failures))
+        await self._resilience.admit_socket()
         timeout = aiohttp.ClientWSTimeout(ws_receive=None, ws_close=1.0)
         try:
             async with asyncio.timeout(self._rules.connect_s):
