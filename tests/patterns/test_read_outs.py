@@ -1,14 +1,24 @@
 """Read-outs beside the events: ranges, displacement, periods, sessions, bias."""
 
+from enum import IntFlag
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.patterns.series import MINUTE_MS, scanned, walk, walks
-from tradebot.pipeline.patterns.calendar import MS_PER_DAY, MS_PER_HOUR, Session, sessions_at
+from tradebot.pipeline.patterns.calendar import MS_PER_DAY, MS_PER_HOUR, sessions_at
 from tradebot.pipeline.patterns.events import PatternKind
 from tradebot.pipeline.patterns.params import BadParameter, PatternParams, params_of, parse_params
 from tradebot.pipeline.patterns.scanner import Scanner
+
+
+class Session(IntFlag):
+    """The sessions that are open, as the bits of ``sessions_at``."""
+
+    ASIA = 1
+    LONDON = 2
+    NEW_YORK = 4
 
 
 @given(walks())
