@@ -447,6 +447,12 @@ def test_a_delisted_asset_keeps_its_place_and_needs_no_price() -> None:
     assert contexts[1] is None
 
 
+def test_a_name_at_two_places_of_the_universe_is_refused() -> None:
+    universe = [{"szDecimals": 5, "name": "BTC", "maxLeverage": 40}] * 2
+    with pytest.raises(Unreadable, match="twice"):
+        market.assets(Node({"universe": universe}, None, "reply"))
+
+
 def test_orders_answer_one_by_one() -> None:
     reply = read_info("order", INFO["order"][1])
     assert reply == ActionReply(

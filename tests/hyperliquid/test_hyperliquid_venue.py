@@ -13,7 +13,7 @@ import pytest
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.recover import user_digest
-from tradebot.model.errors import ConfigError, NotPermitted, Unavailable
+from tradebot.model.errors import ConfigError, NotPermitted, Unavailable, Unreadable
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import (
@@ -463,3 +463,15 @@ def test_what_the_venue_did_is_said_in_our_words() -> None:
     never = of_leg("a", Never(), ts, "Action already expired")[0]
     assert isinstance(never, OrderRejected)
     assert never.reason == "Action already expired"
+
+
+async def test_an_asset_that_gets_another_id_is_not_believed() -> None:
+    async with desk() as made:
+        before = dict(made.venue.assets)
+        coins = made.net.exchange.coins
+        made.net.exchange.coins = dict(reversed(coins.items()))
+        with pytest.raises(Unreadable, match="is said to be asset"):
+            await made.venue.refresh()
+        assert dict(made.venue.assets) == before
+        made.net.exchange.coins = coins
+        await made.venue.refresh()

@@ -5,8 +5,10 @@ from pathlib import Path
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.live.intents import IntentLog
 from tradebot.store.journal import SqliteJournal
+from tradebot.venues.hyperliquid.account import VenueFill, fill
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.naming import Names
+from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.submit import Intent, Never, Settled
 
 
@@ -35,3 +37,23 @@ def test_names_of_orders_long_gone_are_forgotten() -> None:
     for oid in range(30_000):
         names.know(oid, f"cross-BTC-{oid}-entry")
     assert len(names._of_oids) == 10_000
+
+
+def fill_of(oid: int, cloid: str | None, coin: str = "BTC") -> VenueFill:
+    row = {"tid": 1, "oid": oid, "cloid": cloid, "coin": coin, "side": "B", "sz": "1", "px": "1", "fee": "0"}
+    rest = {"time": 1_737_918_843_000, "crossed": True, "startPosition": "0", "closedPnl": "0"}
+    return fill(Node(row | rest))
+
+
+def test_a_name_that_was_told_falsely_is_not_kept() -> None:
+    names = Names(Cloids(b"test", b"k" * 32, ("cross",)))
+    one, other = names.cloid("cross-BTC-1-entry"), names.cloid("cross-BTC-2-target")
+    names.know(7, "cross-BTC-1-entry")
+    # The cloid says otherwise: it is believed of this row, and what was heard of the oid counts no more.
+    assert names.of(fill_of(7, other)) == "cross-BTC-2-target"
+    assert names.of(fill_of(7, None)) is None
+    assert names.of(fill_of(7, one)) == "cross-BTC-1-entry"
+    assert names.of(fill_of(7, None)) == "cross-BTC-1-entry"
+    # A cloid of nobody, or of another coin, proves nothing against it.
+    assert names.of(fill_of(7, "0x" + "00" * 16)) == "cross-BTC-1-entry"
+    assert names.of(fill_of(7, other, "ETH")) == "cross-BTC-1-entry"

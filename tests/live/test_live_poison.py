@@ -17,12 +17,13 @@ from tests.recovery.lab import Running, logged, rows_of, until
 from tradebot.model.failure import LineFailed
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
-from tradebot.model.order import Fill
+from tradebot.model.order import Fill, SubmitOrders
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.runtime import logs
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
+from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.quarantine import failures
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
@@ -110,3 +111,30 @@ async def test_a_fill_that_makes_the_line_raise_leaves_a_guarded_position_and_a_
     home = tmp_path / "home"
     assert [one.said.input for one in failures(rows_of(home, LineFailed.kind))] == ["fill_report"]
     assert {"poisoned", "halted"} <= {line["alert"] for line in logged(home, "alert.raised")}
+
+
+async def test_a_turn_that_fails_sends_no_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    healthy = Outbox.handle
+    failed: list[Message] = []
+
+    def handle(outbox: Outbox, message: Message) -> Sequence[Message]:
+        healthy(outbox, message)
+        if isinstance(message, SubmitOrders) and not failed:
+            failed.append(message)
+            raise ZeroDivisionError("poison behind an order")
+        return ()
+
+    monkeypatch.setattr(Outbox, "handle", handle)
+    async with stage(tmp_path) as venue, daemon_at(venue) as daemon:
+        await daemon.until(lambda status: status.get("state") == "running")
+        entering = asyncio.create_task(bar(daemon, venue, LONG))
+        status = await daemon.until(lambda status: status.get("state") == "halted")
+        await asyncio.wait({entering})
+        assert "poison behind an order" in status["reason"]
+        assert failed
+        assert venue.desk.cloids == {}
+        # The same name is free: what is decided next is placed once.
+        await daemon.act("resume")
+        await bar(daemon, venue, LONG)
+        await daemon.until(lambda status: bool(status.get("positions")))
+        assert venue.repeated == {}

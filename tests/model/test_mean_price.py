@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import cash, fill
-from tradebot.model.money import mean_price
+from tradebot.model.money import book, book_fee, mean_price
 from tradebot.model.order import OrderSide
 from tradebot.model.position import PositionChanged, RoundTrip
 from tradebot.pipeline.risk.ledger import Ledger
@@ -46,3 +46,10 @@ def test_the_pnl_of_a_tiny_price_is_that_of_its_fills(entry: Decimal, leave: Dec
     assert trip.gross_pnl == (size * (leave - entry)).quantize(EIGHT)
     assert ledger.cash == 1000 + trip.net_pnl
     assert opened.position.entry_price == trip.entry_price
+
+
+def test_no_amount_is_too_large_to_be_booked() -> None:
+    absurd = Decimal("9999999999999999") * Decimal("999999999999")
+    assert book(absurd) == absurd
+    assert book_fee(absurd) == absurd
+    assert mean_price(absurd, Decimal("1e-18")) > absurd

@@ -15,6 +15,9 @@ from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, Message
 from tradebot.model.message import KINDS
+from tradebot.model.money import Cash
+from tradebot.model.position import Deposit
+from tradebot.model.time import Nanos
 from tradebot.store.codec import BadRecord, decode, decode_message, encode, encode_message
 
 D = Decimal
@@ -271,3 +274,9 @@ def test_a_class_that_refuses_its_values_is_a_bad_record() -> None:
 
     with pytest.raises(BadRecord, match="odd"):
         decode(Even, b'{"number":1}')
+
+
+@pytest.mark.parametrize("text", ["NaN", "sNaN", "Infinity", "-Infinity"])
+def test_no_amount_that_is_no_number_is_recorded(text: str) -> None:
+    with pytest.raises(InvariantError, match="holds what its types do not say"):
+        encode(Deposit(ts_event=Nanos(0), id="d1", amount=Cash(D(text))))

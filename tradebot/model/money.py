@@ -23,6 +23,8 @@ MONEY_CONTEXT = Context(
     flags=[],
     traps=[InvalidOperation, DivisionByZero, Overflow],
 )
+# Room for whatever an account may hold or a venue may say: rounding to 1e-8 fails for no amount, however absurd.
+_WIDE = Context(prec=80, traps=[InvalidOperation, DivisionByZero, Overflow])
 ZERO = Decimal(0)
 ONE = Decimal(1)
 BOOKING_UNIT = Decimal("1e-8")
@@ -34,12 +36,12 @@ _FEW_DIGITS = -4
 def book(amount: Decimal) -> Cash:
     """Return ``amount`` as booked: to 1e-8, half to even."""
     # By position: the keyword would cost as much as the rounding.
-    return Cash(amount.quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
+    return Cash(amount.quantize(BOOKING_UNIT, ROUND_HALF_EVEN, _WIDE))
 
 
 def book_fee(amount: Decimal) -> Cash:
     """Return the fee ``amount`` as booked: to 1e-8, up (against us; a rebate, < 0, shrinks)."""
-    return Cash(amount.quantize(BOOKING_UNIT, ROUND_CEILING))
+    return Cash(amount.quantize(BOOKING_UNIT, ROUND_CEILING, _WIDE))
 
 
 def mean_price(notional: Decimal, qty: Decimal) -> Price:
@@ -54,8 +56,8 @@ def mean_price(notional: Decimal, qty: Decimal) -> Price:
     price = notional / qty
     places = price.adjusted()
     if places < _FEW_DIGITS:
-        return Price(price.quantize(ONE.scaleb(places - 8), ROUND_HALF_EVEN))
-    return Price(price.quantize(BOOKING_UNIT, ROUND_HALF_EVEN))
+        return Price(price.quantize(ONE.scaleb(places - 8), ROUND_HALF_EVEN, _WIDE))
+    return Price(price.quantize(BOOKING_UNIT, ROUND_HALF_EVEN, _WIDE))
 
 
 def from_float(value: float) -> Decimal:

@@ -73,7 +73,7 @@ def _quote(body: bytes) -> str:
 
 
 def _text(value: object) -> str:
-    if type(value) is Decimal:
+    if type(value) is Decimal and value.is_finite():
         return str(value)
     raise TypeError(f"a {type(value).__name__} cannot be stored")
 

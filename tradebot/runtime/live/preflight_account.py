@@ -87,9 +87,9 @@ class AccountChecks:
     async def _balance(self, address: str) -> None:
         state = account_state(await self._inquiry.ask("clearinghouseState", user=address))
         spot = spot_collateral(await self._inquiry.ask("spotClearinghouseState", user=address))
-        mode = (await self._inquiry.ask("userAbstraction", user=address)).value
+        mode = await self._inquiry.ask("userAbstraction", user=address)
         self.equity = equity = spot if is_unified(mode) else state.equity
-        words = f"{plain(state.equity)} in perpetuals, {plain(spot)} in spot, account mode {mode}"
+        words = f"{plain(state.equity)} in perpetuals, {plain(spot)} in spot, account mode {mode.text()}"
         if equity > 0:
             self._inquiry.add("balance", Grade.OK, f"{plain(equity)} USDC to trade with ({words})")
         else:

@@ -239,9 +239,9 @@ def _position(row: Node) -> VenuePosition:
     )
 
 
-def is_unified(mode: object) -> bool:
+def is_unified(mode: Node) -> bool:
     """Return whether an account whose ``userAbstraction`` is ``mode`` keeps its collateral among the spot balances."""
-    return mode in _UNIFIED
+    return mode.text() in _UNIFIED
 
 
 def spot_collateral(reply: Node) -> Cash:

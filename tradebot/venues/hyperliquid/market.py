@@ -55,7 +55,12 @@ class Print:
 
 def assets(meta: Node) -> tuple[Asset, ...]:
     """Return the perpetuals of ``meta`` in the order of their ids, delisted ones with them."""
-    return tuple(_asset(index, row) for index, row in enumerate(meta.at("universe").rows()))
+    universe = meta.at("universe")
+    found = tuple(_asset(index, row) for index, row in enumerate(universe.rows()))
+    if len({asset.symbol for asset in found}) != len(found):
+        # The place is the id: of a name that stands at two, nobody can say which coin an order would buy.
+        universe.fail("names an asset twice")
+    return found
 
 
 def _asset(index: int, row: Node) -> Asset:

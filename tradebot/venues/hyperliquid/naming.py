@@ -29,14 +29,20 @@ class Names:
         return self._adopted.get(client_order_id) or self._cloids.encode(client_order_id)
 
     def of(self, order: VenueOrder | VenueFill) -> str | None:
-        """Return the client order id of what the venue tells of; ``None`` for a foreign order."""
+        """Return the client order id of what the venue tells of; ``None`` for a foreign order.
+
+        The cloid goes before what was heard of the oid: one of the two is wrong where they differ, and a memory that
+        is wrong would stay so.
+        """
         known = self._of_oids.get(order.oid)
-        if known is None and order.cloid is not None:
-            owner = self._cloids.decode(order.cloid, order.symbol)
-            if owner is not None:
-                known = owner.client_order_id
-                self.know(order.oid, known)
-        return known
+        owner = None if order.cloid is None else self._cloids.decode(order.cloid, order.symbol)
+        if owner is None:
+            return known
+        if known is None:
+            self.know(order.oid, owner.client_order_id)
+        elif known != owner.client_order_id:
+            del self._of_oids[order.oid]
+        return owner.client_order_id
 
     def of_intent(self, intent: Intent, symbol: str) -> tuple[str, ...]:
         """Return the client order ids of an intent of ours on ``symbol``. Raises ``InvariantError`` for another's."""

@@ -165,7 +165,11 @@ class Node:
 
 def quote(value: object) -> str:
     """Return the start of a body for an error text."""
-    text = value if isinstance(value, str) else orjson.dumps(value, default=repr).decode(errors="replace")
+    try:
+        text = value if isinstance(value, str) else orjson.dumps(value, default=repr).decode(errors="replace")
+    except orjson.JSONEncodeError:
+        # What is read may be nested deeper than what can be written.
+        text = f"a {type(value).__name__} that is nested too deeply to be quoted"
     return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}... ({len(text)} characters)"
 
 

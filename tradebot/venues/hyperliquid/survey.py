@@ -60,7 +60,7 @@ class Survey:
 
     async def open(self) -> None:
         """Learn how the account keeps its money."""
-        self._is_unified = is_unified((await self._gateway.ask("userAbstraction", Purpose.PROTECT)).value)
+        self._is_unified = is_unified(await self._gateway.ask("userAbstraction", Purpose.PROTECT))
 
     def now_ms(self) -> int:
         """Return venue time."""

@@ -63,7 +63,7 @@ def _send(moved: _Moved) -> Decimal:
     delta = moved.delta
     if delta.at("token").value != COLLATERAL:
         return ZERO
-    outside = frozenset[object]() if moved.is_unified else frozenset[object]({_SPOT})
+    outside = () if moved.is_unified else (_SPOT,)
     amount = moved.cash("amount")
     came = delta.at("destination").address() == moved.account and delta.at("destinationDex").value not in outside
     left = delta.at("user").address() == moved.account and delta.at("sourceDex").value not in outside

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from itertools import zip_longest
 
-from tradebot.model.errors import ConfigError, Rejected, VenueError
+from tradebot.model.errors import ConfigError, Rejected, Unreadable, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.near import did_you_mean
@@ -117,10 +117,18 @@ class HyperliquidVenue:
         await self.survey.open()
 
     async def refresh(self, max_age_s: float = 0.0) -> Sequence[AssetContext]:
-        """Read assets and marks anew, or as of ``max_age_s`` ago; return the contexts of those that trade."""
+        """Read assets and marks anew, or as of ``max_age_s`` ago; return the contexts of those that trade.
+
+        Raises ``VenueError``.
+        """
         listed, contexts = asset_contexts(
             await self._rest.info({"type": "metaAndAssetCtxs"}, Purpose.PROTECT, max_age_s)
         )
+        for asset in listed:
+            before = self._assets.get(asset.symbol, asset)
+            if before.id != asset.id:
+                # An id is for ever: orders under this one would buy another coin.
+                raise Unreadable(f"{asset.symbol} is said to be asset {asset.id}, and was {before.id}")
         self._assets = {asset.symbol: asset for asset in listed}
         known = [context for context in contexts if context is not None]
         self._marks |= {context.symbol: context.mark for context in known}
