@@ -12,6 +12,7 @@ from aiohttp import web
 from tests.clock import VirtualClock
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, Unavailable, Unreadable, VenueError
 from tradebot.model.time import NANOS_PER_S
+from tradebot.venues.hyperliquid.access import role
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.replies import Resting
@@ -129,6 +130,17 @@ async def test_a_question_is_asked_again_and_an_order_is_not() -> None:
         with pytest.raises(Unavailable):
             await client.exchange(b"{}", 1, Purpose.TRADE)
         assert len(venue.bodies) == 4
+
+
+async def test_an_answer_that_could_not_be_read_is_asked_for_again() -> None:
+    question = {"type": "userRole", "user": ACCOUNT}
+    answers = says({"role": 7}), says({"role": "user"})
+    async with site(*answers) as venue, RestClient(venue.url, resilience()) as client:
+        with pytest.raises(Unreadable):
+            role(await client.info(question, max_age_s=60))
+        assert role(await client.info(question, max_age_s=60)).kind == "user"
+        assert role(await client.info(question, max_age_s=60)).kind == "user"
+        assert len(venue.bodies) == 2
 
 
 async def test_rows_are_paid_for() -> None:

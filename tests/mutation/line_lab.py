@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.builders import MINUTE
-from tests.live.rehearsal import CONFIG, STRATEGY
+from tests.live.rehearsal import STRATEGY
 from tests.mutation.mutants import Known, Mutator
 from tradebot.model.command import Command, Tick, Verb
 from tradebot.model.errors import InvariantError
@@ -46,9 +46,33 @@ from tradebot.store.codec import decode, decode_message, encode, encode_message
 
 D = Decimal
 COINS = ("BTC", "ETH")
+_CONFIG = """
+[bot]
+mode = "live"
+symbols = ["BTC", "ETH"]
+[feed]
+kind = "hyperliquid"
+[venue]
+kind = "hyperliquid"
+network = "devnet"
+url = "http://127.0.0.1:1"
+key_file = "devnet.key"
+account = "0xabababababababababababababababababababab"
+[[strategy]]
+kind = "script.py:Script"
+name = "script"
+timeframe = "1m"
+stop = { kind = "atr", n = 5, mult = 1.5 }
+[risk]
+size = { kind = "notional", notional = "1000" }
+max_order_notional = "2000"
+max_position_notional = "2000"
+max_exposure_notional = "4000"
+live_cap_notional = "2000"
+"""
 _INSTRUMENT = """
 [[instrument]]
-symbol = "{coin}"
+symbol = "%s"
 tick = "0.1"
 lot = "0.00001"
 min_notional = "10"
@@ -63,11 +87,8 @@ _ARGUMENTS = ("", "BTC", "ETH", "DOGE", "0.5", "1", "0", "-1", "NaN", "1e400", "
 def configured(folder: Path) -> Loaded:
     """Return the configuration of a live bot; nothing is connected."""
     (folder / "script.py").write_text(STRATEGY)
-    bot = {"symbols": '"BTC", "ETH"', "strategy": "script"}
-    venue = {"url": "http://127.0.0.1:1", "key_file": "devnet.key", "leverage": 1}
     path = folder / "bot.toml"
-    text = CONFIG.format(account=f'account = "0x{"ab" * 20}"', **bot, **venue)
-    path.write_text(text + "".join(_INSTRUMENT.format(coin=coin) for coin in COINS))
+    path.write_text(_CONFIG + "".join(_INSTRUMENT % coin for coin in COINS))
     return LoadOptions(config_files=(path,)).load(folder / "home", {})
 
 

@@ -25,12 +25,16 @@ _MAX_MS = 4_102_444_800_000
 
 
 class Node:
-    """A value within a reply, which knows where it stands so that an error can say so."""
+    """A value within a reply, which knows where it stands so that an error can say so.
 
-    __slots__ = ("_key", "_parent", "value")
+    ``has_failed``, of the reply itself: some part of it could not be read.
+    """
+
+    __slots__ = ("_key", "_parent", "has_failed", "value")
 
     def __init__(self, value: object, parent: "Node | None" = None, key: str = "") -> None:
         self.value = value
+        self.has_failed = False
         self._parent = parent
         self._key = key
 
@@ -49,6 +53,7 @@ class Node:
         root = self
         while root._parent is not None:
             root = root._parent
+        root.has_failed = True
         raise Unreadable(f"{self.path or 'the reply'} {why}; the venue said: {quote(root.value)}", where="hyperliquid")
 
     def at(self, key: str) -> "Node":

@@ -124,7 +124,8 @@ class RestClient:
         body = orjson.dumps(request)
         asked_at, known = self._known.get(body, (0.0, None))
         max_age_s = max(max_age_s, RECENT_S if kind in _LASTING else 0.0)
-        if known is not None and self._resilience.now() - asked_at < max_age_s:
+        # What could not be read is no answer, however young.
+        if known is not None and not known.has_failed and self._resilience.now() - asked_at < max_age_s:
             return known
         reply: Node = await self._resilience.repeated(
             lambda: self._post("/info", body),
