@@ -75,7 +75,7 @@ def _poisoned_entries(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("_poisoned_entries")
-@pytest.mark.parametrize("word", [LONG, SHORT])
+@pytest.mark.parametrize("word", [LONG, pytest.param(SHORT, marks=pytest.mark.soak)])
 async def test_a_fill_that_makes_the_line_raise_leaves_a_guarded_position_and_a_daemon_that_flattens(
     tmp_path: Path, word: int
 ) -> None:
