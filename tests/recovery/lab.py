@@ -28,7 +28,7 @@ from tradebot.store.rows import JournalReader, Query
 from tradebot.store.schema import Row
 from tradebot.store.upkeep import JOURNAL_NAME
 
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 STRATEGIES = """
 [[strategy]]
 kind = "sma_cross"
