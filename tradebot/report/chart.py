@@ -3,7 +3,7 @@
 The labels are text of the page, placed in percent of the plot: in the SVG they would shrink with it.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from html import escape
 from math import ceil, floor, log10
@@ -133,8 +133,14 @@ def _value_ticks(low: float, high: float) -> tuple[float, list[float]]:
     raw = (high - low) / _Y_TICKS
     power = 10.0 ** floor(log10(raw))
     step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
-    first, last = floor(low / step + 1e-9), ceil(high / step - 1e-9)
+    first, last = _whole(low / step, floor), _whole(high / step, ceil)
     return step, [number * step for number in range(first, max(last, first + 1) + 1)]
+
+
+def _whole(number: float, rounded: Callable[[float], int]) -> int:
+    # A whole number that dividing missed by its last digits is that number: nothing lies beyond it.
+    nearest = round(number)
+    return nearest if abs(number - nearest) <= 1e-12 * abs(nearest) else rounded(number)
 
 
 def _time_ticks(start: int, end: int) -> Iterator[tuple[int, str]]:
