@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.time import NANOS_PER_S, Nanos
-from tradebot.venues.pacing import Pace
+from tradebot.pacing import Pace
 
 
 def at(seconds: float) -> Nanos:

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clock import VirtualClock
+from tradebot.backoff import Backoff
 from tradebot.model.errors import Rejected, Unavailable
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import NANOS_PER_S
 from tradebot.ports import Sent
-from tradebot.venues.backoff import Backoff
 from tradebot.venues.resilience import MemoryLog, Policy, Purpose, RateLimited, RequestBudget, Resilience
 
 

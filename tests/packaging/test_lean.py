@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-BARRED = ("tenacity", "coincurve", "Crypto", "msgpack", "numpy", "numba", "pyarrow", "ccxt", "hyperliquid")
+BARRED = ("coincurve", "Crypto", "msgpack", "numpy", "numba", "pyarrow", "ccxt", "hyperliquid")
 SCRIPT = f"""
 import sys
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _SLIPPAGE = Decimal("0.05")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
-_PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack", "tenacity")
+_PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 
 
 @dataclass(frozen=True, slots=True)

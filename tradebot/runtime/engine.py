@@ -13,6 +13,7 @@ from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, FundingPaid
+from tradebot.pacing import Pace
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
@@ -29,7 +30,6 @@ from tradebot.runtime.supervisor import TaskSpec
 from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
-from tradebot.venues.pacing import Pace
 
 _OF_ORDERS = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
 # Less than the 30 s that the command waits for an answer.

@@ -8,12 +8,12 @@ from typing import Protocol
 
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
+from tradebot.pacing import Pace
 from tradebot.ports import Clock
 from tradebot.runtime.logs import log
 from tradebot.runtime.recording import ts_of
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
-from tradebot.venues.pacing import Pace
 
 
 class FeedState(StrEnum):

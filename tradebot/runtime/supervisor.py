@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tradebot.backoff import Backoff
 from tradebot.model.errors import TimedOut
 from tradebot.model.logevent import LogEvent
 from tradebot.runtime.logs import log
@@ -136,7 +137,7 @@ class Supervisor:
         self.failure = asyncio.get_running_loop().create_future()
 
     async def _supervise(self, supervised: SupervisedTask) -> None:
-        backoff_s = _BACKOFF_FIRST_S
+        failures, backoff = 0, Backoff(_BACKOFF_FIRST_S, _BACKOFF_MAX_S)
         while True:
             started = asyncio.get_running_loop().time()
             try:
@@ -151,11 +152,11 @@ class Supervisor:
                 supervised.state = TaskState.FINISHED
                 return
             if asyncio.get_running_loop().time() - started > _BACKOFF_MAX_S:
-                backoff_s = _BACKOFF_FIRST_S
+                failures = 0
+            failures += 1
             supervised.state = TaskState.WAITING
             supervised.restarts += 1
-            await asyncio.sleep(backoff_s)
-            backoff_s = min(backoff_s * 2, _BACKOFF_MAX_S)
+            await asyncio.sleep(backoff.delay_s(failures))
             log(LogEvent.TASK_RESTARTED, level="warning", task=supervised.spec.name, restarts=supervised.restarts)
 
     @staticmethod

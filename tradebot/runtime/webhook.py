@@ -10,12 +10,12 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from tradebot.backoff import Backoff
 from tradebot.model.command import AlertName
 from tradebot.model.errors import StorageFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock, Journal
 from tradebot.runtime.logs import log, register_secret
-from tradebot.venues.backoff import Backoff
 
 if TYPE_CHECKING:
     import aiohttp

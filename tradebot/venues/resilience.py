@@ -12,10 +12,10 @@ from typing import Protocol, TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 
+from tradebot.backoff import Backoff
 from tradebot.model.errors import Unavailable
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock, Sent, SentLog
-from tradebot.venues.backoff import Backoff
 
 T = TypeVar("T")
 Sleep = Callable[[float], Awaitable[None]]
@@ -333,15 +333,12 @@ class Resilience:
         retrying = AsyncRetrying(
             sleep=self._sleep,
             retry=retry_if_exception_type(Unavailable),
-            wait=self._wait_s,
+            wait=self._retry,
             stop=lambda state: state.attempt_number >= self.policy.attempts or self.now() >= ends,
             before_sleep=partial(self._tell_of_retry, what, purpose),
             reraise=True,
         )
         return await retrying(self.once, work, weight=weight, purpose=purpose, what=what, rows=rows, cost=cost)
-
-    def _wait_s(self, state: RetryCallState) -> float:
-        return self._retry.delay_s(state.attempt_number)
 
     def _tell_of_retry(self, what: str, purpose: Purpose, state: RetryCallState) -> None:
         error = None if state.outcome is None else state.outcome.exception()

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from tradebot.backoff import Backoff
 from tradebot.model.errors import Rejected, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
@@ -26,7 +27,6 @@ from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.runtime.live.instruments import hint_of
 from tradebot.runtime.live.line import LiveLine
 from tradebot.runtime.logs import log
-from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.reports import not_permitted
 from tradebot.venues.hyperliquid.statuses import refusal_of
 from tradebot.venues.hyperliquid.submit import Intent, Submitter

@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tradebot.backoff import Backoff
 from tradebot.model.command import AlertName
 from tradebot.model.errors import VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Page
 from tradebot.runtime.logs import log
-from tradebot.venues.backoff import Backoff
 
 T = TypeVar("T")
 # Each asking waits for itself already. However long a venue was away, it is noticed soon that it is back.

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 
+from tradebot.backoff import Backoff
 from tradebot.model.errors import InvariantError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.order import TradingPermitted
@@ -19,7 +20,6 @@ from tradebot.runtime.logs import log
 from tradebot.runtime.recording import REAL
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.venues.backoff import Backoff
 from tradebot.venues.hyperliquid.stream import Down, Garbled, StreamEvent, Up
 from tradebot.venues.hyperliquid.submit import Intent, Settled
 from tradebot.venues.hyperliquid.translate import CanceledByVenue, Filled, Funded, Liquidated, OrdersUpdated
