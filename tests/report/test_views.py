@@ -14,7 +14,7 @@ from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderState, OrderType
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
-from tradebot.pipeline.orders.state import OrdersState, Protection
+from tradebot.pipeline.orders.state import Protection
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
@@ -70,7 +70,7 @@ def stop_order(state: OrderState = OrderState.OPEN) -> Order:
 
 
 def books(covered: str = "2") -> views.BookFacts:
-    orders = [stop_order(), stop_order(OrderState.CANCELED), stop_order(OrderState.SUBMITTED)]
+    orders = [stop_order(), stop_order(OrderState.SUBMITTED)]
     return views.BookFacts(
         risk=RiskState(
             starting_cash=Cash(Decimal(10_000)),
@@ -80,7 +80,8 @@ def books(covered: str = "2") -> views.BookFacts:
             positions={"BTC": position()},
             peak_equity=Cash(Decimal("10000.91")),
         ),
-        orders=OrdersState(orders={str(number): order for number, order in enumerate(orders)}),
+        orders=orders,
+        unknown=1,
         protection=(
             Protection(
                 symbol="BTC", qty=Qty(Decimal(2)), stop_price=Price(Decimal("102.5")), covered_qty=Qty(Decimal(covered))

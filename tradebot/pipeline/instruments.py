@@ -5,6 +5,12 @@ from collections.abc import Iterator, Mapping
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 
 
+def untraded(seen: Mapping[str, InstrumentSeen]) -> dict[str, Listing]:
+    """Return the symbols of ``seen`` that the venue does not trade, and why; in their order."""
+    listings = {symbol: one.listing for symbol, one in sorted(seen.items())}
+    return {symbol: listing for symbol, listing in listings.items() if listing is not Listing.TRADED}
+
+
 class Instruments:
     """The rules and the listing of symbols. ``seen`` is what the venue said last, by symbol: a stage keeps it.
 

@@ -13,7 +13,7 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
-from tradebot.pipeline.orders.state import OrdersState, Protection
+from tradebot.pipeline.orders.state import Protection
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
@@ -130,11 +130,13 @@ class ForeignOrder:
 class BookFacts:
     """What the line knows, taken between two turns, and what others have resting at the venue.
 
-    ``disabled`` gives reasons by strategy.
+    ``orders`` are those the venue may work on, the oldest first; ``unknown`` counts those that were sent and not
+    answered. ``disabled`` gives reasons by strategy.
     """
 
     risk: RiskState
-    orders: OrdersState
+    orders: Sequence[Order]
+    unknown: int
     protection: Sequence[Protection]
     limits: Sequence[LimitUse]
     disabled: Mapping[str, str] = field(default_factory=dict)
@@ -213,7 +215,7 @@ def positions(books: BookFacts | None) -> Document:
 
 def orders(books: BookFacts) -> list[Document]:
     """Return one object an order the venue may work on, oldest first; those of another hand last."""
-    own = [_order(order) for order in books.orders.orders.values() if not order.state.is_terminal]
+    own = [_order(order) for order in books.orders]
     return [*own, *(_foreign(order) for order in books.foreign)]
 
 
@@ -335,7 +337,7 @@ def _foreign(order: ForeignOrder) -> Document:
 def _order_counts(books: BookFacts | None) -> Document:
     if books is None:
         return {"open": 0, "unknown": 0}
-    return {"open": books.orders.open, "unknown": books.orders.unknown}
+    return {"open": len(books.orders), "unknown": books.unknown}
 
 
 def _task(task: TaskFacts) -> Document:

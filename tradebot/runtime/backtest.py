@@ -112,7 +112,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
                 progress(count, total)
     if progress is not None:
         progress(count, count)
-    risk = wired.risk.save()
+    risk = wired.risk
     document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
     document |= report.run_counts(count, clock.monotonic() - started_at)
     # Orders that never filled stood near the last price.

@@ -201,7 +201,7 @@ class Daemon:
         booted = await boot(self._home, self._loaded, journal, self._extend_start)
         booted.recorder.listeners.append(pager.hear)
         settings = self._loaded.settings
-        for tick in assumed_ticks(settings, {**first_prices(settings), **booted.wired.risk.save().marks}):
+        for tick in assumed_ticks(settings, {**first_prices(settings), **booted.wired.risk.marks}):
             log(LogEvent.INSTRUMENT_ASSUMED, level="warning", **tick.row)
         market = None if live is None else partial(live.market_feed, self._loaded, booted)
         engine = Engine(self._home, self._loaded, booted, journal, self._clock, market)
@@ -219,7 +219,7 @@ class Daemon:
         await self._supervisor.start(TaskSpec(name="marks", run=marks.run, policy=Policy.RESTART))
         if engine.trading_state is TradingState.HALTED:
             # Whoever was to be paged by the last run may not have been.
-            pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.save().state_reason}", "tradebot resume")
+            pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.state_reason}", "tradebot resume")
 
     def _extend_start(self) -> None:
         self._notifier.extend_start(_LONG_BOOT_S)

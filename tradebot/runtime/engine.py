@@ -12,9 +12,8 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
-from tradebot.model.position import Deposit, FundingPaid
+from tradebot.model.position import Deposit, EquityMark, FundingPaid
 from tradebot.pacing import Pace
-from tradebot.pipeline.risk.book import RiskState
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
 from tradebot.report.views import BookFacts, ForeignOrder, Mismatch
@@ -236,11 +235,10 @@ class Engine:
             return self.flatness.facts()
         if self._has_venue:
             return FlatFacts(is_flat=False, stuck="the past is being settled with the venue")
-        positions = {symbol: position.qty for symbol, position in self.risk.save().positions.items()}
+        positions = self.risk.positions
         orders = [
-            RestingFacts(id=name, symbol=order.request.symbol, what=order.request.role.value, own=True)
-            for name, order in self.orders.save().orders.items()
-            if not order.state.is_terminal
+            RestingFacts(id=request.client_order_id, symbol=request.symbol, what=request.role.value, own=True)
+            for request in (order.request for order in self.orders.open_orders())
         ]
         is_flat = not positions and not orders
         is_over = self.feeder.finished.is_set() and not is_flat
@@ -265,7 +263,8 @@ class Engine:
         """Return what the line knows."""
         return BookFacts(
             risk=self.risk.save(),
-            orders=self.orders.save(),
+            orders=self.orders.open_orders(),
+            unknown=self.orders.unknown(),
             protection=self.orders.protection(),
             limits=self.risk.limits_view(),
             disabled=dict(self.booted.wired.strategy.disabled),
@@ -274,15 +273,15 @@ class Engine:
 
     def standing(self) -> Standing:
         """Return what the journal does not hold."""
-        risk = self.risk.save()
+        pending = self.risk.pending_equity
         return Standing(
             now=self.session.market_time,
-            pending=risk.pending_equity,
-            marks=risk.marks,
-            venue_equity=self._venue_equity(risk),
+            pending=pending,
+            marks=self.risk.marks,
+            venue_equity=self._venue_equity(pending),
         )
 
-    def _venue_equity(self, risk: RiskState) -> Cash | None:
+    def _venue_equity(self, pending: EquityMark | None) -> Cash | None:
         """Return what the venue says the account is worth, as of the newest point of the curve; ``None`` if nothing.
 
         A real venue is compared in cash: its prices move between its word and ours.
@@ -291,9 +290,7 @@ class Engine:
         if not isinstance(venue, Outbox):
             return venue.account().equity
         residual = None if self.live is None else self.live.residual
-        if residual is None or risk.pending_equity is None:
-            return None
-        return Cash(risk.pending_equity.equity + residual)
+        return None if residual is None or pending is None else Cash(pending.equity + residual)
 
     @property
     def margin_used(self) -> Cash:
@@ -316,7 +313,7 @@ class Engine:
 
     def status_line(self) -> str:
         """Return the state in one line, for systemd."""
-        risk = self.risk.save()
+        risk = self.risk
         return f"{risk.trading_state.value}, {len(risk.positions)} positions, equity {plain(book(risk.equity))}"
 
     def _check_fillable(self) -> None:

@@ -142,6 +142,15 @@ class Register:
             return None
         return self.orders.get(client_order_id) or self._done.get(client_order_id)
 
+    def remembered(self) -> dict[str, Order]:
+        """Return all orders that are remembered, by id; those that matter no more come first."""
+        return self._done | self.orders
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no order was ever known."""
+        return not (self.orders or self._done or self.held or self._submitted)
+
     def revive(self, order: Order) -> None:
         """Take an order that was dropped back, with its kin: it matters again."""
         if order.request.client_order_id not in self._done:

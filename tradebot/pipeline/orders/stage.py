@@ -37,7 +37,7 @@ from tradebot.pipeline.orders.foreign import Owner, foreign_alert, is_opened_by_
 from tradebot.pipeline.orders.guard import CLOSING_REASONS, Guard
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
-from tradebot.pipeline.orders.state import OrdersState, Protection
+from tradebot.pipeline.orders.state import Held, OrdersState, Protection
 
 _LATE = Lateness()
 _submit = maker(SubmitOrders)
@@ -107,6 +107,42 @@ class OrdersStage:
     def find(self, client_order_id: str) -> Order | None:
         """Return an order by its id, as long as it is remembered."""
         return self._register.find(client_order_id)
+
+    @property
+    def orders(self) -> Mapping[str, Order]:
+        """The orders that matter, by id, in the order they were made: those that work and those of open positions."""
+        return dict(self._register.orders)
+
+    @property
+    def held(self) -> Mapping[str, Held]:
+        """What our fills leave open, by symbol."""
+        return dict(self._register.held)
+
+    def book(self) -> Mapping[str, Order]:
+        """Return all orders that are remembered, by id; those that matter no more come first."""
+        return self._register.remembered()
+
+    def open_orders(self) -> list[Order]:
+        """Return the orders that the venue may work on, in the order they were made."""
+        return [order for order in self._register.orders.values() if not order.state.is_terminal]
+
+    def unanswered(self) -> list[Order]:
+        """Return the orders of which the venue has said nothing, also those that are not sent before their entry."""
+        return [order for order in self._register.orders.values() if order.is_unknown]
+
+    def unknown(self) -> int:
+        """Return how many orders were sent and not answered."""
+        return sum(not self._waits(order) for order in self.unanswered())
+
+    def _waits(self, order: Order) -> bool:
+        # What follows its entry when that has filled is not even sent.
+        entry = self._register.orders.get(order.request.parent_id or "")
+        return entry is not None and not entry.is_unknown and not entry.state.is_terminal
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no order was ever known: the book is new, or its journal was lost."""
+        return self._register.is_blank
 
     @property
     def is_overdue(self) -> bool:

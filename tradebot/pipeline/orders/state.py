@@ -107,18 +107,3 @@ class OrdersState:
     disputed: dict[str, FillReport] = field(default_factory=dict)
     is_barred: bool = False
     instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
-
-    @property
-    def open(self) -> int:
-        """How many orders the venue may work on."""
-        return sum(not order.state.is_terminal for order in self.orders.values())
-
-    @property
-    def unknown(self) -> int:
-        """How many orders were sent and not answered."""
-        return sum(order.is_unknown and not self._waits(order) for order in self.orders.values())
-
-    def _waits(self, order: Order) -> bool:
-        # What follows its entry when that has filled is not even sent.
-        entry = self.orders.get(order.request.parent_id or "")
-        return entry is not None and not entry.is_unknown and not entry.state.is_terminal

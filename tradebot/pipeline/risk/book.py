@@ -12,6 +12,7 @@ from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.money import ZERO, Cash, Price, Ratio
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
+from tradebot.pipeline.instruments import untraded
 from tradebot.pipeline.risk.gates.sequence import GateState
 from tradebot.pipeline.risk.gates.zone import ZoneState
 from tradebot.pipeline.risk.holdings import NO_CASH, OpenPosition, WorkingEntry
@@ -71,8 +72,7 @@ class RiskState:
     @property
     def untraded(self) -> dict[str, Listing]:
         """The symbols that the venue does not trade, and why."""
-        listings = {symbol: seen.listing for symbol, seen in sorted(self.instruments.items())}
-        return {symbol: listing for symbol, listing in listings.items() if listing is not Listing.TRADED}
+        return untraded(self.instruments)
 
     @property
     def unrealized(self) -> Cash:

@@ -5,11 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
-from tradebot.model.money import Cash, Price
+from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound
-from tradebot.model.position import Deposit, FundingPaid
+from tradebot.model.position import Deposit, EquityMark, FundingPaid
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import Nanos
+from tradebot.pipeline.instruments import untraded
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.commands import Operator
 from tradebot.pipeline.risk.curve import EquityCurve
@@ -116,6 +117,46 @@ class RiskStage:
     def trading_state(self) -> TradingState:
         """What may be sent now."""
         return self._desk.trading_state
+
+    @property
+    def state_reason(self) -> str:
+        """Why less than everything may be sent; empty where nothing was said."""
+        return self._desk.state_reason
+
+    @property
+    def cash(self) -> Cash:
+        """The money of the account, without what its positions are worth."""
+        return self._ledger.cash
+
+    @property
+    def equity(self) -> Cash:
+        """Cash and open P&L at the last marks, exact."""
+        return self._ledger.equity()
+
+    @property
+    def pending_equity(self) -> EquityMark | None:
+        """The point of the equity curve whose closing time may not be over."""
+        return self._curve.pending()
+
+    @property
+    def marks(self) -> Mapping[str, Price]:
+        """The last price of each symbol seen."""
+        return dict(self._ledger.marks)
+
+    @property
+    def positions(self) -> Mapping[str, Qty]:
+        """The open quantities by symbol, short < 0."""
+        return {symbol: trip.qty for symbol, trip in self._ledger.trips.items()}
+
+    @property
+    def untraded(self) -> Mapping[str, Listing]:
+        """The symbols that the venue does not trade, and why."""
+        return untraded(self._desk.instruments.seen)
+
+    @property
+    def frozen(self) -> Mapping[str, tuple[str, ...]]:
+        """Why a symbol, or all by the empty name, may not be entered."""
+        return dict(self._desk.frozen)
 
     @property
     def is_flattening(self) -> bool:
