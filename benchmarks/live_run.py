@@ -13,17 +13,17 @@ from benchmarks.engine_run import load
 from benchmarks.wire_server import CASH
 from tradebot.devnet.devnet import devnet_key, write_key
 from tradebot.devnet.recover import address_of
+from tradebot.live.broker import Broker
+from tradebot.live.patience import Patience
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos
+from tradebot.pipeline.outbox import Outbox
+from tradebot.runtime.assembly import Live
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
-from tradebot.runtime.live.assembly import Live
-from tradebot.runtime.live.broker import Broker
-from tradebot.runtime.live.outbox import Outbox
-from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import JOURNAL_NAME
@@ -143,10 +143,10 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
         supervisor = Supervisor()
         for spec in engine.tasks():
             await supervisor.start(spec)
-        account, outbox = live.account, engine.booted.wired.venue
-        assert account is not None
+        venue, outbox = live.execution, engine.booted.wired.venue
+        assert venue is not None
         assert isinstance(outbox, Outbox)
-        broker = Broker(account.venue, account.submitter, engine, engine.durable)
+        broker = Broker(venue, engine, engine.durable)
         outbox.send = broker.send
         await supervisor.start(TaskSpec(name="broker", run=broker.run, policy=Policy.HALT, close=broker.close))
         await engine.deliver([Deposit(ts_event=Nanos(clock.now()), id="bench", amount=Cash(CASH))])

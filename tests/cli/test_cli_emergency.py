@@ -15,11 +15,11 @@ from tests.live.rehearsal import Stage, stage
 from tradebot.cli import commands_halt
 from tradebot.cli.main import run
 from tradebot.model.errors import NotRunning, Unavailable
-from tradebot.runtime.live import emergency
 from tradebot.store import mark as mark_module
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import MARK_NAME, Mark, read_mark
+from tradebot.venues.hyperliquid import key_alone
 from tradebot.venues.resilience import Policy
 
 D = Decimal
@@ -168,7 +168,7 @@ async def test_a_venue_that_does_nothing_is_told_with_what_is_left(
     place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     place.crowd(1)
-    monkeypatch.setattr(emergency, "Policy", lambda: Policy(attempts=1))
+    monkeypatch.setattr(key_alone, "Policy", lambda: Policy(attempts=1))
     place.venue.fault("error_500")
     assert await place.cli(*EMERGENCY, *place.flags, "--timeout", "1") == 4
     assert "500" in capsys.readouterr().err
@@ -189,7 +189,7 @@ async def test_a_venue_that_falls_silent_meanwhile_is_asked_again(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.crowd(1)
-    monkeypatch.setattr(emergency, "Policy", lambda: Policy(attempts=1))
+    monkeypatch.setattr(key_alone, "Policy", lambda: Policy(attempts=1))
     place.venue.fault("error_500", probability=D("0.5"), count=6)
     assert await place.cli(*EMERGENCY, *place.flags) == 0
     assert place.is_empty

@@ -17,11 +17,23 @@ from random import Random
 from typing import Any
 
 from tradebot.model.money import Price, Qty
+from tradebot.model.venue import (
+    FilledNow,
+    Intent,
+    Never,
+    Phase,
+    Refusal,
+    Rests,
+    Settled,
+    Sighting,
+    Success,
+    Unclear,
+    Waiting,
+)
 from tradebot.venues.hyperliquid.nonce import Nonces
-from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal, Resting, Success, Unclear, Waiting
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.statuses import Phase, verdict_of
-from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter, View
+from tradebot.venues.hyperliquid.statuses import verdict_of
+from tradebot.venues.submit import ActionReply, Rules, Submitter, View
 
 GOALS = 5
 ATTEMPTS = 3
@@ -165,7 +177,7 @@ class Venue:
     def _error(text: str) -> Refusal:
         return Refusal(text, verdict_of(text))
 
-    def _place(self, cloid: str, index: int, nonce: int, now: int) -> Resting | FilledNow | Waiting:
+    def _place(self, cloid: str, index: int, nonce: int, now: int) -> Rests | FilledNow | Waiting:
         oid = len(self.orders) + 1
         fills = self.random.random() < 0.5 and index == 0
         order = Placed(oid, cloid, now, Phase.FILLED if fills else Phase.LIVE, nonce)
@@ -174,7 +186,7 @@ class Venue:
         if index:
             return Waiting()
         if not fills:
-            return Resting(oid)
+            return Rests(oid)
         for part in range(self.random.randint(1, 2)):
             self.fills.append((f"t{oid}.{part}", cloid, 1))
         return FilledNow(oid, Qty(Decimal(1)), Price(Decimal(1)))

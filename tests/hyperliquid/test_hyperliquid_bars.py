@@ -6,10 +6,10 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.live.market_bars import LiveBars
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.venues.hyperliquid.bars import LiveBars
 from tradebot.venues.hyperliquid.market import GRACE
 
 M1 = parse_timeframe("1m")
@@ -27,7 +27,7 @@ def at(index: int, seconds: float = 0) -> Nanos:
 
 def live(last: int | None = None) -> LiveBars:
     """Return bars that know all until bar 0 opens, or the closed bar ``last``."""
-    bars = LiveBars(M1, None if last is None else at(last + 1))
+    bars = LiveBars(M1, GRACE, None if last is None else at(last + 1))
     bars.ask()
     bars.on_history([], at(0, -1))
     bars.regained(at(0, -1))
@@ -39,7 +39,7 @@ def closed(bars: LiveBars, now: Nanos, heard: Nanos | None = None) -> list[Bar]:
 
 
 def test_nothing_is_given_before_rest_was_asked() -> None:
-    bars = LiveBars(M1)
+    bars = LiveBars(M1, GRACE)
     bars.on_bar(bar(0))
     bars.on_bar(bar(1))
     assert closed(bars, at(1, 5)) == []
@@ -155,9 +155,9 @@ def test_a_later_bar_shows_at_once_that_one_was_lost() -> None:
 
 
 def test_after_a_restart_only_what_has_closed_since_is_asked_for() -> None:
-    assert not LiveBars(M1, at(5)).look(at(6, 1))
-    assert LiveBars(M1, at(5)).look(at(6, 3))
-    assert LiveBars(M1).look(at(0))
+    assert not LiveBars(M1, GRACE, at(5)).look(at(6, 1))
+    assert LiveBars(M1, GRACE, at(5)).look(at(6, 3))
+    assert LiveBars(M1, GRACE).look(at(0))
 
 
 def test_a_hole_is_asked_for_once_and_then_believed() -> None:
@@ -187,7 +187,7 @@ def test_what_rest_never_has_is_believed_of_the_socket_in_the_end() -> None:
 
 
 def test_no_answer_is_asked_again() -> None:
-    bars = LiveBars(M1)
+    bars = LiveBars(M1, GRACE)
     assert bars.look(at(0))
     bars.ask()
     assert not bars.needs_history
@@ -233,7 +233,7 @@ class Market:
     def __init__(self) -> None:
         self.now = 0
         self.volume: dict[int, int] = {}
-        self.bars = LiveBars(M1, Nanos(0))
+        self.bars = LiveBars(M1, GRACE, Nanos(0))
         self.bars.regained(Nanos(0))
         self.heard = Nanos(0)
         self.given: list[Bar] = []
@@ -273,7 +273,7 @@ class Market:
             self.asked = None
 
     def restart(self) -> None:
-        self.bars, self.asked = LiveBars(M1, self.bars.last), None
+        self.bars, self.asked = LiveBars(M1, GRACE, self.bars.last), None
         if not self.is_lossy:
             self.bars.regained(Nanos(self.now))
 

@@ -12,15 +12,14 @@ from aiohttp import web
 from tests.clock import VirtualClock
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, Unavailable, Unreadable, VenueError
 from tradebot.model.time import NANOS_PER_S
+from tradebot.model.venue import Intent, Never, Phase, Purpose, Rests, Settled, Sighting
 from tradebot.venues.hyperliquid.access import role
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.keys import SigningKey
-from tradebot.venues.hyperliquid.replies import Resting
 from tradebot.venues.hyperliquid.rest import RestClient, info_weight
 from tradebot.venues.hyperliquid.sign import ActionSigner
-from tradebot.venues.hyperliquid.statuses import Phase
-from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter
-from tradebot.venues.resilience import Policy, Purpose, RateLimited, Resilience
+from tradebot.venues.resilience import Policy, RateLimited, Resilience
+from tradebot.venues.submit import Rules, Submitter
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 START_MS = 1_700_000_000_000
@@ -237,7 +236,7 @@ async def place(exchange: Exchange) -> tuple[Settled, Recorder]:
 
 async def test_an_intent_is_durable_before_its_bytes_and_its_outcome_after() -> None:
     settled, recorder = await place(Exchange(says(OK), status={"status": "unknownOid"}))
-    assert settled.legs == (Resting(5),)
+    assert settled.legs == (Rests("5"),)
     assert [type(row) for row in recorder.rows] == [Intent, Settled]
 
 
@@ -259,7 +258,7 @@ async def test_a_lost_answer_is_followed_by_the_same_bytes_and_the_duplicate_is_
 
     exchange.exchange[1] = later
     settled, _ = await place(exchange)
-    assert settled.legs == (Sighting(5, Phase.FILLED),)
+    assert settled.legs == (Sighting("5", Phase.FILLED),)
     assert exchange.sent[0] == exchange.sent[1]
 
 

@@ -14,22 +14,13 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.model.venue import ChannelKind, Down, Garbled, Heard, MarketContext, Silent, Up
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.hearing import Hearing
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.stream import (
-    Down,
-    Garbled,
-    Heard,
-    Silent,
-    Stream,
-    StreamEvent,
-    StreamRules,
-    Subscription,
-    Up,
-)
-from tradebot.venues.hyperliquid.translate import Context, Filled, Ignored, SocketError
+from tradebot.venues.hyperliquid.stream import Stream, StreamEvent, StreamRules, Subscription
+from tradebot.venues.hyperliquid.translate import Filled, Ignored, SocketError
 from tradebot.venues.resilience import Policy, Resilience, Sleep
 
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
@@ -166,7 +157,7 @@ async def test_it_is_up_when_every_subscription_is_acknowledged() -> None:
         events = await until(made, is_up)
         assert events[-1] == Up(None)
         assert made.is_up
-        assert isinstance((await until(made, lambda event: isinstance(event, Context)))[-1], Context)
+        assert isinstance((await until(made, lambda event: isinstance(event, MarketContext)))[-1], MarketContext)
     assert [frame["subscription"]["type"] for frame in server.received[0] if frame["method"] == "subscribe"] == [
         "activeAssetCtx",
         "userFills",
@@ -208,7 +199,7 @@ async def test_one_silent_channel_is_subscribed_to_anew_and_the_socket_stays() -
     async with stream(server, subscriptions=(*SUBSCRIPTIONS, OF_ETH)) as made:
         events = await until(made, lambda event: isinstance(event, Heard))
     silences = [event for event in events if isinstance(event, Silent)]
-    assert [(one.channel, one.coin, one.times) for one in silences] == [("activeAssetCtx:BTC", "BTC", 1)]
+    assert [(one.channel, one.symbol, one.times) for one in silences] == [("activeAssetCtx:BTC", "BTC", 1)]
     assert not any(isinstance(event, Down) for event in events)
     assert len(server.received) == 1
     switched = [frame["subscription"] for frame in server.received[0] if frame["method"] == "unsubscribe"]
@@ -228,7 +219,7 @@ async def test_a_channel_that_the_venue_does_not_give_leaves_the_others(answer: 
     async with stream(server, subscriptions=(*SUBSCRIPTIONS, OF_ETH)) as made:
         events = await until(made, lambda event: isinstance(event, Silent))
     assert is_up(events[-2])
-    assert events[-1] == Silent("activeAssetCtx:ETH", "ETH", 1)
+    assert events[-1] == Silent(ChannelKind.MARKS, "ETH", "activeAssetCtx:ETH", 1)
 
 
 async def test_what_is_wanted_changes_without_a_reconnect() -> None:
@@ -237,7 +228,7 @@ async def test_what_is_wanted_changes_without_a_reconnect() -> None:
         await made.want(SUBSCRIPTIONS)
         await until(made, is_up)
         await made.want((SUBSCRIPTIONS[1], OF_ETH))
-        await until(made, lambda event: isinstance(event, Context))
+        await until(made, lambda event: isinstance(event, MarketContext))
         async with asyncio.timeout(30):
             while len(server.received[0]) < 4:
                 await made.next()
@@ -272,8 +263,8 @@ async def test_a_frame_nobody_can_read_is_reported_and_the_next_is_read() -> Non
         await stay(socket)
 
     async with stream(Server(mumble)) as made:
-        events = await until(made, lambda event: isinstance(event, Context))
-    assert [type(event) for event in events if not isinstance(event, Up)] == [Garbled, Garbled, Ignored, Context]
+        events = await until(made, lambda event: isinstance(event, MarketContext))
+    assert [type(event) for event in events if not isinstance(event, Up)] == [Garbled, Garbled, Ignored, MarketContext]
 
 
 async def test_nobody_listens_is_a_down_and_it_goes_on_trying() -> None:

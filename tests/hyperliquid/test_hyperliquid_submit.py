@@ -11,21 +11,25 @@ from hypothesis import strategies as st
 
 from tests.hyperliquid.simulation import Mutant, is_never, search
 from tradebot.model.money import Price, Qty
-from tradebot.store import codec
-from tradebot.venues.hyperliquid.nonce import Nonces
-from tradebot.venues.hyperliquid.replies import ActionReply, FilledNow, Refusal, Resting, Success, Unclear, Waiting
-from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, verdict_of
-from tradebot.venues.hyperliquid.submit import (
+from tradebot.model.venue import (
+    FilledNow,
     Intent,
     Never,
-    Rules,
+    Phase,
+    Refusal,
+    Rests,
     Settled,
     Sighting,
-    Step,
-    Submission,
-    View,
+    Success,
+    Unclear,
+    Verdict,
+    Waiting,
 )
+from tradebot.store import codec
+from tradebot.venues.hyperliquid.nonce import Nonces
+from tradebot.venues.hyperliquid.seen import Seen
+from tradebot.venues.hyperliquid.statuses import verdict_of
+from tradebot.venues.submit import ActionReply, Rules, Step, Submission, View
 
 NOW = 1_700_000_000_000
 EXPIRES = NOW + 12_000
@@ -48,8 +52,8 @@ def steps(order: Submission, local_ms: int, count: int) -> list[Step]:
 def test_a_reply_for_each_order_settles() -> None:
     order = submission("a", "b")
     assert order.next(NOW) is Step.SEND
-    order.answered(ActionReply((Resting(1), Waiting())))
-    assert order.settled == Settled(NOW, (Resting(1), Waiting()))
+    order.answered(ActionReply((Rests("1"), Waiting())))
+    assert order.settled == Settled(NOW, (Rests("1"), Waiting()))
     assert order.next(NOW) is Step.DONE
     assert not is_never(order.settled)
 
@@ -150,20 +154,20 @@ def test_looks_without_a_late_stamp_of_the_venue_prove_nothing() -> None:
 def test_an_order_found_settles_and_one_of_unreadable_status_keeps_it_open() -> None:
     order = submission()
     for stamp in range(LATE, LATE + 100_000, 1_000):
-        order.looked(View(stamp, {"a": Sighting(7, Phase.UNKNOWN)}))
+        order.looked(View(stamp, {"a": Sighting("7", Phase.UNKNOWN)}))
     assert order.settled is None
-    order.looked(View(LATE, {"a": Sighting(7, Phase.LIVE)}))
-    assert order.settled == Settled(NOW, (Sighting(7, Phase.LIVE),))
+    order.looked(View(LATE, {"a": Sighting("7", Phase.LIVE)}))
+    assert order.settled == Settled(NOW, (Sighting("7", Phase.LIVE),))
 
 
 def test_a_status_that_cannot_be_read_is_looked_up_and_not_sent_again() -> None:
     order = submission("a", "b")
     order.next(NOW)
-    order.answered(ActionReply((Unclear("queued"), Resting(2))))
+    order.answered(ActionReply((Unclear("queued"), Rests("2"))))
     assert order.settled is None
     assert Step.SEND not in steps(order, NOW, 20)
-    order.looked(View(NOW, {"a": Sighting(1, Phase.FILLED)}))
-    assert order.settled == Settled(NOW, (Sighting(1, Phase.FILLED), Resting(2)))
+    order.looked(View(NOW, {"a": Sighting("1", Phase.FILLED)}))
+    assert order.settled == Settled(NOW, (Sighting("1", Phase.FILLED), Rests("2")))
 
 
 def test_an_urgent_one_is_fenced_and_a_fence_that_holds_proves_never() -> None:
@@ -236,13 +240,13 @@ def test_a_million_intents_meet_a_hostile_venue(capsys: pytest.CaptureFixture[st
         Settled(
             NOW,
             (
-                Resting(1),
-                FilledNow(2, Qty(Decimal("0.5")), Price(Decimal("1.5"))),
+                Rests("1"),
+                FilledNow("2", Qty(Decimal("0.5")), Price(Decimal("1.5"))),
                 Waiting(),
                 Success(),
                 Refusal("no", Verdict.REJECTED),
                 Unclear("?"),
-                Sighting(3, Phase.LIVE),
+                Sighting("3", Phase.LIVE),
                 Never(),
             ),
             "why",

@@ -19,19 +19,12 @@ from hypothesis import strategies as st
 from tradebot.model.errors import Unreadable
 from tradebot.model.order import Liquidity, OrderSide, RefusalClass
 from tradebot.model.time import from_ms, parse_timeframe
+from tradebot.model.venue import Book, FilledNow, Phase, Refusal, Rests, Success, Unclear, Verdict, Waiting
 from tradebot.venues.hyperliquid import access, account, market, translate
 from tradebot.venues.hyperliquid.reading import Node, parse
-from tradebot.venues.hyperliquid.replies import (
-    ActionReply,
-    FilledNow,
-    Refusal,
-    Resting,
-    Success,
-    Unclear,
-    Waiting,
-    action_reply,
-)
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, phase_of, refusal_of, verdict_of
+from tradebot.venues.hyperliquid.replies import action_reply
+from tradebot.venues.hyperliquid.statuses import phase_of, refusal_of, verdict_of
+from tradebot.venues.submit import ActionReply
 
 NOW = from_ms(1_737_918_843_000)
 USER = "0x" + "ab" * 20
@@ -390,9 +383,9 @@ def test_recorded_frames_of_the_socket_read() -> None:
         for line in lines:
             said = translate.frame(line.split(b" ", 1)[1])
             seen[type(said).__name__] = seen.get(type(said).__name__, 0) + 1
-            if isinstance(said, translate.Booked):
-                assert len(said.book.bids) == 20
-    assert seen.keys() == {"Booked", "Printed"}
+            if isinstance(said, Book):
+                assert len(said.bids) == 20
+    assert seen.keys() == {"Book", "Printed"}
 
 
 def test_an_order_is_read_in_all_its_shapes() -> None:
@@ -457,8 +450,8 @@ def test_orders_answer_one_by_one() -> None:
     reply = read_info("order", INFO["order"][1])
     assert reply == ActionReply(
         (
-            Resting(77738308),
-            FilledNow(77747314, Decimal("0.02"), Decimal("1891.4")),
+            Rests("77738308"),
+            FilledNow("77747314", Decimal("0.02"), Decimal("1891.4")),
             Refusal("Invalid TP/SL price. asset=4", Verdict.REJECTED),
             Waiting(),
         )

@@ -29,24 +29,37 @@ from tradebot.model.order import (
     SubmitOrders,
 )
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
+from tradebot.model.venue import (
+    AccountState,
+    Intent,
+    Never,
+    Phase,
+    Purpose,
+    Settled,
+    Sighting,
+    Unclear,
+    Up,
+    VenueOrder,
+    Waiting,
+)
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
-from tradebot.venues.hyperliquid.account import AccountState, VenueOrder
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids
+from tradebot.venues.hyperliquid.config import TradingRules
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import SigningKey
-from tradebot.venues.hyperliquid.replies import Unclear, Waiting
+from tradebot.venues.hyperliquid.link import Link
+from tradebot.venues.hyperliquid.public import HyperliquidMarket
 from tradebot.venues.hyperliquid.reports import Endings, of_leg, reason_of
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
-from tradebot.venues.hyperliquid.statuses import Phase
-from tradebot.venues.hyperliquid.stream import Stream, Up
-from tradebot.venues.hyperliquid.submit import Intent, Never, Rules, Settled, Sighting, Submitter
+from tradebot.venues.hyperliquid.stream import Stream
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
-from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules, check_traded
-from tradebot.venues.resilience import Policy, Purpose, Resilience
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue, check_traded
+from tradebot.venues.resilience import Policy, Resilience
+from tradebot.venues.submit import Rules, Submitter
 
 D = Decimal
 QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
@@ -60,9 +73,13 @@ class Desk:
     venue: HyperliquidVenue
     gateway: Gateway
     stream: Stream
-    rest: RestClient
+    link: Link
     rows: list[Intent | Settled]
     told: list[Message] = field(default_factory=list)
+
+    @property
+    def rest(self) -> RestClient:
+        return self.link.rest
 
     async def record(self, entry: Intent | Settled) -> None:
         self.rows.append(entry)
@@ -110,7 +127,7 @@ async def desk(
     resilience = Resilience(policy, clock, asyncio.sleep, seed)
     try:
         async with RestClient(net.url, resilience, timeout_s=0.5) as rest:
-            made = await connected(net, rest, resilience, rules, tag)
+            made = await connected(net, Link(net.url, rest, resilience), rules, tag)
             try:
                 yield made
             finally:
@@ -119,23 +136,23 @@ async def desk(
         await net.stop()
 
 
-async def connected(net: Devnet, rest: RestClient, resilience: Resilience, rules: Rules, tag: bytes) -> Desk:
+async def connected(net: Devnet, link: Link, rules: Rules, tag: bytes) -> Desk:
     rows: list[Intent | Settled] = []
 
     async def record(entry: Intent | Settled) -> None:
         rows.append(entry)
 
     key = SigningKey(net.key.secret)
-    gateway = Gateway(rest, ActionSigner(key, is_mainnet=False), net.user, SystemClock(), record, rules)
+    gateway = Gateway(link.rest, ActionSigner(key, is_mainnet=False), net.user, SystemClock(), record, rules)
     cloids = Cloids(tag, b"k" * 32, ("cross",))
     submitter = Submitter(gateway, rules)
-    venue = HyperliquidVenue(rest, gateway, submitter, cloids, TradingRules(leverage=5))
-    await venue.open(net.user, key.address)
+    venue = HyperliquidVenue(link, gateway, submitter, cloids, TradingRules(leverage=5))
+    await venue.open()
     subscriptions = [{"type": kind, "user": net.user} for kind in ("orderUpdates", "userFills", "userFundings")]
-    stream = Stream(lambda: rest.session, net.url.replace("http", "ws") + "/ws", subscriptions, resilience)
+    stream = link.stream(subscriptions)
     while not isinstance(await stream.next(), Up):
         pass
-    return Desk(net, venue, gateway, stream, rest, rows)
+    return Desk(net, venue, gateway, stream, link, rows)
 
 
 def request(name: str, **changes: Any) -> OrderRequest:
@@ -266,7 +283,7 @@ async def test_a_lost_journal_finds_its_own_orders_and_tells_the_foreign_ones() 
         await made.venue.submit(bracket(made))
         made.fault("manual_trade", user=made.net.user, coin="BTC", value=D("0.02"))
         resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
-        survivor = await connected(made.net, made.rest, resilience, QUICK, b"anew")
+        survivor = await connected(made.net, Link(made.net.url, made.rest, resilience), QUICK, b"anew")
         ours = (await holdings_of(survivor)).ours
         assert set(ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
         caught = await survivor.venue.catch_up(survivor.gateway.time.ms(), ["cross-BTC-1-entry"])
@@ -282,7 +299,7 @@ async def test_an_intent_left_by_a_crash_is_settled_by_looking() -> None:
         intent = made.rows[0]
         assert isinstance(intent, Intent)
         resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
-        survivor = await connected(made.net, made.rest, resilience, QUICK, b"test")
+        survivor = await connected(made.net, Link(made.net.url, made.rest, resilience), QUICK, b"test")
         messages = await survivor.venue.resume(intent, "BTC")
         assert names(messages, OrderAccepted) == {"cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"}
         assert (await survivor.venue.survey.account(Purpose.PROTECT)).positions[0].qty == D("0.01")
@@ -346,9 +363,9 @@ async def test_a_key_that_is_no_agent_is_refused_before_anything_is_sent() -> No
     async with desk() as made:
         stranger = SigningKey(b"\x07" * 32)
         with pytest.raises(NotPermitted, match="no agent"):
-            await made.venue.open(made.net.user, stranger.address)
+            await check_signer(made.rest, made.net.user, stranger.address)
         with pytest.raises(ConfigError, match="not traded") as caught:
-            check_traded(made.venue.assets.values(), ("btc",))
+            check_traded(HyperliquidMarket(made.link, made.gateway.time, made.venue).listed, ("btc",))
         assert caught.value.mend.endswith("did you mean BTC?")
 
 
@@ -405,7 +422,7 @@ async def test_an_agent_trades_for_its_master_until_it_expires() -> None:
         assert expiry > from_ms(made.gateway.time.ms())
         assert await agent_expiry(made.rest, made.net.user, made.net.user) is None
         with pytest.raises(NotPermitted, match=f"master's: {made.net.user}"):
-            await made.venue.open(agent.address, agent.address)
+            await check_signer(made.rest, agent.address, agent.address)
         made.gateway._signer = ActionSigner(agent, is_mainnet=False)
         assert names(await made.venue.submit(bracket(made)), OrderAccepted)
         made.fault("agent_expiry", user=made.net.user)

@@ -11,7 +11,8 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.money import Price, Qty, plain
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.time import Nanos
-from tradebot.venues.hyperliquid.cloid import Cloids, OwnOrder
+from tradebot.model.venue import OwnOrder
+from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.wire import Asset, market_bound, order_wire
 
 CLOID = "0x" + "01" * 16

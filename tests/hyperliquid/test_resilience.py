@@ -13,8 +13,9 @@ from tradebot.backoff import Backoff
 from tradebot.model.errors import Rejected, Unavailable
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import NANOS_PER_S
+from tradebot.model.venue import Purpose
 from tradebot.ports import Sent
-from tradebot.venues.resilience import MemoryLog, Policy, Purpose, RateLimited, RequestBudget, Resilience
+from tradebot.venues.resilience import MemoryLog, Policy, RateLimited, RequestBudget, Resilience
 
 
 class World:

@@ -5,7 +5,9 @@ import pytest
 
 @pytest.fixture
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    connect = pytest.importorskip("tradebot.runtime.live.connect", reason="the extra hyperliquid is not installed")
+    connect = pytest.importorskip(
+        "tradebot.venues.hyperliquid.connect", reason="the extra hyperliquid is not installed"
+    )
     from tests.live.rehearsal import QUICK
 
-    monkeypatch.setattr(connect, "Rules", lambda: QUICK)
+    monkeypatch.setattr(connect.Rules, "of", lambda can: QUICK)

@@ -15,25 +15,25 @@ from tests.builders import MINUTE
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
+from tradebot.live.patience import Patience
 from tradebot.model.command import AlertName, CommandDone, Verb
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import SubmitOrders
 from tradebot.model.time import Nanos, floor_to
 from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.outbox import Outbox
+from tradebot.runtime.assembly import Live
 from tradebot.runtime.boot import Booted, boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
-from tradebot.runtime.live.assembly import Live
-from tradebot.runtime.live.outbox import Outbox
-from tradebot.runtime.live.patience import Patience
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.venues.generated import Generated
-from tradebot.venues.hyperliquid.submit import Rules
+from tradebot.venues.submit import Rules
 
 D = Decimal
 QUICK = Rules(ttl_ms=900, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=100)

@@ -9,10 +9,10 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.live.rehearsal import LONG, OUT, SHORT, D, Run, Stage, run, stage
 from tradebot.devnet import limits
+from tradebot.live import allowance as watching
 from tradebot.model.command import AlertName
 from tradebot.model.order import OrderState
 from tradebot.model.signal import Refused
-from tradebot.runtime.live import allowance as watching
 from tradebot.store.codec import decode_message
 from tradebot.store.rows import Query
 from tradebot.venues import allowance
@@ -70,7 +70,7 @@ async def test_an_entry_on_its_way_is_not_sent_when_orders_before_it_used_the_ac
     async with stage(tmp_path) as venue:
         leave(venue, 506)
         async with run(venue) as bot:
-            bot.live.account.gateway.allowance.spend(4)  # type: ignore[union-attr]
+            bot.live.execution._gateway.allowance.spend(4)  # type: ignore[union-attr]
             await bot.bar(LONG)
             await bot.until(lambda: bot.orders()["script-BTC-1-entry"].state is OrderState.REJECTED)
             assert "500 are kept for exits" in bot.orders()["script-BTC-1-entry"].reason
@@ -117,7 +117,7 @@ async def test_with_all_used_up_exits_and_stops_go_one_after_the_other(
         await bot.until(lambda: venue.position() > 0 and venue.position("ETH") < 0 and bot.is_protected())
         await bot.agreed()
         leave(venue, 0)
-        bot.live.account.gateway.allowance.learn(1, 1)  # type: ignore[union-attr]
+        bot.live.execution._gateway.allowance.learn(1, 1)  # type: ignore[union-attr]
         venue.hand.cancel("", "BTC")
         await bot.bar(OUT, "ETH")
         await bot.until(lambda: bot.is_protected() and venue.position("ETH") == 0)
@@ -150,7 +150,7 @@ async def test_with_all_used_up_no_noop_takes_the_turn_of_an_order(
         await bot.until(lambda: venue.position() > 0 and bot.is_protected())
         await bot.agreed()
         leave(venue, 0)
-        bot.live.account.gateway.allowance.learn(1, 1)  # type: ignore[union-attr]
+        bot.live.execution._gateway.allowance.learn(1, 1)  # type: ignore[union-attr]
         noops: list[object] = []
         monkeypatch.setitem(venue.net.exchange._actions, "noop", lambda _, action: noops.append(action))
         venue.fault("lost", count=4)

@@ -12,8 +12,9 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 from tests.live.rehearsal import LONG, D, Run, Stage, run, stage
 from tradebot.model.errors import NotPermitted
 from tradebot.model.logevent import LogEvent
-from tradebot.runtime.live import connect, memory
-from tradebot.venues.resilience import Purpose
+from tradebot.model.venue import Purpose
+from tradebot.runtime import real_venue
+from tradebot.venues.hyperliquid import memory
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -28,7 +29,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         if event in (LogEvent.REQUEST_WAITED, LogEvent.REQUEST_RETRIED) and fields["purpose"] is Purpose.PROTECT:
             found.append(fields["wait_s"])
 
-    monkeypatch.setattr(connect, "log", log)
+    monkeypatch.setattr(real_venue, "log", log)
     return found
 
 
@@ -103,7 +104,7 @@ async def test_all_boots_of_a_machine_count_what_they_sent_together(tmp_path: Pa
             assert left < 1200
         async with run(venue) as bot:
             assert bot.live.budget <= left - 100
-            requests = bot.live.account.link.resilience.requests  # type: ignore[union-attr]
+            requests = bot.live.execution._link.resilience.requests  # type: ignore[union-attr]
             now = time.monotonic()
             assert requests.take(900, Purpose.HISTORY, now) > 0
             await enter(bot)

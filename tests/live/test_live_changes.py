@@ -8,6 +8,7 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.live.rehearsal import HALF, LONG, OUT, TRAIL, D, Run, run, stage
+from tradebot.live import instruments
 from tradebot.model.command import Alert, AlertName, Verb
 from tradebot.model.errors import ConfigError
 from tradebot.model.instrument import Listing
@@ -15,7 +16,6 @@ from tradebot.model.order import OrderRejected, SubmitOrders
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Refused
 from tradebot.pipeline.orders.foreign import SETTLEMENT
-from tradebot.runtime.live import instruments
 from tradebot.store.codec import decode_message
 from tradebot.store.rows import Query
 

@@ -2,14 +2,15 @@
 
 from pathlib import Path
 
+from tradebot.live.intents import SETTLED, IntentLog
+from tradebot.model.time import from_ms
+from tradebot.model.venue import Intent, Never, Phase, Rests, Settled, Sighting
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.live.intents import IntentLog
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.hyperliquid.account import VenueFill, fill
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.naming import Names
 from tradebot.venues.hyperliquid.reading import Node
-from tradebot.venues.hyperliquid.submit import Intent, Never, Settled
 
 
 def intent(nonce: int) -> Intent:
@@ -32,10 +33,21 @@ async def test_what_is_settled_and_concerns_nobody_is_not_kept(tmp_path: Path) -
     assert kept == {2: (intent(2), Settled(2, (Never(),))), 3: (intent(3), None)}
 
 
+async def test_outcomes_of_a_version_whose_ids_were_numbers_are_read(tmp_path: Path) -> None:
+    journal = await SqliteJournal.open(tmp_path / "journal.db", SystemClock())
+    log = IntentLog(journal)
+    await log.record(intent(2))
+    legs = b'[{"kind":"resting","oid":7},{"kind":"sighting","oid":8,"phase":"filled"},{"kind":"never"}]'
+    await journal.committed(journal.append(SETTLED, from_ms(2), b'{"nonce":2,"legs":' + legs + b',"refusal":""}'))
+    _, kept = await log.read(lambda cloid: True)
+    await journal.close()
+    assert kept == {2: (intent(2), Settled(2, (Rests("7"), Sighting("8", Phase.FILLED), Never())))}
+
+
 def test_names_of_orders_long_gone_are_forgotten() -> None:
     names = Names(Cloids(b"test", b"k" * 32, ("cross",)))
     for oid in range(30_000):
-        names.know(oid, f"cross-BTC-{oid}-entry")
+        names.know(str(oid), f"cross-BTC-{oid}-entry")
     assert len(names._of_oids) == 10_000
 
 
@@ -48,7 +60,7 @@ def fill_of(oid: int, cloid: str | None, coin: str = "BTC") -> VenueFill:
 def test_a_name_that_was_told_falsely_is_not_kept() -> None:
     names = Names(Cloids(b"test", b"k" * 32, ("cross",)))
     one, other = names.cloid("cross-BTC-1-entry"), names.cloid("cross-BTC-2-target")
-    names.know(7, "cross-BTC-1-entry")
+    names.know("7", "cross-BTC-1-entry")
     # The cloid says otherwise: it is believed of this row, and what was heard of the oid counts no more.
     assert names.of(fill_of(7, other)) == "cross-BTC-2-target"
     assert names.of(fill_of(7, None)) is None

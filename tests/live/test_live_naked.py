@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from tests.clock import VirtualClock
 from tests.live.rehearsal import HALF, LONG, D, Stage, run, stage
 from tests.recovery.lab import until
+from tradebot.live.patience import Patience
 from tradebot.model.errors import Unavailable
 from tradebot.model.order import OrderCanceled, OrderState
 from tradebot.model.time import Nanos
+from tradebot.model.venue import Intent, Rests
 from tradebot.runtime import daemon
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.live.patience import Patience
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
-from tradebot.venues.hyperliquid.replies import ActionReply, Resting
-from tradebot.venues.hyperliquid.submit import Intent, Rules, Step, Submission, View
+from tradebot.venues.submit import ActionReply, Rules, Step, Submission, View
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -104,7 +104,7 @@ def test_a_stop_whose_bytes_were_lost_lands_within_two_seconds_of_the_venue_bein
     while order.settled is None:
         match order.next(now):
             case Step.SEND if now >= away_ms:
-                order.answered(ActionReply((Resting(1),)))
+                order.answered(ActionReply((Rests(1),)))
             case Step.SEND:
                 now += answers_ms
                 order.unanswered()
@@ -156,7 +156,7 @@ async def test_the_end_of_an_exit_is_told_behind_its_fills_or_not_at_all(
         end = OrderCanceled(ts_event=Nanos(0), client_order_id="script-BTC-2-exit", reason="ioc_canceled")
         with monkeypatch.context() as patched:
             if is_shut:
-                patched.setattr(bot.trading.account.venue, "late_fills", shut)
+                patched.setattr(bot.trading.venue, "late_fills", shut)
             await bot.trading.broker.tell([end])
         order = bot.orders()["script-BTC-2-exit"]
         assert (order.state is OrderState.FILLED) is not is_shut

@@ -3,9 +3,9 @@
 import pytest
 
 from tests.clock import VirtualClock
+from tradebot.live.patience import Patience
 from tradebot.model.command import AlertName
 from tradebot.model.errors import NotPermitted, Unavailable
-from tradebot.runtime.live.patience import Patience
 
 
 class Waiting:

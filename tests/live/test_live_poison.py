@@ -19,11 +19,11 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import Fill, SubmitOrders
 from tradebot.model.time import Nanos
+from tradebot.pipeline.outbox import Outbox
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.runtime import logs
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.quarantine import failures
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock

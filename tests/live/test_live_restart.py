@@ -8,16 +8,16 @@ import pytest
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
+from tests.live.checking import checked
 from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, D, Run, Stage, run, stage
+from tradebot.live.intents import IntentLog
 from tradebot.model.command import Verb
 from tradebot.model.errors import LockHeld
+from tradebot.model.finding import Grade
 from tradebot.model.order import OrderState
+from tradebot.model.venue import Settled
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.findings import Grade
-from tradebot.runtime.live.intents import IntentLog
-from tradebot.runtime.live.preflight import preflight
 from tradebot.store.rows import Query
-from tradebot.venues.hyperliquid.submit import Settled
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -38,7 +38,7 @@ async def warm(bot: Run) -> None:
 
 async def position_findings(venue: Stage) -> list[Grade]:
     """Return what a home without a journal is told of the positions on the account."""
-    findings = await preflight(venue.loaded(), venue.folder / "home", SystemClock(), is_fresh=True)
+    findings = await checked(venue.loaded(), venue.folder / "home", SystemClock(), is_fresh=True)
     return [finding.grade for finding in findings if finding.check == "positions"]
 
 

@@ -12,23 +12,22 @@ from typing import Any
 import pytest
 from coincurve import PrivateKey
 
+from tests.live.checking import bare_connection, checked
 from tradebot.devnet.account import CROSS
 from tradebot.devnet.coins import Coin
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
 from tradebot.devnet.recover import address_of, keccak
+from tradebot.live.preflight import red_lines
+from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
-from tradebot.runtime.findings import Finding, Grade
-from tradebot.runtime.live.connect import Links
-from tradebot.runtime.live.preflight import preflight, red_lines
-from tradebot.runtime.live.preflight_rules import clock_finding, expiry_finding, unfit_account
 from tradebot.settings.load import Loaded, load_settings
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import Role, RoleKind
-from tradebot.venues.resilience import Policy
+from tradebot.venues.hyperliquid.check_rules import clock_finding, expiry_finding, unfit_account
 
 DAY_MS = 86_400_000
 CONFIG = """\
@@ -72,7 +71,7 @@ class Desk:
 
     async def check(self, is_fresh: bool | None = None, **overrides: Any) -> dict[str, list[Finding]]:
         loaded = self.load(**overrides)
-        return by_check(await preflight(loaded, self.home, SystemClock(), is_fresh=is_fresh))
+        return by_check(await checked(loaded, self.home, SystemClock(), is_fresh=is_fresh))
 
     def use_agent(self, name: str = "bot", valid_ms: int = 30 * DAY_MS) -> str:
         """Sign with an agent of the account from here on; ``valid_ms`` is how long it lives."""
@@ -320,7 +319,7 @@ async def test_a_size_that_nothing_tells_is_said_to_be_unknown(tmp_path: Path) -
         settings = loaded.settings
         risk_settings = type(settings.risk).model_validate(risk | limits)
         loaded = replace(loaded, settings=settings.model_copy(update={"risk": risk_settings}))
-        found = by_check(await preflight(loaded, at.home, SystemClock()))
+        found = by_check(await checked(loaded, at.home, SystemClock()))
         assert [finding.mend for finding in found["sizes"]] == ["set risk.max_order_notional"] * 2
 
 
@@ -377,7 +376,7 @@ async def test_an_order_of_somebody_else_warns(tmp_path: Path) -> None:
 
 async def test_an_exchange_that_is_too_slow_is_told_and_waited_for_no_longer(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
-        found = by_check(await preflight(at.load(), at.home, SystemClock(), total_s=0))
+        found = by_check(await checked(at.load(), at.home, SystemClock(), total_s=0))
         assert red(found) == ["venue"]
         assert "within 0 s" in found["venue"][0].what
 
@@ -398,9 +397,9 @@ async def test_a_used_up_address_is_told(tmp_path: Path) -> None:
 async def test_a_red_line_is_looked_at_three_times_before_nothing_is_armed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tradebot.runtime.live.preflight._LOOK_AGAIN_S", 0.0)
+    monkeypatch.setattr("tradebot.live.preflight._LOOK_AGAIN_S", 0.0)
     async with desk(tmp_path) as at:
-        links = Links(SystemClock(), Policy())
+        connection, links = bare_connection(at.load(), at.home, SystemClock())
         link, asked = links.to(at.net.url), list[str]()
         ask = link.rest.info
 
@@ -411,12 +410,12 @@ async def test_a_red_line_is_looked_at_three_times_before_nothing_is_armed(
         monkeypatch.setattr(link.rest, "info", heard)
         account = at.net.exchange.account(at.net.user)
         assert account is not None
-        assert await red_lines(link, at.load(), at.home, SystemClock(), is_fresh=True) == []
+        assert await red_lines(connection, at.load(), is_fresh=True) == []
         assert asked.count("userRateLimit") == 1
         account.requests = 9_900
-        (found,) = await red_lines(link, at.load(), at.home, SystemClock(), is_fresh=True)
+        (found,) = await red_lines(connection, at.load(), is_fresh=True)
         assert (found.check, asked.count("userRateLimit")) == ("budget", 4)
-        await links.close()
+        await connection.close()
 
 
 @pytest.mark.parametrize(

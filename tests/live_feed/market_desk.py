@@ -8,17 +8,19 @@ from typing import Any
 
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
+from tradebot.live import market_gaps
+from tradebot.live.market import FeedPace, MarketFeed
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import Unavailable
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price
 from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.pipeline.arrivals import Arrivals
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.live import market_gaps
-from tradebot.runtime.live.arrivals import Arrivals
-from tradebot.runtime.live.market import MarketFeed, market_subscriptions
-from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.venues.generated import Generated
+from tradebot.venues.hyperliquid.gateway import VenueTime
+from tradebot.venues.hyperliquid.link import Link
+from tradebot.venues.hyperliquid.public import HyperliquidMarket, MarketSocket, market_subscriptions
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.stream import Stream, StreamRules
 from tradebot.venues.resilience import Policy, Resilience
@@ -76,6 +78,17 @@ class Line:
         return [bar for bar, _ in self.bars if bar.symbol == symbol]
 
 
+class DeskMarket(HyperliquidMarket):
+    """The market with a clock of its own."""
+
+    def __init__(self, link: Link, venue_time: Callable[[], int]) -> None:
+        super().__init__(link, VenueTime(SystemClock()), None)
+        self._venue_time = venue_time
+
+    def now_ms(self) -> int:
+        return self._venue_time()
+
+
 @dataclass
 class Desk:
     """The devnet, the feed of it, and the line behind it."""
@@ -85,7 +98,7 @@ class Desk:
     resilience: Resilience
     arrivals: Arrivals
     line: Line
-    settings: HyperliquidFeedSettings
+    pace: FeedPace
     venue_time: Callable[[], int]
     marks: dict[str, Price] = field(default_factory=dict)
     marked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -100,9 +113,8 @@ class Desk:
             self.resilience,
             rules,
         )
-        feed = MarketFeed(
-            self.rest, stream, self.arrivals, symbols, self.settings, self.venue_time, self.line, SystemClock()
-        )
+        market = DeskMarket(Link(self.net.url, self.rest, self.resilience), self.venue_time)
+        feed = MarketFeed(market, MarketSocket(stream), self.arrivals, symbols, self.pace, self.line, SystemClock())
         feed.on_mark = self.mark
         self.feeds.append(feed)
         return feed
@@ -176,11 +188,10 @@ async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIter
         base_s=0.01, cap_s=0.05, limited_base_s=0.05, limited_cap_s=0.05, attempts=2, weight_per_minute=10**6
     )
     resilience = Resilience(policy, clock, asyncio.sleep, seed)
-    settings = HyperliquidFeedSettings(kind="hyperliquid", history_bars=history).model_copy(update={"stale_s": stale_s})
     arrivals = Arrivals("test")
     try:
         async with RestClient(net.url, resilience, timeout_s=1.0) as rest:
-            made = Desk(net, rest, resilience, arrivals, Line(arrivals), settings, lambda: 0)
+            made = Desk(net, rest, resilience, arrivals, Line(arrivals), FeedPace(stale_s, history), lambda: 0)
             made.venue_time = made.stamp_ms
             yield made
             for feed in made.feeds:

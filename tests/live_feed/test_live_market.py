@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.live_feed.market_desk import COINS, M1, PAST, RULES, Desk, desk, market_gaps, running
+from tradebot.live.market_gaps import Answer
 from tradebot.model.command import Verb
 from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.market import Bar
 from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.model.venue import Silent
 from tradebot.runtime.feeding import FeedState
-from tradebot.runtime.live.market_gaps import Answer
-from tradebot.venues.hyperliquid.stream import Silent
 
 
 @pytest.fixture(autouse=True)
@@ -303,7 +303,7 @@ async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
                     made.bars(1)
                     await asyncio.sleep(0.02)
             assert set(made.net.server.hub.connections) == sockets, "the socket stayed"
-        assert {silent.coin for silent in told} == {"BTC"}
+        assert {silent.symbol for silent in told} == {"BTC"}
         assert max(silent.times for silent in told) > 1, "it was subscribed to anew, and again"
         stale = [command[1] for command in made.line.commands if command[0] is Verb.FREEZE and command[2] == "stale"]
         assert stale == ["BTC"]

@@ -5,13 +5,13 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.live.market_silence import ALL, Silence
+from tradebot.live.market_time import MarketTime
+from tradebot.live.market_turns import PATIENCE_S, Turns
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
-from tradebot.runtime.live.market import market_subscriptions
-from tradebot.runtime.live.market_silence import ALL, Silence
-from tradebot.runtime.live.market_time import MarketTime
-from tradebot.runtime.live.market_turns import PATIENCE_S, Turns
+from tradebot.venues.hyperliquid.public import market_subscriptions
 
 M1, M5 = parse_timeframe("1m"), parse_timeframe("5m")
 

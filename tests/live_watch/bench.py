@@ -12,6 +12,8 @@ from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
+from tradebot.live.parties import Parties
+from tradebot.live.reconcile import Reconciler
 from tradebot.model.command import AlertName, Command, CommandDone, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
@@ -19,26 +21,27 @@ from tradebot.model.money import Cash
 from tradebot.model.order import CancelOrder, FillReport, SubmitOrders
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos, from_ms, parse_timeframe
+from tradebot.model.venue import Intent, Purpose, Settled
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.outbox import Outbox
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.live.outbox import Outbox
-from tradebot.runtime.live.parties import Parties
-from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.cloid import Cloids
+from tradebot.venues.hyperliquid.config import TradingRules
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import SigningKey
+from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
-from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Submitter
-from tradebot.venues.hyperliquid.venue import HyperliquidVenue, TradingRules
-from tradebot.venues.resilience import Policy, Purpose, Resilience
+from tradebot.venues.hyperliquid.venue import HyperliquidVenue
+from tradebot.venues.resilience import Policy, Resilience
+from tradebot.venues.submit import Rules, Submitter
 
 D = Decimal
 QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
@@ -231,7 +234,8 @@ async def at(net: Devnet, rest: RestClient, resilience: Resilience, clock: Clock
     key = SigningKey(net.key.secret)
     gateway = Gateway(rest, ActionSigner(key, is_mainnet=False), net.user, clock, record, QUICK)
     submitter = Submitter(gateway, QUICK)
-    venue = HyperliquidVenue(rest, gateway, submitter, Cloids(tag, b"k" * 32, ("cross",)), TradingRules(leverage=5))
-    await venue.open(net.user, key.address)
+    link, cloids = Link(net.url, rest, resilience), Cloids(tag, b"k" * 32, ("cross",))
+    venue = HyperliquidVenue(link, gateway, submitter, cloids, TradingRules(leverage=5))
+    await venue.open()
     instruments = {symbol: asset.instrument() for symbol, asset in venue.assets.items()}
     return Bench(net, venue, gateway, submitter, resilience, BareLine(instruments), VirtualClock(0))

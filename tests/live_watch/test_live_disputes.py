@@ -4,11 +4,11 @@ from dataclasses import replace
 from decimal import Decimal
 
 from tests.live_watch.bench import Bench, bench
+from tradebot.live.freezer import FreezeReason
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.money import Qty
 from tradebot.model.order import FillReport, OrderSide
-from tradebot.runtime.live.freezer import FreezeReason
-from tradebot.venues.resilience import Purpose
+from tradebot.model.venue import Purpose
 
 D = Decimal
 

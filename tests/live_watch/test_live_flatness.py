@@ -9,12 +9,11 @@ from decimal import Decimal
 import pytest
 
 from tests.live_watch.bench import Bench, bench
+from tradebot.live.flatness import Flatness
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.time import Nanos, from_ms
-from tradebot.runtime.live.flatness import Flatness
-from tradebot.venues.hyperliquid.survey import Resting
-from tradebot.venues.hyperliquid.sweep import Remains, Sweep
-from tradebot.venues.resilience import Purpose
+from tradebot.model.venue import Purpose, Remains, RestingOrder
+from tradebot.venues.hyperliquid.sweep import Sweep
 
 D = Decimal
 FLATTEN = {"flatten": "true", "reason": "enough"}
@@ -36,7 +35,7 @@ class Told(Sweep):
     def now_ms(self) -> int:
         return 1_000
 
-    async def cancel(self, orders: Sequence[Resting]) -> Mapping[int, str]:
+    async def cancel(self, orders: Sequence[RestingOrder]) -> Mapping[int, str]:
         self.cancelled += [found.order.oid for found in orders]
         return {found.order.oid: self.kept for found in orders} if self.kept else {}
 
@@ -45,7 +44,7 @@ class Told(Sweep):
         return dict.fromkeys(positions, self.kept) if self.kept else {}
 
 
-def said(ms: int | None = 2_000, orders: Sequence[Resting] = (), **positions: str) -> Remains:
+def said(ms: int | None = 2_000, orders: Sequence[RestingOrder] = (), **positions: str) -> Remains:
     held = {symbol: D(qty) for symbol, qty in positions.items()}
     return Remains(held, orders, None if ms is None else from_ms(ms))
 
@@ -332,11 +331,11 @@ async def test_a_sweep_goes_on_past_what_the_venue_does_not_do() -> None:
         (order,) = await made.venue.survey.resting(Purpose.PROTECT)
         others = [
             replace(order, order=replace(order.order, oid=oid, symbol=symbol))
-            for oid, symbol in ((1, "GONE"), (2, "@107"), (3, "PURR/USDC"))
+            for oid, symbol in (("1", "GONE"), ("2", "@107"), ("3", "PURR/USDC"))
         ]
         kept = await at.cancel([*others, order])
-        assert set(kept) == {1, 2, 3}
-        assert "not known" in kept[1]
+        assert set(kept) == {"1", "2", "3"}
+        assert "not known" in kept["1"]
         assert made.resting() == []
 
 

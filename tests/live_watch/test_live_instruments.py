@@ -9,15 +9,17 @@ import pytest
 from tests.builders import FIRST, instrument
 from tests.clock import VirtualClock
 from tests.live_watch.bench import BareLine
+from tradebot.live.instruments import InstrumentWatch, Source, hint_of
 from tradebot.model.errors import Unavailable
 from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.order import FillReport, OrderCanceled, OrderRejected, RefusalClass
 from tradebot.model.time import NANOS_PER_S
-from tradebot.runtime.live.instruments import InstrumentWatch, Source, hint_of
+from tradebot.model.venue import Listed
+from tradebot.venues.hyperliquid.statuses import is_halt
 from tradebot.venues.hyperliquid.wire import Asset
 
-BTC = Asset(symbol="BTC", id=0, size_decimals=3, max_leverage=40)
-GONE = Asset(symbol="BTC", id=0, size_decimals=3, max_leverage=40, is_delisted=True)
+BTC = Listed(Asset(symbol="BTC", id=0, size_decimals=3, max_leverage=40).instrument())
+GONE = Listed(BTC.instrument, is_delisted=True)
 
 
 class Venue:
@@ -28,7 +30,7 @@ class Venue:
         self.asked = 0
         self.fails = 0
 
-    async def read(self) -> dict[str, Asset]:
+    async def read(self) -> dict[str, Listed]:
         self.asked += 1
         if self.fails:
             self.fails -= 1
@@ -44,7 +46,7 @@ def watch(venue: Venue, *, is_simulated: bool = False) -> tuple[InstrumentWatch,
         clock.advance(int(seconds * NANOS_PER_S))
         await asyncio.sleep(0)
 
-    source = Source(read=venue.read, venue_ms=lambda: 1, symbols=("BTC",), is_simulated=is_simulated)
+    source = Source(read=venue.read, venue_ms=lambda: 1, symbols=("BTC",), is_halt=is_halt, is_simulated=is_simulated)
     return InstrumentWatch(source, line, clock, sleep), line, clock
 
 
@@ -65,7 +67,7 @@ async def test_only_what_is_news_is_told() -> None:
     await made.look()
     seen = [message for message in line.delivered if isinstance(message, InstrumentSeen)]
     assert [one.listing for one in seen] == [Listing.TRADED, Listing.DELISTED, Listing.UNLISTED]
-    assert seen[-1].instrument == BTC.instrument(), "of what the venue does not know the last rules stay known"
+    assert seen[-1].instrument == BTC.instrument, "of what the venue does not know the last rules stay known"
     assert traded == [["BTC"], ["BTC"], [], []]
 
 

@@ -16,14 +16,15 @@ from tests.builders import approved, signal
 from tests.clock import VirtualClock
 from tests.live_watch.bench import Bench, bench
 from tests.live_watch.test_live_watch import World
+from tradebot.live.allowance import AllowanceWatch
+from tradebot.live.reconcile import Reconciler
 from tradebot.model.command import AlertName
 from tradebot.model.time import NANOS_PER_S
-from tradebot.runtime.live.allowance import AllowanceWatch
-from tradebot.runtime.live.reconcile import Reconciler
-from tradebot.venues.allowance import ActionAllowance
-from tradebot.venues.resilience import Purpose
+from tradebot.model.venue import ActionLimit, Purpose
+from tradebot.venues.allowance import LOW, RESERVE, TRICKLE_S, ActionCount
 
 Asked = list[tuple[float, str]]
+LIMIT = ActionLimit(RESERVE, LOW, TRICKLE_S)
 
 
 class Timetable:
@@ -136,7 +137,7 @@ async def test_the_actions_left_are_asked_for_each_10_minutes_and_each_minute_wh
         account = made.net.exchange.account(made.net.user)
         assert account is not None
         asked, table = listen(made, monkeypatch), Timetable(made.clock)
-        watch = AllowanceWatch(made.gateway, made.line, made.page, made.clock, table.sleep)
+        watch = AllowanceWatch(made.venue, LIMIT, made.line, made.page, made.clock, table.sleep)
         await watch.learn(Purpose.TRADE)
         async with running(watch.run):
             await table.until(1_201, tasks=1)
@@ -165,7 +166,7 @@ async def test_the_watch_looks_each_second() -> None:
 async def test_when_all_actions_are_used_up_orders_leave_ten_seconds_apart() -> None:
     clock = VirtualClock(0)
     table = Timetable(clock)
-    allowance, left = ActionAllowance(clock, table.sleep), list[float]()
+    allowance, left = ActionCount(clock, table.sleep), list[float]()
     allowance.learn(used=10_000, cap=10_000)
 
     async def leave() -> None:

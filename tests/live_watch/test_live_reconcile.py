@@ -8,12 +8,12 @@ import pytest
 
 from tests.builders import approved, canceled, signal
 from tests.live_watch.bench import Bench, at, bench
+from tradebot.live.reconcile import Reconciler
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.errors import VenueError
 from tradebot.model.order import FillReport, OrderAccepted, OrderCanceled, OrderFound, OrderState, SubmitOrders
 from tradebot.model.position import Deposit
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.live.reconcile import Reconciler
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.resilience import Policy
 
@@ -117,7 +117,7 @@ async def test_foreign_orders_are_told_once_and_never_touched() -> None:
         await made.looks(4)
         assert made.paged == [AlertName.FOREIGN_ORDER] * 2
         assert len(made.resting()) == 2
-        assert sorted(order.oid for order in made.reconciler.orders.foreign) == made.resting()
+        assert sorted(int(order.oid) for order in made.reconciler.orders.foreign) == made.resting()
 
 
 async def test_further_foreign_orders_are_told_too_those_of_one_look_together() -> None:

@@ -9,11 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import order_request, price, qty
-from tradebot.model.money import Cash, Price, Qty
-from tradebot.model.order import OrderRole, OrderSide, OrderState, OrderType
-from tradebot.model.time import Nanos
-from tradebot.pipeline.orders.lifecycle import Order
-from tradebot.runtime.live.reconcile_rules import (
+from tradebot.live.reconcile_rules import (
     Persistence,
     absent,
     found_request,
@@ -22,9 +18,11 @@ from tradebot.runtime.live.reconcile_rules import (
     sort_resting,
     unanswered,
 )
-from tradebot.venues.hyperliquid.account import AccountState, VenueOrder, VenuePosition
-from tradebot.venues.hyperliquid.cloid import OwnOrder
-from tradebot.venues.hyperliquid.survey import Resting
+from tradebot.model.money import Cash, Price, Qty
+from tradebot.model.order import OrderRole, OrderSide, OrderState, OrderType
+from tradebot.model.time import Nanos
+from tradebot.model.venue import AccountState, OwnOrder, RestingOrder, VenueOrder, VenuePosition
+from tradebot.pipeline.orders.lifecycle import Order
 
 D = Decimal
 NAMES = [f"cross-BTC-{number}-{word}" for number in (1, 2) for word in ("entry", "stop", "target")]
@@ -39,7 +37,7 @@ def order(name: str, state: OrderState = OrderState.OPEN, venue_order_id: str = 
     return Order(request=request, qty=qty(1), state=state, venue_order_id=venue_order_id, **changes)
 
 
-def resting(name: str | None, oid: int = 1, *, is_this: bool = True, ts: int = 0, **changes: Any) -> Resting:
+def resting(name: str | None, oid: int = 1, *, is_this: bool = True, ts: int = 0, **changes: Any) -> RestingOrder:
     fields: dict[str, Any] = {
         "oid": oid,
         "cloid": None,
@@ -50,7 +48,7 @@ def resting(name: str | None, oid: int = 1, *, is_this: bool = True, ts: int = 0
         "original_qty": qty(2),
         "ts_event": Nanos(ts),
     }
-    return Resting(VenueOrder(**(fields | changes)), None if name is None else OwnOrder(name, is_this))
+    return RestingOrder(VenueOrder(**(fields | changes)), None if name is None else OwnOrder(name, is_this))
 
 
 def account(**held: str) -> AccountState:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from tests.builders import cash, fill_report
 from tests.clock import VirtualClock
 from tests.live_watch.bench import BareLine
+from tradebot.live.watch import Sight, Watch
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.errors import Unavailable
 from tradebot.model.instrument import Instrument
 from tradebot.model.position import Deposit
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
-from tradebot.runtime.live.watch import Sight, Watch
-from tradebot.venues.hyperliquid.submit import Intent
+from tradebot.model.venue import Intent
 
 START_MS = 1_700_000_000_000
 

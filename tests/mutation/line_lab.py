@@ -36,8 +36,8 @@ from tradebot.model.order import (
 from tradebot.model.position import Deposit, FundingPaid
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
+from tradebot.pipeline.outbox import Outbox
 from tradebot.runtime.engine import _OF_ORDERS
-from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.recording import Recorder
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.settings.build import build_instruments

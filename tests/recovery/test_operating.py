@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.recovery.lab import Running, facts_of, logged, rows_of, run, until, write_config, write_journal
+from tradebot.log import log
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
 from tradebot.model.failure import LineFailed
@@ -19,7 +20,6 @@ from tradebot.runtime import daemon as daemon_module
 from tradebot.runtime import marks, probes
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.facts import RecentFacts
-from tradebot.runtime.logs import log
 from tradebot.store import journal as journal_module
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import prepare_home

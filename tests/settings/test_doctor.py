@@ -5,8 +5,8 @@ import pytest
 
 from tests.clock import VirtualClock
 from tradebot.model.errors import ConfigError
+from tradebot.model.finding import Finding, Grade
 from tradebot.runtime.doctor import doctor_document, doctor_exit_code, run_doctor
-from tradebot.runtime.findings import Finding, Grade
 from tradebot.settings.load import Loaded, load_settings
 from tradebot.store.lock import HomeLock
 

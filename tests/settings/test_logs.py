@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from loguru import logger
 
 from tests.clock import VirtualClock
+from tradebot.log import LEVELS, STATE, log
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.runtime import logline, logs, logtail
@@ -31,7 +32,7 @@ def _restored() -> Iterator[None]:
     yield
     logger.remove()
     logging.getLogger().handlers[:] = handlers
-    logs._state.__init__()  # type: ignore[misc]
+    STATE.__init__()  # type: ignore[misc]
     logline._SECRETS.clear()
 
 
@@ -48,7 +49,7 @@ def lines(home: Path) -> list[dict[str, object]]:
 
 def test_a_line_is_one_json_object_with_plain_numbers(tmp_path: Path) -> None:
     start(tmp_path)
-    logs.log(LogEvent.ORDER_FILLED, qty=Decimal("1E+2"), price=Decimal("0.50"), n=3, lag=0.5, none=None, ok=True)
+    log(LogEvent.ORDER_FILLED, qty=Decimal("1E+2"), price=Decimal("0.50"), n=3, lag=0.5, none=None, ok=True)
     assert lines(tmp_path) == [
         {
             "ts": 1_700_000_000_123,
@@ -69,7 +70,7 @@ def test_lists_and_tables_stay_what_they_are(tmp_path: Path) -> None:
     _, stderr = start(tmp_path)
     key = "0x" + "aB" * 32
     fields = {"files": ["a.toml", Path("b.toml")], "arguments": {key: (Decimal("1.50"), None)}, "none": []}
-    logs.log(LogEvent.CONFIG_LOADED, **fields)
+    log(LogEvent.CONFIG_LOADED, **fields)
     (line,) = lines(tmp_path)
     assert {name: line[name] for name in fields} == {
         "files": ["a.toml", "b.toml"],
@@ -81,7 +82,7 @@ def test_lists_and_tables_stay_what_they_are(tmp_path: Path) -> None:
 
 def test_a_person_is_not_told_what_is_absent(tmp_path: Path) -> None:
     _, stderr = start(tmp_path, {"NO_COLOR": "1"})
-    logs.log(LogEvent.ORDERS_SUBMITTED, qty=Decimal(1), price=None, trigger=Decimal("9.50"), ok=False)
+    log(LogEvent.ORDERS_SUBMITTED, qty=Decimal(1), price=None, trigger=Decimal("9.50"), ok=False)
     assert stderr.getvalue() == "22:13:20.123 info    orders.submitted qty=1 trigger=9.5 ok=False\n"
 
 
@@ -89,7 +90,7 @@ def test_a_list_that_holds_itself_is_counted_and_never_raised(tmp_path: Path) ->
     start(tmp_path)
     files: list[object] = []
     files.append(files)
-    logs.log(LogEvent.CONFIG_LOADED, files=files)
+    log(LogEvent.CONFIG_LOADED, files=files)
     assert logs.failures() > 0
 
 
@@ -109,7 +110,7 @@ def test_secrets_never_reach_a_line(tmp_path: Path) -> None:
     stdout, stderr = start(tmp_path, {"JOURNAL_STREAM": "1:2"})
     key = "0x" + "aB" * 32
     logs.register_secret("hunter2-hunter2")
-    logs.log(LogEvent.TASK_FAILED, level="error", error=ValueError(f"{key} and hunter2-hunter2"), list=[key])
+    log(LogEvent.TASK_FAILED, level="error", error=ValueError(f"{key} and hunter2-hunter2"), list=[key])
     written = logs.log_file(tmp_path).read_text() + stdout.getvalue() + stderr.getvalue()
     assert key not in written
     assert "hunter2" not in written
@@ -117,10 +118,10 @@ def test_secrets_never_reach_a_line(tmp_path: Path) -> None:
 
 
 def test_only_the_level_and_above_is_written_and_errors_are_counted(tmp_path: Path) -> None:
-    logs.log(LogEvent.DAEMON_STARTED)
+    log(LogEvent.DAEMON_STARTED)
     start(tmp_path, level="warning")
-    for level in logs.LEVELS:
-        logs.log(LogEvent.TASK_FAILED, level=level)
+    for level in LEVELS:
+        log(LogEvent.TASK_FAILED, level=level)
     assert [line["level"] for line in lines(tmp_path)] == ["warning", "error"]
     assert logs.errors_since(Nanos(0)) == 1
     assert logs.errors_since(Nanos(2_000_000_000 * 10**9)) == 0
@@ -128,17 +129,17 @@ def test_only_the_level_and_above_is_written_and_errors_are_counted(tmp_path: Pa
 
 def test_a_terminal_is_told_in_colour_unless_it_asks_for_none(tmp_path: Path) -> None:
     _, stderr = start(tmp_path)
-    logs.log(LogEvent.ORDER_FILLED, symbol="BTC")
+    log(LogEvent.ORDER_FILLED, symbol="BTC")
     assert stderr.getvalue() == "22:13:20.123 \x1b[32minfo   \x1b[0m order.filled symbol=BTC\n"
     for environ in ({"NO_COLOR": "1"}, {"TERM": "dumb"}):
         _, stderr = start(tmp_path, environ)
-        logs.log(LogEvent.ORDER_FILLED, symbol="BTC")
+        log(LogEvent.ORDER_FILLED, symbol="BTC")
         assert "\x1b" not in stderr.getvalue()
 
 
 def test_under_systemd_stdout_gets_json(tmp_path: Path) -> None:
     stdout, stderr = start(tmp_path, {"INVOCATION_ID": "x"})
-    logs.log(LogEvent.ORDER_FILLED, symbol="BTC")
+    log(LogEvent.ORDER_FILLED, symbol="BTC")
     assert json.loads(stdout.getvalue())["symbol"] == "BTC"
     assert not stderr.getvalue()
 
@@ -148,7 +149,7 @@ def test_a_pipe_gets_json_and_a_file_nothing(tmp_path: Path) -> None:
     with os.fdopen(writer, "w") as pipe, os.fdopen(reader) as read, (tmp_path / "out").open("w+") as out:
         for stream in (pipe, out):
             logs.configure(tmp_path, LogSettings(), {}, VirtualClock(), stdout=stream, stderr=io.StringIO())
-            logs.log(LogEvent.ORDER_FILLED)
+            log(LogEvent.ORDER_FILLED)
         assert json.loads(read.readline())["event"] == "order.filled"
         assert out.tell() == 0
 
@@ -156,21 +157,21 @@ def test_a_pipe_gets_json_and_a_file_nothing(tmp_path: Path) -> None:
 def test_the_file_is_rotated_by_size_and_old_ones_end(tmp_path: Path) -> None:
     start(tmp_path, rotate_mb=1, keep=2)
     for number in range(300):
-        logs.log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
+        log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
     names = sorted(path.name for path in (tmp_path / "logs").iterdir())
     assert names == ["tradebot.jsonl", "tradebot.jsonl.1", "tradebot.jsonl.2"]
     assert all(path.stat().st_size <= 1_000_000 for path in (tmp_path / "logs").iterdir())
     assert [line["number"] for line in logs.read_log(logs.log_file(tmp_path), 100)] == list(range(200, 300))
     start(tmp_path, rotate_mb=1, keep=1)
     for number in range(70):
-        logs.log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
+        log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
     assert len(list((tmp_path / "logs").iterdir())) == 2
 
 
 def test_a_log_that_cannot_be_written_is_counted_and_never_raised(tmp_path: Path) -> None:
     (tmp_path / "logs").write_text("a file in the way")
     start(tmp_path)
-    logs.log(LogEvent.ORDER_FILLED)
+    log(LogEvent.ORDER_FILLED)
     assert logs.failures() == 1
 
 
@@ -185,7 +186,7 @@ def test_a_log_that_is_no_plain_file_is_left_alone(tmp_path: Path, trap: str) ->
     else:
         path.mkdir()
     start(tmp_path)
-    logs.log(LogEvent.ORDER_FILLED)
+    log(LogEvent.ORDER_FILLED)
     assert logs.failures() == 1
     assert not (tmp_path / "target").exists()
 
@@ -202,9 +203,9 @@ def test_warnings_of_libraries_come_into_the_log(tmp_path: Path) -> None:
 
 def test_reading_filters_by_level_and_event_and_skips_garbage(tmp_path: Path) -> None:
     start(tmp_path)
-    logs.log(LogEvent.ORDER_FILLED)
-    logs.log(LogEvent.ORDER_REJECTED, level="warning")
-    logs.log(LogEvent.GAP_FOUND, level="warning")
+    log(LogEvent.ORDER_FILLED)
+    log(LogEvent.ORDER_REJECTED, level="warning")
+    log(LogEvent.GAP_FOUND, level="warning")
     path = logs.log_file(tmp_path)
     path.write_bytes(b"garbage\n[1]\n\xff\n" + path.read_bytes() + b'{"cut')
     events = [line["event"] for line in logs.read_log(path, 10, "warning")]
@@ -219,12 +220,12 @@ def test_reading_filters_by_level_and_event_and_skips_garbage(tmp_path: Path) ->
 
 def test_following_goes_over_a_rotation_without_a_loss(tmp_path: Path) -> None:
     start(tmp_path, rotate_mb=1)
-    logs.log(LogEvent.ORDER_FILLED, number=-1)
+    log(LogEvent.ORDER_FILLED, number=-1)
     numbers = iter(range(400))
 
     def write_more(_: float) -> None:
         for number in [next(numbers) for _ in range(20)]:
-            logs.log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
+            log(LogEvent.ORDER_FILLED, number=number, **{f"f{field}": "x" * 3999 for field in range(4)})
 
     followed = logs.read_log(logs.log_file(tmp_path), 5, follow=True, wait=write_more)
     assert [next(followed)["number"] for _ in range(300)] == list(range(-1, 299))
@@ -241,8 +242,7 @@ def test_the_clock_of_the_machine_moves() -> None:
 def test_logging_from_threads_keeps_lines_whole(tmp_path: Path) -> None:
     start(tmp_path)
     threads = [
-        threading.Thread(target=lambda: [logs.log(LogEvent.ORDER_FILLED, x="y" * 500) for _ in range(50)])
-        for _ in range(4)
+        threading.Thread(target=lambda: [log(LogEvent.ORDER_FILLED, x="y" * 500) for _ in range(50)]) for _ in range(4)
     ]
     for thread in threads:
         thread.start()

@@ -29,7 +29,7 @@ from tradebot.store.lock import HomeLock
 from tradebot.store.mark import Mark, write_mark
 
 if TYPE_CHECKING:
-    from tradebot.runtime.live.emergency import Progress
+    from tradebot.live.emergency import Progress
 
 _SLIPPAGE = Decimal("0.05")
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
@@ -80,13 +80,12 @@ def run_emergency(context: Context, timeout: float, hung_pid: int | None) -> int
 
 def _end_all(context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid: int | None) -> "tuple[Progress, bool]":
     """Act, with the locks held and a mark left; return how it ended, and whether the mark is there."""
-    from tradebot.runtime.live.emergency import Progress, Target, end_all
-    from tradebot.venues.hyperliquid.keys import read_key
+    from tradebot.live.emergency import Progress, end_all
+    from tradebot.runtime.real_venue import key_alone
 
-    key, progress = read_key(aim.key_file), Progress()
+    venue, progress = key_alone(aim.network, aim.url, aim.account, aim.key_file, aim.slippage, clock), Progress()
     context.note(f"acting at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
-    context.note(f"with the key in {aim.key_file}, of {key.address}")
-    target = Target(network=aim.network, url=aim.url, account=aim.account, slippage=aim.slippage)
+    context.note(f"with the key in {aim.key_file}, of {venue.signer}")
     told, is_marked = "", False
 
     def tell(progress: Progress) -> None:
@@ -107,7 +106,7 @@ def _end_all(context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid:
             is_marked = _mark(context, Mark(what="begun, and nobody has said how it ended", is_over=False))
 
         try:
-            asyncio.run(end_all(target, key, clock, timeout, progress, admit, tell))
+            asyncio.run(end_all(venue, timeout, progress, admit, tell))
         except LockHeld:
             # Nothing was done here, and nothing is to follow from it.
             raise

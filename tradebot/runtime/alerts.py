@@ -7,30 +7,22 @@ after the next boot it never was.
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import orjson
 
+from tradebot.log import log
 from tradebot.model.command import Alert, AlertName, StateChanged, TradingState
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
 from tradebot.model.time import to_ms
 from tradebot.ports import Clock, Journal
-from tradebot.runtime.logs import log, redact
+from tradebot.runtime.logs import redact
 from tradebot.runtime.webhook import Delivery, Queued, Webhook
 
 _MOST_REMEMBERED = 1_000
 _LONGEST_TEXT = 1_000
 _MOST_OF_A_KIND = 20
 _HALTED_MEND = "read the reason, mend it, then: tradebot resume"
-
-
-class Page(Protocol):
-    """How a task of the runtime pages a human."""
-
-    def __call__(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
-        """Raise an alert. Returns at once."""
-        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from tradebot.log import log
 from tradebot.model.errors import StorageFailed
 from tradebot.model.logevent import LogEvent
-from tradebot.runtime.logs import log
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.pruning import anchored
 from tradebot.store.snapshot import Snapshot, load_snapshots

@@ -8,6 +8,7 @@ from typing import Protocol
 import orjson
 
 from tradebot.control.protocol import Peer
+from tradebot.log import LEVELS, log
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import RefusedByRule, Unavailable, UsageError
 from tradebot.model.failure import LineFailed
@@ -18,8 +19,8 @@ from tradebot.report.flatness import FlatFacts, flatness
 from tradebot.report.health import health
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
-from tradebot.runtime.logs import log, log_file
-from tradebot.runtime.logtail import LEVELS, read_log
+from tradebot.runtime.logs import log_file
+from tradebot.runtime.logtail import read_log
 from tradebot.runtime.quarantine import message_of
 from tradebot.runtime.reading import Standing, Voided, reading
 from tradebot.store.journal import SqliteJournal

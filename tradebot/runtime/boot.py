@@ -9,13 +9,13 @@ from pathlib import Path
 
 import orjson
 
+from tradebot.log import log
 from tradebot.model.errors import ConfigError
 from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
-from tradebot.runtime.logs import log
 from tradebot.runtime.quarantine import Failure, read_failures, set_aside
 from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail

@@ -16,6 +16,7 @@ import orjson
 
 from tradebot import __version__
 from tradebot.control.server import ControlServer
+from tradebot.log import log
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.errors import ConfigError, InvariantError, StorageFailed, TradebotError, Unavailable, VenueError
 from tradebot.model.logevent import LogEvent
@@ -31,7 +32,6 @@ from tradebot.runtime.data_files import notes_of
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.housekeeping import Housekeeper
-from tradebot.runtime.logs import log
 from tradebot.runtime.loop import new_loop
 from tradebot.runtime.marks import Marks
 from tradebot.runtime.notify import Notifier
@@ -51,7 +51,7 @@ from tradebot.store.lock import HomeLock
 from tradebot.store.upkeep import free_reserve
 
 if TYPE_CHECKING:
-    from tradebot.runtime.live.assembly import Live
+    from tradebot.runtime.assembly import Live
 
 _GRACE_S = 10.0
 _HARD_S = 5.0
@@ -143,7 +143,7 @@ class Daemon:
             engine.live = live
             await live.trade(self._supervisor, engine, journal, pager.page)
             # What is held has its guard by now; who asks what may be wrong can wait for the venue.
-            red = await live.arm(self._loaded, self._home)
+            red = await live.arm(self._loaded)
             if red:
                 operations.halt_at_boot({"reason": red})
         await self._halt_as_wished(engine, operations, pager)
@@ -187,14 +187,14 @@ class Daemon:
         if not isinstance(self._loaded.settings.feed, HyperliquidFeedSettings):
             return None
         # Nothing of it is loaded where nothing is live.
-        from tradebot.runtime.live.assembly import Live
-        from tradebot.runtime.live.patience import Patience
+        from tradebot.live.patience import Patience
+        from tradebot.runtime.assembly import Live
 
         patience = Patience(self._clock, self._page, self._extend_start)
         self._live = live = await Live.connect(self._loaded, self._home, journal, self._clock, patience)
         operations.overrule = live.overrule
         self._loaded = operations.loaded = live.overrule(self._loaded)
-        await live.begin(self._loaded, self._home, journal)
+        await live.begin(self._loaded, journal)
         return live
 
     async def _recover(self, pager: Pager, live: "Live | None", journal: SqliteJournal) -> Engine:

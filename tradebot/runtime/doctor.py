@@ -13,10 +13,10 @@ from pathlib import Path
 
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
+from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import NANOS_PER_S
 from tradebot.ports import Clock
 from tradebot.runtime.data_files import bar_files, bars_words, funding_words
-from tradebot.runtime.findings import Finding, Grade
 from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
 from tradebot.settings.load import Loaded
@@ -264,6 +264,11 @@ def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
     if missing:
         return [Finding("venue", Grade.FAIL, f"a live market needs {', '.join(missing)}", EXTRA_MEND)]
     # What speaks to a venue is only imported by who has one.
-    from tradebot.runtime.live.preflight import preflight
+    from tradebot.live.preflight import preflight
+    from tradebot.runtime.real_venue import venue_checks
 
-    return asyncio.run(preflight(loaded, home, clock))
+    async def ask() -> Sequence[Finding]:
+        async with venue_checks(loaded, home, clock) as checks:
+            return await preflight(checks, loaded)
+
+    return asyncio.run(ask())

@@ -14,6 +14,7 @@ from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, EquityMark, FundingPaid
 from tradebot.pacing import Pace
+from tradebot.pipeline.outbox import Outbox
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
 from tradebot.report.views import BookFacts, ForeignOrder, Mismatch
@@ -22,7 +23,6 @@ from tradebot.runtime.facts import RecentFacts
 from tradebot.runtime.feeding import Feeder, FeedTask
 from tradebot.runtime.guard import StrategyGuard
 from tradebot.runtime.keeper import Keeper
-from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.quarantine import is_set_aside
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.supervisor import TaskSpec

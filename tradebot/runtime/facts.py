@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from tradebot.log import log
 from tradebot.model.command import StateChanged
 from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
@@ -11,7 +12,6 @@ from tradebot.model.order import CancelOrder, Fill, OrderRejected, SubmitOrders
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import to_ms
-from tradebot.runtime.logs import log
 from tradebot.runtime.reading import Voided
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal

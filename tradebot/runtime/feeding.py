@@ -3,25 +3,16 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from enum import StrEnum
 from typing import Protocol
 
+from tradebot.log import log
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
 from tradebot.pacing import Pace
-from tradebot.ports import Clock
-from tradebot.runtime.logs import log
+from tradebot.ports import Clock, FeedState
 from tradebot.runtime.recording import ts_of
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
-
-
-class FeedState(StrEnum):
-    """What the feed does."""
-
-    WAITING = "waiting"
-    STREAMING = "streaming"
-    FINISHED = "finished"
 
 
 class FeedTask(Protocol):

@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+from tradebot.log import log
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
-from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
 from tradebot.settings.model import StoreSettings
 from tradebot.store.journal import SqliteJournal

@@ -5,9 +5,9 @@ import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tradebot.log import log
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Journal
-from tradebot.runtime.logs import log
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
 from tradebot.settings.load import Loaded

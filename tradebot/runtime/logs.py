@@ -1,14 +1,12 @@
 """Logging: a constant event and fields, as JSON lines in the home and as readable lines on a terminal.
 
-Logging never raises into the caller: what cannot be written is counted. Before ``configure`` nothing is
-written.
+What cannot be written is counted. Before ``configure`` nothing is written.
 """
 
 import logging
 import os
 import stat
 import sys
-from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -16,31 +14,28 @@ from typing import IO, TYPE_CHECKING, Protocol
 
 from loguru import logger
 
+from tradebot.log import RANK, STATE, log
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import HOUR, Nanos, from_ms, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.logline import human_line, json_line, redact, register_secret
-from tradebot.runtime.logtail import LEVELS, LOG_FILE, ROTATED_DIGITS, errors_in, read_log
+from tradebot.runtime.logtail import LOG_FILE, ROTATED_DIGITS, errors_in, read_log
 
 if TYPE_CHECKING:
     from loguru import Message
 
 __all__ = [
-    "LEVELS",
     "configure",
     "errors_since",
     "failures",
     "keep_stdout",
-    "log",
     "log_file",
     "read_log",
     "recall_errors",
     "redact",
     "register_secret",
 ]
-
-_REMEMBERED_ERRORS = 10_000
 
 
 class LogSettings(Protocol):
@@ -62,33 +57,10 @@ class LogSettings(Protocol):
         ...
 
 
-class _Logging:
-    """What logging knows between calls; there is one for the process."""
+class _Terminal:
+    """The output that is kept for the log while others print."""
 
-    def __init__(self) -> None:
-        self.least = len(LEVELS)
-        self.failures = 0
-        self.errors: deque[Nanos] = deque(maxlen=_REMEMBERED_ERRORS)
-        self.clock: Clock = SystemClock()
-        self.stdout: IO[str] | None = None
-
-
-_state = _Logging()
-_RANK = {level: rank for rank, level in enumerate(LEVELS)}
-
-
-def log(event: LogEvent, level: str = "info", **fields: object) -> None:
-    """Log ``event`` with its fields. Never raises."""
-    rank = _RANK[level]
-    if level == "error":
-        _state.errors.append(_state.clock.now())
-    if rank < _state.least:
-        return
-    try:
-        # The message has no braces and the fields are bound, so nothing in them is ever formatted.
-        logger.bind(level=level, ts=to_ms(_state.clock.now()), fields=fields).log(level.upper(), str(event))
-    except (OSError, ValueError, TypeError, AttributeError, RecursionError):
-        _state.failures += 1
+    stdout: IO[str] | None = None
 
 
 def configure(
@@ -101,12 +73,12 @@ def configure(
     stderr: IO[str] | None = None,
 ) -> None:
     """Write from now on to ``<home>/logs``, and to the terminal, journald or pipe that there is; again on a reload."""
-    _state.clock = clock or SystemClock()
-    _state.least = _RANK[settings.level]
+    STATE.clock = clock or SystemClock()
+    STATE.least = RANK[settings.level]
     logger.remove()
     file = _RotatingFile(log_file(home), settings.rotate_mb * 1_000_000, settings.keep)
     logger.add(_Sink(file.write), level="DEBUG", format="{message}", catch=False)
-    stdout = stdout or _state.stdout or sys.stdout
+    stdout = stdout or _Terminal.stdout or sys.stdout
     _add_console(os.environ if environ is None else environ, stdout, stderr or sys.stderr)
     _capture_libraries()
 
@@ -114,12 +86,12 @@ def configure(
 @contextmanager
 def keep_stdout() -> Iterator[None]:
     """Keep stdout for the log: what a strategy or a library prints goes to stderr meanwhile."""
-    _state.stdout = sys.stdout
+    _Terminal.stdout = sys.stdout
     try:
         with redirect_stdout(sys.stderr):
             yield
     finally:
-        _state.stdout = None
+        _Terminal.stdout = None
 
 
 def log_file(home: Path) -> Path:
@@ -129,19 +101,20 @@ def log_file(home: Path) -> Path:
 
 def failures() -> int:
     """Return how many lines could not be written since the process began."""
-    return _state.failures
+    return STATE.failures
 
 
 def recall_errors(home: Path) -> None:
     """Know the errors of the last hour that runs before this one have logged."""
-    since = to_ms(Nanos(_state.clock.now() - HOUR))
-    _state.errors.clear()
-    _state.errors.extend(from_ms(ts) for ts in errors_in(log_file(home), since))
+    clock = STATE.clock or SystemClock()
+    since = to_ms(Nanos(clock.now() - HOUR))
+    STATE.errors.clear()
+    STATE.errors.extend(from_ms(ts) for ts in errors_in(log_file(home), since))
 
 
 def errors_since(ts: Nanos) -> int:
     """Return how many errors were logged at or after ``ts``, of the newest 10,000."""
-    return sum(stamp >= ts for stamp in _state.errors)
+    return sum(stamp >= ts for stamp in STATE.errors)
 
 
 class _RotatingFile:
@@ -215,7 +188,7 @@ class _Sink:
         try:
             self._writer(extra["ts"], extra["level"], message.record["message"], extra["fields"])
         except (OSError, ValueError, KeyError):
-            _state.failures += 1
+            STATE.failures += 1
 
 
 def _add_console(environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:

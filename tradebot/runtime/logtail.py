@@ -9,7 +9,8 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-LEVELS = ("debug", "info", "warning", "error")
+from tradebot.log import LEVELS
+
 LOG_FILE = Path("logs") / "tradebot.jsonl"
 ROTATED_DIGITS = re.compile(r"[1-9][0-9]{0,3}")
 _POLL_S = 0.2

@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
+from tradebot.log import log
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import StorageFailed, Unavailable
 from tradebot.model.logevent import LogEvent
-from tradebot.runtime.logs import log
 from tradebot.store.mark import Mark, read_mark, remove_mark
 
 _PERIOD_S = 1.0

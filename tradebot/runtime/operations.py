@@ -6,20 +6,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tradebot import __version__
+from tradebot.log import log
 from tradebot.model.command import CommandDone, TradingState, Verb
 from tradebot.model.errors import ConfigError, TradebotError, Unavailable
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import HOUR, Nanos
-from tradebot.ports import Clock
+from tradebot.ports import Clock, FeedState
 from tradebot.report.flatness import FlatFacts
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
 from tradebot.runtime import logs
 from tradebot.runtime.boot import record_config
 from tradebot.runtime.engine import Engine
-from tradebot.runtime.feeding import FeedState
-from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing

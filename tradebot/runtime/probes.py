@@ -5,10 +5,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from tradebot.log import log
 from tradebot.model.command import Heartbeat
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
-from tradebot.runtime.logs import log
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner

@@ -9,9 +9,9 @@ import orjson
 from tradebot.model.command import Command
 from tradebot.model.market import Bar, Message, Quote, Trade
 from tradebot.model.time import Nanos
+from tradebot.pipeline.arrivals import Arrivals
 from tradebot.pipeline.line import Line, StageName
 from tradebot.ports import MarketData, Stage
-from tradebot.runtime.live.arrivals import Arrivals
 from tradebot.store.codec import decode, encode
 
 _MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)

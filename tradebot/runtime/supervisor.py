@@ -7,9 +7,9 @@ from enum import StrEnum
 from typing import Any
 
 from tradebot.backoff import Backoff
+from tradebot.log import log
 from tradebot.model.errors import TimedOut
 from tradebot.model.logevent import LogEvent
-from tradebot.runtime.logs import log
 
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MAX_S = 30.0

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tradebot.backoff import Backoff
+from tradebot.log import log
 from tradebot.model.command import AlertName
 from tradebot.model.errors import StorageFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock, Journal
-from tradebot.runtime.logs import log, register_secret
+from tradebot.runtime.logs import register_secret
 
 if TYPE_CHECKING:
     import aiohttp

@@ -7,17 +7,17 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, parse_timeframe
+from tradebot.pipeline.arrivals import Arrivals
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.orders.register import PROMPT
 from tradebot.pipeline.orders.stage import OrdersStage
+from tradebot.pipeline.outbox import Outbox
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
 from tradebot.runtime.data_files import bar_files
-from tradebot.runtime.live.arrivals import Arrivals
-from tradebot.runtime.live.outbox import Outbox
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
 from tradebot.settings.build import build_instruments, build_limits, build_size, feed_network
 from tradebot.settings.check import build_cooldowns, build_specs, check_settings, feed_timeframes

@@ -60,7 +60,7 @@ URLS: Mapping[str, str] = {
     "testnet": "https://api.hyperliquid-testnet.xyz",
     "devnet": "http://127.0.0.1:3001",
 }
-"""Where each network answers; the socket is the same with ``ws`` for ``http`` and ``/ws`` behind it."""
+"""Where each network answers."""
 
 
 def feed_network(settings: Settings) -> str:
@@ -84,15 +84,6 @@ def feed_url(settings: Settings) -> str:
 def venue_url(venue: HyperliquidVenueSettings) -> str:
     """Return where the venue answers."""
     return venue.url or URLS[venue.network]
-
-
-def socket_url(url: str) -> str:
-    """Return the address of the socket that belongs to ``url``.
-
-    >>> socket_url("http://127.0.0.1:3001/")
-    'ws://127.0.0.1:3001/ws'
-    """
-    return "ws" + url.rstrip("/").removeprefix("http") + "/ws"
 
 
 def key_path(venue: HyperliquidVenueSettings, home: Path) -> Path:

@@ -18,7 +18,7 @@ TRICKLE_S = 10.0
 _EXPIRED_COST = 5
 
 
-class ActionAllowance:
+class ActionCount:
     """Counts what is sent against what is allowed. Nothing is held back before ``learn``."""
 
     def __init__(self, clock: Clock, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:

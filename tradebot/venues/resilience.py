@@ -6,7 +6,6 @@ Time, sleep and chance are given, so that a whole outage can pass in a test with
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -15,6 +14,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
 from tradebot.backoff import Backoff
 from tradebot.model.errors import Unavailable
 from tradebot.model.logevent import LogEvent
+from tradebot.model.venue import Purpose
 from tradebot.ports import Clock, Sent, SentLog
 
 T = TypeVar("T")
@@ -34,20 +34,6 @@ class RateLimited(Unavailable):
     def __init__(self, what: str, *, where: str = "", wait_s: float = _MINUTE_S) -> None:
         mend = f"wait {wait_s:.0f} s, then ask again; other programs on this address share the limit"
         super().__init__(what, where=where, mend=mend)
-
-
-class Purpose(StrEnum):
-    """What a request is for, the most urgent first."""
-
-    PROTECT = "protect"
-    """Cancels, stops, closes, questions about orders whose outcome is not known, and all that a boot that may have
-    something to protect must know before it can."""
-    TRADE = "trade"
-    """Entries."""
-    WATCH = "watch"
-    """The continuous comparison with the venue."""
-    HISTORY = "history"
-    """What informs and can wait: bars, doctor."""
 
 
 _URGENCY = tuple(Purpose)

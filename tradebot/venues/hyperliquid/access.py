@@ -5,9 +5,9 @@ from enum import StrEnum
 
 from tradebot.model.errors import NotPermitted
 from tradebot.model.time import Nanos
+from tradebot.model.venue import Purpose
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
-from tradebot.venues.resilience import Purpose
 
 _MEND = "approve it as an API wallet of the account, or make a new one when it has expired"
 

@@ -1,6 +1,5 @@
 """What the venue says of our account, as ours: orders, fills, positions and money."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -8,30 +7,14 @@ from tradebot.model.money import ZERO, Cash, Price, Qty, book, book_fee
 from tradebot.model.order import FillReport, Liquidity, OrderSide
 from tradebot.model.position import FundingPaid
 from tradebot.model.time import Nanos
+from tradebot.model.venue import AccountState, Phase, VenueOrder, VenuePosition
 from tradebot.venues.hyperliquid.market import is_buy
 from tradebot.venues.hyperliquid.reading import Node
-from tradebot.venues.hyperliquid.statuses import Phase, phase_of
+from tradebot.venues.hyperliquid.statuses import phase_of
 
 _MAX_CASH = Decimal(10**15)
 COLLATERAL = "USDC"
 _UNIFIED = frozenset({"unifiedAccount", "portfolioMargin"})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenueOrder:
-    """An order as the venue holds it. ``qty`` is what is left of ``original_qty``."""
-
-    oid: int
-    cloid: str | None
-    symbol: str
-    side: OrderSide
-    price: Price
-    qty: Qty
-    original_qty: Qty
-    ts_event: Nanos
-    reduce_only: bool = False
-    trigger: Price | None = None
-    children: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +39,7 @@ class VenueFill:
     """
 
     trade_id: int
-    oid: int
+    oid: str
     cloid: str | None
     symbol: str
     side: OrderSide
@@ -85,38 +68,6 @@ class VenueFill:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VenuePosition:
-    """A position as the venue holds it; ``qty`` is signed. ``funding`` > 0 was received since it opened."""
-
-    symbol: str
-    qty: Qty
-    entry_price: Price
-    unrealized_pnl: Cash
-    margin_used: Cash
-    leverage: int
-    is_cross: bool
-    liquidation_price: Price | None
-    funding: Cash
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AccountState:
-    """The perpetuals account. ``ts_event`` is the venue's stamp; without one it proves no absence."""
-
-    equity: Cash
-    cash: Cash
-    margin_used: Cash
-    withdrawable: Cash
-    positions: tuple[VenuePosition, ...]
-    ts_event: Nanos | None
-
-    @property
-    def held(self) -> Mapping[str, Qty]:
-        """The open quantities by symbol, short < 0."""
-        return {position.symbol: position.qty for position in self.positions if position.qty}
-
-
 @dataclass(frozen=True, slots=True)
 class AddressBudget:
     """Actions sent and allowed over the life of the address."""
@@ -136,10 +87,10 @@ def _cash(row: Node) -> Cash:
 def venue_order(row: Node) -> VenueOrder:
     """Return an order in any of its shapes: ``openOrders``, ``frontendOpenOrders`` or ``orderUpdates``."""
     cloid, reduce_only, original = row.get("cloid"), row.get("reduceOnly"), row.get("origSz")
-    is_trigger, children = row.get("isTrigger"), row.get("children")
+    is_trigger = row.get("isTrigger")
     qty = row.at("sz").qty()
     return VenueOrder(
-        oid=row.at("oid").integer(),
+        oid=str(row.at("oid").integer()),
         cloid=None if cloid is None else cloid.cloid(),
         symbol=row.at("coin").text(),
         side=_side(row),
@@ -149,7 +100,6 @@ def venue_order(row: Node) -> VenueOrder:
         ts_event=row.at("timestamp").time(),
         reduce_only=reduce_only is not None and reduce_only.flag(),
         trigger=row.at("triggerPx").price() if is_trigger is not None and is_trigger.flag() else None,
-        children=() if children is None else tuple(child.at("oid").integer() for child in children.rows()),
     )
 
 
@@ -189,7 +139,7 @@ def fill(row: Node) -> VenueFill:
         token.fail(f"is not {COLLATERAL}")
     return VenueFill(
         trade_id=row.at("tid").integer(),
-        oid=row.at("oid").integer(),
+        oid=str(row.at("oid").integer()),
         cloid=None if cloid is None else cloid.cloid(),
         symbol=row.at("coin").text(),
         side=_side(row),

@@ -10,10 +10,10 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.order import OrderRole
+from tradebot.model.venue import OwnOrder
 
 _COUNTER_BITS, _PLACING_BITS, _WORD_BITS, _STRATEGY_BITS, _SYMBOL_BITS = 20, 12, 3, 13, 16
 # What the text of an id may end in: the role, or the rung of a ladder of targets.
@@ -22,14 +22,6 @@ _WORDS = (*(role.value for role in OrderRole), _RUNG)
 _TEXT = re.compile(r"(?P<strategy>.+)-(?P<symbol>[^-]+)-(?P<counter>\d+)-(?P<word>[a-z]+?)(?P<placing>\d*)")
 TAG_BYTES = 4
 _MAC_BYTES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class OwnOrder:
-    """A client order id found in a cloid, and whether this very state directory gave it."""
-
-    client_order_id: str
-    is_this_instance: bool
 
 
 def _short_hash(text: str, bits: int) -> int:
@@ -77,6 +69,13 @@ class Cloids:
 
     def _mac(self, tag: bytes, packed: bytes, text: str) -> bytes:
         return hashlib.blake2s(tag + packed + text.encode(), digest_size=_MAC_BYTES, key=self._key).digest()
+
+
+def account_cloids(tag: bytes, address: str, strategies: Iterable[str]) -> Cloids:
+    """Return the ids of orders of a state directory with ``tag`` on the account ``address``."""
+    # The key is of the account, not of the signer: a new agent must still know the orders of the last one.
+    key = hashlib.blake2s(f"tradebot {address}".encode()).digest()
+    return Cloids(tag, key, strategies)
 
 
 def _number(client_order_id: str) -> int | None:

@@ -12,8 +12,9 @@ import orjson
 from tradebot.model.errors import ConfigError, InvariantError, Rejected, VenueError
 from tradebot.model.order import RefusalClass
 from tradebot.model.time import to_ms
+from tradebot.model.venue import Intent, Phase, Purpose, Refusal, Settled, Sighting, Verdict
 from tradebot.ports import Clock
-from tradebot.venues.allowance import ActionAllowance
+from tradebot.venues.allowance import ActionCount
 from tradebot.venues.hyperliquid.account import (
     account_state,
     address_budget,
@@ -24,13 +25,12 @@ from tradebot.venues.hyperliquid.account import (
 )
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.reading import Node
-from tradebot.venues.hyperliquid.replies import ActionReply, Refusal, action_reply
+from tradebot.venues.hyperliquid.replies import action_reply
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import Action, ActionSigner
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, refusal_of
-from tradebot.venues.hyperliquid.submit import Intent, Rules, Settled, Sighting, View
+from tradebot.venues.hyperliquid.statuses import refusal_of
 from tradebot.venues.hyperliquid.wire import NOOP
-from tradebot.venues.resilience import Purpose
+from tradebot.venues.submit import ActionReply, Rules, View
 
 Recorder = Callable[[Intent | Settled], Awaitable[None]]
 """Returns when the entry is durable."""
@@ -94,9 +94,10 @@ class Gateway:
     ) -> None:
         self.time = VenueTime(clock)
         self.nonces = Nonces()
-        self.allowance = ActionAllowance(clock)
+        self.allowance = ActionCount(clock)
         self._rest = rest
         self._signer = signer
+        self.signer = signer.address
         self.account = account.lower()
         self._recorder = recorder
         self._rules = rules

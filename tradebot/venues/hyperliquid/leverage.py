@@ -1,9 +1,8 @@
 """Leverage and margin mode of each symbol: set once before its first entry, and again when somebody changed them."""
 
 from tradebot.model.errors import Rejected
+from tradebot.model.venue import LeverageChoice, Verdict
 from tradebot.venues.hyperliquid.gateway import Gateway
-from tradebot.venues.hyperliquid.statuses import Verdict
-from tradebot.venues.hyperliquid.survey import Chosen
 from tradebot.venues.hyperliquid.wire import Asset, leverage_action
 
 
@@ -12,11 +11,11 @@ class Leverage:
 
     def __init__(self, gateway: Gateway, leverage: int, *, is_cross: bool) -> None:
         self._gateway, self._leverage, self._is_cross = gateway, leverage, is_cross
-        self._set: dict[str, Chosen] = {}
+        self._set: dict[str, LeverageChoice] = {}
 
-    def wanted(self, asset: Asset) -> Chosen:
+    def wanted(self, asset: Asset) -> LeverageChoice:
         """Return the leverage and margin mode that ``asset`` is traded with."""
-        return Chosen(min(self._leverage, asset.max_leverage), self._is_cross and not asset.only_isolated)
+        return LeverageChoice(min(self._leverage, asset.max_leverage), self._is_cross and not asset.only_isolated)
 
     async def ensure(self, asset: Asset) -> None:
         """Set what is wanted by now, unless that was done. Raises ``Rejected`` when the venue refuses it."""

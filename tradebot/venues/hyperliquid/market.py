@@ -1,12 +1,11 @@
 """What the venue says of the market, as ours: assets, prices, books, prints and bars."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
 
 from tradebot.model.market import Bar, Quote, Trade, check_bar
-from tradebot.model.money import Price, Qty
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, Timeframe, parse_timeframe
+from tradebot.model.venue import Book, Level, MarketContext, Print
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.wire import Asset
 
@@ -14,43 +13,6 @@ _MAX_SIZE_DECIMALS = 7
 _MAX_LEVERAGE = 1_001
 GRACE = 2 * NANOS_PER_S
 """How long after its end a bar may still change."""
-
-
-@dataclass(frozen=True, slots=True)
-class AssetContext:
-    """Where an asset stands: ``funding`` is the hourly rate, ``mid`` is ``None`` when a side is empty."""
-
-    symbol: str
-    mark: Price
-    oracle: Price
-    mid: Price | None
-    funding: Decimal
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A price of the book and what is offered there."""
-
-    price: Price
-    qty: Qty
-
-
-@dataclass(frozen=True, slots=True)
-class Book:
-    """A snapshot of the book, best first."""
-
-    symbol: str
-    ts_event: Nanos
-    bids: tuple[Level, ...]
-    asks: tuple[Level, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Print:
-    """A trade on the market, with the venue's id: a stream may give it twice."""
-
-    trade_id: int
-    trade: Trade
 
 
 def assets(meta: Node) -> tuple[Asset, ...]:
@@ -76,7 +38,7 @@ def _asset(index: int, row: Node) -> Asset:
     )
 
 
-def asset_contexts(reply: Node) -> tuple[tuple[Asset, ...], tuple[AssetContext | None, ...]]:
+def asset_contexts(reply: Node) -> tuple[tuple[Asset, ...], tuple[MarketContext | None, ...]]:
     """Return ``metaAndAssetCtxs``: the assets, and by the same places what is known of each.
 
     A delisted asset may have no prices any more; its context is ``None``.
@@ -91,10 +53,10 @@ def asset_contexts(reply: Node) -> tuple[tuple[Asset, ...], tuple[AssetContext |
     )
 
 
-def asset_context(symbol: str, row: Node) -> AssetContext:
+def asset_context(symbol: str, row: Node) -> MarketContext:
     """Return the context of ``symbol``."""
     mid = row.get("midPx")
-    return AssetContext(
+    return MarketContext(
         symbol=symbol,
         mark=row.at("markPx").price(),
         oracle=row.at("oraclePx").price(),

@@ -1,16 +1,9 @@
 """What an order of ours is called: by us (client order id), in our actions (cloid), and by the venue (oid)."""
 
 from tradebot.model.errors import InvariantError
-from tradebot.venues.hyperliquid.account import VenueFill, VenueOrder
+from tradebot.model.venue import Intent, VenueOrder
+from tradebot.venues.hyperliquid.account import VenueFill
 from tradebot.venues.hyperliquid.cloid import Cloids
-from tradebot.venues.hyperliquid.submit import Intent
-
-FOREIGN = "venue-"
-"""How the id begins of an order that is not ours: somebody's by hand, or another program's."""
-
-
-SETTLED = "settlement-"
-"""How the id begins of what the venue did by itself with a position of a symbol that it delists."""
 
 _KEPT = 10_000
 
@@ -20,9 +13,9 @@ class Names:
 
     def __init__(self, cloids: Cloids) -> None:
         self._cloids = cloids
-        self._of_oids: dict[int, str] = {}
+        self._of_oids: dict[str, str] = {}
         self._adopted: dict[str, str] = {}
-        self._oids: dict[str, int] = {}
+        self._oids: dict[str, str] = {}
 
     def cloid(self, client_order_id: str) -> str:
         """Return the cloid that an order of ours was or will be placed with."""
@@ -51,7 +44,7 @@ class Names:
             raise InvariantError(f"intent {intent.nonce} is not of {symbol}, or not of this account")
         return tuple(owner.client_order_id for owner in owners if owner is not None)
 
-    def know(self, oid: int, client_order_id: str) -> None:
+    def know(self, oid: str, client_order_id: str) -> None:
         """Take note of the venue's id of an order."""
         self._of_oids[oid] = client_order_id
         if len(self._of_oids) > _KEPT:
@@ -62,14 +55,14 @@ class Names:
         """Call an order of another instance, whose journal was lost or restored, by the cloid it was placed with."""
         self._adopted[client_order_id] = cloid
 
-    def remember(self, client_order_id: str, oid: int) -> None:
+    def remember(self, client_order_id: str, oid: str) -> None:
         """Ask for an order that an earlier run adopted by the venue's id: its cloid is not ours to make."""
         self._oids[client_order_id] = oid
 
     def to_ask(self, client_order_id: str) -> str | int:
         """Return by which id the venue is asked for an order: its cloid, or the oid that was remembered."""
         oid = self._oids.get(client_order_id)
-        return self.cloid(client_order_id) if oid is None else oid
+        return self.cloid(client_order_id) if oid is None else int(oid)
 
     def must_ask(self, client_order_id: str) -> bool:
         """Return whether only the venue knows the cloid of an order: an earlier run adopted it."""

@@ -9,10 +9,21 @@ from tradebot.model.market import Message
 from tradebot.model.money import ZERO
 from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected, RefusalClass
 from tradebot.model.time import Nanos
+from tradebot.model.venue import (
+    FilledNow,
+    LegOutcome,
+    Never,
+    Phase,
+    Refusal,
+    Rests,
+    Sighting,
+    Success,
+    Unclear,
+    Verdict,
+    Waiting,
+)
 from tradebot.venues.hyperliquid.account import OrderRecord
-from tradebot.venues.hyperliquid.replies import FilledNow, LegOutcome, Refusal, Resting, Success, Unclear, Waiting
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict, refusal_of, verdict_of
-from tradebot.venues.hyperliquid.submit import Never, Sighting
+from tradebot.venues.hyperliquid.statuses import refusal_of, verdict_of
 
 _KEPT = 5_000
 _NEVER = "the venue never accepted it"
@@ -34,8 +45,8 @@ def not_permitted(reason: str) -> bool:
 def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, refusal: str = "") -> Sequence[Message]:
     """Return what an outcome of ``submit`` means; fills are told by the fills themselves."""
     match leg:
-        case Resting(oid) | FilledNow(oid):
-            return (_accepted(client_order_id, str(oid), ts),)
+        case Rests(oid) | FilledNow(oid):
+            return (_accepted(client_order_id, oid, ts),)
         case Waiting() | Success():
             # It has no id of the venue's before it wakes.
             return (_accepted(client_order_id, client_order_id, ts),)
@@ -76,17 +87,17 @@ class Endings:
     __slots__ = ("_booked", "_held")
 
     def __init__(self) -> None:
-        self._booked: dict[int, Decimal] = {}
-        self._held: dict[int, tuple[Decimal, OrderCanceled]] = {}
+        self._booked: dict[str, Decimal] = {}
+        self._held: dict[str, tuple[Decimal, OrderCanceled]] = {}
 
-    def ended(self, oid: int, filled: Decimal, canceled: OrderCanceled) -> Sequence[Message]:
+    def ended(self, oid: str, filled: Decimal, canceled: OrderCanceled) -> Sequence[Message]:
         """Take the end of an order of which ``filled`` traded; return it when all of that is told."""
         if self._booked.get(oid, ZERO) >= filled:
             return (canceled,)
         self._held[oid] = filled, canceled
         return ()
 
-    def filled(self, oid: int, qty: Decimal) -> Sequence[Message]:
+    def filled(self, oid: str, qty: Decimal) -> Sequence[Message]:
         """Take a fill that is told; return the end that waited for it."""
         booked = self._booked[oid] = self._booked.pop(oid, ZERO) + qty
         if len(self._booked) > _KEPT:
@@ -98,10 +109,10 @@ class Endings:
         return (held[1],)
 
 
-def _of_phase(client_order_id: str, oid: int, phase: Phase, word: str, ts: Nanos) -> Sequence[Message]:
+def _of_phase(client_order_id: str, oid: str, phase: Phase, word: str, ts: Nanos) -> Sequence[Message]:
     match phase:
         case Phase.LIVE | Phase.FILLED:
-            return (_accepted(client_order_id, str(oid), ts),)
+            return (_accepted(client_order_id, oid, ts),)
         case Phase.CANCELED:
             return (OrderCanceled(ts_event=ts, client_order_id=client_order_id, reason=reason_of(word)),)
         case Phase.REJECTED:

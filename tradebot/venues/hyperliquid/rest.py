@@ -9,9 +9,10 @@ import orjson
 
 from tradebot.model.errors import Rejected, Unavailable, Unreadable
 from tradebot.model.time import NANOS_PER_MS, parse_timeframe
+from tradebot.model.venue import Purpose
 from tradebot.venues.http_mends import SLOW, mend_of_connection, mend_of_status, retry_after_s
 from tradebot.venues.hyperliquid.reading import Node, parse, quote
-from tradebot.venues.resilience import Purpose, RateLimited, Resilience
+from tradebot.venues.resilience import RateLimited, Resilience
 
 _MAX_BODY = 8 * 1024 * 1024
 _CHUNK = 64 * 1024

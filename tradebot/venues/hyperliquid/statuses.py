@@ -4,20 +4,9 @@ A word not known here proves nothing, and an order that it refused may be tried 
 """
 
 import re
-from enum import StrEnum
 
 from tradebot.model.order import RefusalClass
-
-
-class Phase(StrEnum):
-    """What a status word says of an order. ``UNKNOWN``: a word we cannot read; the order may be live."""
-
-    LIVE = "live"
-    FILLED = "filled"
-    CANCELED = "canceled"
-    REJECTED = "rejected"
-    UNKNOWN = "unknown"
-
+from tradebot.model.venue import Phase, Verdict
 
 _CANCELED = re.compile(r"canceled|[a-zA-Z]+(?:Canceled|Cancel)")
 _REJECTED = re.compile(r"rejected|[a-zA-Z]+Rejected")
@@ -34,27 +23,6 @@ def phase_of(word: str) -> Phase:
     if _REJECTED.fullmatch(word):
         return Phase.REJECTED
     return Phase.UNKNOWN
-
-
-class Verdict(StrEnum):
-    """What an error text of ``/exchange`` means for the action that met it."""
-
-    REJECTED = "rejected"
-    """The rules of trading said no; sending the same again is pointless."""
-    GONE = "gone"
-    """A cancel found nothing to cancel: filled, cancelled or never there. Ask."""
-    DUPLICATE = "duplicate"
-    """The nonce was used: an earlier sending of these bytes, or a fence, has landed. Ask."""
-    EXPIRED = "expired"
-    """This sending came too late."""
-    NOT_PERMITTED = "not_permitted"
-    """Key, agent, account or network are wrong: halt, an operator must look."""
-    BUDGET = "budget"
-    """The address budget is used up: refused whole, may be sent again later."""
-    BUSY = "busy"
-    """The venue takes no such action now."""
-    UNKNOWN = "unknown"
-    """A text we do not know: nothing is proven."""
 
 
 _Kind = RefusalClass

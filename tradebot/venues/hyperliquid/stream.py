@@ -17,16 +17,24 @@ import orjson
 
 from tradebot.model.errors import Unreadable
 from tradebot.model.time import timeframe_name
-from tradebot.venues.hyperliquid.hearing import Hearing
-from tradebot.venues.hyperliquid.translate import (
-    Booked,
-    Context,
-    Filled,
+from tradebot.model.venue import (
+    Book,
+    ChannelKind,
+    Down,
     Formed,
-    Frame,
-    Pong,
+    Garbled,
+    Heard,
+    MarketContext,
     Printed,
     Quoted,
+    Silent,
+    Up,
+)
+from tradebot.venues.hyperliquid.hearing import Hearing
+from tradebot.venues.hyperliquid.translate import (
+    Filled,
+    Frame,
+    Pong,
     SocketError,
     Subscribed,
     frame,
@@ -35,6 +43,13 @@ from tradebot.venues.hyperliquid.translate import (
 from tradebot.venues.resilience import Resilience
 
 Subscription = Mapping[str, object]
+_KINDS = {
+    "candle": ChannelKind.BARS,
+    "activeAssetCtx": ChannelKind.MARKS,
+    "bbo": ChannelKind.QUOTES,
+    "trades": ChannelKind.TRADES,
+    "l2Book": ChannelKind.BOOKS,
+}
 
 _MAX_FRAME = 8 * 1024 * 1024
 _TEXTS = frozenset({aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY})
@@ -53,47 +68,6 @@ class StreamRules:
     silence_s: Mapping[str, float] = field(
         default_factory=lambda: {"l2Book": 20.0, "activeAssetCtx": 20.0, "bbo": 120.0, "candle": 120.0}
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Up:
-    """All subscriptions stand. ``away_s`` is how long they had not; ``None`` at the first time."""
-
-    away_s: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Down:
-    """The socket is gone; what happens from here to the next ``Up`` is not told."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Silent:
-    """One channel is silent while others speak, or the venue does not give it; ``times``: since it spoke last.
-
-    It was subscribed to anew; it is again after ever longer pauses.
-    """
-
-    channel: str
-    coin: str
-    times: int
-
-
-@dataclass(frozen=True, slots=True)
-class Heard:
-    """A channel that was silent speaks again."""
-
-    channel: str
-    coin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Garbled:
-    """A frame we cannot read: ask over REST what it may have said."""
-
-    error: Unreadable
 
 
 StreamEvent = Frame | Up | Down | Silent | Heard | Garbled
@@ -230,7 +204,11 @@ class Stream:
     def _refused(self, key: str) -> None:
         self._waiting.discard(key)
         if self._hearing.refuse(key):
-            self._events.append(Silent(key, _coin(self._subscriptions[key]), 1))
+            self._events.append(self._silence_of(key, 1))
+
+    def _silence_of(self, key: str, times: int) -> Silent:
+        subscription = self._subscriptions[key]
+        return Silent(_KINDS[str(subscription["type"])], _coin(subscription), key, times)
 
     async def _silent(self, socket: aiohttp.ClientWebSocketResponse) -> StreamEvent | None:
         now, due = self._resilience.now(), self._hearing.due()
@@ -242,7 +220,7 @@ class Stream:
             return await self._lost(f"silent: {lost}")
         times, subscription = self._hearing.again(key, now), self._subscriptions[key]
         await self._switch(socket, [subscription], [subscription])
-        return Silent(key, _coin(subscription), times)
+        return self._silence_of(key, times)
 
     async def _switch(
         self, socket: aiohttp.ClientWebSocketResponse, off: Sequence[Subscription], on: Sequence[Subscription]
@@ -278,7 +256,7 @@ class Stream:
             case _:
                 key = _key_of(said)
                 if self._hearing.hear(key, self._last_frame):
-                    self._events.append(Heard(key, _coin(self._subscriptions[key])))
+                    self._events.append(Heard(_KINDS[key.partition(":")[0]], _coin(self._subscriptions[key]), key))
                 return said
 
     async def _complained(self, text: str) -> StreamEvent | None:
@@ -334,12 +312,12 @@ def _echoed(text: str) -> str:
 
 def _key_of(said: Frame) -> str:
     match said:
-        case Booked(book):
-            return f"l2Book:{book.symbol}"
+        case Book(symbol):
+            return f"l2Book:{symbol}"
         case Quoted(symbol):
             return f"bbo:{symbol}"
-        case Context(context):
-            return f"activeAssetCtx:{context.symbol}"
+        case MarketContext(symbol):
+            return f"activeAssetCtx:{symbol}"
         case Printed(prints) if prints:
             return f"trades:{prints[0].trade.symbol}"
         case Formed(bar):

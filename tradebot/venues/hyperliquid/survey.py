@@ -4,48 +4,28 @@ Every question takes the purpose it is asked for: the continuous comparison has 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.model.errors import Rejected
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import to_ms
+from tradebot.model.venue import AccountState, LeverageChoice, OwnOrder, Purpose, RestingOrder, Success, VenueOrder
 from tradebot.venues.hyperliquid.account import (
-    AccountState,
     VenueFill,
-    VenueOrder,
     account_state,
     fills,
     is_unified,
     open_orders,
     spot_collateral,
 )
-from tradebot.venues.hyperliquid.cloid import Cloids, OwnOrder
+from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.gateway import Gateway
-from tradebot.venues.hyperliquid.replies import Success
 from tradebot.venues.hyperliquid.transfers import transfers
 from tradebot.venues.hyperliquid.wire import Asset, cancel_action
-from tradebot.venues.resilience import Purpose
 
 _PAGE = 2000
 _LEDGER_PAGE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Resting:
-    """An order that rests at the venue, and whose it is; ``None`` for a foreign one."""
-
-    order: VenueOrder
-    owner: OwnOrder | None
-
-
-@dataclass(frozen=True, slots=True)
-class Chosen:
-    """Leverage and margin mode of a symbol."""
-
-    leverage: int
-    is_cross: bool
 
 
 class Survey:
@@ -62,14 +42,18 @@ class Survey:
         """Learn how the account keeps its money."""
         self._is_unified = is_unified(await self._gateway.ask("userAbstraction", Purpose.PROTECT))
 
+    def counted(self, ms: int) -> None:
+        """Take note that the money was counted at venue time ``ms``: what moved it before is in that count."""
+        self.counted_ms = ms
+
     def now_ms(self) -> int:
         """Return venue time."""
         return self._gateway.time.ms()
 
-    async def resting(self, purpose: Purpose) -> Sequence[Resting]:
+    async def resting(self, purpose: Purpose) -> Sequence[RestingOrder]:
         """Return all that rests, with whose it is."""
         reply = await self._gateway.ask("frontendOpenOrders", purpose)
-        return [Resting(order, self._owner(order)) for order in open_orders(reply)]
+        return [RestingOrder(order, self._owner(order)) for order in open_orders(reply)]
 
     def _owner(self, order: VenueOrder) -> OwnOrder | None:
         return None if order.cloid is None else self._cloids.decode(order.cloid, order.symbol)
@@ -104,18 +88,18 @@ class Survey:
             # The page may have cut through a millisecond; its rows are told apart by their ids.
             start = to_ms(page.last)
 
-    async def chosen(self, symbol: str, purpose: Purpose) -> Chosen:
+    async def leverage(self, symbol: str, purpose: Purpose) -> LeverageChoice:
         """Return what is set for ``symbol``, with or without a position."""
         leverage = (await self._gateway.ask("activeAssetData", purpose, coin=symbol)).at("leverage")
         is_cross = leverage.at("type").one_of("cross", "isolated") == "cross"
-        return Chosen(leverage.at("value").integer(1, 1001), is_cross)
+        return LeverageChoice(leverage.at("value").integer(1, 1001), is_cross)
 
     async def cancel(self, asset: Asset, order: VenueOrder) -> bool:
         """Cancel exactly ``order``, by the venue's own id; return whether it was there to cancel.
 
         Raises ``Rejected`` when the venue refused the request as a whole.
         """
-        reply = await self._gateway.act(cancel_action([(asset.id, order.oid)]), 1)
+        reply = await self._gateway.act(cancel_action([(asset.id, int(order.oid))]), 1)
         if reply.refusal is not None:
             raise Rejected(f"cancel of {order.oid}: {reply.refusal.text}")
         return isinstance(reply.legs[0], Success)

@@ -6,38 +6,22 @@ that fails keeps no other from being tried.
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal
 
 from tradebot.model.errors import VenueError
 from tradebot.model.money import Price, plain
 from tradebot.model.order import OrderSide
-from tradebot.model.time import Nanos
+from tradebot.model.venue import LegOutcome, Purpose, Refusal, Remains, RestingOrder, Verdict
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.market import asset_contexts
-from tradebot.venues.hyperliquid.replies import LegOutcome, Refusal
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.statuses import Verdict
-from tradebot.venues.hyperliquid.survey import Resting, Survey
+from tradebot.venues.hyperliquid.survey import Survey
 from tradebot.venues.hyperliquid.wire import Asset, cancel_action, market_bound, order_action
-from tradebot.venues.resilience import Purpose
 
 # Spot pairs rest in the same list, the first by its name, the others by their number; their ids begin here.
 _SPOT_FIRST_ID = 10_000
 _FIRST_PAIR = "PURR/USDC"
 _MOST_CANCELS = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Remains:
-    """What the venue said that the account has: open quantities by symbol, short < 0, and all orders.
-
-    ``ts_event`` is the venue's stamp on the positions; without one nobody knows how old they are.
-    """
-
-    positions: Mapping[str, Decimal]
-    orders: Sequence[Resting]
-    ts_event: Nanos | None
 
 
 class Sweep:
@@ -61,9 +45,9 @@ class Sweep:
         """Return venue time."""
         return self._survey.now_ms()
 
-    async def cancel(self, orders: Sequence[Resting]) -> Mapping[int, str]:
+    async def cancel(self, orders: Sequence[RestingOrder]) -> Mapping[str, str]:
         """Cancel ``orders``; return why, by id, for those that the venue would not. One that is gone is among them."""
-        refused: dict[int, str] = {}
+        refused: dict[str, str] = {}
         try:
             if any(self._asset_id(found.order.symbol) is None for found in orders):
                 await self._learn()
@@ -71,14 +55,14 @@ class Sweep:
             refused = {found.order.oid: str(error) for found in orders}
         named = [(self._asset_id(found.order.symbol), found.order.oid) for found in orders]
         refused |= {oid: refused.get(oid, "its market is not known") for asset, oid in named if asset is None}
-        rows = [(asset, oid) for asset, oid in named if asset is not None]
+        rows = [(asset, int(oid)) for asset, oid in named if asset is not None]
         for first in range(0, len(rows), _MOST_CANCELS):
             batch = rows[first : first + _MOST_CANCELS]
             legs = await self._act(cancel_action(batch), len(batch))
             for (_, oid), leg in zip(batch, legs, strict=True):
-                refused.pop(oid, None)
+                refused.pop(str(oid), None)
                 if isinstance(leg, Refusal):
-                    refused[oid] = leg.text
+                    refused[str(oid)] = leg.text
         return refused
 
     async def close(self, positions: Mapping[str, Decimal]) -> Mapping[str, str]:

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tradebot.model.market import Bar, Quote
 from tradebot.model.position import FundingPaid
+from tradebot.model.venue import Book, Formed, MarketContext, Printed, Quoted
 from tradebot.venues.hyperliquid.account import (
     OrderRecord,
     VenueFill,
@@ -12,16 +12,7 @@ from tradebot.venues.hyperliquid.account import (
     funding_paid,
     order_records,
 )
-from tradebot.venues.hyperliquid.market import (
-    AssetContext,
-    Book,
-    Print,
-    asset_context,
-    book,
-    candle,
-    prints,
-    quote,
-)
+from tradebot.venues.hyperliquid.market import asset_context, book, candle, prints, quote
 from tradebot.venues.hyperliquid.reading import Node, parse
 
 
@@ -43,42 +34,6 @@ class SocketError:
     """The venue did not like a frame of ours."""
 
     text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Quoted:
-    """The best prices; ``None`` when a side is empty."""
-
-    symbol: str
-    quote: Quote | None
-
-
-@dataclass(frozen=True, slots=True)
-class Booked:
-    """A snapshot of the book."""
-
-    book: Book
-
-
-@dataclass(frozen=True, slots=True)
-class Printed:
-    """Trades on the market; the first frame repeats recent ones."""
-
-    prints: tuple[Print, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Formed:
-    """A bar as it stands; it may still form."""
-
-    bar: Bar
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Mark, oracle and funding of an asset."""
-
-    context: AssetContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,10 +85,10 @@ Frame = (
     | Subscribed
     | SocketError
     | Quoted
-    | Booked
+    | Book
     | Printed
     | Formed
-    | Context
+    | MarketContext
     | OrdersUpdated
     | Filled
     | Funded
@@ -185,10 +140,10 @@ _READERS: Mapping[str, Callable[[Node], Frame]] = {
     "subscriptionResponse": _subscribed,
     "error": lambda data: SocketError(data.text()),
     "bbo": lambda data: Quoted(data.at("coin").text(), quote(data)),
-    "l2Book": lambda data: Booked(book(data)),
+    "l2Book": book,
     "trades": lambda data: Printed(prints(data)),
     "candle": lambda data: Formed(candle(data)),
-    "activeAssetCtx": lambda data: Context(asset_context(data.at("coin").text(), data.at("ctx"))),
+    "activeAssetCtx": lambda data: asset_context(data.at("coin").text(), data.at("ctx")),
     "orderUpdates": lambda data: OrdersUpdated(order_records(data)),
     "userFills": lambda data: Filled(fills(data.at("fills")), _is_snapshot(data)),
     "userFundings": lambda data: Funded(

@@ -1,12 +1,12 @@
-"""Trading on Hyperliquid: intents of the line out, reports of the venue in.
+"""Trading on Hyperliquid: intents of the line out, reports of the venue in. It is an ``Execution``.
 
 Brackets go as one action (``normalTpsl``): the exits wait at the venue for their entry, and rest there when
 this process is gone. A moving stop is the line's to place anew before it cancels the old one; both rest side
 by side for a moment, reduce-only. What the socket did not tell is asked for by ``catch_up``.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from itertools import zip_longest
 
@@ -24,26 +24,50 @@ from tradebot.model.order import (
     SubmitOrders,
 )
 from tradebot.model.time import Nanos, from_ms, to_ms
-from tradebot.venues.allowance import RESERVE, ActionAllowance
-from tradebot.venues.hyperliquid.access import check_signer
+from tradebot.model.venue import (
+    FOREIGN,
+    SETTLED,
+    ActionAllowance,
+    ActionLimit,
+    Capabilities,
+    FilledNow,
+    Intent,
+    LeverageChoice,
+    Listed,
+    MarketContext,
+    Meaning,
+    Past,
+    Phase,
+    Purpose,
+    Settled,
+    Sighting,
+    Success,
+    VenueOrder,
+    Verdict,
+)
+from tradebot.venues.allowance import LOW, RESERVE, TRICKLE_S
+from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
 from tradebot.venues.hyperliquid.account import (
     OrderRecord,
     VenueFill,
     fundings,
     order_status,
 )
+from tradebot.venues.hyperliquid.account_socket import AccountSocket
 from tradebot.venues.hyperliquid.cloid import Cloids
-from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.config import TradingRules
+from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
 from tradebot.venues.hyperliquid.leverage import Leverage
-from tradebot.venues.hyperliquid.market import AssetContext, asset_contexts
-from tradebot.venues.hyperliquid.naming import FOREIGN, SETTLED, Names
-from tradebot.venues.hyperliquid.replies import FilledNow, Success
-from tradebot.venues.hyperliquid.reports import Endings, of_leg, of_record, rejected
-from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
+from tradebot.venues.hyperliquid.link import Link
+from tradebot.venues.hyperliquid.market import GRACE, asset_contexts
+from tradebot.venues.hyperliquid.naming import Names
+from tradebot.venues.hyperliquid.reports import Endings, not_permitted, of_leg, of_record, rejected
+from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.statuses import Phase, Verdict
-from tradebot.venues.hyperliquid.submit import Intent, Settled, Sighting, Submitter
+from tradebot.venues.hyperliquid.statuses import is_halt, refusal_of
+from tradebot.venues.hyperliquid.stream import Subscription
 from tradebot.venues.hyperliquid.survey import Survey, fills_since
+from tradebot.venues.hyperliquid.sweep import Sweep
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
     Asset,
@@ -51,23 +75,35 @@ from tradebot.venues.hyperliquid.wire import (
     order_action,
     order_wire,
 )
-from tradebot.venues.resilience import Purpose
+from tradebot.venues.submit import Submitter
 
 _OVERLAP_MS = 60_000
+_CHANNELS = ("orderUpdates", "userFills", "userFundings")
+CAPABILITIES = Capabilities(
+    has_client_ids=True,
+    expiry_s=12.0,
+    lag_s=5.0,
+    has_batch=True,
+    # One stop and one target: normalTpsl takes no more.
+    bracket_targets=1,
+    has_reduce_only=True,
+    has_resting_stops=True,
+    trigger_by=frozenset({"mark"}),
+    has_amend=True,
+    has_private_stream=True,
+    history_bars=5_000,
+    bar_grace=Nanos(GRACE),
+    maker_fee_bps=Decimal("1.5"),
+    taker_fee_bps=Decimal("4.5"),
+    funding_hours=1,
+    actions=ActionLimit(RESERVE, LOW, TRICKLE_S),
+)
+"""What the exchange can do, by its documents. That it refuses a repeated client order id is nowhere promised."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingRules:
-    """How we trade: leverage and margin mode of each symbol, and how far a market order may slip, as a fraction."""
-
-    leverage: int = 1
-    is_cross: bool = True
-    slippage: Decimal = Decimal("0.05")
-
-
-def check_traded(assets: Iterable[Asset], symbols: Iterable[str]) -> None:
+def check_traded(listed: Mapping[str, Listed], symbols: Iterable[str]) -> None:
     """Return when all ``symbols`` trade. Raises ``ConfigError`` for the first that does not."""
-    known = {asset.symbol for asset in assets if not asset.is_delisted}
+    known = {symbol for symbol, one in listed.items() if not one.is_delisted}
     missing = next((symbol for symbol in symbols if symbol not in known), None)
     if missing is not None:
         mend = f"symbols are case-sensitive, such as BTC, kPEPE; {did_you_mean(missing, known)}"
@@ -75,15 +111,17 @@ def check_traded(assets: Iterable[Asset], symbols: Iterable[str]) -> None:
 
 
 class HyperliquidVenue:
-    """One account. ``open`` first; then ``submit``, ``cancel`` and the frames of the socket give messages."""
+    """One account, for which ``signer`` signs. ``open`` first. ``link`` gives sockets, and one budget for all of it."""
 
-    def __init__(
-        self, rest: RestClient, gateway: Gateway, submitter: Submitter, cloids: Cloids, rules: TradingRules
-    ) -> None:
-        self._rest = rest
+    capabilities = CAPABILITIES
+
+    def __init__(self, link: Link, gateway: Gateway, submitter: Submitter, cloids: Cloids, rules: TradingRules) -> None:
+        self._link, self._rest = link, link.rest
         self._gateway = gateway
         self._submitter = submitter
+        self._cloids = cloids
         self._slippage = rules.slippage
+        self._symbols: tuple[str, ...] = ()
         self._seen = Seen()
         self._assets: dict[str, Asset] = {}
         self._marks: dict[str, Price] = {}
@@ -91,6 +129,7 @@ class HyperliquidVenue:
         self.names = Names(cloids)
         self.leverage = Leverage(gateway, rules.leverage, is_cross=rules.is_cross)
         self.survey = Survey(gateway, cloids)
+        self.sweep = Sweep(link.rest, gateway, self.survey, rules.slippage)
         self._filled_until_ms = 0
         # The reply to an order says more of a refusal than the status word that the socket tells of it.
         self._withheld: dict[str, Sequence[Message]] = {}
@@ -101,22 +140,130 @@ class HyperliquidVenue:
         return self._assets
 
     @property
-    def allowance(self) -> ActionAllowance:
-        """The actions that the account may still send."""
-        return self._gateway.allowance
+    def account(self) -> str:
+        """The address of the account, whoever signs."""
+        return self._gateway.account
 
-    async def open(self, account: str, signer: str) -> None:
-        """Learn time, assets and the account's mode; check that ``signer`` may trade for ``account``.
+    @property
+    def time(self) -> VenueTime:
+        """The venue's clock."""
+        return self._gateway.time
+
+    @property
+    def on_forbidden(self) -> Callable[[str], Awaitable[None]]:
+        """Hears that the venue lets the key trade no more."""
+        return self._gateway.on_shut
+
+    @on_forbidden.setter
+    def on_forbidden(self, hears: Callable[[str], Awaitable[None]]) -> None:
+        self._gateway.on_shut = hears
+
+    def reopen(self) -> None:
+        """Let what is signed leave again: somebody says that the key may trade."""
+        self._gateway.reopen()
+
+    def stream(self) -> AccountSocket:
+        """Return the socket that tells of the account."""
+        wanted: list[Subscription] = [{"type": kind, "user": self.account} for kind in _CHANNELS]
+        return AccountSocket(self._link.stream(wanted), self.on_frame)
+
+    def meaning_of(self, words: str) -> Meaning:
+        """Return what words of the venue mean."""
+        return Meaning(refusal_of(words), is_forbidden=not_permitted(words), is_halt=is_halt(words))
+
+    async def key_expiry(self) -> Nanos | None:
+        """Return until when the key may sign; ``None`` for an unnamed agent or the account's own key."""
+        return await agent_expiry(self._rest, self.account, self._gateway.signer)
+
+    async def learn_time(self) -> None:
+        """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
+        await self._gateway.learn_time()
+
+    def allowance(self) -> ActionAllowance | None:
+        """Return the actions that the account may still send, ``None`` before the venue said."""
+        counted = self._gateway.allowance
+        if counted.left is None or counted.cap is None:
+            return None
+        return ActionAllowance(counted.left, counted.cap, counted.is_doubted)
+
+    async def learn_allowance(self, purpose: Purpose, *, may_be_recent: bool = False) -> None:
+        """Ask the venue how many actions the account may still send, or take its word of a moment ago."""
+        await self._gateway.learn_allowance(purpose, RECENT_S if may_be_recent else 0.0)
+
+    async def turn(self) -> None:
+        """Return when the next action may be sent: at once, unless all are used up."""
+        await self._gateway.allowance.turn()
+
+    def unsettled(self) -> Mapping[int, tuple[Intent, int]]:
+        """Return the intents without an outcome, and since when by venue time, by nonce."""
+        return self._submitter.unsettled()
+
+    def recall(self, past: Past) -> None:
+        """Go on after ``past``: nonces above its last, its orders by their names."""
+        for name, oid in past.adopted.items():
+            if oid.isdecimal():
+                self.names.remember(name, oid)
+        self._symbols = past.symbols
+        self._cloids.know(past.strategies)
+        self._gateway.nonces.seen(past.last_nonce)
+        for intent in past.intents:
+            # A restored journal is another instance than the one that placed these.
+            for cloid in filter(self._cloids.is_of_another, intent.cloids):
+                owners = (self._cloids.decode(cloid, symbol) for symbol in self._symbols)
+                owner = next((owner for owner in owners if owner is not None), None)
+                if owner is not None:
+                    self.names.adopt(owner.client_order_id, cloid)
+
+    def cloid(self, client_order_id: str) -> str:
+        """Return the cloid that an order of ours was or will be placed with."""
+        return self.names.cloid(client_order_id)
+
+    def is_of_another(self, cloid: str) -> bool:
+        """Return whether another state directory gave ``cloid``, if it is ours at all."""
+        return self._cloids.is_of_another(cloid)
+
+    def adopt(self, client_order_id: str, order: VenueOrder) -> None:
+        """Call ``order`` of another state directory by the name that the book gave it."""
+        self.names.adopt(client_order_id, order.cloid or "")
+
+    def names_of(self, intent: Intent, symbol: str) -> tuple[str, ...]:
+        """Return the client order ids of an intent of ours on ``symbol``. Raises ``InvariantError`` for another's."""
+        return self.names.of_intent(intent, symbol)
+
+    def symbol_of(self, intent: Intent) -> str | None:
+        """Return the symbol of an intent; ``None`` for one of no symbol or strategy that is known."""
+        cloid = intent.cloids[0]
+        return next((symbol for symbol in self._symbols if self._cloids.decode(cloid, symbol) is not None), None)
+
+    def wanted_leverage(self, symbol: str) -> LeverageChoice | None:
+        """Return what ``symbol`` is traded with; ``None`` for what is not traded."""
+        asset = self._assets.get(symbol)
+        return None if asset is None or asset.is_delisted else self.leverage.wanted(asset)
+
+    def set_leverage_anew(self, symbol: str) -> None:
+        """Set the leverage of ``symbol`` again before its next entry: somebody changed it."""
+        self.leverage.set_anew(symbol)
+
+    async def cancel_resting(self, order: VenueOrder) -> bool | None:
+        """Cancel exactly ``order``; return whether it was there, ``None`` when its symbol is not known here.
+
+        Raises ``Rejected`` when the venue refused the request as a whole.
+        """
+        asset = self._assets.get(order.symbol)
+        return None if asset is None else await self.survey.cancel(asset, order)
+
+    async def open(self) -> None:
+        """Learn time, assets and the account's mode; check that the signer may trade for the account.
 
         Raises ``NotPermitted``, and ``ConfigError`` when this machine's clock is hours off.
         """
         await self._gateway.learn_time()
         self._filled_until_ms = self._gateway.time.ms()
         await self.refresh(RECENT_S)
-        await check_signer(self._rest, account.lower(), signer)
+        await check_signer(self._rest, self.account, self._gateway.signer)
         await self.survey.open()
 
-    async def refresh(self, max_age_s: float = 0.0) -> Sequence[AssetContext]:
+    async def refresh(self, max_age_s: float = 0.0) -> Sequence[MarketContext]:
         """Read assets and marks anew, or as of ``max_age_s`` ago; return the contexts of those that trade.
 
         Raises ``VenueError``.
@@ -197,7 +344,7 @@ class HyperliquidVenue:
             told = withheld if isinstance(leg, Sighting) and withheld else of_leg(name, leg, ts, settled.refusal)
             messages += [self._as_of_now(message) for message in told]
             oid = getattr(leg, "oid", None)
-            if isinstance(oid, int):
+            if isinstance(oid, str):
                 self.names.know(oid, name)
             if isinstance(leg, FilledNow) and leg.qty < sizes.get(name, ZERO):
                 # The rest of a market order is gone without a word.

@@ -1,0 +1,68 @@
+"""An account reached by its key and nothing else: no journal, no configuration, no book."""
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.venue import Intent, Settled
+from tradebot.ports import Clock
+from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
+from tradebot.venues.hyperliquid.config import AccountConfig
+from tradebot.venues.hyperliquid.connect import master_of
+from tradebot.venues.hyperliquid.gateway import Gateway
+from tradebot.venues.hyperliquid.keys import read_key
+from tradebot.venues.hyperliquid.link import Links, Share
+from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.survey import Survey
+from tradebot.venues.hyperliquid.sweep import Sweep
+from tradebot.venues.hyperliquid.venue import CAPABILITIES
+from tradebot.venues.resilience import Policy, Tell
+from tradebot.venues.submit import Rules
+
+
+class HyperliquidKeyAlone:
+    """Reaches the account of ``config``. Raises ``NotPermitted`` for a key file that cannot be used."""
+
+    def __init__(self, config: AccountConfig, clock: Clock, share: Share, tell: Tell) -> None:
+        self._config, self._clock = config, clock
+        self._key = read_key(config.key_file)
+        self.signer = self._key.address
+        """Whose key it is."""
+        self._links = Links(clock, Policy(), share, tell)
+        self._gateway: Gateway | None = None
+
+    @property
+    def sweep(self) -> Sweep:
+        """Ends what the account has."""
+        gateway, link = self._opened, self._links.to(self._config.url)
+        # Whose an order is plays no part here.
+        survey = Survey(gateway, Cloids(bytes(TAG_BYTES), b"", ()))
+        return Sweep(link.rest, gateway, survey, self._config.trading.slippage)
+
+    @property
+    def forbidden(self) -> str:
+        """Why the venue lets the key do nothing; empty while it may."""
+        return self._opened.shut
+
+    @property
+    def _opened(self) -> Gateway:
+        if self._gateway is None:
+            raise InvariantError("an account is used before it was opened")
+        return self._gateway
+
+    async def whose(self) -> str:
+        """Return the account that the key signs for. Raises ``NotPermitted`` for a key that the venue does not know."""
+        return self._config.account or await master_of(self._links.to(self._config.url), self._key)
+
+    async def open(self, account: str) -> None:
+        """Learn the venue's time: nonces and expiries are by it, not by this machine."""
+        link = self._links.to(self._config.url)
+        signer = ActionSigner(self._key, is_mainnet=self._config.network == "mainnet")
+        gateway = Gateway(link.rest, signer, account, self._clock, _unrecorded, Rules.of(CAPABILITIES))
+        await gateway.learn_time(is_trusted=True)
+        self._gateway = gateway
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._links.close()
+
+
+async def _unrecorded(_entry: Intent | Settled) -> None:
+    """Nothing that is sent here needs a record: all of it may be done twice."""
