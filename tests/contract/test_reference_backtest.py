@@ -42,6 +42,7 @@ target = {{ kind = "r", r = 2.0 }}
 size = {{ kind = "risk_fraction", fraction = 0.002 }}
 max_order_notional = "5000"
 max_exposure_notional = "9000"
+drawdown_pct = "off"
 """
 
 

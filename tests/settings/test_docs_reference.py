@@ -16,6 +16,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.money import plain
 from tradebot.settings.errors import models_in, range_text
 from tradebot.settings.model import Settings
+from tradebot.settings.tiers import written
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 
@@ -38,6 +39,8 @@ def row(name: str, field: FieldInfo) -> str:
     choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
     allowed = ", ".join(f'`"{choice}"`' for choice in choices) or range_text(field)
     default = "none" if field.default is None else value_text(field.default)
+    if isinstance(field.default, tuple) and written in [getattr(item, "func", None) for item in field.metadata]:
+        default = value_text(written(field.default))
     return f"| `{name}` | {default} | {allowed} | {field.description} |"
 
 

@@ -102,6 +102,7 @@ class AlertName(StrEnum):
     SYMBOL_SILENT = "symbol_silent"
     SYMBOL_ENDED = "symbol_ended"
     RULES_CHANGED = "rules_changed"
+    BREAKER = "breaker"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

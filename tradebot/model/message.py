@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
@@ -55,6 +56,7 @@ OUTPUTS: tuple[type[Message], ...] = (
     PositionChanged,
     RoundTrip,
     EquityMark,
+    BreakerChanged,
     StateChanged,
     CommandDone,
     Alert,

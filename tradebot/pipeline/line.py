@@ -9,6 +9,7 @@ can hand it on from one to the next. Both visit the same stages in the same orde
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 
+from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
@@ -86,6 +87,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     PositionChanged: (S.STRATEGY,),
     RoundTrip: (),
     EquityMark: (),
+    BreakerChanged: (),
     StateChanged: (S.ORDERS,),
     CommandDone: (),
     Alert: (),

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import ClassVar, TypeVar, cast
 
+from tradebot.model.breaker import BreakerChanged
 from tradebot.model.failure import LineFailed
 from tradebot.model.market import Gap, Message
 from tradebot.model.money import ZERO, Cash, Price, book, plain
@@ -23,6 +24,7 @@ from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.trip import Trip
+from tradebot.report.breakers import breaker_row
 from tradebot.report.curve import Curve
 from tradebot.report.gaps import GapCounts
 from tradebot.report.metrics import curve_metrics, time_weighted
@@ -48,6 +50,7 @@ class ReportFold:
         StrategyDisabled.kind,
         Gap.kind,
         LineFailed.kind,
+        BreakerChanged.kind,
     )
 
     def __init__(self, since: Nanos | None = None, until: Nanos | None = None, by: By | None = None) -> None:
@@ -65,6 +68,7 @@ class ReportFold:
         self._approved = self._refused = 0
         self.disabled: list[StrategyDisabled] = []
         self._set_aside: list[LineFailed] = []
+        self._breakers: list[BreakerChanged] = []
         self._total = Tally()
         self._symbols: defaultdict[str, Tally] = defaultdict(Tally)
         self._strategies: defaultdict[str, Tally] = defaultdict(Tally)
@@ -80,6 +84,7 @@ class ReportFold:
             StrategyDisabled: _typed(self._on_disabled),
             Gap: _typed(self._on_gap),
             LineFailed: _typed(self._on_failed),
+            BreakerChanged: _typed(self._on_breaker),
         }
 
     def add(self, message: Message) -> None:
@@ -123,6 +128,7 @@ class ReportFold:
             "gaps": self._gaps.rows(),
             "disabled": [disabled_row(message) for message in self.disabled],
             "set_aside": [set_aside_row(failed) for failed in self._set_aside],
+            "breakers": [breaker_row(changed) for changed in self._breakers],
         }
         if self._by is not None:
             report |= {"by": str(self._by), "rows": self._rows(self._by, curve)}
@@ -195,6 +201,10 @@ class ReportFold:
     def _on_failed(self, failed: LineFailed) -> None:
         if failed.first and self._has(failed.ts_event):
             self._set_aside.append(failed)
+
+    def _on_breaker(self, changed: BreakerChanged) -> None:
+        if self._has(changed.ts_event):
+            self._breakers.append(changed)
 
     def _on_refused(self, message: Refused) -> None:
         self._refused += self._has(message.ts_event)

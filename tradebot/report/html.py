@@ -9,7 +9,7 @@ from tradebot.report.gaps import ends_text, gaps_text
 from tradebot.report.labels import is_signed, label, shown
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, moment, sign
-from tradebot.report.text import disabled_text, set_aside_text
+from tradebot.report.text import breakers_text, disabled_text, set_aside_text
 
 _Cell: TypeAlias = tuple[str, str]
 """A text and its class."""
@@ -87,6 +87,7 @@ def report_html(
 
 def _remarks(document: Mapping[str, Json]) -> str:
     lines = [f"strategy disabled: {line}" for line in disabled_text(document).splitlines()]
+    lines += [f"breaker: {line}" for line in breakers_text(document).splitlines()]
     lines += [f"bars missing: {line}" for line in gaps_text(document).splitlines()]
     lines += set_aside_text(document).splitlines()
     lines += [f"bars end early: {line}" for line in ends_text(document).splitlines()]

@@ -7,7 +7,7 @@ from tradebot.report.gaps import ends_text, gaps_text
 from tradebot.report.labels import label, shown
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, paint, pairs, signed, table
-from tradebot.report.text import disabled_text, set_aside_line, set_aside_text
+from tradebot.report.text import breakers_text, disabled_text, set_aside_line, set_aside_text
 
 _TRADING = ("trades", "expectancy", "avg_win", "avg_loss", "max_drawdown_pct", "exposure_pct")
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
@@ -83,6 +83,8 @@ def _remarks(document: Mapping[str, Json], colour: bool) -> Iterator[str]:
         yield "bars that are missing\n" + gaps_text(document)
     if rows(document, "ended_early"):
         yield "bars that end early\n" + ends_text(document)
+    if rows(document, "breakers"):
+        yield "breakers that acted\n" + breakers_text(document, colour)
     if rows(document, "disabled"):
         yield "disabled strategies\n" + disabled_text(document, colour)
     if rows(document, "set_aside"):

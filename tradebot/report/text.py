@@ -21,6 +21,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
     ]
     if rows(document, "mismatches"):
         blocks.insert(1, _titled("book and venue differ", _mismatch_text(document, colour), colour))
+    if any(row.get("state") == "tripped" for row in rows(document, "breakers")):
+        blocks.insert(1, _titled("breakers", breakers_text(document, colour), colour))
     if rows(document, "untraded"):
         blocks.insert(1, _titled("not traded at the venue", _untraded_text(document, colour), colour))
     if rows(document, "disabled"):
@@ -85,6 +87,27 @@ def risk_text(document: Mapping[str, Json], colour: bool = False) -> str:
         for row in listed
     ]
     return table(("limit", "used", "max", "of it"), body, colour=colour)
+
+
+def breakers_text(document: Mapping[str, Json], colour: bool = False) -> str:
+    """Return the breakers that are tripped, or tripped in the time of a report, a line each."""
+    return "\n".join(
+        _breaker_line(row, colour)
+        for row in rows(document, "breakers")
+        if row.get("state") == "tripped" or row.get("reason")
+    )
+
+
+def _breaker_line(row: Mapping[str, Json], colour: bool) -> str:
+    when = moment(row.get("ts", row.get("since")))
+    if row.get("state") != "tripped":
+        return f"{when}  {paint(cell(row.get('name')), 'green', colour)} is armed again: {cell(row.get('reason'))}"
+    name = paint(cell(row.get("name")), "red", colour)
+    told = f"{name} is tripped, {cell(row.get('value'))} of {cell(row.get('threshold'))}"
+    does = f", tier {cell(row.get('tier'))}" + (
+        f" ({cell(row.get('act')).replace('_', ' ')})" if row.get("act") else ""
+    )
+    return f"{when}  {told}{does}; way back: {cell(row.get('way_back'))}"
 
 
 def disabled_text(document: Mapping[str, Json], colour: bool = False) -> str:

@@ -15,8 +15,10 @@ from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Protection
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.breakers.base import BreakerView
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.report.breakers import breaker_rows
 from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
 from tradebot.report.trades import optional, trade_row
@@ -141,6 +143,7 @@ class BookFacts:
     limits: Sequence[LimitUse]
     disabled: Mapping[str, str] = field(default_factory=dict)
     foreign: Sequence[ForeignOrder] = ()
+    breakers: Sequence[BreakerView] = ()
 
 
 def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
@@ -172,6 +175,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "orders": _order_counts(books),
         "tasks": [_task(task) for task in facts.tasks],
         "risk": [] if books is None else _limits(books.limits),
+        "breakers": [] if books is None else breaker_rows(books.breakers),
         "disabled": [] if books is None else _disabled(books.disabled),
         "untraded": [] if books is None else _untraded(books.risk),
         "mismatches": [_mismatch(one) for one in facts.mismatches],
@@ -226,6 +230,7 @@ def risk(books: BookFacts) -> Document:
         "state": str(state.trading_state),
         "reason": state.state_reason,
         "risk": _limits(books.limits),
+        "breakers": breaker_rows(books.breakers),
         "equity": plain(book(state.equity)),
         "peak_equity": plain(book(state.peak_equity)),
         "drawdown_pct": float(state.drawdown * 100),

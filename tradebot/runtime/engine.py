@@ -267,6 +267,7 @@ class Engine:
             unknown=self.orders.unknown(),
             protection=self.orders.protection(),
             limits=self.risk.limits_view(),
+            breakers=self.risk.breakers_view(),
             disabled=dict(self.booted.wired.strategy.disabled),
             foreign=() if self.live is None else self.live.foreign,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
@@ -50,6 +51,7 @@ _OUTPUTS: tuple[type[Message], ...] = (
     FillDisputed,
     RoundTrip,
     EquityMark,
+    BreakerChanged,
     StateChanged,
     CommandDone,
     Alert,

@@ -19,7 +19,7 @@ from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
 from tradebot.runtime.data_files import bar_files
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
-from tradebot.settings.build import build_instruments, build_limits, build_size, feed_network
+from tradebot.settings.build import build_breakers, build_instruments, build_limits, build_size, feed_network
 from tradebot.settings.check import build_cooldowns, build_specs, check_settings, feed_timeframes
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
@@ -109,6 +109,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
             size=build_size(settings.risk, settings.strategy),
             limits=build_limits(settings.risk, settings.bot.mode),
             cooldowns=build_cooldowns(specs, settings),
+            breakers=build_breakers(settings.risk),
         ),
         strategy=StrategyStage(specs, instruments),
         specs=specs,

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
+from tradebot.pipeline.risk.breakers.base import Tiers
+from tradebot.pipeline.risk.breakers.sequence import BREAKERS
 from tradebot.pipeline.risk.gates.confidence import SETTING
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
@@ -53,6 +55,11 @@ def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
     """Return the limits of the risk stage; some are for the mode ``live`` alone."""
     keys = [SETTING, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only)]
     return {key: value for key in keys if (value := getattr(risk, key))}
+
+
+def build_breakers(risk: RiskSettings) -> Mapping[str, Tiers]:
+    """Return the tiers of the breakers that are on, by name."""
+    return {breaker.name: tiers for breaker in BREAKERS if (tiers := getattr(risk, breaker.name))}
 
 
 URLS: Mapping[str, str] = {

@@ -20,6 +20,7 @@ from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe, timeframe_
 from tradebot.settings.dataspec import FundingFile, Series, parse_funding, parse_series
 from tradebot.settings.layers import Layer
 from tradebot.settings.source import LayerSource
+from tradebot.settings.tiers import check_tiers, read_tiers, whole_tiers, written
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,31}$"
@@ -373,8 +374,17 @@ Size = Annotated[QtySize | NotionalSize | EquityFractionSize | RiskFractionSize,
 Money = Annotated[Exact, Field(gt=0, le=Decimal("1e15"))]
 
 
+Percent = Annotated[Exact, Field(gt=0, le=100)]
+Above = Annotated[Exact, Field(gt=0, le=1_000_000)]
+Count = Annotated[Exact, Field(ge=1, le=1_000_000)]
+_Checked = (BeforeValidator(read_tiers), AfterValidator(check_tiers), PlainSerializer(written))
+PercentTiers = Annotated[tuple[Percent, ...], *_Checked]
+AboveTiers = Annotated[tuple[Above, ...], *_Checked]
+CountTiers = Annotated[tuple[Count, ...], AfterValidator(whole_tiers), *_Checked]
+
+
 class RiskSettings(Section):
-    """How much is entered, and the limits that cut it."""
+    """How much is entered, the limits that cut it, and the breakers that end it."""
 
     size: Size = Field(
         default=RiskFractionSize(kind="risk_fraction", fraction=Decimal("0.01")),
@@ -395,6 +405,24 @@ class RiskSettings(Section):
     live_cap_notional: Money | None = Field(
         default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
     )
+    drawdown_pct: PercentTiers = Field(
+        default=(Decimal(20),), description="How far equity may fall below its peak, percent of the peak."
+    )
+    daily_loss_pct: PercentTiers = Field(
+        default=(), description="How much of the equity that a UTC day began with may be lost in it, percent."
+    )
+    max_consecutive_losses: CountTiers = Field(default=(), description="Round trips in a row that may lose.")
+    max_trades_per_day: CountTiers = Field(
+        default=(), description="Positions that may be opened in a UTC day; asking for one more trips it."
+    )
+    loss_cooldown_min: AboveTiers = Field(
+        default=(), description="Minutes without an entry in a symbol after a loss there, after the second in a row..."
+    )
+    max_slippage_bps: AboveTiers = Field(
+        default=(),
+        description="How much worse than expected the last five taker fills may be on average, basis points.",
+    )
+    max_rejects_per_min: CountTiers = Field(default=(), description="Orders that the venue may refuse within a minute.")
 
 
 class InstrumentSettings(Section):

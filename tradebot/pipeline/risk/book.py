@@ -13,6 +13,7 @@ from tradebot.model.money import ZERO, Cash, Price, Ratio
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.instruments import untraded
+from tradebot.pipeline.risk.breakers.base import BreakerState
 from tradebot.pipeline.risk.gates.sequence import GateState
 from tradebot.pipeline.risk.gates.zone import ZoneState
 from tradebot.pipeline.risk.holdings import NO_CASH, OpenPosition, WorkingEntry
@@ -35,7 +36,8 @@ class RiskState:
     start, less what left it. ``frozen`` holds why a symbol, or all by the empty name, may not be entered.
     ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
     the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
-    each symbol.
+    each symbol. ``breakers`` are kept by their names; ``is_lowered``: it was they that made the state reduce-only.
+    ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity.
     """
 
     starting_cash: Cash
@@ -68,6 +70,10 @@ class RiskState:
     gates: dict[str, GateState] = field(default_factory=dict)
     flattens_own: bool = False
     instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
+    breakers: dict[str, BreakerState] = field(default_factory=dict)
+    is_lowered: bool = False
+    marked: dict[str, Nanos] = field(default_factory=dict)
+    looked_ts: Nanos = _NEVER
 
     @property
     def untraded(self) -> dict[str, Listing]:

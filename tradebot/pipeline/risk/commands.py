@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
+from typing import assert_never
 
-from tradebot.model.command import Command, CommandDone, StateChanged, TradingState, Verb
+from tradebot.model.breaker import Act, BreakerChanged
+from tradebot.model.command import Alert, AlertName, Command, CommandDone, StateChanged, TradingState, Verb
 from tradebot.model.market import Message
 from tradebot.model.money import plain
 from tradebot.model.near import did_you_mean
 from tradebot.model.order import FillDisputed
 from tradebot.model.signal import Approved
 from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.breakers.base import Breaker
 from tradebot.pipeline.risk.desk import Desk
 from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 
@@ -23,8 +26,16 @@ _TARGETS = {
 }
 
 
+_PAGE_MEND = "look what lost and why before it goes on; {way_back}"
+_DOES = {
+    Act.REDUCE_SIZE: "entries are made half as large",
+    Act.REDUCE_ONLY: "nothing adds to a position",
+    Act.HALT: "every position is closed, and trading is halted",
+}
+
+
 class Operator:
-    """Carries out commands on a desk. A halt is lifted by nothing but ``resume``."""
+    """Carries out on a desk what an operator commands, or a breaker. A halt is lifted by nothing but ``resume``."""
 
     __slots__ = ("desk",)
 
@@ -39,7 +50,7 @@ class Operator:
             case Verb.CLOSE:
                 return self._close(command)
             case Verb.STOP:
-                closing = self._flatten(command) if _wants_flat(command) else []
+                closing = self._flatten(command.ts_event, own=_is_own(command)) if _wants_flat(command) else []
                 return (*closing, _done(command, f"stopping{_closing(closing)}"))
             case Verb.FREEZE | Verb.THAW:
                 return (self._freeze(command),)
@@ -56,6 +67,63 @@ class Operator:
             return ()
         desk.trading_state, desk.state_reason = TradingState.HALTED, disputed.what
         return (StateChanged(ts_event=disputed.ts_event, state=TradingState.HALTED, reason=disputed.what),)
+
+    def on_changes(self, changes: Sequence[BreakerChanged]) -> Sequence[Message]:
+        """Return ``changes`` of breakers, and what they lead to: pages, another trading state, the end of positions."""
+        outputs: list[Message] = []
+        for changed in changes:
+            outputs.append(changed)
+            if changed.act is not None:
+                outputs += [self._page(changed, changed.act), *self._trip(changed, changed.act)]
+            else:
+                outputs += self._relent(changed)
+        return outputs
+
+    @staticmethod
+    def _page(changed: BreakerChanged, act: Act) -> Alert:
+        return Alert(
+            ts_event=changed.ts_event,
+            name=AlertName.BREAKER,
+            what=f"{_told(changed)}: {_DOES[act]}",
+            mend=_PAGE_MEND.format(way_back=changed.way_back),
+            about=f"{changed.name} {changed.tier}",
+        )
+
+    def _trip(self, changed: BreakerChanged, act: Act) -> Sequence[Message]:
+        match act:
+            case Act.REDUCE_SIZE:
+                return ()
+            case Act.REDUCE_ONLY:
+                return self._lower(changed)
+            case Act.HALT:
+                return self._halt(changed)
+            case _ as never:  # pragma: no cover - mypy shows that it cannot be
+                assert_never(never)
+
+    def _lower(self, changed: BreakerChanged) -> Sequence[Message]:
+        desk = self.desk
+        if desk.trading_state is not TradingState.RUNNING:
+            return ()
+        desk.is_lowered = True
+        return (self._set(changed.ts_event, TradingState.REDUCE_ONLY, _told(changed)),)
+
+    def _halt(self, changed: BreakerChanged) -> Sequence[Message]:
+        desk, outputs = self.desk, list[Message]()
+        desk.is_lowered = False
+        if desk.trading_state is not TradingState.HALTED:
+            outputs.append(self._set(changed.ts_event, TradingState.HALTED, _told(changed)))
+        return [*outputs, *self._flatten(changed.ts_event, own=False)]
+
+    def _relent(self, changed: BreakerChanged) -> Sequence[Message]:
+        desk = self.desk
+        if not desk.is_lowered or desk.breakers.has(Act.REDUCE_ONLY, Act.HALT):
+            return ()
+        desk.is_lowered = False
+        return (self._set(changed.ts_event, TradingState.RUNNING, f"{changed.name}: {changed.reason}"),)
+
+    def _set(self, ts: Nanos, state: TradingState, reason: str) -> StateChanged:
+        self.desk.trading_state, self.desk.state_reason = state, reason
+        return StateChanged(ts_event=ts, state=state, reason=reason)
 
     def flatten_more(self, ts: Nanos) -> Sequence[Message]:
         """Return the exits still missing, among them those that the venue refused, and end the flattening once flat."""
@@ -81,23 +149,42 @@ class Operator:
         if desk.trading_state is TradingState.HALTED and target in (TradingState.PAUSED, TradingState.REDUCE_ONLY):
             return (_done(command, "", "trading is halted, which is stricter; mend: resume first"),)
         changed: list[Message] = []
+        reason = command.arguments.get("reason", "")
+        if target is TradingState.RUNNING and (tripped := desk.breakers.tripped):
+            if refused := self._unmended(tripped, reason):
+                return (_done(command, "", refused),)
+            changed += desk.breakers.rearm(command.ts_event, f"operator: {reason}")
+        # What an operator asks for is not taken back by a breaker.
+        desk.is_lowered = False
         if target is not desk.trading_state:
-            reason = command.arguments.get("reason") or f"operator: {command.verb}"
-            desk.trading_state, desk.state_reason = target, reason
-            changed.append(StateChanged(ts_event=command.ts_event, state=target, reason=reason))
+            changed.append(self._set(command.ts_event, target, reason or f"operator: {command.verb}"))
         detail = target.value if changed else f"already {target.value}"
         closing: list[Message] = []
         if target is TradingState.RUNNING:
             desk.is_flattening = False
         elif _wants_flat(command):
-            closing = self._flatten(command)
+            closing = self._flatten(command.ts_event, own=_is_own(command))
         return (*changed, *closing, _done(command, detail + _closing(closing)))
 
-    def _flatten(self, command: Command) -> list[Message]:
+    def _unmended(self, tripped: Sequence[Breaker], reason: str) -> str:
+        """Return what stands in the way of going on after breakers tripped; empty if nothing does."""
+        first = tripped[0]
+        if not reason.strip():
+            what = f"{first.name} is tripped: {plain(round(first.value, 2))} of {plain(first.threshold)}"
+            return f"{what}; mend: say why it may go on: tradebot resume --reason TEXT"
         desk = self.desk
-        desk.flattens_own = command.arguments.get("own") == "true"
+        left = {trip.symbol for trip in desk.to_flatten() if not desk.listing(trip.symbol).has_ended}
+        left |= {entry.symbol for entry in desk.entries.values()}
+        if left and any(one.act is Act.HALT for one in tripped):
+            what = f"{first.name} closes every position, and is not done with {', '.join(sorted(left))}"
+            return f"{what}; mend: wait until tradebot positions shows none"
+        return ""
+
+    def _flatten(self, ts: Nanos, *, own: bool) -> list[Message]:
+        desk = self.desk
+        desk.flattens_own = own
         desk.is_flattening = bool(desk.to_flatten() or desk.entries)
-        return self._exits(command.ts_event)
+        return self._exits(ts)
 
     def _exits(self, ts: Nanos) -> list[Message]:
         exits = (self.desk.close(trip, ts) for trip in self.desk.to_flatten())
@@ -144,6 +231,14 @@ class Operator:
 
 def _wants_flat(command: Command) -> bool:
     return command.arguments.get("flatten") == "true"
+
+
+def _is_own(command: Command) -> bool:
+    return command.arguments.get("own") == "true"
+
+
+def _told(changed: BreakerChanged) -> str:
+    return f"{changed.name} is {plain(round(changed.value, 2))}, tier {changed.tier} is {plain(changed.threshold)}"
 
 
 def _fraction(text: str) -> Decimal | None:

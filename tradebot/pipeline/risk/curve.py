@@ -77,6 +77,15 @@ class EquityCurve:
         if self._settled is None and self._ts is not None:
             self._settled = self._point(self._ts)
 
+    def now(self, ts: Nanos) -> EquityMark:
+        """Return the point of the closing time ``ts``, the last one, as it is now.
+
+        It is not reckoned again when its time is over and nothing but bars of others came in between.
+        """
+        if self._settled is None:
+            self._settled = self._point(ts)
+        return self._settled
+
     def pending(self) -> EquityMark | None:
         """Return the point whose time may not be over, as it is now."""
         return self._settled if self._settled is not None or self._ts is None else self._point(self._ts)

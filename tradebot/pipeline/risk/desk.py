@@ -9,10 +9,12 @@ from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
-from tradebot.model.signal import WISH_GATES, Action, Approved, Refused, Signal
+from tradebot.model.signal import WISH_GATES, Action, Approved, Cut, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Changes
+from tradebot.pipeline.risk.breakers.sequence import REDUCED, Breakers
 from tradebot.pipeline.risk.gates.base import Stopped
 from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 from tradebot.pipeline.risk.gates.sequence import Gates
@@ -32,6 +34,8 @@ class Desk:
     """Decides on signals by the trading state, the positions, the entries at work and the limits."""
 
     __slots__ = (
+        "asked",
+        "breakers",
         "entries",
         "flattens_own",
         "found_ids",
@@ -39,6 +43,7 @@ class Desk:
         "gates",
         "instruments",
         "is_flattening",
+        "is_lowered",
         "ledger",
         "limits",
         "manual",
@@ -51,13 +56,23 @@ class Desk:
     )
 
     def __init__(
-        self, instruments: Mapping[str, Instrument], ledger: Ledger, sizing: Sizing, gates: Gates, limits: Limits
+        self,
+        instruments: Mapping[str, Instrument],
+        ledger: Ledger,
+        sizing: Sizing,
+        gates: Gates,
+        limits: Limits,
+        breakers: Breakers,
     ) -> None:
         self.instruments = Instruments(instruments)
         self.ledger = ledger
         self.sizing = sizing
         self.gates = gates
         self.limits: Mapping[str, Decimal] = limits
+        self.breakers = breakers
+        # What breakers said of the entry that was decided on last.
+        self.asked: Changes = NO_CHANGE
+        self.is_lowered = False
         self.trading_state = TradingState.RUNNING
         self.state_reason = ""
         self.is_flattening = self.flattens_own = False
@@ -84,6 +99,8 @@ class Desk:
         self.found_ids = Recent(state.found_ids)
         self.signals = state.signals
         self.refused = state.refused
+        self.breakers.load(state.breakers)
+        self.is_lowered = state.is_lowered
 
     def decide(self, signal: Signal) -> Approved | Refused:
         """Return ``signal`` approved with its size, or refused with the gate that stopped it."""
@@ -214,12 +231,41 @@ class Desk:
             return None
         return Stopped(NOT_TRADED, detail=f"{symbol} is {listing} at the venue, which ends its positions by itself")
 
+    @property
+    def waiting(self) -> int:
+        """How many entries at work have not begun to fill."""
+        trips = self.ledger.trips
+        return sum(
+            (trip := trips.get(entry.symbol)) is None or trip.closing_id != "" for entry in self.entries.values()
+        )
+
+    def _stopped(self, signal: Signal) -> Stopped | None:
+        stopped = self.breakers.check(signal) or self.gates.check(signal, self)
+        if stopped is not None:
+            return stopped
+        self.asked = self.breakers.on_ask(signal, self)
+        return self.breakers.check(signal) if self.asked else None
+
+    def _reduced(self, sized: Sized, signal: Signal, instrument: Instrument) -> Sized | Stopped:
+        """Return what a breaker leaves of an entry."""
+        breaker = self.breakers.reducing()
+        if breaker is None:
+            return sized
+        qty = instrument.qty_down(sized.qty * REDUCED)
+        if instrument.below_minimum(qty, signal.close):
+            what = "what the breaker leaves is below the smallest order"
+            return Stopped(breaker.name, breaker.threshold, round(breaker.value, 8), what)
+        cut = Cut(gate=breaker.name, limit=breaker.threshold, value=round(breaker.value, 8))
+        return Sized(qty, (*sized.cuts, cut))
+
     def _enter(self, signal: Signal) -> Sized | Stopped:
-        stopped = self.gates.check(signal, self)
+        stopped = self._stopped(signal)
         if stopped is not None:
             return stopped
         instrument = self.instruments.of(signal.symbol)
         sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
+        if isinstance(sized, Sized):
+            sized = self._reduced(sized, signal, instrument)
         if isinstance(sized, Sized):
             self.entries[signal.id] = WorkingEntry(
                 signal_id=signal.id,
@@ -228,6 +274,7 @@ class Desk:
                 qty=sized.qty,
                 price=checked_price(signal),
                 stop=signal.stop,
+                expected=signal.entry_price,
             )
         return sized
 
@@ -311,4 +358,5 @@ def _working(entry: WorkingEntry, qty: Decimal) -> WorkingEntry:
         qty=Qty(qty),
         price=entry.price,
         stop=entry.stop,
+        expected=entry.expected,
     )

@@ -52,7 +52,10 @@ class OpenPosition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkingEntry:
-    """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked."""
+    """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked.
+
+    ``expected`` is the price that it waits for; ``None`` for one at market.
+    """
 
     signal_id: str
     symbol: str
@@ -60,3 +63,4 @@ class WorkingEntry:
     qty: Qty
     price: Price
     stop: Price | None = None
+    expected: Price | None = None

@@ -6,12 +6,14 @@ from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
-from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound
+from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound, OrderRole
 from tradebot.model.position import Deposit, EquityMark, FundingPaid
 from tradebot.model.signal import Refused, Signal
-from tradebot.model.time import Nanos
+from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.breakers.base import NO_CHANGE, BreakerView, Changes, Tiers
+from tradebot.pipeline.risk.breakers.sequence import Breakers
 from tradebot.pipeline.risk.commands import Operator
 from tradebot.pipeline.risk.curve import EquityCurve
 from tradebot.pipeline.risk.desk import Desk
@@ -37,13 +39,18 @@ class RiskStage:
         limits: Limits,
         require_stop: bool = False,
         cooldowns: Mapping[str, Cooldown] | None = None,
+        breakers: Mapping[str, Tiers] | None = None,
     ) -> None:
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
         gates = Gates(GateConfig(rule=size, require_stop=require_stop, cooldowns=cooldowns or {}))
-        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits)
+        self._breakers = Breakers(breakers or {})
+        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits, self._breakers)
         self._operator = Operator(self._desk)
-        self._market_ts = Nanos(0)
+        self._market_ts = self._looked_ts = Nanos(0)
+        self._marked: dict[str, Nanos] = {}
+        self._looked_cash: Cash | None = None
+        self._day_end = 0
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._on_bars,
             Trade: self._on_trade,
@@ -100,6 +107,10 @@ class RiskStage:
             found_ids=tuple(desk.found_ids),
             gates=desk.gates.save(),
             instruments=dict(desk.instruments.seen),
+            breakers=desk.breakers.save(),
+            is_lowered=desk.is_lowered,
+            marked=dict(self._marked),
+            looked_ts=self._looked_ts,
         )
 
     def load(self, state: RiskState) -> None:
@@ -108,6 +119,8 @@ class RiskStage:
         self._curve.load(state)
         self._desk.load(state)
         self._market_ts = state.market_ts
+        self._marked = dict(state.marked)
+        self._looked_ts = state.looked_ts
 
     def set_limits(self, limits: Limits) -> None:
         """Hold all later signals against ``limits``."""
@@ -202,12 +215,22 @@ class RiskStage:
         """Return how much of each configured limit is used now."""
         return self._desk.gates.uses(self._desk)
 
+    def breakers_view(self) -> tuple[BreakerView, ...]:
+        """Return each breaker that is set, as it stands now."""
+        return self._breakers.view(self._market_ts)
+
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
         point = self._curve.advance(closed)
         ts = closed.ts_event
         if ts > self._market_ts:
             self._market_ts = ts
         symbol, bar, ledger = closed.symbol, closed.bars[-1], self._ledger
+        if point is not None and point.ts_event > self._looked_ts:
+            # No bar showed before that its time was over.
+            changes = self._breakers.on_equity(point.ts_event, point.equity)
+        else:
+            changes = NO_CHANGE
+        self._marked[symbol] = ts
         ledger.marks[symbol] = bar.close
         trip = ledger.trips.get(symbol)
         if trip is not None:
@@ -215,10 +238,33 @@ class RiskStage:
                 trip.low = bar.low
             if bar.high > trip.high:
                 trip.high = bar.high
-        if self._desk.is_flattening:
-            exits = self._operator.flatten_next(symbol, closed.ts_event)
+        # While nothing is held and no money moves there is nothing to see but that a day is over.
+        if ledger.trips or ledger.cash is not self._looked_cash or ts >= self._day_end:
+            changes = self._look(closed, changes)
+        else:
+            self._looked_ts = self._market_ts
+        if self._desk.is_flattening or changes:
+            exits = self._operator.flatten_next(symbol, ts) if self._desk.is_flattening else ()
+            exits = (*exits, *self._operator.on_changes(changes))
             return exits if point is None else (point, *exits)
         return () if point is None else (point,)
+
+    def _look(self, closed: BarsClosed, before: Changes) -> Changes:
+        """Let breakers look at the equity, where every position has the price of this closing time."""
+        ts, trips = closed.ts_event, self._ledger.trips
+        if (len(trips) > 1 or closed.symbol not in trips or ts < self._market_ts) and not self._has_marks():
+            return before
+        ts = self._looked_ts = self._market_ts
+        self._looked_cash = self._ledger.cash
+        if ts >= self._day_end:
+            # At midnight itself the day that ends is looked at, and the next bar is of a new one.
+            self._day_end = floor_to(ts - 1, DAY) + DAY
+        changes = self._breakers.on_equity(ts, self._curve.now(ts).equity)
+        return (*before, *changes) if changes else before
+
+    def _has_marks(self) -> bool:
+        marked, ts = self._marked, self._market_ts
+        return all(marked.get(symbol, 0) >= ts for symbol in self._ledger.trips)
 
     def _on_trade(self, trade: Trade) -> Sequence[Message]:
         self._curve.settle()
@@ -231,7 +277,12 @@ class RiskStage:
         return ()
 
     def _on_signal(self, signal: Signal) -> Sequence[Message]:
-        return (self._desk.decide(signal),)
+        desk = self._desk
+        decided = desk.decide(signal)
+        if not desk.asked:
+            return (decided,)
+        changes, desk.asked = desk.asked, NO_CHANGE
+        return (*self._operator.on_changes(changes), decided)
 
     def _on_refused(self, refused: Refused) -> Sequence[Message]:
         self._desk.on_refused(refused)
@@ -239,8 +290,13 @@ class RiskStage:
 
     def _on_fill(self, fill: Fill) -> Sequence[Message]:
         self._curve.settle()
+        breakers, trips, symbol = self._breakers, self._ledger.trips, fill.symbol
+        changes, before = breakers.on_fill(fill, self._desk), trips.get(symbol)
         self._desk.on_fill(fill)
-        return self._ledger.fill(fill)
+        booked = self._ledger.fill(fill)
+        is_opened = fill.role is OrderRole.ENTRY and trips.get(symbol) not in (None, before)
+        changes = [*changes, *breakers.on_booked(fill, booked, is_opened=is_opened)]
+        return (*booked, *self._operator.on_changes(changes)) if changes else booked
 
     def _on_funding(self, paid: FundingPaid) -> Sequence[Message]:
         if self._ledger.is_due(paid):
@@ -251,8 +307,10 @@ class RiskStage:
     def _on_deposit(self, deposit: Deposit) -> Sequence[Message]:
         if deposit.id not in self._ledger.deposit_ids:
             self._curve.settle()
+            before = self._ledger.equity()
             self._ledger.deposit(deposit)
             self._curve.deposit(deposit.amount)
+            self._breakers.on_deposit(before, self._ledger.equity())
         return ()
 
     def _on_tick(self, tick: Tick) -> Sequence[Message]:
@@ -274,7 +332,7 @@ class RiskStage:
 
     def _on_done(self, done: OrderDone) -> Sequence[Message]:
         self._desk.on_done(done)
-        return ()
+        return self._operator.on_changes(self._breakers.on_done(done))
 
 
 def _nothing(message: Message) -> Sequence[Message]:

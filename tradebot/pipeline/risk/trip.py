@@ -13,8 +13,8 @@ _position = maker(Position)
 _round_trip = maker(RoundTrip)
 
 
-# Under what names positions are booked that no strategy opened.
-_OF_OTHERS = frozenset({"manual", "liquidation"})
+OF_OTHERS = frozenset({"manual", "liquidation"})
+"""Under what names positions are booked that no strategy opened."""
 
 
 class Trip:
@@ -70,7 +70,7 @@ class Trip:
     @property
     def is_own(self) -> bool:
         """Whether this bot opened it, not another hand or the venue."""
-        return self.strategy not in _OF_OTHERS
+        return self.strategy not in OF_OTHERS
 
     @property
     def side(self) -> PositionSide:

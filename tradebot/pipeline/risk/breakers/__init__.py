@@ -1,0 +1,1 @@
+"""What ends or lessens trading when it goes wrong, a module each; ``sequence`` lists them."""

@@ -1,0 +1,31 @@
+"""How far equity is below its peak."""
+
+from typing import ClassVar
+
+from tradebot.model.money import Cash
+from tradebot.model.time import Nanos
+from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Changes
+from tradebot.pipeline.risk.breakers.falls import FallBreaker
+
+
+class DrawdownBreaker(FallBreaker):
+    """The peak is the highest equity at a closing time, since the start or since an operator armed it again."""
+
+    name: ClassVar[str] = "drawdown_pct"
+    measures: ClassVar[str] = "how far equity is below its peak, percent of the peak"
+    back: ClassVar[str] = "at a new peak"
+
+    def on_equity(self, ts: Nanos, equity: Cash) -> Changes:
+        """Look at the equity at the closing time ``ts``."""
+        self._equity = equity
+        peak = self._reference
+        # At most bars neither is so, and two comparisons are all that is done.
+        if peak is None or equity > peak:
+            return NO_CHANGE if self.is_latched else self._rise(ts, equity)
+        return self._fall(ts) if equity <= self._floor else NO_CHANGE
+
+    def _rise(self, ts: Nanos, equity: Cash) -> Changes:
+        if not self.tier:
+            self._measure_from(equity)
+            return NO_CHANGE
+        return (self.rearm(ts, "a new peak"),)
