@@ -261,7 +261,8 @@ class Intent:
     """A request that places orders, as it is about to leave. ``body`` is what goes on the wire, byte for byte.
 
     ``nonce`` names it, once for each account. ``cloids`` are its orders, in order; ``expires_ms`` is the venue time
-    after which it no longer executes. ``is_urgent``: something waits for the answer.
+    after which it no longer executes, or where nothing expires, is sent no more. ``is_urgent``: something waits for the
+    answer.
     """
 
     nonce: int
@@ -448,7 +449,7 @@ class Once(StrEnum):
     SAME_BYTES = "same_bytes"
     """The venue executes the same signed bytes once, and not after they expire: they go again until it answers."""
     REFUSED_ID = "refused_id"
-    """The venue refuses a client order id that it has had: the same goes again as long as it does."""
+    """The venue refuses a client order id that it has: the same goes again while the first is sure to be remembered."""
     PROVEN_ABSENCE = "proven_absence"
     """It goes once; without an answer it is looked for until it is found, or can no longer come."""
 
@@ -474,9 +475,10 @@ class ActionLimit:
 class Capabilities:
     """What a venue can do. What the program does at it follows from here, never from its name.
 
-    ``id_memory_s``: how long a repeated client order id is refused, 0 for never. ``expiry_s``: after how long a signed
+    ``takes_bytes_once``: the same signed bytes are executed once, however often they come. ``id_memory_s``: how long a
+    client order id that was taken is refused when it is repeated, 0 for never. ``expiry_s``: after how long a signed
     request no longer executes, ``None`` where none has an expiry. ``in_flight_s``: how long a request without one may
-    still be on its way inside the venue, ``None`` where nobody says. ``lag_s``: how far behind an answer may be.
+    still be on its way after it left, ``None`` where nobody says. ``lag_s``: how far behind an answer may be.
     ``bracket_targets``: how many targets go with an entry and its stop as one request that the venue takes whole or
     not at all; ``None`` where exits cannot go with their entry. ``history_bars``: how many closed bars it keeps.
     ``bar_grace``: how long after its end a bar may still change. ``funding_hours``: how often holding is paid for,
@@ -484,6 +486,7 @@ class Capabilities:
     """
 
     has_client_ids: bool
+    takes_bytes_once: bool = False
     id_memory_s: float = 0.0
     expiry_s: float | None = None
     in_flight_s: float | None = None
@@ -508,11 +511,24 @@ class Capabilities:
         """How an order is kept from existing twice; ``None`` where it cannot be."""
         if not self.has_client_ids:
             return None
-        if self.expiry_s is not None:
+        if self.takes_bytes_once and self.expiry_s is not None:
             return Once.SAME_BYTES
-        if self.id_memory_s > 0:
-            return Once.REFUSED_ID
-        return None if self.in_flight_s is None else Once.PROVEN_ABSENCE
+        if self.arrival_s is None:
+            return None
+        return Once.REFUSED_ID if self.resend_s > 0 else Once.PROVEN_ABSENCE
+
+    @property
+    def arrival_s(self) -> float | None:
+        """How long after it left a request may still be executed; ``None`` where nobody says."""
+        return min((span for span in (self.expiry_s, self.in_flight_s) if span is not None), default=None)
+
+    @property
+    def resend_s(self) -> float:
+        """How long a request may be sent again and its id be refused for certain; 0 where it may never be.
+
+        The last sending must arrive while the first is remembered, and the time is known by answers that lag.
+        """
+        return 0.0 if self.arrival_s is None else max(0.0, self.id_memory_s - self.arrival_s - 2 * self.lag_s)
 
 
 def why_not_live(can: Capabilities) -> str:
@@ -521,8 +537,8 @@ def why_not_live(can: Capabilities) -> str:
         return (
             "an order whose answer is lost could be placed twice: the venue takes no client order ids"
             if not can.has_client_ids
-            else "an order whose answer is lost could be placed twice: the venue neither expires a request, refuses a "
-            "repeated id, nor says how long a request may be under way"
+            else "an order whose answer is lost could be placed twice: the venue neither expires a request nor says "
+            "how long one may be under way"
         )
     if not (can.has_reduce_only and can.has_resting_stops):
         return "a position could not be protected: the venue keeps no reduce-only stops"

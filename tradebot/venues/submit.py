@@ -11,8 +11,9 @@ says only proof:
   the action plus a margin for lagging replicas, the second a while after the first.
 
 That is the protocol where the venue takes signed bytes once and lets them expire. Where it refuses a client order id
-that it has had, the same request goes again as safely; where it does neither, a request goes once and its "expiry" is
-the longest that it may be under way. ``Rules.of`` says which, by the venue's capabilities.
+that it has, the same request goes again while a look proves that the first is still remembered; where it does neither,
+a request goes once. There what is under way ends a while after the first look behind its last sending, and a refusal
+proves nothing while an earlier sending may still come. ``Rules.of`` says which, by the venue's capabilities.
 
 A refusal of the whole action, an answer that cannot be read, a timeout or a local clock prove nothing. Crash
 anywhere: what is durable and not settled is looked for and settled by the same rules.
@@ -22,7 +23,7 @@ or an event loop of its own.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, assert_never
 
@@ -64,9 +65,15 @@ class View:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rules:
-    """The numbers of the protocol, in milliseconds. ``margin_ms`` must exceed the lag of any replica."""
+    """The numbers of the protocol, in milliseconds. ``margin_ms`` must exceed the lag of any replica.
+
+    ``ttl_ms``: for how long a request executes or, with ``arrival_ms``, may be sent again. ``arrival_ms``: how long
+    after it left it may still be executed, where nothing that was signed says so. ``has_fence``: a noop may take its
+    nonce.
+    """
 
     ttl_ms: int = 12_000
+    arrival_ms: int | None = None
     margin_ms: int = 5_000
     spacing_ms: int = 3_000
     max_sends: int = 8
@@ -83,15 +90,16 @@ class Rules:
         when it is repeated goes again as long as it is. All else goes once, and is looked for until it can no longer
         come.
         """
-        margin_ms = int(can.lag_s * 1000)
+        lag_ms, arrival_ms = int(can.lag_s * 1000), int((can.arrival_s or 0) * 1000)
+        # Both ends of what is under way are known by answers that lag.
+        unsigned = cls(ttl_ms=0, arrival_ms=arrival_ms, margin_ms=2 * lag_ms, max_sends=1, has_fence=False)
         match can.once:
             case Once.SAME_BYTES:
-                return cls(ttl_ms=int((can.expiry_s or 0) * 1000), margin_ms=margin_ms)
+                return cls(ttl_ms=int((can.expiry_s or 0) * 1000), margin_ms=lag_ms)
             case Once.REFUSED_ID:
-                ttl_ms = int(can.id_memory_s * 1000)
-                return cls(ttl_ms=ttl_ms, margin_ms=margin_ms, max_sends=_ALWAYS, has_fence=False)
+                return replace(unsigned, ttl_ms=int(can.resend_s * 1000), max_sends=_ALWAYS)
             case Once.PROVEN_ABSENCE:
-                return cls(ttl_ms=int((can.in_flight_s or 0) * 1000), margin_ms=margin_ms, max_sends=1, has_fence=False)
+                return unsigned
             case None:
                 raise InvariantError(why_not_live(can))
             case _ as never:
@@ -132,6 +140,9 @@ class Submission:
     _may_fence: bool = field(init=False)
     _has_executed: bool = False
     _refusal: str = ""
+    _stamp: int | None = None
+    _left_by: int | None = None
+    _has_paused: bool = False
     _absent_since: int | None = None
     _known: dict[str, LegOutcome | Sighting] = field(default_factory=dict)
     _queue: list[Step] = field(default_factory=list)
@@ -140,6 +151,8 @@ class Submission:
         self._may_fence = self.rules.has_fence
         # After a crash nobody knows whether bytes left; look before anything else.
         self._queue.append(Step.LOOK if self.is_resumed else Step.SEND)
+        if self.rules.arrival_ms is not None:
+            self._sends = int(self.is_resumed)
 
     def next(self, local_ms: int) -> Step:
         """Return the next step. The local clock only paces; it proves nothing."""
@@ -148,14 +161,26 @@ class Submission:
         if self._queue:
             return self._queue.pop()
         self._queue.append(Step.LOOK)
-        has_expired = local_ms >= self.intent.expires_ms
-        if not (has_expired or self._is_pointless or self._has_executed) and self._sends < self.rules.max_sends:
+        if self.rules.arrival_ms is not None:
+            return self._next_by_looks()
+        if local_ms < self.intent.expires_ms and self._may_send:
             self._queue += (Step.SEND, Step.PAUSE)
         elif self._may_fence and self.intent.is_urgent and not (self._has_executed or self._looks % 2):
             self._queue += (Step.FENCE, Step.PAUSE)
         else:
             self._queue.append(Step.PAUSE)
         return self._queue.pop()
+
+    @property
+    def _may_send(self) -> bool:
+        return not (self._is_pointless or self._has_executed) and self._sends < self.rules.max_sends
+
+    def _next_by_looks(self) -> Step:
+        """Send again only right behind a look that says how late it is there: an id is not refused for ever."""
+        is_in_time = self._stamp is not None and self._stamp < self.intent.expires_ms
+        may_send = self._has_paused and is_in_time and self._may_send
+        self._has_paused = not may_send
+        return Step.SEND if may_send else Step.PAUSE
 
     @property
     def pause_ms(self) -> int:
@@ -169,7 +194,7 @@ class Submission:
 
     def answered(self, reply: ActionReply) -> None:
         """Take the reply to one sending."""
-        self._sends += 1
+        self._sent()
         if reply.refusal is not None:
             self._refusal = reply.refusal.text
             self._is_pointless |= reply.refusal.verdict in _POINTLESS
@@ -178,14 +203,21 @@ class Submission:
             return
         self._has_executed = True
         for cloid, leg in zip(self.intent.cloids, reply.legs, strict=True):
-            if not (isinstance(leg, Unclear) or (isinstance(leg, Refusal) and leg.verdict in _UNPROVEN)):
+            if isinstance(leg, Refusal) and self.rules.arrival_ms is not None and self._sends > 1:
+                # It is of this sending; another one may still come.
+                self._refusal = leg.text
+            elif not (isinstance(leg, Unclear) or (isinstance(leg, Refusal) and leg.verdict in _UNPROVEN)):
                 self._known.setdefault(cloid, leg)
         self._settle_if_known()
 
     def unanswered(self) -> None:
         """One sending got no answer, or none that can be read: it may have landed."""
-        self._sends += 1
+        self._sent()
         self._queue = [Step.LOOK]
+
+    def _sent(self) -> None:
+        self._sends += 1
+        self._left_by = self._absent_since = None
 
     def fenced(self, reply: ActionReply | None) -> None:
         """Take the reply to a noop with our nonce."""
@@ -197,6 +229,7 @@ class Submission:
     def looked(self, view: View | None) -> None:
         """Take what a look at the venue found; ``None`` when it failed."""
         self._looks += 1
+        self._stamp = None if view is None else view.stamp_ms
         if view is None:
             return
         for cloid, sighting in view.found.items():
@@ -213,12 +246,20 @@ class Submission:
             self._absent_since = None
             return
         stamp = view.stamp_ms
-        if stamp is None or stamp <= self.intent.expires_ms + self.rules.margin_ms:
+        if stamp is None or stamp <= self._over_ms(stamp) + self.rules.margin_ms:
             return
         if self._absent_since is None:
             self._absent_since = stamp
         elif stamp >= self._absent_since + self.rules.spacing_ms:
             self._settle()
+
+    def _over_ms(self, stamp: int) -> int:
+        """Return the venue time after which nothing of it is under way; ``stamp`` is of a look after all sendings."""
+        if self.rules.arrival_ms is None:
+            return self.intent.expires_ms
+        if self._left_by is None:
+            self._left_by = stamp
+        return self._left_by + self.rules.arrival_ms
 
     def _settle_if_known(self) -> None:
         if len(self._known) == len(self.intent.cloids):

@@ -81,6 +81,7 @@ _OVERLAP_MS = 60_000
 _CHANNELS = ("orderUpdates", "userFills", "userFundings")
 CAPABILITIES = Capabilities(
     has_client_ids=True,
+    takes_bytes_once=True,
     expiry_s=12.0,
     lag_s=5.0,
     has_batch=True,

@@ -1,15 +1,16 @@
 """The submit protocol against a hostile venue, in virtual time and from one seed.
 
-A bot wants five orders, each exactly once. Requests and replies are lost, doubled and delayed up to 45 s,
-replicas lag, the local clock is wrong and jumps, tasks are cancelled, the process is killed and the machine
-loses power between any two steps. At the end nothing may live at the venue twice, or unknown to the journal.
+A bot wants five orders, each exactly once. Requests and replies are lost, doubled and delayed as long as the venue's
+capabilities let them be, replicas lag, the local clock is wrong and jumps, tasks are cancelled, the process is killed
+and the machine loses power between any two steps. At the end nothing may live at the venue twice, or unknown to the
+journal.
 
-``Submitter`` is the real one; only its ports are played. A mutant breaks one of these ports.
+``Submitter`` is the real one, by ``Rules.of`` the capabilities; only its ports are played. A mutant breaks one of them.
 """
 
 import heapq
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import Enum
@@ -18,9 +19,11 @@ from typing import Any
 
 from tradebot.model.money import Price, Qty
 from tradebot.model.venue import (
+    Capabilities,
     FilledNow,
     Intent,
     Never,
+    Once,
     Phase,
     Refusal,
     Rests,
@@ -28,11 +31,13 @@ from tradebot.model.venue import (
     Sighting,
     Success,
     Unclear,
+    Verdict,
     Waiting,
 )
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import verdict_of
+from tradebot.venues.hyperliquid.venue import CAPABILITIES
 from tradebot.venues.submit import ActionReply, Rules, Submitter, View
 
 GOALS = 5
@@ -41,6 +46,7 @@ EPOCH_MS = 1_700_000_000_000
 TIMEOUT_MS = 4_000
 MAX_LAG_MS = 3_000
 LONGEST_DELAY_MS = 45_000
+JUMP_EVERY_MS = 40_000
 MAX_CRASHES = 4
 END_MS = EPOCH_MS + 3_600_000
 
@@ -55,10 +61,21 @@ class Mutant(Enum):
 
     NONE = "none"
     FRESH_NONCE = "fresh nonce on retry"
-    LOCAL_CLOCK = "local-clock expiry"
+    FRESH_ID = "fresh client order id on retry"
+    RESEND = "sent again though nothing refuses it"
+    LOCAL_CLOCK = "absence by the local clock"
     NO_DURABILITY = "synchronous=NORMAL under power loss"
     NO_DEDUPLICATION = "no fill de-duplication"
     UNSHIELDED = "unshielded journal write"
+
+
+EVERYWHERE = frozenset({Mutant.LOCAL_CLOCK, Mutant.NO_DURABILITY, Mutant.NO_DEDUPLICATION, Mutant.UNSHIELDED})
+MUTANTS: Mapping[Once, frozenset[Mutant]] = {
+    Once.SAME_BYTES: EVERYWHERE | {Mutant.FRESH_NONCE},
+    Once.REFUSED_ID: EVERYWHERE | {Mutant.FRESH_ID},
+    Once.PROVEN_ABSENCE: EVERYWHERE | {Mutant.RESEND, Mutant.FRESH_ID},
+}
+"""The ways to get it wrong, by how once is kept."""
 
 
 class Cancelled(BaseException):
@@ -141,16 +158,17 @@ class Placed:
 
 @dataclass(slots=True)
 class Venue:
-    """The rules as documented: a nonce once, an expiry, no de-duplication by cloid."""
+    """The rules as documented: a nonce once and an expiry, a client order id once for a while, or nothing of that."""
 
     random: Random
+    can: Capabilities = CAPABILITIES
     nonces: set[int] = field(default_factory=set)
     orders: list[Placed] = field(default_factory=list)
     by_cloid: dict[str, list[Placed]] = field(default_factory=dict)
     fills: list[tuple[str, str, int]] = field(default_factory=list)
 
     def act(self, intent: Intent, now: int) -> ActionReply:
-        refusal = self._admit(intent.nonce, intent.expires_ms, now)
+        refusal = self._refused(intent, now)
         if refusal is not None:
             return refusal
         chance = self.random.random()
@@ -162,6 +180,16 @@ class Venue:
 
     def noop(self, nonce: int, now: int) -> ActionReply:
         return self._admit(nonce, None, now) or ActionReply((Success(),))
+
+    def _refused(self, intent: Intent, now: int) -> ActionReply | None:
+        if self.can.once is Once.SAME_BYTES:
+            return self._admit(intent.nonce, intent.expires_ms, now)
+        if self.random.random() < 0.01:
+            return ActionReply(refusal=Refusal("too many requests", Verdict.BUDGET))
+        had = [order for cloid in intent.cloids for order in self.by_cloid.get(cloid, ())]
+        if any(order.at + self.can.id_memory_s * 1000 >= now for order in had):
+            return ActionReply(refusal=Refusal("client order id is taken", Verdict.DUPLICATE))
+        return None
 
     def _admit(self, nonce: int, expires_ms: int | None, now: int) -> ActionReply | None:
         if nonce in self.nonces:
@@ -209,11 +237,13 @@ class Disk:
 class World:
     """One schedule: a venue, a network, a disk, a clock and a bot, from one seed."""
 
-    def __init__(self, seed: int, mutant: Mutant) -> None:
+    def __init__(self, seed: int, mutant: Mutant, can: Capabilities = CAPABILITIES) -> None:
         self.random = Random(seed)
         self.mutant = mutant
         self.now = EPOCH_MS
-        self.venue = Venue(self.random)
+        self.venue = Venue(self.random, can)
+        self.has_expiry = can.once is Once.SAME_BYTES
+        self.rules = _rules(can, mutant)
         self.disk = Disk()
         self.crashes = 0
         self.intents = 0
@@ -224,6 +254,18 @@ class World:
         self.is_calm = False
         self.bot = Bot(self)
         self.after(0, self.bot.start)
+        if not self.has_expiry:
+            self.after(0, self._jump)
+
+    def _jump(self) -> None:
+        self.skew = self._new_skew()
+        self.after(self.random.randint(0, JUMP_EVERY_MS), self._jump)
+
+    @property
+    def longest_delay_ms(self) -> int:
+        """How long a request may be under way: as long as it may where nothing that is signed ends it."""
+        arrival_ms = self.rules.arrival_ms
+        return LONGEST_DELAY_MS if arrival_ms is None else arrival_ms
 
     def after(self, ms: int, action: Callable[[], None]) -> None:
         self._count += 1
@@ -269,9 +311,11 @@ class World:
 
         if random.random() >= 0.10:
             late = random.random() < 0.08
-            self.after(random.randint(5_000, LONGEST_DELAY_MS) if late else random.randint(20, 300), arrive)
-            if random.random() < 0.05:
-                self.after(random.randint(0, LONGEST_DELAY_MS), arrive)
+            longest = self.longest_delay_ms
+            self.after(random.randint(5_000, longest) if late else random.randint(20, 300), arrive)
+            # Where a refused request may be taken when it comes again, a connection carries it once.
+            if random.random() < 0.05 and self.has_expiry:
+                self.after(random.randint(0, longest), arrive)
         self.after(TIMEOUT_MS, lambda: gate.open(None))
         return gate
 
@@ -293,6 +337,8 @@ class World:
             orders = [order for order in self.venue.orders if order.cloid.startswith(f"{goal}-")]
             if len({order.nonce for order in orders}) > 1:
                 wrong.append(f"double live: goal {goal}")
+        twice = [cloid for cloid, orders in self.venue.by_cloid.items() if len(orders) > 1]
+        wrong += [f"placed twice: {cloid}" for cloid in twice]
         if self.bot.position != len(self.venue.fills):
             wrong.append(f"booked wrongly: {self.bot.position} of {len(self.venue.fills)} fills")
         return wrong
@@ -304,7 +350,7 @@ class Bot:
     def __init__(self, world: World) -> None:
         self.world = world
         self.ports = BotPorts(world)
-        self.submitter = Submitter(self.ports, Rules())
+        self.submitter = Submitter(self.ports, world.rules)
         self.nonces = Nonces()
         self.tasks: list[Task] = []
         self.seen = Seen()
@@ -449,6 +495,8 @@ class BotPorts:
         sends = self._sends[intent.nonce] = self._sends.get(intent.nonce, 0) + 1
         if world.mutant is Mutant.FRESH_NONCE and sends > 1:
             intent = replace(intent, nonce=world.bot.nonces.next(self.local_ms()))
+        if world.mutant is Mutant.FRESH_ID and sends > 1:
+            intent = replace(intent, cloids=tuple(f"{cloid}.{sends}" for cloid in intent.cloids))
         return await suspend(world.request(lambda: world.venue.act(intent, world.now)))  # type: ignore[no-any-return]
 
     async def fence(self, nonce: int) -> ActionReply | None:
@@ -479,17 +527,26 @@ def _kept(disk: Disk, key: str) -> dict[str, Any]:
     return {key: disk.written[key]} if key in disk.written else {}
 
 
-def play(seed: int, mutant: Mutant = Mutant.NONE) -> tuple[list[str], int]:
+def _rules(can: Capabilities, mutant: Mutant) -> Rules:
+    rules = Rules.of(can)
+    if mutant is Mutant.RESEND or (mutant is Mutant.FRESH_ID and rules.max_sends == 1):
+        return replace(rules, ttl_ms=120_000, max_sends=8)
+    return rules
+
+
+def play(seed: int, mutant: Mutant = Mutant.NONE, can: Capabilities = CAPABILITIES) -> tuple[list[str], int]:
     """Play one schedule; return what went wrong, and how many intents it had."""
-    world = World(seed, mutant)
+    world = World(seed, mutant, can)
     return world.run(), world.intents
 
 
-def search(seeds: range, mutant: Mutant = Mutant.NONE) -> tuple[int | None, list[str], int]:
+def search(
+    seeds: range, mutant: Mutant = Mutant.NONE, can: Capabilities = CAPABILITIES
+) -> tuple[int | None, list[str], int]:
     """Play ``seeds`` until one goes wrong; return it with what went wrong, and the intents played."""
     intents = 0
     for seed in seeds:
-        wrong, played = play(seed, mutant)
+        wrong, played = play(seed, mutant, can)
         intents += played
         if wrong:
             return seed, wrong, intents
