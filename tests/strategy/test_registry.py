@@ -13,10 +13,11 @@ from tradebot.model.position import Position
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.strategy.base import Enter, Exit
 from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
-from tradebot.pipeline.strategy.registry import BUILT_IN, ParameterRow, load_strategy, parameters_table
+from tradebot.pipeline.strategy.registry import BUILT_IN, ParameterRow, parameters_table
 from tradebot.pipeline.strategy.sma_cross import SmaCross
 from tradebot.pipeline.strategy.state import freeze, thaw
 from tradebot.pipeline.strategy.template import template
+from tradebot.settings.strategy_class import load_strategy
 
 M5 = parse_timeframe("5m")
 GOOD = """

@@ -24,6 +24,7 @@ from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
 from tradebot.pipeline.strategy.failure import StrategyBlocked
 from tradebot.pipeline.strategy.sma_cross import SmaCross
 from tradebot.pipeline.strategy.stage import StrategyStage, StrategyState
+from tradebot.runtime.guard import is_operators
 from tradebot.store.codec import decode, encode
 
 M5, M15 = parse_timeframe("5m"), parse_timeframe("15m")
@@ -334,7 +335,7 @@ def test_an_error_that_cannot_be_told_is_told_by_its_type():
 
 def test_an_operator_s_interrupt_is_not_a_strategy_s_failure():
     with pytest.raises(KeyboardInterrupt):
-        run(stage(spec(say=fails(KeyboardInterrupt()))), [turn(bar(0))])
+        run(StrategyStage([spec(say=fails(KeyboardInterrupt()))], {}, is_operators), [turn(bar(0))])
 
 
 def test_a_blocked_call_disables():

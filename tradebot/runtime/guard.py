@@ -28,6 +28,11 @@ def watching(strategies: StrategyStage, limit_s: float = BLOCKED_AFTER_S) -> Ite
         guard.uninstall(before)
 
 
+def is_operators(error: BaseException) -> bool:
+    """Return whether ``error`` is the operator's Ctrl-C; in a daemon, which hears that in its loop, it never is."""
+    return isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 class StrategyGuard:
     """Held around one or many steps of the strategies: raises ``StrategyBlocked`` into a call that takes ``limit_s``.
 

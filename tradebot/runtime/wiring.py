@@ -18,6 +18,7 @@ from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import MarketData, Stage
 from tradebot.runtime.data_files import bar_files
+from tradebot.runtime.guard import is_operators
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
 from tradebot.settings.build import build_breakers, build_instruments, build_limits, build_size, feed_network
 from tradebot.settings.check import build_cooldowns, build_specs, check_settings, feed_timeframes
@@ -111,7 +112,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
             cooldowns=build_cooldowns(specs, settings),
             breakers=build_breakers(settings.risk),
         ),
-        strategy=StrategyStage(specs, instruments),
+        strategy=StrategyStage(specs, instruments, is_operators),
         specs=specs,
     )
 

@@ -259,7 +259,7 @@ def _strategies(loaded: Loaded, problems: list[Problem]) -> Iterator[_Checked | 
 
 def _checked(loaded: Loaded, index: int, strategy: StrategySettings, problems: list[Problem]) -> _Checked | None:
     # Loading a class runs the user's file; nothing else here needs it.
-    from tradebot.pipeline.strategy.registry import load_strategy
+    from tradebot.settings.strategy_class import load_strategy
 
     try:
         cls = load_strategy(strategy.kind, Path.cwd())

@@ -1,9 +1,7 @@
 """What becomes of a strategy that fails: the reason that is told, and the arithmetic that is put right again."""
 
 import re
-import signal
 from decimal import getcontext
-from pathlib import PurePath
 from types import TracebackType
 
 from tradebot.model.errors import StrategyError
@@ -46,7 +44,7 @@ def told(error: BaseException, strategy: Strategy | None) -> str:
     if not places:
         return said
     file, line = places[-1]
-    return f"{said} at {PurePath(file).name}:{line}"
+    return f"{said} at {file.rpartition('/')[2]}:{line}"
 
 
 def _places(trace: TracebackType | None) -> list[tuple[str, int]]:
@@ -61,12 +59,6 @@ def plain_reason(reason: str) -> str:
     """Return ``reason`` as it can be written down, and is the same in every run."""
     # Half a character, as of a file name that is no text, could not be written down.
     return _ADDRESS.sub("", reason)[:_MOST_SAID].encode(errors="replace").decode()
-
-
-def is_operator_heard() -> bool:
-    """Return whether Ctrl-C ends the program; in a daemon it was the strategy itself that raised."""
-    # A daemon hears Ctrl-C in its loop.
-    return signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def restore_context() -> None:

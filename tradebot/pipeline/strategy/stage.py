@@ -18,7 +18,7 @@ from tradebot.model.time import Timeframe
 from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import StrategySpec
-from tradebot.pipeline.strategy.failure import is_operator_heard, plain_reason, restore_context, why_disabled
+from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
 from tradebot.pipeline.strategy.measures import AtrState, Measures
 from tradebot.pipeline.strategy.regime import RegimeState
 
@@ -55,13 +55,19 @@ class StrategyStage:
     that reason instead of being asked the next time - so a recovery repeats what a timer did. ``asking``
     names the strategy whose call is running; with ``calls``, which counts them, a timer can tell that one
     call goes on, and raise ``StrategyBlocked`` into it. ``saved_bytes`` is the most that a strategy's fields took
-    in one symbol when saved. Raises ``ConfigError`` on a strategy that cannot
-    be made or keeps what cannot be saved.
+    in one symbol when saved. What a call raised that is the operator's by ``is_operators`` ends the program, not the
+    strategy. Raises ``ConfigError`` on a strategy that cannot be made or keeps what cannot be saved.
     """
 
     STATE = StrategyState
 
-    def __init__(self, specs: Sequence[StrategySpec], instruments: Mapping[str, Instrument]) -> None:
+    def __init__(
+        self,
+        specs: Sequence[StrategySpec],
+        instruments: Mapping[str, Instrument],
+        is_operators: Callable[[BaseException], bool] = lambda error: False,
+    ) -> None:
+        self._is_operators = is_operators
         self.disabled: dict[str, str] = {}
         self.force_disable: dict[str, str] = {}
         self.saved_bytes: dict[str, int] = {}
@@ -172,7 +178,7 @@ class StrategyStage:
                 raise StrategyError(_NO_MONEY_ROUNDING)
             self.asking = None
         except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
-            if isinstance(error, KeyboardInterrupt) and is_operator_heard():
+            if self._is_operators(error):
                 raise
             return self._disable(asker, why_disabled(error, asker.strategy), closed)
         if signals:
