@@ -9,8 +9,8 @@ import pytest
 
 from tradebot.model.time import parse_timeframe
 from tradebot.store.agreement import Agreement
+from tradebot.store.batches import Batch
 from tradebot.store.candles import BarFile, check_files, hold_against_each_other
-from tradebot.store.columns import Batch
 from tradebot.venues.replay import Replay
 
 FOLDER = os.environ.get("TRADEBOT_TEST_DATA", "")

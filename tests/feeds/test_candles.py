@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from tradebot.model.errors import DataError
 from tradebot.model.market import Bar
 from tradebot.model.time import from_ms, parse_timeframe
+from tradebot.store.batches import RowFault, parse_row
 from tradebot.store.candles import BarFile, bar_fault, check_files
-from tradebot.store.columns import CHUNK_BYTES, RowFault, parse_row
+from tradebot.store.columns import CHUNK_BYTES
 from tradebot.store.funding import check_funding, read_funding
 
 M5 = parse_timeframe("5m")

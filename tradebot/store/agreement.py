@@ -8,7 +8,7 @@ from typing import TypeAlias
 from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, floor_to, from_ms, timeframe_name, to_ms
 from tradebot.report.table import moment
-from tradebot.store.columns import Batch
+from tradebot.store.batches import Batch
 
 Heard: TypeAlias = Callable[[Batch], None]
 """What is told of each batch that was read."""

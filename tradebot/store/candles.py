@@ -19,15 +19,8 @@ from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, from_ms, timeframe_name, to_ms
 from tradebot.report.table import duration
 from tradebot.store.agreement import Agreement, Heard
-from tradebot.store.columns import (
-    MEND,
-    UNIT_MEND,
-    Batch,
-    count_rows,
-    fail,
-    is_parquet,
-    read_batches,
-)
+from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
+from tradebot.store.columns import count_rows, is_parquet, read_batches
 from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_step
 
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")

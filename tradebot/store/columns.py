@@ -6,40 +6,23 @@ it read again line by line, to name the line and what is wrong with it.
 
 import gzip
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Iterator, Sequence
+from decimal import Decimal
 from functools import partial
 from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple, NoReturn
 
 from tradebot.model.errors import DataError
+from tradebot.store.batches import QUOTED_CHARS, Batch, check_header, fail, is_plain, parse_row, quoted, row_by_row
+from tradebot.store.parquet import count_parquet, read_parquet
 
-MEND = "correct the line, or run again with --repair, which leaves such lines out of a mended copy"
-UNIT_MEND = "write milliseconds, or run again with --repair, which converts them"
 # A line of numbers has some 60 bytes; a chunk is also the longest line that is looked at.
 CHUNK_BYTES = 32_768
 _GZIP_MAGIC = b"\x1f\x8b"
 _PARQUET_MAGIC = b"PAR1"
 _BOM = b"\xef\xbb\xbf"
-_QUOTED_CHARS = 40
 
 _ByteReader = BufferedReader | gzip.GzipFile
-
-
-class Batch(NamedTuple):
-    """Consecutive rows: times in epoch ms, and the other columns. ``line`` is that of the first row.
-
-    Lines count from 1, the header included; those of a Parquet file are its rows.
-    """
-
-    line: int
-    ts: list[int]
-    columns: list[list[Decimal]]
-
-
-class RowFault(ValueError):
-    """What is wrong with one row."""
 
 
 def read_batches(
@@ -51,8 +34,6 @@ def read_batches(
     ``on_cut`` is called where the last line of a text has no end: it may have been cut.
     """
     if is_parquet(path):
-        from tradebot.store.parquet import read_parquet
-
         yield from read_parquet(path, header, skip)
         return
     for line, text in text_chunks(path, header, skip, on_cut):
@@ -68,8 +49,6 @@ def read_batches(
 def count_rows(path: Path, header: Sequence[str]) -> int:
     """Return the number of rows of ``path`` without reading their numbers. Raises ``DataError``."""
     if is_parquet(path):
-        from tradebot.store.parquet import count_parquet
-
         return count_parquet(path, header)
     return sum(text.count("\n") for _, text in text_chunks(path, header))
 
@@ -118,74 +97,6 @@ def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
                 line += 1
 
 
-def parse_row(text: str, width: int) -> tuple[int, list[Decimal]]:
-    """Return the time in epoch ms and the numbers of one line. Raises ``RowFault``."""
-    fields = text.split(",")
-    if not text.strip():
-        raise RowFault("the line is empty")
-    if len(fields) != width:
-        raise RowFault(f"{len(fields)} columns instead of {width} in {quoted(text)}")
-    if not _is_plain(text):
-        raise RowFault(f"{quoted(text)} is not made of plain numbers")
-    try:
-        ts = int(fields[0])
-    except ValueError:
-        raise RowFault(f"ts_ms {quoted(fields[0])} is not a whole number of milliseconds") from None
-    return ts, [_number(field) for field in fields[1:]]
-
-
-def row_by_row(path: Path, rows: Iterable[tuple[int, Callable[[], tuple[int, list[Decimal]]]]]) -> Iterator[Batch]:
-    """Give the rows before the first whose reading raises ``RowFault`` as one batch; raise ``DataError`` for that one.
-
-    The rows before come first, so that of several bad lines it is the first that is named.
-    """
-    read: list[tuple[int, list[Decimal]]] = []
-    first, what = 0, ""
-    for number, reading in rows:
-        first = first or number
-        try:
-            read.append(reading())
-        except RowFault as fault:
-            what = str(fault)
-            break
-    if read:
-        columns = [list(column) for column in zip(*(numbers for _, numbers in read), strict=True)]
-        yield Batch(first, [ts for ts, _ in read], columns)
-    if what:
-        fail(path, first + len(read), what)
-
-
-def check_header(path: Path, first: str, header: Sequence[str]) -> None:
-    """Raise ``DataError`` unless ``first``, the first line of ``path``, names the columns of ``header``."""
-    names = ",".join(header)
-    if first.strip() != names:
-        what = f"the header is {quoted(first)}" if first.strip() else "the file is empty or has no header"
-        raise DataError(what, where=f"{path}:1", mend=f"the first line must be {names}")
-
-
-def fail(path: Path, line: int, what: str, mend: str = MEND) -> NoReturn:
-    """Raise the ``DataError`` that names ``line`` of ``path``."""
-    raise DataError(what, where=f"{path}:{line}", mend=mend)
-
-
-def quoted(text: str) -> str:
-    """Return ``text`` in quotes, cut when it is long."""
-    text = text.strip()
-    return repr(text if len(text) <= _QUOTED_CHARS else text[:_QUOTED_CHARS] + "...")
-
-
-def _is_plain(text: str) -> bool:
-    # int and Decimal would read 1_000 and the digits of every script.
-    return text.isascii() and "_" not in text
-
-
-def _number(field: str) -> Decimal:
-    try:
-        return Decimal(field)
-    except InvalidOperation:
-        raise RowFault(f"{quoted(field)} is not a number") from None
-
-
 def _split(line: int, text: str, width: int) -> Batch:
     # Line ends stay with the field before them, where int and Decimal strip them. When each of the last
     # column's fields has one and no other field has, every line has the right width.
@@ -193,7 +104,7 @@ def _split(line: int, text: str, width: int) -> Batch:
     fields.pop()
     last = fields[width - 1 :: width]
     rows = text.count("\n")
-    if len(fields) != rows * width or "".join(last).count("\n") != rows or not _is_plain(text):
+    if len(fields) != rows * width or "".join(last).count("\n") != rows or not is_plain(text):
         raise ValueError
     columns = [fields[i::width] for i in range(1, width - 1)]
     # The prices of neighbouring bars repeat: each is converted once. The last column seldom repeats.
@@ -252,7 +163,7 @@ def _line_blocks(
             line += tail.count(b"\n")
             tail = tail[end:]
         if len(tail) > CHUNK_BYTES:
-            fail(path, line, f"the line is longer than {CHUNK_BYTES} bytes: {quoted(repr(tail[:_QUOTED_CHARS]))}")
+            fail(path, line, f"the line is longer than {CHUNK_BYTES} bytes: {quoted(repr(tail[:QUOTED_CHARS]))}")
         chunk = _read(path, file, line)
         if not chunk:
             break

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tradebot.model.errors import DataError
 from tradebot.model.time import HOUR, Nanos, from_ms, to_ms
-from tradebot.store.columns import MEND, UNIT_MEND, Batch, fail, read_batches
+from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
+from tradebot.store.columns import read_batches
 from tradebot.store.series import Missing, Times, unit_fault
 
 FUNDING_COLUMNS = ("ts_ms", "rate")

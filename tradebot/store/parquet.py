@@ -8,7 +8,7 @@ from typing import Any
 
 from tradebot.model.errors import ConfigError, DataError
 from tradebot.model.money import from_float
-from tradebot.store.columns import Batch, RowFault, parse_row, row_by_row
+from tradebot.store.batches import Batch, RowFault, parse_row, row_by_row
 
 _BATCH_ROWS = 4_096
 

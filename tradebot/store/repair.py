@@ -11,9 +11,11 @@ from pathlib import Path
 
 from tradebot.model.errors import DataError
 from tradebot.model.time import NANOS_PER_MS, Timeframe, Unit, unit_of
+from tradebot.store.batches import RowFault, check_header, parse_row
 from tradebot.store.candles import BAR_COLUMNS, bar_fault
-from tradebot.store.columns import RowFault, check_header, is_parquet, parse_row, raw_lines
+from tradebot.store.columns import is_parquet, raw_lines
 from tradebot.store.funding import FUNDING_COLUMNS, funding_fault
+from tradebot.store.parquet import parquet_lines
 
 MAX_LOST_PCT = 5
 """How much of a file may be left out before somebody must say that this is meant, in percent of its rows."""
@@ -181,8 +183,6 @@ class _Mending:
 
     def _lines(self) -> Iterator[tuple[int, str]]:
         if is_parquet(self._path):
-            from tradebot.store.parquet import parquet_lines
-
             yield from parquet_lines(self._path, self._header)
             return
         lines = raw_lines(self._path)
