@@ -17,9 +17,9 @@ class Running:
     def __init__(self, **options: Any) -> None:
         # Here, so that without the extra the tests are skipped and not broken.
         from tradebot.devnet.devnet import Devnet, DevnetOptions
+        from tradebot.feeds.generated import Generated
         from tradebot.model.time import Nanos, parse_timeframe
         from tradebot.runtime.clock import SystemClock
-        from tradebot.venues.generated import Generated
 
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)

@@ -16,8 +16,8 @@ from tradebot.devnet.channels import CHANNELS
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.registry import AGENT_LIFE_MS, Registry
 from tradebot.devnet.wire import Json, Refusal
+from tradebot.feeds.generated import Generated
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.venues.generated import Generated
 
 MINUTE = parse_timeframe("1m")
 ASKED = {"coin": "BTC", "startTime": 0, "oid": 1, "builder": "0x" + "3" * 40, "user": "0x" + "4" * 40}

@@ -16,9 +16,9 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import AT_ONCE, LASTING, Faults, Rule, parse_rule
+from tradebot.feeds.generated import Generated
 from tradebot.model.errors import UsageError
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.venues.generated import Generated
 
 pytest.importorskip("hyperliquid", reason="hyperliquid-python-sdk is not installed")
 with warnings.catch_warnings():

@@ -25,12 +25,12 @@ from tradebot.devnet.coins import Coin, coins_of
 from tradebot.devnet.devnet import Devnet, DevnetOptions, devnet_key, write_key
 from tradebot.devnet.market import CoinMarket, path
 from tradebot.devnet.recorded import RecordedSocket
+from tradebot.feeds.generated import Generated
+from tradebot.feeds.replay import Replay
 from tradebot.model.errors import ConfigError, DataError, NotPermitted
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe
-from tradebot.venues.generated import Generated
-from tradebot.venues.replay import Replay
 
 MINUTE = parse_timeframe("1m")
 START = 1_700_000_040_000 * NANOS_PER_MS

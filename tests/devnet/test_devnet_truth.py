@@ -13,8 +13,8 @@ from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import parse_rule
 from tradebot.devnet.schema import OrderSpec
+from tradebot.feeds.generated import Generated
 from tradebot.model.time import HOUR, NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.venues.generated import Generated
 
 SECOND_MS = 1_000
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from tradebot.feeds.replay import Replay
 from tradebot.model.time import parse_timeframe
 from tradebot.store.agreement import Agreement
 from tradebot.store.batches import Batch
 from tradebot.store.candles import BarFile, check_files, hold_against_each_other
-from tradebot.venues.replay import Replay
 
 FOLDER = os.environ.get("TRADEBOT_TEST_DATA", "")
 STEP = 300_000

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tradebot.feeds.generated import Generated
 from tradebot.model.errors import ConfigError
 from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import DAY, parse_timeframe
-from tradebot.venues.generated import Generated
 
 M1 = parse_timeframe("1m")
 SYMBOLS = ("BTC", "ETH", "SOL")

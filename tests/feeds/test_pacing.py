@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.feeds.pacing import Pace
 from tradebot.model.time import NANOS_PER_S, Nanos
-from tradebot.pacing import Pace
 
 
 def at(seconds: float) -> Nanos:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tradebot.feeds.replay import Replay
 from tradebot.model.time import parse_timeframe
 from tradebot.store.candles import BarFile, check_files
 from tradebot.store.funding import read_funding
-from tradebot.venues.replay import Replay
 
 FOLDER = os.environ.get("TRADEBOT_TEST_DATA", "")
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "AVAX", "LINK", "BNB")

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tradebot.feeds.replay import Replay, ReplayState
 from tradebot.model.errors import ConfigError
 from tradebot.model.market import Bar
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe
-from tradebot.venues.replay import Replay, ReplayState
 
 TIMEFRAMES = [parse_timeframe(text) for text in ("1m", "5m", "15m")]
 ONE = Price(Decimal(1))

@@ -13,6 +13,7 @@ import pytest
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.recover import user_digest
+from tradebot.feeds.generated import Generated
 from tradebot.model.errors import ConfigError, NotPermitted, Unavailable, Unreadable
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
@@ -43,7 +44,6 @@ from tradebot.model.venue import (
     Waiting,
 )
 from tradebot.runtime.clock import SystemClock
-from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids

@@ -15,6 +15,7 @@ from tests.builders import MINUTE
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
+from tradebot.feeds.generated import Generated
 from tradebot.live.patience import Patience
 from tradebot.model.command import AlertName, CommandDone, Verb
 from tradebot.model.market import Bar
@@ -32,7 +33,6 @@ from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.venues.generated import Generated
 from tradebot.venues.submit import Rules
 
 D = Decimal

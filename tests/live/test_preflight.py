@@ -25,7 +25,6 @@ from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timefram
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.settings.load import Loaded, load_settings
-from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.access import Role, RoleKind
 from tradebot.venues.hyperliquid.check_rules import clock_finding, expiry_finding, unfit_account
 

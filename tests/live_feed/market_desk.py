@@ -8,6 +8,7 @@ from typing import Any
 
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
+from tradebot.feeds.generated import Generated
 from tradebot.live import market_gaps
 from tradebot.live.market import FeedPace, MarketFeed
 from tradebot.model.command import CommandDone, Verb
@@ -17,7 +18,6 @@ from tradebot.model.money import Price
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.arrivals import Arrivals
 from tradebot.runtime.clock import SystemClock
-from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.public import HyperliquidMarket, MarketSocket, market_subscriptions

@@ -12,6 +12,7 @@ from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
+from tradebot.feeds.generated import Generated
 from tradebot.live.parties import Parties
 from tradebot.live.reconcile import Reconciler
 from tradebot.model.command import AlertName, Command, CommandDone, Verb
@@ -31,7 +32,6 @@ from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
-from tradebot.venues.generated import Generated
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.config import TradingRules
 from tradebot.venues.hyperliquid.gateway import Gateway

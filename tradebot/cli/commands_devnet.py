@@ -96,9 +96,9 @@ def _options(context: Context) -> "tuple[DevnetOptions, MarketData]":
 
 
 def _replay(specs: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timeframe]:
+    from tradebot.feeds.replay import Replay
     from tradebot.settings.dataspec import given_series
     from tradebot.store.candles import BarFile, check_files
-    from tradebot.venues.replay import Replay
 
     files = [BarFile(one.path, one.symbol, one.timeframe) for one in map(given_series, specs)]
     timeframes = {file.timeframe for file in files}
@@ -112,7 +112,7 @@ def _replay(specs: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timefram
 
 def _recorded(path: Path, symbols: Sequence[str]) -> tuple[MarketData, tuple[str, ...], Timeframe]:
     from tradebot.devnet.recorded import SECOND, RecordedSocket
-    from tradebot.venues.replay import Replay
+    from tradebot.feeds.replay import Replay
 
     if len(symbols) > 1:
         raise UsageError("--recorded is of one --symbol", mend="name the coin whose frames are to be replayed")
@@ -121,7 +121,7 @@ def _recorded(path: Path, symbols: Sequence[str]) -> tuple[MarketData, tuple[str
 
 
 def _generated(coins: Sequence[str], timeframe: Timeframe, seed: int) -> MarketData:
-    from tradebot.venues.generated import Generated
+    from tradebot.feeds.generated import Generated
 
     return Generated(coins, timeframe, _GENERATED_START, seed)
 

@@ -58,7 +58,7 @@ def _history(context: Context, name: str) -> History:
 
 
 def _generated(context: Context, name: str, settings: Settings, feed: GeneratedFeedSettings) -> History:
-    from tradebot.venues.generated import Generated
+    from tradebot.feeds.generated import Generated
 
     symbols = settings.bot.symbols
     if name not in symbols:

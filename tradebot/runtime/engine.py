@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from tradebot.feeds.pacing import Pace
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.instrument import InstrumentSeen
@@ -13,7 +14,6 @@ from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
 from tradebot.model.position import Deposit, EquityMark, FundingPaid
-from tradebot.pacing import Pace
 from tradebot.pipeline.outbox import Outbox
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text

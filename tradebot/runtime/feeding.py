@@ -5,10 +5,10 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from tradebot.feeds.pacing import Pace
 from tradebot.log import log
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
-from tradebot.pacing import Pace
 from tradebot.ports import Clock, FeedState
 from tradebot.runtime.recording import ts_of
 from tradebot.runtime.session import Session

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tradebot.feeds.generated import Generated
+from tradebot.feeds.replay import Replay
 from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Cash
@@ -31,8 +33,6 @@ from tradebot.settings.model import (
 )
 from tradebot.store.candles import BarFile, FileSummary, check_files
 from tradebot.store.funding import read_funding
-from tradebot.venues.generated import Generated
-from tradebot.venues.replay import Replay
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import SimulatedVenue
