@@ -298,6 +298,27 @@ def test_a_task_beside_the_line_is_restarted(tmp_path: Path, monkeypatch: pytest
     assert run(home, config, see) == 0
 
 
+def test_status_says_of_each_queue_what_follows_when_it_can_take_no_more(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+
+    async def see(daemon: Running) -> None:
+        tasks = {task["name"]: task for task in (await daemon.up())["tasks"]}
+        await daemon.act("stop")
+        queues = {name: task["when_full"] for name, task in tasks.items() if task["when_full"] != "none"}
+        assert queues == {
+            "journal": "the feed waits",
+            "signal": "the next turn waits",
+            "risk": "the next turn waits",
+            "orders": "the next turn waits",
+            "feed": "reads on when line and journal have room",
+            "pager": "an older alert is given up",
+        }
+        assert all(tasks[name]["queue"] <= 1 for name in ("signal", "risk", "orders"))
+        assert all(task["queue"] == 0 for name, task in tasks.items() if name not in queues)
+
+    assert run(home, config, see) == 0
+
+
 def test_a_short_task_that_fails_ends_it(tmp_path: Path) -> None:
     home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
 

@@ -80,6 +80,8 @@ class MarketFeed:
     while others speak.
     """
 
+    when_full = "never full: forming bars replace each other"
+
     def __init__(
         self,
         market: Market,
@@ -109,6 +111,11 @@ class MarketFeed:
         self.on_silent: Callable[[Silent], None] = lambda silent: None
         self.last_message_at: float | None = None
         self.finished = asyncio.Event()
+
+    @property
+    def waiting(self) -> int:
+        """How many closed bars wait for their turn."""
+        return len(self._turns)
 
     @property
     def state(self) -> FeedState:

@@ -25,6 +25,9 @@ class Turns:
     def __init__(self) -> None:
         self._waiting: list[Due] = []
 
+    def __len__(self) -> int:
+        return len(self._waiting)
+
     def add(self, bars: Iterable[Bar], now: float, *, is_late: bool) -> None:
         """Let ``bars`` wait for their turns."""
         self._waiting += [Due(bar, now, is_late) for bar in bars]

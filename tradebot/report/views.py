@@ -55,7 +55,7 @@ class FeedFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskFacts:
-    """One supervised task: how full its queue is, and what happens when it is full."""
+    """One supervised task: what waits in its queue, and what follows when that can take no more."""
 
     name: str
     state: str

@@ -379,8 +379,22 @@ class Daemon:
 
 
 def _pager_task(pager: Pager) -> TaskSpec:
-    return TaskSpec(name="pager", run=pager.webhook.run, policy=Policy.RESTART)
+    webhook = pager.webhook
+    return TaskSpec(
+        name="pager",
+        run=webhook.run,
+        policy=Policy.RESTART,
+        queue_size=lambda: webhook.waiting,
+        when_full="an older alert is given up",
+    )
 
 
 def _feed_task(feeder: FeedTask) -> TaskSpec:
-    return TaskSpec(name="feed", run=feeder.run, policy=Policy.HALT, close=feeder.close, when_full="waits for the line")
+    return TaskSpec(
+        name="feed",
+        run=feeder.run,
+        policy=Policy.HALT,
+        close=feeder.close,
+        queue_size=lambda: feeder.waiting,
+        when_full=feeder.when_full,
+    )

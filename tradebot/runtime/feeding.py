@@ -19,6 +19,12 @@ class FeedTask(Protocol):
     """What feeds the line, as the daemon sees it."""
 
     finished: asyncio.Event
+    when_full: str
+
+    @property
+    def waiting(self) -> int:
+        """How many market messages wait for their turn."""
+        ...
 
     @property
     def state(self) -> FeedState:
@@ -41,6 +47,9 @@ class FeedTask(Protocol):
 
 class Feeder:
     """Drives the line from a resumable source; ``pace`` is ``None`` for as fast as possible."""
+
+    when_full = "reads on when line and journal have room"
+    waiting = 0
 
     def __init__(
         self,

@@ -22,7 +22,7 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
-from tradebot.runtime.supervisor import SupervisedTask, Supervisor
+from tradebot.runtime.supervisor import SupervisedTask, Supervisor, TaskState
 from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.settings.model import HyperliquidFeedSettings, Settings
@@ -106,7 +106,7 @@ class Operations:
                 state=FeedState.WAITING.value if engine is None else engine.feeder.state.value,
                 last_ts=None if engine is None or not engine.session.market_time else engine.session.market_time,
             ),
-            tasks=[self._task_facts(task) for task in self._supervisor.tasks],
+            tasks=[self._journal_facts(), *(self._task_facts(task) for task in self._supervisor.tasks)],
             errors_last_hour=logs.errors_since(Nanos(self._clock.now() - HOUR)),
             log_failures=logs.failures(),
             journal_error="" if failed is None else str(failed),
@@ -226,6 +226,18 @@ class Operations:
         # What is live is not there before the venue has answered.
         return isinstance(self.loaded.settings.feed, HyperliquidFeedSettings)
 
+    def _journal_facts(self) -> TaskFacts:
+        # It has a thread and no task, but what waits for the disk is the one queue that a slow machine fills.
+        journal = self.journal
+        return TaskFacts(
+            name="journal",
+            state=(TaskState.RUNNING if journal.failed is None else TaskState.FAILED).value,
+            restarts=0,
+            queue=journal.last_seq - journal.durable_seq,
+            when_full="the feed waits",
+            lag_ms=self._lag_ms,
+        )
+
     def _task_facts(self, task: SupervisedTask) -> TaskFacts:
         return TaskFacts(
             name=task.spec.name,
@@ -233,5 +245,9 @@ class Operations:
             restarts=task.restarts,
             queue=task.spec.queue_size(),
             when_full=task.spec.when_full,
-            lag_ms=round(self._lag.worst_s * 1e3, 1),
+            lag_ms=self._lag_ms,
         )
+
+    @property
+    def _lag_ms(self) -> float:
+        return round(self._lag.worst_s * 1e3, 1)

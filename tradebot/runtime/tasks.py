@@ -1,9 +1,9 @@
 """The four tasks of the line, and the runner that takes one turn after the other through them.
 
-Each task owns some stages and has a bounded inbox of turns. A turn goes to the inbox of the task that owns its first
-stage. Turns never overlap, so then the other tasks are idle: each lends its stages to the one that has the turn,
-which visits them in exactly the order of ``Line.pump``. A hand-over through an inbox would cost a round of the loop,
-and an order takes ten of them. What fails in a lent stage fails in the task that owns it.
+Each task owns some stages and has an inbox. A turn goes to the inbox of the task that owns its first stage. Turns
+never overlap, so an inbox has room for one, and the other tasks are idle: each lends its stages to the one that has
+the turn, which visits them in exactly the order of ``Line.pump``. A hand-over through an inbox would cost a round of
+the loop, and an order takes ten of them. What fails in a lent stage fails in the task that owns it.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from tradebot.pipeline.line import Line, StageName, Turn
 from tradebot.runtime.inbox import Inbox
 from tradebot.runtime.supervisor import Policy, TaskSpec
 
-INBOX_TURNS = 64
+_INBOX_TURNS = 1
 # What leaves the process through the venue waits for the commit of its own row.
 _LEAVES: frozenset[type[Message]] = frozenset({SubmitOrders, CancelOrder})
 
@@ -43,7 +43,7 @@ class StageTask:
         through: Callable[[Turn], Awaitable[None]],
     ) -> None:
         self.name = name
-        self.inbox: Inbox[Turn | Exception | None] = Inbox(INBOX_TURNS)
+        self.inbox: Inbox[Turn | Exception | None] = Inbox(_INBOX_TURNS)
         self._stages = stages
         self._durable = durable
         self._guard = guard
@@ -146,7 +146,7 @@ def line_tasks(runner: LineRunner) -> list[TaskSpec]:
             policy=Policy.HALT,
             close=task.close,
             queue_size=task.inbox.__len__,
-            when_full="the feed waits",
+            when_full="the next turn waits",
         )
         for task in runner.tasks
     ]
