@@ -1,7 +1,7 @@
-"""The table as a typer application: help pages by groups and shell completion.
+"""The table as a typer application: help pages by groups and shell completion, and nothing else.
 
-The words themselves are read by ``parse``, which lets global options stand anywhere and takes a millisecond;
-typer takes a tenth of a second to import. A test holds the two to the same reading.
+The words of a command line are read by ``parse`` alone, which lets global options stand anywhere and takes a
+millisecond; typer takes a tenth of a second to import.
 """
 
 import inspect
@@ -11,18 +11,18 @@ from typing import Any
 
 import typer
 
-from tradebot.cli.parse import Given
-from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Argument, Command, Option
+from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Argument, Option
+from tradebot.model.errors import UsageError
 
 _ABOUT = "A trading daemon: backtest, paper and live on one line of code."
 _GROUP_HELP = {"config": "check or show the configuration", "state": "look after the state on disk"}
 _OWN_OPTIONS = {"help"}
 
 
-def build_app(run: Callable[[Given], int]) -> typer.Typer:
-    """Return the application; a command calls ``run`` with what was given."""
+def build_app() -> typer.Typer:
+    """Return the application. Its commands run nothing: they raise ``UsageError``."""
     app = typer.Typer(name="tradebot", help=_ABOUT, no_args_is_help=False, pretty_exceptions_enable=False)
-    app.callback()(_function("tradebot", _ABOUT, GLOBALS, (), lambda _values: None))
+    app.callback()(_function("tradebot", _ABOUT, GLOBALS, (), lambda: None))
     groups: dict[str, typer.Typer] = {}
     for command in COMMANDS:
         word, _, second = command.name.partition(" ")
@@ -32,39 +32,32 @@ def build_app(run: Callable[[Given], int]) -> typer.Typer:
                 groups[word] = typer.Typer(no_args_is_help=False)
                 app.add_typer(groups[word], name=word, help=_GROUP_HELP[word], rich_help_panel=command.group)
             owner = groups[word]
-        owner.command(second or word, rich_help_panel=None if second else command.group)(_runner(command, run))
+        function = _function(command.name, command.help, (*command.options, *GLOBALS), command.arguments, _run_nothing)
+        owner.command(second or word, rich_help_panel=None if second else command.group)(function)
     return app
 
 
 def call(app: typer.Typer, words: Sequence[str]) -> int:
     """Run ``app`` on ``words`` and return its exit code."""
     try:
-        result = app(args=list(words), prog_name="tradebot", standalone_mode=False)
+        app(args=list(words), prog_name="tradebot", standalone_mode=False)
     except typer.Exit as end:
         return end.exit_code
     sys.stdout.flush()
-    return result if isinstance(result, int) else 0
+    return 0
 
 
-def _runner(command: Command, run: Callable[[Given], int]) -> Callable[..., object]:
-    def take(values: dict[str, Any]) -> int:
-        given = {key: value for key, value in values.items() if value is not None and value is not False}
-        return run(Given(command, {key: value for key, value in given.items() if value != []}))
-
-    return _function(command.name, command.help, (*command.options, *GLOBALS), command.arguments, take)
+def _run_nothing() -> None:
+    raise UsageError("a completion option stands alone", mend="tradebot --install-completion")
 
 
 def _function(
-    name: str,
-    text: str,
-    options: Sequence[Option],
-    arguments: Sequence[Argument],
-    take: Callable[[dict[str, Any]], object],
+    name: str, text: str, options: Sequence[Option], arguments: Sequence[Argument], run: Callable[[], None]
 ) -> Callable[..., object]:
-    """Return a function with the signature typer reads commands from."""
+    """Return a function with the signature from which typer makes a help page and completes."""
 
-    def function(**values: Any) -> object:
-        return take(values)
+    def function(**_values: Any) -> None:
+        run()
 
     given = [_argument(argument) for argument in arguments]
     given += [_option(option) for option in options if option.key not in _OWN_OPTIONS]

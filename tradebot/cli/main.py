@@ -10,7 +10,7 @@ from typing import cast
 from tradebot.cli.context import Context
 from tradebot.cli.parse import Given, parse
 from tradebot.cli.table import Command
-from tradebot.model.errors import InvariantError, TradebotError, UsageError
+from tradebot.model.errors import InvariantError, TradebotError
 
 INTERRUPTED = 130
 BROKEN_PIPE = 141
@@ -77,10 +77,7 @@ def _dispatch(given: Given, environ: Mapping[str, str]) -> int:
 def _hand_to_typer(words: Sequence[str]) -> int:
     from tradebot.cli.app import build_app, call
 
-    def refuse(_given: Given) -> int:
-        raise UsageError("a completion option stands alone", mend="tradebot --install-completion")
-
-    return call(build_app(refuse), words)
+    return call(build_app(), words)
 
 
 def _say_internal_error(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
