@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tradebot.report.table import fold, table
+from tradebot.report.table import fold, listing, table
 
 HEAD = ("closed", "symbol", "net")
 BODY = [("2025-01-01", "BTC", "1.50"), ("2025-01-02", "ETHEREUM", "-20")]
@@ -41,3 +41,12 @@ def test_no_line_is_wider_than_the_terminal_and_no_cell_is_lost(rows: list[tuple
 def test_a_long_sentence_is_folded_between_words() -> None:
     assert fold("one two three\nfour", 8) == "one two\n    three\nfour"
     assert fold("one two three", None) == "one two three"
+
+
+def test_a_listing_has_a_column_of_text_for_each_key_and_colours_how_things_stand() -> None:
+    rows = [{"check": "disk", "result": "ok"}, {"check": "clock", "result": "fail", "what_now": "mend\x1bit"}]
+    keys = ("check", "result", "what_now")
+    assert listing(keys, rows).splitlines() == ["check  result  what now", "disk   ok      -", "clock  fail    mend?it"]
+    coloured = listing(keys, rows, colour=True)
+    assert "\x1b[32mok    \x1b[0m" in coloured
+    assert "\x1b[31mfail  \x1b[0m" in coloured

@@ -13,6 +13,8 @@ from tradebot.control import client
 from tradebot.model.errors import LockHeld, NotRunning
 from tradebot.model.logevent import LogEvent
 from tradebot.model.near import did_you_mean
+from tradebot.report.shapes import Json
+from tradebot.report.table import cell, listing, moment
 
 
 def start(context: Context) -> int:
@@ -57,7 +59,7 @@ def ps(context: Context) -> int:
     """List the daemons of all homes."""
     from tradebot.control.registry import find_running
 
-    listed: list[dict[str, object]] = []
+    listed: list[dict[str, Json]] = []
     for running in find_running(context.environ):
         status = read_status(running.home, context.environ, timeout=1.0) or {"state": "silent"}
         keys = ("bot", "state", "mode", "uptime_s")
@@ -67,9 +69,8 @@ def ps(context: Context) -> int:
     elif not listed:
         context.write("no daemon runs")
     else:
-        from tradebot.cli.tables import show_table
-
-        show_table(context, ("bot", "state", "mode", "pid", "uptime_s", "home"), listed)
+        shown = ("bot", "state", "mode", "pid", "uptime_s", "home")
+        context.write(listing(shown, listed, colour=context.is_colour, width=context.width))
     return 0
 
 
@@ -120,14 +121,12 @@ def _refuse_running(context: Context) -> None:
 
 
 def _log_text(line: Mapping[str, object]) -> str:
-    from tradebot.report.table import moment
-
     ts = line.get("ts")
     head = f"{moment(ts if isinstance(ts, int) else None)}  {line.get('level', ''):<8}{line.get('event', '')}"
     told = {"ts", "level", "event"}
     rest = (f"{name}={_value_text(value)}" for name, value in line.items() if name not in told and value is not None)
     # What a strategy or a venue said may hold control characters; a terminal must not obey them.
-    return "".join(char if char.isprintable() else "?" for char in "  ".join([head, *rest]))
+    return cell("  ".join([head, *rest]))
 
 
 def _value_text(value: object) -> str:

@@ -7,6 +7,8 @@ from pathlib import Path
 from tradebot.cli.context import Context
 from tradebot.cli.options import load, load_options
 from tradebot.model.errors import UsageError
+from tradebot.report.shapes import Json, rows
+from tradebot.report.table import listing
 
 
 def init(context: Context) -> int:
@@ -45,11 +47,9 @@ def doctor(context: Context) -> int:
     if context.is_json:
         context.write_json(doctor_document(findings))
     else:
-        from tradebot.cli.tables import show_table
-
         keys = ("check", "result", "what", "mend")
-        rows = [dict(zip(keys, (row.check, row.grade.value, row.what, row.mend), strict=True)) for row in findings]
-        show_table(context, keys, rows)
+        found = [dict(zip(keys, (row.check, row.grade.value, row.what, row.mend), strict=True)) for row in findings]
+        context.write(listing(keys, found, colour=context.is_colour, width=context.width))
     return doctor_exit_code(findings)
 
 
@@ -90,7 +90,7 @@ def strategies(context: Context) -> int:
     from tradebot.pipeline.strategy.registry import BUILT_IN, parameters_table
 
     keys = ("name", "type", "default", "range", "description")
-    listed = [
+    listed: list[dict[str, Json]] = [
         {
             "kind": kind,
             "description": (cls.__doc__ or "").strip().splitlines()[0] if cls.__doc__ else "",
@@ -101,12 +101,11 @@ def strategies(context: Context) -> int:
     if context.is_json:
         context.write_json(listed)
         return 0
-    from tradebot.cli.tables import show_table
-
     for strategy in listed:
-        parameters = strategy["parameters"]
         context.write(f"{strategy['kind']}: {strategy['description']}")
-        show_table(context, keys, parameters if isinstance(parameters, list) else [])
+        context.write(
+            listing(keys, rows(strategy, "parameters"), colour=context.is_colour, width=context.width) + "\n\n"
+        )
     context.write("your own: tradebot new-strategy FILE")
     return 0
 

@@ -12,6 +12,7 @@ from tradebot.cli.parse import Given, parse
 from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import NotRunning, StorageFailed, TimedOut, TradebotError, Unreadable, UsageError
+from tradebot.report.shapes import Document
 
 START_TIMEOUT_S = 60.0
 ERROR_FILE = "daemon.err"
@@ -50,7 +51,7 @@ def spawn(home: Path, words: Sequence[str]) -> "subprocess.Popen[bytes]":
 
 def await_running(
     child: "subprocess.Popen[bytes]", home: Path, environ: Mapping[str, str], timeout: float = START_TIMEOUT_S
-) -> dict[str, object]:
+) -> Document:
     """Return the ``status`` of the daemon once it has come up.
 
     Raises ``ChildFailed`` when it ended, ``TimedOut`` after ``timeout`` seconds; it is left to go on then.
@@ -73,7 +74,7 @@ def await_running(
         time.sleep(_POLL_S)
 
 
-def read_status(home: Path, environ: Mapping[str, str], timeout: float = 5.0) -> dict[str, object] | None:
+def read_status(home: Path, environ: Mapping[str, str], timeout: float = 5.0) -> Document | None:
     """Return the ``status`` of the daemon of ``home``, or ``None`` when none answers."""
     try:
         document = json.loads(client.read(find_socket(home, environ), "status", timeout=timeout))

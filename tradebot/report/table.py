@@ -9,6 +9,8 @@ from tradebot.report.shapes import Json
 _GAP = "  "
 _INDENT = "    "
 _CODES = {"bold": "1", "dim": "2", "red": "31", "green": "32", "yellow": "33"}
+# Words that a person looks for in a column.
+_STANDING = {"ok": "green", "running": "green", "warn": "yellow", "paused": "yellow", "fail": "red", "halted": "red"}
 
 
 def cell(value: Json) -> str:
@@ -87,20 +89,29 @@ def table(
 ) -> str:
     """Return rows in aligned columns: the first ``left`` of them to the left, the others to the right.
 
-    Where they are wider than ``width``, each row goes on, indented, in lines of its own.
+    A cell that says how something stands (``ok``, ``halted``) has its colour. Where they are wider than ``width``,
+    each row goes on, indented, in lines of its own.
     """
     lines = [list(head), *(list(row) for row in body)]
     widths = [max(len(row[column]) for row in lines) for column in range(len(head))]
     texts = []
     for number, row in enumerate(lines):
         cells = [
-            text.ljust(size) if column < left else text.rjust(size)
+            _coloured(text, text.ljust(size) if column < left else text.rjust(size), colour and number > 0)
             for column, (text, size) in enumerate(zip(row, widths, strict=True))
         ]
         folded = [_GAP.join(cells[first:last]).rstrip() for first, last in _folds(widths, width)]
         text = f"\n{_INDENT}".join(folded)
         texts.append(paint(text, "bold", colour) if number == 0 else text)
     return "\n".join(texts)
+
+
+def listing(
+    keys: Sequence[str], rows: Iterable[Mapping[str, Json]], *, colour: bool = False, width: int | None = None
+) -> str:
+    """Return rows as a table of texts, a column for each of ``keys``."""
+    head = [key.replace("_", " ") for key in keys]
+    return table(head, [columns(row, keys) for row in rows], colour=colour, left=len(keys), width=width)
 
 
 def fold(text: str, width: int | None) -> str:
@@ -111,6 +122,10 @@ def fold(text: str, width: int | None) -> str:
         textwrap.fill(line, width, subsequent_indent=_INDENT, break_long_words=False, break_on_hyphens=False)
         for line in text.splitlines()
     )
+
+
+def _coloured(text: str, padded: str, colour: bool) -> str:
+    return paint(padded, _STANDING[text], colour) if text in _STANDING else padded
 
 
 def _folds(widths: Sequence[int], width: int | None) -> list[tuple[int, int]]:
