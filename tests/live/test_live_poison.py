@@ -13,7 +13,7 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.builders import MINUTE
 from tests.live.rehearsal import LONG, QUIET, SHORT, Stage, stage
-from tests.recovery.lab import Running, logged, rows_of, until
+from tests.recovery.lab import Running, Watched, logged, rows_of, until
 from tradebot.model.failure import LineFailed
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
@@ -23,7 +23,6 @@ from tradebot.pipeline.outbox import Outbox
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.runtime import logs
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.daemon import Daemon
 from tradebot.runtime.quarantine import failures
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
@@ -38,7 +37,7 @@ async def daemon_at(venue: Stage) -> AsyncIterator[Running]:
     with HomeLock(home):
         loaded = venue.loaded()
         logs.configure(home, loaded.settings.log, {})
-        made = Daemon(home, loaded, LoadOptions((venue.folder / "bot.toml",)), {}, SystemClock())
+        made = Watched(home, loaded, LoadOptions((venue.folder / "bot.toml",)), {}, SystemClock())
         ending = asyncio.create_task(made.main())
         running = Running(home, made, ending)
         try:
@@ -55,7 +54,7 @@ async def daemon_at(venue: Stage) -> AsyncIterator[Running]:
 async def bar(daemon: Running, venue: Stage, word: int = QUIET, coin: str = "BTC") -> None:
     venue.bars += 1
     close = Price(venue.price(coin))
-    engine = daemon.daemon._engine
+    engine = daemon.daemon.engine
     assert engine is not None
     ts = Nanos(venue.began + venue.bars * MINUTE)
     await engine.deliver([Bar(coin, MINUTE, ts, close, close, close, close, Qty(venue.price(coin) * 0 + word))])

@@ -26,7 +26,16 @@ async def test_a_venue_that_has_not_answered_is_not_called_connected(tmp_path: P
         clock, notifier = SystemClock(), Notifier(os.environ)
         journal = await SqliteJournal.open(tmp_path / "other.db", clock)
         operations = Operations(
-            tmp_path, venue.loaded(), LoadOptions(), {}, clock, journal, Supervisor(), notifier, LagProbe()
+            tmp_path,
+            venue.loaded(),
+            LoadOptions(),
+            {},
+            clock,
+            journal,
+            Supervisor(),
+            notifier,
+            LagProbe(),
+            lambda _: None,
         )
         assert not operations.facts().venue.connected
         engine: Engine = bot.engine

@@ -19,6 +19,7 @@ from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
 from tradebot.devnet.recover import address_of, keccak
+from tradebot.feeds.generated import Generated
 from tradebot.live.preflight import red_lines
 from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe

@@ -19,8 +19,10 @@ from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
+from tradebot.runtime.daemon import Running as Line
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import Feeder
+from tradebot.runtime.host import Host
 from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock, prepare_home
@@ -75,10 +77,34 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0)
 
 
+class Watched(Daemon):
+    """A daemon of which a test sees what its phases gave."""
+
+    host: Host | None = None
+    line: Line | None = None
+
+    async def _open(self) -> Host:
+        self.host = await super()._open()
+        return self.host
+
+    async def _recover(self, host: Host) -> Line:
+        self.line = await super()._recover(host)
+        return self.line
+
+    async def _take_down(self, line: Line) -> None:
+        await super()._take_down(line)
+        self.line = None
+
+    @property
+    def engine(self) -> Engine | None:
+        """The engine of the line that stands now."""
+        return None if self.line is None else self.line.engine
+
+
 class Running:
     """A daemon under way in this process."""
 
-    def __init__(self, home: Path, daemon: Daemon, ending: "asyncio.Task[int]") -> None:
+    def __init__(self, home: Path, daemon: Watched, ending: "asyncio.Task[int]") -> None:
         self.home, self.daemon, self.ending = home, daemon, ending
         self.socket = find_socket(home, os.environ)
 
@@ -114,15 +140,15 @@ class Running:
     async def turns(self, count: int) -> None:
         """Return once ``count`` turns were run."""
         async with asyncio.timeout(DEADLINE_S):
-            while (engine := self.daemon._engine) is None or engine.session.turns < count:
+            while (engine := self.daemon.engine) is None or engine.session.turns < count:
                 assert not self.ending.done(), f"it ended with {self.ending.result()}"
                 await asyncio.sleep(0)
 
     async def engine(self) -> Engine:
         """Return the engine as soon as there is one, before the feed begins."""
-        await until(lambda: self.daemon._engine is not None)
-        assert self.daemon._engine is not None
-        return self.daemon._engine
+        await until(lambda: self.daemon.engine is not None)
+        assert self.daemon.engine is not None
+        return self.daemon.engine
 
     async def stops(self, *turns: int) -> AsyncIterator[None]:
         """Hold the feed after each of so many turns, until the next is asked for."""
@@ -149,8 +175,8 @@ class Running:
 
     async def image(self, home: Path) -> None:
         """Copy to ``home`` what a kill at this moment would leave behind."""
-        journal = self.daemon._journal
-        assert journal is not None
+        assert self.daemon.host is not None
+        journal = self.daemon.host.journal
         # Between two commits, on the journal's own thread; a backup is verified on another, beside its own files.
         passing = shutil.ignore_patterns("*.sock", "*.part-*")
         await journal.run(lambda _: shutil.copytree(self.home, home, ignore=passing, copy_function=_copied_if_there))
@@ -176,7 +202,7 @@ async def run_beside(home: Path, config: Path, during: During | None, environ: M
     with HomeLock(home):
         loaded = options.load(home, environ)
         logs.configure(home, loaded.settings.log, {}, stdout=io.StringIO(), stderr=io.StringIO())
-        daemon = Daemon(home, loaded, options, environ, SystemClock())
+        daemon = Watched(home, loaded, options, environ, SystemClock())
         ending = asyncio.create_task(daemon.main())
         try:
             if during is not None:

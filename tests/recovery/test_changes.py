@@ -82,7 +82,7 @@ def test_three_configurations_are_recovered_one_after_the_other(tmp_path: Path) 
 
     async def stop(daemon: Running) -> None:
         await daemon.up()
-        engine = daemon.daemon._engine
+        engine = daemon.daemon.engine
         assert engine is not None
         await daemon.turns(engine.session.turns + 100)
         await daemon.act("stop")

@@ -88,7 +88,7 @@ def test_one_run_and_many_stops_account_for_every_cent(tmp_path: Path, capsys: p
 
     async def stop(daemon: Running) -> None:
         await daemon.up()
-        await daemon.turns(daemon.daemon._engine.session.turns + 90)
+        await daemon.turns(daemon.daemon.engine.session.turns + 90)
         await daemon.act("stop")
 
     for _ in range(6):
@@ -127,7 +127,7 @@ def test_a_signal_during_recovery_ends_it_at_once_and_changes_nothing(tmp_path: 
     before = len(rows_of(home))
 
     async def end(daemon: Running) -> None:
-        await until(lambda: daemon.daemon._server is not None)
+        await until(lambda: daemon.daemon.host is not None)
         os.kill(os.getpid(), signal.SIGTERM)
 
     assert run(home, config, end) == 0
@@ -141,7 +141,7 @@ def test_a_stop_during_recovery_is_heard(tmp_path: Path) -> None:
     home, config = tmp_path / "home", write_config(tmp_path, bars=None)
 
     async def end(daemon: Running) -> None:
-        await until(lambda: daemon.daemon._server is not None)
+        await until(lambda: daemon.daemon.host is not None)
         assert (await daemon.act("stop"))["state"] == "stopping"
 
     assert run(home, config, end) == 0
@@ -252,7 +252,7 @@ def test_a_reload_applies_tighter_limits_and_refuses_looser_and_bad_ones(tmp_pat
         write_config(tmp_path, bars=None, risk='max_order_notional = "800"')
         os.kill(os.getpid(), signal.SIGHUP)
         await until(lambda: len(logged(home, "config.reloaded")) == 2)
-        await daemon.turns(daemon.daemon._engine.session.turns + 200)
+        await daemon.turns(daemon.daemon.engine.session.turns + 200)
         await daemon.act("stop")
 
     assert run(home, config, reload) == 0

@@ -278,9 +278,9 @@ def test_a_reload_is_in_force_after_a_failure_and_a_halt_is_not_asked_for_twice(
     poison.bad = {"t8"}
 
     async def see(daemon: Running) -> None:
-        await until(lambda: daemon.daemon._operations is not None)
-        operations = daemon.daemon._operations
-        assert operations is not None
+        await until(lambda: daemon.daemon.host is not None)
+        assert daemon.daemon.host is not None
+        operations = daemon.daemon.host.operations
         operations.halt_at_boot({"reason": "as asked", "flatten": "true"})
         await daemon.until(lambda status: status.get("state") == "halted")
         config.write_text(config.read_text().replace("max_leverage = 3", "max_leverage = 2"))

@@ -38,9 +38,9 @@ def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> No
     home = cut_to(tmp_path / "whole", tmp_path / "home", 300)
 
     async def halt(daemon: Running) -> None:
-        await until(lambda: daemon.daemon._server is not None)
-        operations = daemon.daemon._operations
-        assert operations is not None
+        await until(lambda: daemon.daemon.host is not None)
+        assert daemon.daemon.host is not None
+        operations = daemon.daemon.host.operations
         if operations.books() is None:
             with pytest.raises(Unavailable):
                 await operations.reload()
@@ -64,9 +64,9 @@ def test_a_halt_that_flattens_during_recovery_closes_what_is_open(tmp_path: Path
     home = cut_to(tmp_path / "whole", tmp_path / "home", entered)
 
     async def halt(daemon: Running) -> None:
-        await until(lambda: daemon.daemon._operations is not None)
-        operations = daemon.daemon._operations
-        assert operations is not None
+        await until(lambda: daemon.daemon.host is not None)
+        assert daemon.daemon.host is not None
+        operations = daemon.daemon.host.operations
         with pytest.raises(Unavailable, match="cannot close anything yet"):
             await operations.stop(flatten=True)
         operations.halt_at_boot({"flatten": "true"})
@@ -170,7 +170,7 @@ def test_half_a_turn_is_never_kept(tmp_path: Path) -> None:
 
     async def keep(daemon: Running) -> None:
         await daemon.feed_finished()
-        engine = daemon.daemon._engine
+        engine = daemon.daemon.engine
         assert engine is not None
         await engine.keeper.keep()
         before = (home / "state.json").read_bytes()

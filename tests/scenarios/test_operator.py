@@ -63,7 +63,7 @@ def test_a_state_holds_over_a_stop_and_a_kill_until_resume(tmp_path: Path, verb:
     async def look(daemon: Running) -> None:
         status = await daemon.up()
         assert status["state"] == state
-        await daemon.turns(daemon.daemon._engine.session.turns + 200)  # type: ignore[union-attr]  # it is up
+        await daemon.turns(daemon.daemon.engine.session.turns + 200)  # type: ignore[union-attr]  # it is up
         windows.append((status["feed"]["last_ts"], (await daemon.status())["feed"]["last_ts"]))
         await daemon.act("resume", reason="all is well")
         assert (await daemon.status())["state"] == "running"

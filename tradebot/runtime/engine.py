@@ -110,9 +110,9 @@ class Engine:
         journal: SqliteJournal,
         clock: Clock,
         market: Callable[["Engine"], FeedTask] | None = None,
+        live: LiveFacts | None = None,
     ) -> None:
-        self.booted, self.journal = booted, journal
-        self.live: LiveFacts | None = None
+        self.booted, self.journal, self.live = booted, journal, live
         self.flatness: Flattening | None = None
         self.is_flatten_asked = False
         self.orders, self.risk = booted.wired.orders, booted.wired.risk

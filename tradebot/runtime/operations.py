@@ -45,6 +45,7 @@ class Operations:
         supervisor: Supervisor,
         notifier: Notifier,
         lag: LagProbe,
+        reloaded: Callable[[Settings], None],
     ) -> None:
         self.home, self.journal = home, journal
         self.is_stop_recorded = self.is_ready = False
@@ -53,14 +54,14 @@ class Operations:
         self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
-        self.overrule: Callable[[Loaded], Loaded] = lambda loaded: loaded
-        self.on_reloaded: Callable[[Settings], None] = lambda settings: None
+        self._reloaded = reloaded
         self._engine: Engine | None = None
         self._heart: Heart | None = None
+        self._overrule: Callable[[Loaded], Loaded] = _as_it_is
 
-    def run_with(self, engine: Engine, heart: Heart) -> None:
-        """Hear everything from now on."""
-        self._engine, self._heart = engine, heart
+    def run_with(self, engine: Engine, heart: Heart, overrule: Callable[[Loaded], Loaded] | None = None) -> None:
+        """Hear everything from now on. ``overrule`` adds to a configuration what a venue knows better."""
+        self._engine, self._heart, self._overrule = engine, heart, overrule or _as_it_is
 
     def run_without(self, trouble: str) -> None:
         """Hear only what is heard during a boot: ``trouble`` happened, and the line is built anew."""
@@ -186,7 +187,7 @@ class Operations:
             await engine.command(Verb.REDUCE_ONLY, {"reason": f"only {free_mb} MB of disk are free"})
 
     async def _reload(self, engine: Engine) -> Mapping[str, Json]:
-        new = self.overrule(self._options.load(self.home, self._environ))
+        new = self._overrule(self._options.load(self.home, self._environ))
         is_halted = engine.trading_state is TradingState.HALTED
         diff = reload_diff(self.loaded.settings, new.settings, is_halted=is_halted)
         if diff.refused:
@@ -198,7 +199,7 @@ class Operations:
             engine.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
         self.loaded = engine.keeper.loaded = new
         logs.configure(self.home, new.settings.log, self._environ)
-        self.on_reloaded(new.settings)
+        self._reloaded(new.settings)
         log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)
         detail = f"applied: {', '.join(diff.applicable)}" if diff.applicable else "nothing changed"
         return {"detail": detail, "config_hash": new.config_hash, "applied": list(diff.applicable)}
@@ -251,3 +252,7 @@ class Operations:
     @property
     def _lag_ms(self) -> float:
         return round(self._lag.worst_s * 1e3, 1)
+
+
+def _as_it_is(loaded: Loaded) -> Loaded:
+    return loaded
