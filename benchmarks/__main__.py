@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 
-NAMES = ("pump", "backtest", "latency", "messages", "boot", "memory", "patterns", "live", "weight")
+NAMES = ("pump", "backtest", "latency", "messages", "boot", "memory", "patterns", "live", "weight", "private")
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
 
