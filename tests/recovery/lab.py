@@ -14,6 +14,7 @@ from loguru import logger
 
 from tradebot.control import client
 from tradebot.control.protocol import find_socket
+from tradebot.log import LEVELS, STATE
 from tradebot.model.errors import NotRunning, TimedOut, Unavailable, Unreadable
 from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
@@ -213,7 +214,7 @@ async def run_beside(home: Path, config: Path, during: During | None, environ: M
             daemon._supervisor.stopping.set()
             await asyncio.wait({ending}, timeout=DEADLINE_S)
             logger.remove()
-            logs._state.least = len(logs.LEVELS)
+            STATE.least = len(LEVELS)
 
 
 async def recovered_state(home: Path, config: Path) -> dict[str, Any]:
