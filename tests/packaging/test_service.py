@@ -23,6 +23,7 @@ from tradebot.store.account_lock import AccountLock
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "tradebot@.service"
 LIVE = ROOT / "systemd" / "live.conf"
+GUARD = ROOT / "systemd" / "tradebot-guard@.service"
 MAX_EXPOSURE = 1.5
 DEADLINE_S = 30
 # Not worth another try: each of these needs a person.
@@ -45,10 +46,11 @@ def analyze(*words: str | Path) -> "subprocess.CompletedProcess[str]":
 
 
 @needs_systemd_analyze
-def test_systemd_finds_no_fault_in_the_unit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("shipped", [UNIT, GUARD], ids=["daemon", "guard"])
+def test_systemd_finds_no_fault_in_the_unit(shipped: Path, tmp_path: Path) -> None:
     # It looks for the program where the unit says; here that is a stand-in.
-    unit = tmp_path / UNIT.name
-    unit.write_text(UNIT.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
+    unit = tmp_path / shipped.name
+    unit.write_text(shipped.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
     done = analyze("verify", "--man=no", unit)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -98,8 +100,9 @@ def test_what_locks_accounts_can_be_written_by_the_service() -> None:
 
 
 @needs_systemd_analyze
-def test_the_unit_is_confined() -> None:
-    done = analyze("security", "--offline=true", "--no-pager", UNIT)
+@pytest.mark.parametrize("unit", [UNIT, GUARD], ids=["daemon", "guard"])
+def test_the_unit_is_confined(unit: Path) -> None:
+    done = analyze("security", "--offline=true", "--no-pager", unit)
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
     assert found is not None, done.stderr
     assert float(found[1]) <= MAX_EXPOSURE

@@ -47,21 +47,23 @@ class Aim:
     slippage: Decimal
 
 
-def run_emergency(context: Context, timeout: float, hung_pid: int | None) -> int:
+def run_emergency(
+    context: Context, timeout: float, hung_pid: int | None, *, key_file: Path | None = None, is_beside: bool = False
+) -> int:
     """End all at the venue; 0 when it says flat. ``hung_pid`` is a daemon that holds the home and does not answer.
+
+    ``key_file`` overrules the configured one. ``is_beside``: whatever daemon there is or may come is let be, nothing is
+    locked, and it halts when it finds the mark.
 
     Raises ``TimedOut`` naming what is left, ``LockHeld`` beside a daemon of another home, ``NotPermitted`` and
     ``ConfigError`` for what is missing.
     """
-    aim = _aim(context)
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
-    if missing:
-        raise ConfigError(f"it needs {', '.join(missing)}", where="--emergency", mend="install tradebot[hyperliquid]")
+    aim = aim_of(context, key_file)
     from tradebot.runtime.clock import SystemClock
 
     clock = SystemClock()
     began = clock.monotonic()
-    progress, is_marked = _end_all(context, aim, clock, timeout, hung_pid)
+    progress, is_marked = _end_all(context, aim, clock, timeout, hung_pid, is_beside=is_beside)
     left = progress.left
     if not left.is_flat:
         what = f"not flat within {timeout:g} s; left: {left_text(left)}"
@@ -78,7 +80,9 @@ def run_emergency(context: Context, timeout: float, hung_pid: int | None) -> int
     return 0
 
 
-def _end_all(context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid: int | None) -> "tuple[Progress, bool]":
+def _end_all(
+    context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid: int | None, *, is_beside: bool
+) -> "tuple[Progress, bool]":
     """Act, with the locks held and a mark left; return how it ended, and whether the mark is there."""
     from tradebot.live.emergency import Progress, end_all
     from tradebot.runtime.real_venue import key_alone
@@ -96,13 +100,14 @@ def _end_all(context: Context, aim: Aim, clock: Clock, timeout: float, hung_pid:
             context.note(f"left: {words}")
 
     with ExitStack() as locks:
-        if context.home.is_dir():
+        if context.home.is_dir() and not is_beside:
             _lock(context, locks, HomeLock(context.home), hung_pid)
 
         def admit(account: str) -> None:
             nonlocal is_marked
             place = aim.url if aim.network == "devnet" else aim.network
-            _lock(context, locks, AccountLock("hyperliquid", place, account, context.home), hung_pid)
+            if not is_beside:
+                _lock(context, locks, AccountLock("hyperliquid", place, account, context.home), hung_pid)
             is_marked = _mark(context, Mark(what="begun, and nobody has said how it ended", is_over=False))
 
         try:
@@ -143,8 +148,14 @@ def _mark(context: Context, mark: Mark) -> bool:
     return True
 
 
-def _aim(context: Context) -> Aim:
-    """Return what options say, else configuration and environment, as far as they can be read."""
+def aim_of(context: Context, key_file: Path | None = None) -> Aim:
+    """Return what options say, else configuration and environment, as far as they can be read.
+
+    ``key_file`` overrules both. Raises ``ConfigError``, ``UsageError`` and ``RefusedByRule`` for what is missing.
+    """
+    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    if missing:
+        raise ConfigError(f"it needs {', '.join(missing)}", where="--emergency", mend="install tradebot[hyperliquid]")
     given = context.given
     files = [Path(name).absolute() for name in given.texts("config")]
     salvaged = salvage_venue(context.home, files, given.text("profile"), context.environ)
@@ -176,7 +187,8 @@ def _aim(context: Context) -> Aim:
     account = given.text("account") or venue.get("account") or None
     if account is not None and not _ADDRESS.fullmatch(account):
         raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
-    return Aim(network, url, account, _key_file(context, venue, network), _slippage(venue.get("slippage")))
+    found = key_file or _key_file(context, venue, network)
+    return Aim(network, url, account, found, _slippage(venue.get("slippage")))
 
 
 def _key_file(context: Context, venue: Mapping[str, str], network: str) -> Path:

@@ -170,6 +170,19 @@ COMMANDS: tuple[Command, ...] = (
         ),
     ),
     Command(
+        "guard",
+        DAEMON,
+        "watch the daemon from beside it: when it is gone or silent, end all at the venue by a key of its own",
+        "commands_guard:guard",
+        (
+            Option("--after", "seconds without a beat (15)", FLOAT, "S"),
+            Option("--key-file", "the file that holds its key (guard.key in the home)", PATH, "FILE"),
+            Option("--network", "mainnet, testnet or devnet, if not as configured", TEXT, "NAME"),
+            Option("--url", "where the venue answers", TEXT, "URL"),
+            Option("--account", "the master's address", TEXT, "ADDRESS"),
+        ),
+    ),
+    Command(
         "close",
         TRADING,
         "close a position at market",

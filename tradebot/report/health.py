@@ -26,7 +26,12 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         *_agreement_checks(facts),
         *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
     ]
-    return {"well": all(check["ok"] is True for check in checks), "state": facts.state, "checks": checks}
+    return {
+        "well": all(check["ok"] is True for check in checks),
+        "state": facts.state,
+        "progress_age_s": facts.progress_age_s,
+        "checks": checks,
+    }
 
 
 def _check(name: str, ok: bool, detail: str) -> Document:

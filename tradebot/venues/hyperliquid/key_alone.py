@@ -1,6 +1,6 @@
 """An account reached by its key and nothing else: no journal, no configuration, no book."""
 
-from tradebot.model.errors import InvariantError
+from tradebot.model.errors import InvariantError, NotPermitted
 from tradebot.model.venue import Intent, Settled
 from tradebot.ports import Clock
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
@@ -9,12 +9,34 @@ from tradebot.venues.hyperliquid.connect import master_of
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Links, Share
-from tradebot.venues.hyperliquid.sign import ActionSigner
+from tradebot.venues.hyperliquid.sign import Action, ActionSigner, Signature
 from tradebot.venues.hyperliquid.survey import Survey
 from tradebot.venues.hyperliquid.sweep import Sweep
 from tradebot.venues.hyperliquid.venue import CAPABILITIES
 from tradebot.venues.resilience import Policy, Tell
 from tradebot.venues.submit import Rules
+
+_ENDS = frozenset({"cancel", "cancelByCloid"})
+
+
+class EndingSigner(ActionSigner):
+    """Signs what takes risk away, and nothing else, whatever the key may do."""
+
+    def sign(
+        self, action: Action, nonce: int, *, expires_after: int | None = None, vault: str | None = None
+    ) -> Signature:
+        """Return the signature of a cancel or a reduce-only order. Raises ``NotPermitted`` for all else."""
+        if action.get("type") not in _ENDS and not _only_reduces(action):
+            raise NotPermitted(f"only what ends risk is signed here, not {action.get('type')!r}")
+        return super().sign(action, nonce, expires_after=expires_after, vault=vault)
+
+
+def _only_reduces(action: Action) -> bool:
+    match action:
+        case {"type": "order", "grouping": "na", "orders": [*orders]}:
+            return all(isinstance(order, dict) and order.get("r") is True for order in orders)
+        case _:
+            return False
 
 
 class HyperliquidKeyAlone:
@@ -54,7 +76,7 @@ class HyperliquidKeyAlone:
     async def open(self, account: str) -> None:
         """Learn the venue's time: nonces and expiries are by it, not by this machine."""
         link = self._links.to(self._config.url)
-        signer = ActionSigner(self._key, is_mainnet=self._config.network == "mainnet")
+        signer = EndingSigner(self._key, is_mainnet=self._config.network == "mainnet")
         gateway = Gateway(link.rest, signer, account, self._clock, _unrecorded, Rules.of(CAPABILITIES))
         await gateway.learn_time(is_trusted=True)
         self._gateway = gateway

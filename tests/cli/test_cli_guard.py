@@ -1,0 +1,171 @@
+"""``guard`` at a devnet: a daemon that died or hangs, and one that an operator stopped."""
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.cli.test_cli_emergency import Place
+from tests.clock import VirtualClock
+from tests.live.rehearsal import stage
+from tradebot.cli import commands_guard
+from tradebot.cli.commands_guard import Finger, how_it_ended
+from tradebot.cli.context import Context
+from tradebot.cli.parse import parse
+from tradebot.control.protocol import find_socket
+from tradebot.live.guard import Guard, Pulse
+from tradebot.model.command import Command, Verb
+from tradebot.model.errors import NotPermitted
+from tradebot.model.time import Nanos
+from tradebot.runtime.boot import BOOT
+from tradebot.runtime.clock import SystemClock
+from tradebot.store.codec import encode
+from tradebot.store.journal import SqliteJournal
+from tradebot.store.lock import HomeLock
+from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.venues.hyperliquid.key_alone import EndingSigner
+from tradebot.venues.hyperliquid.keys import SigningKey
+
+S = 10**9
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    for name in ("run", "home"):
+        (tmp_path / name).mkdir(mode=0o700)
+    environ = {"XDG_RUNTIME_DIR": str(tmp_path / "run"), "TRADEBOT_HOME": str(tmp_path / "home")}
+    async with stage(tmp_path, coins=("BTC", "ETH", "SOL")) as venue:
+        place = Place(venue, tmp_path / "home", environ)
+        place.configure()
+        yield place
+
+
+async def lived(home: Path, *, is_stopped: bool) -> None:
+    """Leave the journal of a run in ``home``: killed, or stopped by an operator."""
+    journal = await SqliteJournal.open(home / JOURNAL_NAME, SystemClock())
+    journal.append(BOOT, Nanos(0), b"{}")
+    stop = Command(id="c1", ts_event=Nanos(0), verb=Verb.STOP, arguments={})
+    if is_stopped:
+        journal.append(Command.kind, Nanos(0), encode(stop))
+    await journal.committed(journal.last_seq)
+    await journal.close()
+
+
+def context(place: Place) -> Context:
+    return Context(parse(["guard"]), place.environ)
+
+
+async def test_a_daemon_that_was_killed_leaves_nothing_at_the_venue(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.crowd(20)
+    await lived(place.home, is_stopped=False)
+    here, clock = context(place), VirtualClock(0)
+    finger, key = Finger(here, 15.0), place.venue.folder / "devnet.key"
+    guard = Guard(finger.feel, lambda: commands_guard.end_all(here, key), here.note, clock, 15.0)
+    guard.look()
+    clock.advance(14 * S)
+    await asyncio.to_thread(guard.look)
+    assert not place.is_empty
+    clock.advance(S)
+    # A daemon that comes up meanwhile must not find its home locked.
+    with HomeLock(place.home.parent / "other"):
+        await asyncio.to_thread(guard.look)
+    assert place.is_empty
+    assert place.mark is not None
+    assert place.mark.is_over, "the next start comes up halted"
+    assert "ending all that the account has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("is_stopped", "pulse"), [(True, Pulse.AT_REST), (False, Pulse.GONE)], ids=["stopped", "killed"]
+)
+async def test_how_the_last_run_ended_is_read_once(place: Place, is_stopped: bool, pulse: Pulse) -> None:
+    assert how_it_ended(place.home) is Pulse.AT_REST, "nothing ever ran here"
+    await lived(place.home, is_stopped=is_stopped)
+    finger = Finger(context(place), 15.0)
+    assert finger.feel() is pulse
+    (place.home / JOURNAL_NAME).write_bytes(b"no database" * 500)
+    assert finger.feel() is pulse
+    assert how_it_ended(place.home) is Pulse.GONE, "of what cannot be read nobody can say that it was stopped"
+    with HomeLock(place.home):
+        assert finger.feel() is Pulse.SILENT
+
+
+async def test_what_answers_and_stands_still_is_silent(place: Place) -> None:
+    here, said = context(place), {"state": "running", "progress_age_s": 1.0}
+
+    async def health(_request: web.Request) -> web.Response:
+        return web.json_response(said)
+
+    app = web.Application()
+    app.router.add_get("/v1/health", health)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    path = find_socket(place.home, place.environ)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    await web.UnixSite(runner, str(path)).start()
+    finger = Finger(here, 15.0)
+    try:
+        assert await asyncio.to_thread(finger.feel) is Pulse.BEATS
+        said["progress_age_s"] = 15.0
+        assert await asyncio.to_thread(finger.feel) is Pulse.SILENT
+        said["state"] = "starting"
+        assert await asyncio.to_thread(finger.feel) is Pulse.BEATS
+    finally:
+        await runner.cleanup()
+
+
+async def test_without_a_key_of_its_own_it_does_not_begin(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert await place.cli("guard") == NotPermitted.exit_code
+    assert "guard.key" in capsys.readouterr().err
+    assert await place.cli("guard", "--after", "1") == 2
+    assert "give 5 or more" in capsys.readouterr().err
+
+
+async def test_it_says_whom_it_guards_and_with_whose_key(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked = threading.Event()
+
+    class Stop(BaseException):
+        pass
+
+    def look(_guard: Guard) -> None:
+        looked.set()
+        raise Stop
+
+    monkeypatch.setattr(Guard, "look", look)
+    with pytest.raises(Stop):
+        await place.cli("guard", "--key-file", str(place.venue.folder / "devnet.key"))
+    said = capsys.readouterr().err
+    assert looked.is_set()
+    assert SigningKey(place.venue.net.key.secret).address in said
+    assert json.dumps(str(place.home)).strip('"') in said
+
+
+ORDER = {"a": 0, "b": True, "p": "1", "s": "1", "r": True, "t": {"limit": {"tif": "Ioc"}}}
+
+
+@pytest.mark.parametrize(
+    ("action", "is_signed"),
+    [
+        ({"type": "cancel", "cancels": [{"a": 0, "o": 1}]}, True),
+        ({"type": "order", "orders": [ORDER], "grouping": "na"}, True),
+        ({"type": "order", "orders": [ORDER, ORDER | {"r": False}], "grouping": "na"}, False),
+        ({"type": "order", "orders": [ORDER], "grouping": "normalTpsl"}, False),
+        ({"type": "updateLeverage", "asset": 0, "isCross": True, "leverage": 40}, False),
+        ({"type": "usdSend", "amount": "1"}, False),
+    ],
+)
+def test_its_key_signs_what_takes_risk_away_and_nothing_else(action: dict[str, object], is_signed: bool) -> None:
+    signer = EndingSigner(SigningKey(b"\x07" * 32), is_mainnet=False)
+    if is_signed:
+        assert signer.sign(action, 1)
+    else:
+        with pytest.raises(NotPermitted):
+            signer.sign(action, 1)
