@@ -48,7 +48,9 @@ def test_what_the_venue_stands_by_is_booked_once_and_what_it_does_not_never(repo
     for is_believed in (True, False):
         orders = asleep()
         orders.handle(report)
+        assert orders.is_news(settled(is_believed=is_believed))
         outputs = orders.handle(settled(is_believed=is_believed))
+        assert not orders.is_news(settled(is_believed=is_believed))
         assert booked(outputs) == ([(report.symbol, report.qty, report.side)] if is_believed else [])
         assert alerts(outputs)[0] is AlertName.CONTRADICTION
         assert not orders.disputed

@@ -10,6 +10,7 @@ from tradebot.model.command import Alert, AlertName
 from tradebot.model.market import Message
 from tradebot.model.money import plain
 from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.orders.cover import has_no_stop, pending, protection
 from tradebot.pipeline.orders.facts import KEY_MEND
 from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.register import Register
@@ -24,14 +25,13 @@ REPEAT = 60 * NANOS_PER_S
 
 
 class Audit:
-    """Looks after what is open. ``watched`` is by symbol; ``OrdersState`` keeps it."""
+    """Looks after what is open; the register holds what it watches, by symbol."""
 
-    __slots__ = ("_guard", "_register", "watched")
+    __slots__ = ("_guard", "_register")
 
     def __init__(self, register: Register, guard: Guard) -> None:
         self._register = register
         self._guard = guard
-        self.watched: dict[str, Watch] = {}
 
     @property
     def is_due(self) -> bool:
@@ -41,39 +41,39 @@ class Audit:
     def look(self, now: Nanos) -> list[Message]:
         """Return what is overdue at ``now``, the venue's time."""
         outputs: list[Message] = []
-        for symbol in [symbol for symbol in self.watched if symbol not in self._register.held]:
-            del self.watched[symbol]
+        for symbol in [symbol for symbol in self._register.watched if symbol not in self._register.held]:
+            del self._register.watched[symbol]
         for held in list(self._register.held.values()):
-            covered = self._guard.protection(held)
+            covered = protection(self._register, held)
             # Of what is not traded any more a human was told, and there is nothing to be done.
             if covered.is_full or self._register.has_ended(held.symbol):
-                self.watched.pop(held.symbol, None)
+                self._register.watched.pop(held.symbol, None)
             else:
                 outputs += self._watch(held, covered, now)
         return outputs
 
     def _is_at_rest(self, held: Held) -> bool:
-        if self._guard.protection(held).is_full or self._register.has_ended(held.symbol):
+        if protection(self._register, held).is_full or self._register.has_ended(held.symbol):
             return True
-        watch = self.watched.get(held.symbol)
+        watch = self._register.watched.get(held.symbol)
         if watch is None or watch.signal_id != held.signal_id or watch.alerted_ts is None:
             return False
-        return self._guard.has_no_stop(held)
+        return has_no_stop(self._register, held)
 
     def _watch(self, held: Held, covered: Protection, now: Nanos) -> list[Message]:
-        watch = self.watched.get(held.symbol)
+        watch = self._register.watched.get(held.symbol)
         if watch is None or watch.signal_id != held.signal_id:
             watch = Watch(signal_id=held.signal_id, since=now)
-        pending = self._guard.pending(held)
-        if pending != watch.pending_id:
-            watch = replace(watch, pending_id=pending, pending_ts=now)
-        self.watched[held.symbol] = watch
-        late_ts = watch.pending_ts + ANSWER if pending else watch.since + GRACE
+        sent = pending(self._register, held)
+        if sent != watch.pending_id:
+            watch = replace(watch, pending_id=sent, pending_ts=now)
+        self._register.watched[held.symbol] = watch
+        late_ts = watch.pending_ts + ANSWER if sent else watch.since + GRACE
         return self._act(held, covered, watch, now) if now >= late_ts else []
 
     def _act(self, held: Held, covered: Protection, watch: Watch, now: Nanos) -> list[Message]:
         guard = self._guard
-        if guard.has_no_stop(held):
+        if has_no_stop(self._register, held):
             # Whoever opened it without a stop wanted it so; but nobody shall think that it has one.
             return self._page(covered, watch, now) if watch.alerted_ts is None else []
         is_barred = self._register.bars(held.symbol)
@@ -88,7 +88,7 @@ class Audit:
         return paged if is_barred else [*paged, *guard.close(held, now)]
 
     def _page(self, covered: Protection, watch: Watch, now: Nanos) -> list[Message]:
-        self.watched[covered.symbol] = replace(watch, alerted_ts=now)
+        self._register.watched[covered.symbol] = replace(watch, alerted_ts=now)
         bare = plain(covered.qty - covered.covered_qty)
         mend = f"look at the venue; tradebot close {covered.symbol}, while halted tradebot halt --flatten"
         alert = Alert(

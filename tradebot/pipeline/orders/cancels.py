@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from tradebot.model.command import Command, CommandDone
 from tradebot.model.market import Message
 from tradebot.model.order import OrderRole
+from tradebot.pipeline.orders.cover import guards, is_of_next
 from tradebot.pipeline.orders.exits import Exits
-from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
 
@@ -14,11 +14,10 @@ from tradebot.pipeline.orders.register import Register
 class Canceller:
     """Answers ``cancel``, by an order's id or for all."""
 
-    __slots__ = ("_exits", "_guard", "_register")
+    __slots__ = ("_exits", "_register")
 
-    def __init__(self, register: Register, guard: Guard, exits: Exits) -> None:
+    def __init__(self, register: Register, exits: Exits) -> None:
         self._register = register
-        self._guard = guard
         self._exits = exits
 
     def on_command(self, command: Command) -> Sequence[Message]:
@@ -29,7 +28,7 @@ class Canceller:
             orders = [
                 order
                 for order in self._register.orders.values()
-                if order.is_waiting and not self._guard.guards(order) and not self._is_child(order)
+                if order.is_waiting and not guards(self._register, order) and not self._is_child(order)
             ]
         else:
             name = command.arguments.get("id", "")
@@ -47,11 +46,11 @@ class Canceller:
     def _error(self, order: Order | None) -> str:
         if order is None or not order.is_waiting:
             return "no such order is at work; mend: orders lists those that are"
-        if self._guard.guards(order):
+        if guards(self._register, order):
             return "this stop protects a position; mend: close the position, or halt --flatten"
         if self._is_child(order) and order.request.role is OrderRole.STOP:
             return f"this stop belongs to a waiting entry; mend: cancel {order.request.parent_id}"
         return ""
 
     def _is_child(self, order: Order) -> bool:
-        return order.request.parent_id is not None and self._guard.is_of_next(order)
+        return order.request.parent_id is not None and is_of_next(self._register, order)

@@ -1,6 +1,5 @@
 """Fills that contradict the book: neither booked nor dropped, but held until looking at the venue settles them."""
 
-from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import assert_never
@@ -49,42 +48,29 @@ def as_stranger(report: FillReport) -> FillReport:
     return replace(report, client_order_id=f"disputed-{report.trade_id}")
 
 
-class Disputes:
-    """The disputed fills, by trade id; ``OrdersState`` keeps them."""
+def held_back(report: FillReport, what: str) -> list[Message]:
+    """Return what is told of ``report``, which contradicts the book and waits."""
+    disputed = FillDisputed(ts_event=report.ts_event, trade_id=report.trade_id, symbol=report.symbol, what=what)
+    alert = Alert(
+        ts_event=report.ts_event,
+        name=AlertName.CONTRADICTION,
+        symbol=report.symbol,
+        about=report.trade_id,
+        what=f"{what} (trade {report.trade_id}); it is not booked until the venue was asked",
+        mend=_MEND,
+    )
+    return [disputed, alert]
 
-    __slots__ = ("held",)
 
-    def __init__(self) -> None:
-        self.held: dict[str, FillReport] = {}
-
-    def hold(self, report: FillReport, what: str) -> Sequence[Message]:
-        """Hold ``report`` back, and say so; what is held as it is already is no news."""
-        if self.held.get(report.trade_id) == report:
-            return ()
-        self.held[report.trade_id] = report
-        disputed = FillDisputed(ts_event=report.ts_event, trade_id=report.trade_id, symbol=report.symbol, what=what)
-        alert = Alert(
-            ts_event=report.ts_event,
-            name=AlertName.CONTRADICTION,
-            symbol=report.symbol,
-            about=report.trade_id,
-            what=f"{what} (trade {report.trade_id}); it is not booked until the venue was asked",
-            mend=_MEND,
-        )
-        return [disputed, alert]
-
-    def settle(self, report: FillReport, settled: FillSettled) -> list[Message]:
-        """Let go of ``report``, and say what looking proved of it."""
-        del self.held[report.trade_id]
-        proved = "the venue stands by it: booked" if settled.is_believed else "the venue knows nothing of it: dropped"
-        what = f"trade {report.trade_id}, {report.side.value} {plain(report.qty)} {report.symbol}: {proved}"
-        return [
-            Alert(
-                ts_event=settled.ts_event,
-                name=AlertName.CONTRADICTION,
-                symbol=report.symbol,
-                about=f"{report.trade_id} settled",
-                what=what,
-                mend=_MEND,
-            )
-        ]
+def let_go(report: FillReport, settled: FillSettled) -> Alert:
+    """Return what looking proved of ``report``."""
+    proved = "the venue stands by it: booked" if settled.is_believed else "the venue knows nothing of it: dropped"
+    what = f"trade {report.trade_id}, {report.side.value} {plain(report.qty)} {report.symbol}: {proved}"
+    return Alert(
+        ts_event=settled.ts_event,
+        name=AlertName.CONTRADICTION,
+        symbol=report.symbol,
+        about=f"{report.trade_id} settled",
+        what=what,
+        mend=_MEND,
+    )

@@ -14,7 +14,7 @@ from tradebot.model.command import Alert, AlertName
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Qty, plain
-from tradebot.model.order import Fill, OrderRole, OrderState, RefusalClass, SubmitOrders
+from tradebot.model.order import OrderState, SubmitOrders
 from tradebot.model.signal import Approved
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.pipeline.orders.brackets import closing_side, exit_order
@@ -34,32 +34,28 @@ _SILENCE = 30 * NANOS_PER_S
 """How long to wait for an order without an outcome: it was given to the venue for less than half of that."""
 _FAILS, _PATIENCE, _REPEAT = 3, 15 * NANOS_PER_S, 60 * NANOS_PER_S
 """After how many orders, or how long, a human is paged, and how often."""
-_OF_SIZE = frozenset({RefusalClass.TOO_LARGE, RefusalClass.TOO_SMALL, RefusalClass.OFF_GRID, RefusalClass.NOT_TRADED})
-_MOST_SIZES = 64
-"""How many refused sizes are remembered: halving goes through fewer."""
 _LAST_NUMBER = 4_000
 """An id has room for numbers up to 4,095. The others are left to stops."""
 
 
 class Exits:
-    """What is to be left, by symbol: there is a position in each. ``OrdersState`` keeps it."""
+    """Sees what is to be left through to its end: the register holds it by symbol, and a position in each."""
 
-    __slots__ = ("_register", "wanted")
+    __slots__ = ("_register",)
 
     def __init__(self, register: Register) -> None:
         self._register = register
-        self.wanted: dict[str, WantedExit] = {}
 
     @property
     def is_stuck(self) -> bool:
         """Whether what is wanted waits for more than time: an order for it was refused for good."""
-        return any(wanted.refused for wanted in self.wanted.values())
+        return any(wanted.refused for wanted in self._register.wanted.values())
 
     def permit(self, *symbols: str) -> None:
         """Let what was refused for good be tried once more, at the next tick; of all without ``symbols``."""
-        for symbol, wanted in self.wanted.items():
+        for symbol, wanted in self._register.wanted.items():
             if not symbols or symbol in symbols:
-                self.wanted[symbol] = replace(wanted, fails=0, due_ts=None, refused=(), most=None)
+                self._register.wanted[symbol] = replace(wanted, fails=0, due_ts=None, refused=(), most=None)
 
     def approve(self, approved: Approved) -> list[Message]:
         """Return the order that carries out an approved exit; it takes over from one that was wanted before.
@@ -75,26 +71,26 @@ class Exits:
             left=approved.qty,
             reason=signal.reason,
         )
-        before = self.wanted.get(signal.symbol)
+        before = self._register.wanted.get(signal.symbol)
         if before is not None:
             # A position that lost its stop is closed wholly, whoever wants a part of it closed.
             left = Qty(max(wanted.left, before.left)) if self._protects(before) else wanted.left
             wanted = replace(wanted, left=left, fails=before.fails, since=before.since, alerted_ts=before.alerted_ts)
             if self._is_at_work(before):
-                self.wanted[signal.symbol] = replace(wanted, order_id=before.order_id)
+                self._register.wanted[signal.symbol] = replace(wanted, order_id=before.order_id)
                 return []
         if signal.symbol in self._register.held:
-            self.wanted[signal.symbol] = wanted
+            self._register.wanted[signal.symbol] = wanted
         return self._place(wanted, approved.ts_event)
 
     def want_all(self, held: Held, ts: Nanos, reason: str) -> list[Message]:
         """Return the order that closes ``held``, unless one is at work; an exit wanted before keeps its name."""
         left = Qty(abs(held.qty))
-        before = self.wanted.get(held.symbol)
+        before = self._register.wanted.get(held.symbol)
         if before is not None:
-            self.wanted[held.symbol] = replace(before, left=left)
-            return [] if self._is_at_work(before) else self._place(self.wanted[held.symbol], ts)
-        wanted = self.wanted[held.symbol] = WantedExit(
+            self._register.wanted[held.symbol] = replace(before, left=left)
+            return [] if self._is_at_work(before) else self._place(self._register.wanted[held.symbol], ts)
+        wanted = self._register.wanted[held.symbol] = WantedExit(
             symbol=held.symbol,
             strategy=held.strategy,
             signal_id=held.signal_id,
@@ -104,48 +100,9 @@ class Exits:
         )
         return self._place(wanted, ts)
 
-    def settle(self, fill: Fill, held: Held | None) -> None:
-        """Take what ``fill`` closed off what is wanted, now that ``held`` is open."""
-        wanted = self.wanted.get(fill.symbol)
-        if wanted is None:
-            return
-        if held is None or closing_side(held.qty) is not wanted.side:
-            del self.wanted[fill.symbol]
-        elif fill.side is wanted.side:
-            self.wanted[fill.symbol] = replace(wanted, left=Qty(wanted.left - fill.qty))
-
-    def end(self, order: Order) -> bool:
-        """Learn that ``order`` ended; return whether what it was to do is wanted further."""
-        request = order.request
-        wanted = self.wanted.get(request.symbol)
-        if wanted is None or request.role is not OrderRole.EXIT:
-            return False
-        is_own = request.signal_id == wanted.signal_id
-        if request.client_order_id != wanted.order_id:
-            return is_own
-        if not is_own:
-            self.wanted[request.symbol] = replace(wanted, order_id="", due_ts=None)
-            return False
-        if wanted.left <= 0 or order.is_canceling:
-            del self.wanted[request.symbol]
-            return False
-        failed = replace(wanted, fails=wanted.fails + 1, due_ts=None, words=order.reason)
-        if order.refusal is RefusalClass.TOO_SMALL and wanted.left < abs(self._register.held[request.symbol].qty):
-            # No order can be for so small a part of the position; its stop covers it further.
-            del self.wanted[request.symbol]
-            return False
-        if order.refusal in _OF_SIZE:
-            # Others are of the price, which is made when an order at market leaves, or of the key.
-            failed = self._without(failed, order)
-        elif order.state is OrderState.FILLED:
-            # A smaller order than was wanted, because no larger one is taken: the next follows at once.
-            failed = replace(failed, fails=0, words="")
-        self.wanted[request.symbol] = failed
-        return True
-
     def relieve(self, symbol: str, ts: Nanos) -> list[Message]:
         """Return the last word on an exit of which others left nothing to do."""
-        wanted = self.wanted.get(symbol)
+        wanted = self._register.wanted.get(symbol)
         if wanted is None or wanted.left > 0 or self._is_at_work(wanted):
             return []
         return [self._give_up(wanted, ts)]
@@ -157,7 +114,7 @@ class Exits:
         """
         given_up = [
             wanted
-            for wanted in self.wanted.values()
+            for wanted in self._register.wanted.values()
             if not self._is_at_work(wanted)
             and (wanted.order_id == client_order_id if client_order_id else not self._protects(wanted))
         ]
@@ -166,7 +123,7 @@ class Exits:
     def look(self, now: Nanos) -> list[Message]:
         """Return the orders that are due at ``now``, the venue's time, and the pages."""
         outputs: list[Message] = []
-        for symbol, wanted in list(self.wanted.items()):
+        for symbol, wanted in list(self._register.wanted.items()):
             if self._register.has_ended(symbol):
                 outputs.append(self._give_up(wanted, now))
                 continue
@@ -175,7 +132,7 @@ class Exits:
                 seen = replace(seen, due_ts=Nanos(now + wait))
             if is_page_due := self._is_page_due(seen, now):
                 seen = replace(seen, alerted_ts=now)
-            self.wanted[symbol] = seen
+            self._register.wanted[symbol] = seen
             if seen.due_ts is not None and now >= seen.due_ts and self._may_follow(seen):
                 outputs += self._place(seen, now)
             if is_page_due:
@@ -193,12 +150,6 @@ class Exits:
             return True
         # If what was never answered did trade after all, the next one must find no position.
         return self._is_unknown(wanted) and wanted.left >= abs(self._register.held[wanted.symbol].qty)
-
-    def _without(self, wanted: WantedExit, order: Order) -> WantedExit:
-        """Return ``wanted`` without the size of ``order``, which the venue never takes."""
-        qty = order.request.qty
-        most = self._lots(wanted.symbol).qty_down(qty / 2) if order.refusal is RefusalClass.TOO_LARGE else wanted.most
-        return replace(wanted, refused=(*wanted.refused, qty)[-_MOST_SIZES:], most=most)
 
     def _lots(self, symbol: str) -> Instrument:
         return self._register.instruments.of(symbol)
@@ -236,7 +187,7 @@ class Exits:
             return [done(Order(request=request, qty=qty).on(OrderEvent.REJECT, reason=TAKEN), ts)]
         self._forget_last(wanted)
         if held is not None:
-            self.wanted[wanted.symbol] = replace(wanted, order_id=name, tries=wanted.tries + 1, due_ts=None)
+            self._register.wanted[wanted.symbol] = replace(wanted, order_id=name, tries=wanted.tries + 1, due_ts=None)
         self._register.submit((request,))
         return [SubmitOrders(ts_event=ts, orders=(request,))]
 
@@ -247,7 +198,7 @@ class Exits:
             self._register.drop(wanted.order_id)
 
     def _give_up(self, wanted: WantedExit, ts: Nanos) -> Message:
-        del self.wanted[wanted.symbol]
+        del self._register.wanted[wanted.symbol]
         last = self._register.find(wanted.order_id)
         if last is None:
             # It took over from an order that was at work, and never had one of its own.

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from tradebot.model.command import Alert, AlertName
 from tradebot.model.money import plain
-from tradebot.model.order import FillReport, OrderRole
+from tradebot.model.order import Fill, FillReport, OrderRole
 from tradebot.pipeline.orders.state import Held
 
 LIQUIDATION = "liquidation"
@@ -56,14 +56,14 @@ def is_opened_by_others(owner: Owner, held: Held | None) -> bool:
     return owner.strategy == MANUAL and not owner.signal_id and (held is None or held.signal_id != "")
 
 
-def foreign_alert(report: FillReport) -> Alert:
+def foreign_alert(made: Fill) -> Alert:
     """Return the page that somebody else trades on our account."""
     return Alert(
-        ts_event=report.ts_event,
+        ts_event=made.ts_event,
         name=AlertName.FOREIGN_ORDER,
-        symbol=report.symbol,
-        about=report.trade_id,
-        what=f"an order that is not ours opened a position: {report.side} {plain(report.qty)} {report.symbol}",
+        symbol=made.symbol,
+        about=made.trade_id,
+        what=f"an order that is not ours opened a position: {made.side} {plain(made.qty)} {made.symbol}",
         mend="the bot places no stop for it; trade by hand on another account",
     )
 

@@ -1,4 +1,7 @@
-"""The register of orders and of what their fills leave open. Bounded: what matters no more is dropped."""
+"""The register: orders, what their fills leave open, and what is still to be done about it.
+
+It is all that the stage knows. Bounded: what matters no more is dropped.
+"""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -8,11 +11,11 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Qty
-from tradebot.model.order import CancelOrder, Fill, OrderRequest, OrderRole, OrderState
+from tradebot.model.order import CancelOrder, Fill, FillReport, OrderRequest, OrderRole, OrderState
 from tradebot.model.time import Nanos
 from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.orders.lifecycle import Order
-from tradebot.pipeline.orders.state import Held, OrdersState
+from tradebot.pipeline.orders.state import Held, OrdersState, WantedExit, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,19 @@ PROMPT = Lateness(orders=20, trades=100)
 class Register:
     """Orders by id, open positions by symbol and the trades seen; ``OrdersState`` says what the fields mean."""
 
-    __slots__ = ("_done", "_lateness", "_seen", "_submitted", "held", "instruments", "is_barred", "orders")
+    __slots__ = (
+        "_done",
+        "_lateness",
+        "_seen",
+        "_submitted",
+        "disputed",
+        "held",
+        "instruments",
+        "is_barred",
+        "orders",
+        "wanted",
+        "watched",
+    )
 
     def __init__(self, lateness: Lateness, instruments: Mapping[str, Instrument]) -> None:
         self._lateness = lateness
@@ -47,6 +62,9 @@ class Register:
         self._seen: dict[str, None] = {}
         self._submitted = 0
         self.is_barred = False
+        self.wanted: dict[str, WantedExit] = {}
+        self.watched: dict[str, Watch] = {}
+        self.disputed: dict[str, FillReport] = {}
 
     def save(self) -> OrdersState:
         """Return it as a value."""
@@ -56,6 +74,9 @@ class Register:
             held=dict(self.held),
             seen=tuple(self._seen),
             submitted=self._submitted,
+            watched=dict(self.watched),
+            wanted=dict(self.wanted),
+            disputed=dict(self.disputed),
             is_barred=self.is_barred,
             instruments=dict(self.instruments.seen),
         )
@@ -68,6 +89,9 @@ class Register:
         self._seen = dict.fromkeys(state.seen)
         self._submitted = state.submitted
         self.is_barred = state.is_barred
+        self.wanted = dict(state.wanted)
+        self.watched = dict(state.watched)
+        self.disputed = dict(state.disputed)
         self.instruments.seen = dict(state.instruments)
 
     def bars(self, symbol: str) -> bool:
@@ -99,8 +123,13 @@ class Register:
         )
 
     def keep(self, order: Order) -> None:
-        """Replace an order by what it has become."""
-        self.orders[order.request.client_order_id] = order
+        """Replace an order by what it has become; one that was dropped matters again, with its kin."""
+        name = order.request.client_order_id
+        if name in self._done:
+            signal_id = order.request.signal_id
+            for kin in [kin for kin, one in self._done.items() if one.request.signal_id == signal_id]:
+                self.orders[kin] = self._done.pop(kin)
+        self.orders[name] = order
 
     def cancel(self, orders: Iterable[Order], ts: Nanos, reason: str) -> list[Message]:
         """Return what asks the venue to cancel ``orders``, and remember that it was asked."""
@@ -121,13 +150,15 @@ class Register:
         """Return the entries that may still trade."""
         return [o for o in self.orders.values() if o.request.role is OrderRole.ENTRY and o.is_waiting]
 
-    def has_seen(self, trade_id: str) -> bool:
-        """Return whether a trade of no order, or of one that is gone, was booked before."""
-        return trade_id in self._seen
-
-    def has_filled(self, trade_id: str) -> bool:
-        """Return whether a trade was booked to an order that is remembered."""
-        return any(trade_id in order.fills for order in (*self.orders.values(), *self._done.values()))
+    def has_booked(self, report: FillReport, order: Order | None) -> bool:
+        """Return whether the trade of ``report``, which is told of ``order``, was booked before."""
+        # It may have been booked before its order was found, or the order may be gone.
+        if report.trade_id in self._seen:
+            return True
+        if order is not None:
+            return report.trade_id in order.fills
+        # Whose it is may be told otherwise than before; a trade is one all the same.
+        return any(report.trade_id in one.fills for one in (*self.orders.values(), *self._done.values()))
 
     def see(self, trade_ids: Iterable[str]) -> None:
         """Remember trades that no order remembers."""
@@ -150,14 +181,6 @@ class Register:
     def is_blank(self) -> bool:
         """Whether no order was ever known."""
         return not (self.orders or self._done or self.held or self._submitted)
-
-    def revive(self, order: Order) -> None:
-        """Take an order that was dropped back, with its kin: it matters again."""
-        if order.request.client_order_id not in self._done:
-            return
-        signal_id = order.request.signal_id
-        for name in [name for name, one in self._done.items() if one.request.signal_id == signal_id]:
-            self.orders[name] = self._done.pop(name)
 
     def hold(self, fill: Fill) -> Held | None:
         """Add ``fill`` to what is open in its symbol and return what is open now."""

@@ -5,7 +5,6 @@ symbol is the sum of our fills; and after whatever happened an open position has
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 
 from tradebot.model.command import Command, Heartbeat, StateChanged, Tick, TradingState, Verb
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
@@ -19,22 +18,22 @@ from tradebot.model.order import (
     OrderFound,
     OrderRejected,
     OrderRequest,
-    OrderRole,
-    OrderState,
-    RefusalClass,
     SubmitOrders,
     TradingPermitted,
 )
 from tradebot.model.signal import Action, Approved
 from tradebot.model.time import Nanos
+from tradebot.pipeline.orders import fold
 from tradebot.pipeline.orders.audit import Audit
 from tradebot.pipeline.orders.brackets import bracket
 from tradebot.pipeline.orders.cancels import Canceller
-from tradebot.pipeline.orders.disputes import Disputes, as_stranger, contradiction
+from tradebot.pipeline.orders.cover import protection
+from tradebot.pipeline.orders.disputes import held_back, let_go
 from tradebot.pipeline.orders.exits import TAKEN, Exits
-from tradebot.pipeline.orders.facts import booked, done
-from tradebot.pipeline.orders.foreign import Owner, foreign_alert, is_opened_by_others, owner_of
-from tradebot.pipeline.orders.guard import CLOSING_REASONS, Guard
+from tradebot.pipeline.orders.facts import done
+from tradebot.pipeline.orders.fold import Booked
+from tradebot.pipeline.orders.follow import Follow
+from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import Held, OrdersState, Protection
@@ -51,10 +50,10 @@ class OrdersStage:
     def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
         self._register = Register(lateness, instruments)
         self._exits = Exits(self._register)
-        self._disputes = Disputes()
         self._guard = Guard(self._register, self._exits)
         self._audit = Audit(self._register, self._guard)
-        self._canceller = Canceller(self._register, self._guard, self._exits)
+        self._canceller = Canceller(self._register, self._exits)
+        self._follow = Follow(self._register, self._guard, self._exits)
         # The entries that wait no longer than a time or a price: few, and asked for at each bar.
         self._timed: set[str] = set()
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
@@ -80,29 +79,21 @@ class OrdersStage:
 
     def save(self) -> OrdersState:
         """Return the orders that matter."""
-        return replace(
-            self._register.save(),
-            watched=dict(self._audit.watched),
-            wanted=dict(self._exits.wanted),
-            disputed=dict(self._disputes.held),
-        )
+        return self._register.save()
 
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
-        self._audit.watched = dict(state.watched)
-        self._exits.wanted = dict(state.wanted)
-        self._disputes.held = dict(state.disputed)
         self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
         """Return for each open position how much of it stops at the venue cover."""
-        return tuple(self._guard.protection(held) for held in self._register.held.values())
+        return tuple(protection(self._register, held) for held in self._register.held.values())
 
     @property
     def disputed(self) -> Mapping[str, FillReport]:
         """The fills that contradict the book and wait for what looking proves, by trade id."""
-        return self._disputes.held
+        return self._register.disputed
 
     def find(self, client_order_id: str) -> Order | None:
         """Return an order by its id, as long as it is remembered."""
@@ -147,29 +138,13 @@ class OrdersStage:
     @property
     def is_overdue(self) -> bool:
         """Whether ticks must come: a position is to be left, or no stop covers it and more may have to be done."""
-        return bool(self._exits.wanted) or self._audit.is_due
+        return bool(self._register.wanted) or self._audit.is_due
 
     def is_news(self, message: Message) -> bool:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
-        match message:
-            case OrderAccepted():
-                order = self._register.orders.get(message.client_order_id)
-                return order is not None and _accepted(order, message) != order
-            case OrderRejected() | OrderCanceled():
-                order = self._register.orders.get(message.client_order_id)
-                event = OrderEvent.REJECT if isinstance(message, OrderRejected) else OrderEvent.CANCEL
-                return order is not None and order.on(event).state is not order.state
-            case FillReport():
-                known = self._disputes.held.get(message.trade_id)
-                return known != message and not self._has_booked(message, self._register.find(message.client_order_id))
-            case FillSettled():
-                return message.trade_id in self._disputes.held
-            case TradingPermitted():
-                return self._register.is_barred or self._exits.is_stuck
-            case OrderFound():
-                return self._register.find(message.order.client_order_id) is None
-            case _:
-                return True
+        if isinstance(message, TradingPermitted):
+            return self._register.is_barred or self._exits.is_stuck
+        return fold.is_news(self._register, message)
 
     def _on_approved(self, approved: Approved) -> Sequence[Message]:
         signal, symbol = approved.signal, approved.signal.symbol
@@ -217,145 +192,29 @@ class OrdersStage:
         return ()
 
     def _on_accepted(self, accepted: OrderAccepted) -> Sequence[Message]:
-        order = self._register.orders.get(accepted.client_order_id)
-        if order is None:
-            return ()
-        after = _accepted(order, accepted)
-        self._register.keep(after)
-        if after.venue_order_id == order.venue_order_id or not after.is_resting:
-            return ()
-        return self._guard.rested(after, order.is_asleep, accepted.ts_event)
+        rested = fold.accept(self._register, accepted)
+        return () if rested is None else self._follow.rested(rested)
 
     def _on_rejected(self, rejected: OrderRejected) -> Sequence[Message]:
-        name, refusal = rejected.client_order_id, rejected.refusal
-        if name in self._register.orders and refusal is RefusalClass.KEY:
-            self._register.is_barred = True
-        return self._on_end(name, OrderEvent.REJECT, rejected.reason, rejected.ts_event, refusal)
+        ended = fold.reject(self._register, rejected)
+        return () if ended is None else self._follow.ended(ended)
 
     def _on_canceled(self, canceled: OrderCanceled) -> Sequence[Message]:
-        return self._on_end(canceled.client_order_id, OrderEvent.CANCEL, canceled.reason, canceled.ts_event)
-
-    def _on_end(
-        self,
-        client_order_id: str,
-        event: OrderEvent,
-        reason: str,
-        ts: Nanos,
-        refusal: RefusalClass = RefusalClass.PASSING,
-    ) -> Sequence[Message]:
-        order = self._register.orders.get(client_order_id)
-        if order is None:
-            return ()
-        ended = order.on(event, reason=reason)
-        if ended.state is order.state:
-            return ()
-        if refusal is not ended.refusal:
-            ended = replace(ended, refusal=refusal)
-        self._register.keep(ended)
-        is_wanted, stop_price = self._exits.end(ended), None
-        outputs: list[Message] = []
-        symbol = order.request.symbol
-        if order.request.role is OrderRole.ENTRY:
-            outputs += self._end_children(ended, ts)
-            outputs += self._mend_partial(ended, ts)
-        elif not order.is_canceling and reason not in CLOSING_REASONS:
-            outputs += self._mend(ended, ts)
-            stop_price = self._guard.stop_in_force(ended)
-            outputs += self._call_off(symbol, ts) if is_wanted else []
-        if symbol not in self._register.held:
-            self._register.drop_finished(symbol)
-        return [done(ended, ts, is_wanted=is_wanted, stop_price=stop_price), *outputs]
-
-    def _call_off(self, symbol: str, ts: Nanos) -> list[Message]:
-        # An entry that was to turn the position round would only close it, in the name of an entry.
-        entries = [entry for entry in self._register.waiting_entries() if entry.request.symbol == symbol]
-        return self._register.cancel(entries, ts, "exit_failed")
-
-    def _mend(self, ended: Order, ts: Nanos) -> list[Message]:
-        request = ended.request
-        if ended.refusal is RefusalClass.TRIGGERED and request.role is OrderRole.STOP:
-            return self._guard.pass_trigger(ended, ts)
-        outputs = self._guard.secure(ended, ts)
-        entry = self._register.orders.get(request.parent_id or "")
-        return outputs if entry is None else outputs + self._mend_partial(entry, ts)
-
-    def _mend_partial(self, entry: Order, ts: Nanos) -> list[Message]:
-        # The exits of an entry that ends partly filled sleep for ever, or go with it.
-        if not entry.fills or not entry.state.is_terminal or entry.state is OrderState.FILLED:
-            return []
-        return self._guard.secure(entry, ts) + self._guard.restore_targets(entry, ts)
-
-    def _end_children(self, entry: Order, ts: Nanos) -> Sequence[Message]:
-        # Without a fill the exits of an entry end with it; else they are for what did fill. The venue may
-        # say so too, before or after.
-        outputs: list[Message] = []
-        for child in self._register.of(entry.request.symbol):
-            if child.request.parent_id != entry.request.client_order_id or child.state.is_terminal:
-                continue
-            filled = entry.filled_qty
-            after = child.resized(filled) if filled else child.on(OrderEvent.CANCEL, reason=entry.reason)
-            self._register.keep(after)
-            if after.state.is_terminal:
-                outputs.append(done(after, ts))
-        return outputs
+        ended = fold.cancel(self._register, canceled)
+        return () if ended is None else self._follow.ended(ended)
 
     def _on_report(self, report: FillReport) -> Sequence[Message]:
-        order = self._register.find(report.client_order_id)
-        if self._has_booked(report, order):
-            return ()
-        if order is None:
-            self._disputes.held.pop(report.trade_id, None)
-            return self._on_foreign(report)
-        if (what := contradiction(report, order)) is not None:
-            return self._disputes.hold(report, what)
-        self._disputes.held.pop(report.trade_id, None)
-        return self._book(report, order)
+        change = fold.fill(self._register, report)
+        if isinstance(change, Booked):
+            return self._follow.booked(change)
+        return () if change is None else held_back(change.report, change.what)
 
     def _on_settled(self, settled: FillSettled) -> Sequence[Message]:
-        report = self._disputes.held.get(settled.trade_id)
+        report = self._register.disputed.get(settled.trade_id)
         if report is None:
             return ()
-        outputs = self._disputes.settle(report, settled)
-        order = self._register.find(report.client_order_id)
-        if not settled.is_believed or self._has_booked(report, order):
-            return outputs
-        if order is None or order.request.symbol != report.symbol or order.request.side is not report.side:
-            # Whoever did it: it was not what we asked for.
-            return [*outputs, *self._on_foreign(as_stranger(report))]
-        return [*outputs, *self._book(report, order)]
-
-    def _book(self, report: FillReport, order: Order) -> Sequence[Message]:
-        after = order.with_fill(report.trade_id, report.qty)
-        self._register.revive(order)
-        self._register.keep(after)
-        request = order.request
-        owner = Owner(request.client_order_id, request.signal_id, request.strategy, request.role, request.reason)
-        fill = booked(report, owner)
-        settled = self._guard.settle(fill, after)
-        outputs: list[Message] = [fill]
-        if after.state.is_terminal and after.state is not order.state:
-            outputs.append(done(after, report.ts_event, is_wanted=self._exits.end(after)))
-        outputs += [*settled, *self._exits.relieve(report.symbol, report.ts_event)]
-        if order.state.is_terminal and request.role is OrderRole.ENTRY:
-            outputs += self._guard.restore_targets(after, report.ts_event)
-        return outputs
-
-    def _has_booked(self, report: FillReport, order: Order | None) -> bool:
-        # A trade may have been booked before its order was found.
-        if self._register.has_seen(report.trade_id):
-            return True
-        # Whose it is may be told otherwise than before; a trade is one all the same.
-        return report.trade_id in order.fills if order is not None else self._register.has_filled(report.trade_id)
-
-    def _on_foreign(self, report: FillReport) -> Sequence[Message]:
-        # The venue acted by itself, or somebody else did on our account, or we did before the journal was lost.
-        self._register.see((report.trade_id,))
-        held = self._register.held.get(report.symbol)
-        owner = owner_of(report, held)
-        fill = booked(report, owner)
-        alerts = [foreign_alert(report)] if is_opened_by_others(owner, held) else []
-        settled = self._guard.settle(fill, None)
-        return [fill, *alerts, *settled, *self._exits.relieve(report.symbol, report.ts_event)]
+        booked = fold.settle(self._register, settled, report)
+        return [let_go(report, settled), *(() if booked is None else self._follow.booked(booked))]
 
     def _on_state(self, changed: StateChanged) -> Sequence[Message]:
         if changed.state is TradingState.RUNNING:
@@ -390,10 +249,6 @@ class OrdersStage:
         if command.verb is Verb.STOP:
             return self._register.cancel(self._register.waiting_entries(), command.ts_event, "stop")
         return self._canceller.on_command(command) if command.verb is Verb.CANCEL else ()
-
-
-def _accepted(order: Order, accepted: OrderAccepted) -> Order:
-    return order.on(OrderEvent.ACCEPT, venue_order_id=accepted.venue_order_id)
 
 
 def _taken(request: OrderRequest, ts: Nanos) -> Message:
