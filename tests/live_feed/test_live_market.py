@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.live_feed.market_desk import COINS, M1, PAST, RULES, Desk, desk, market_gaps, running
+from tradebot.backoff import Backoff
 from tradebot.live.market_gaps import Answer
 from tradebot.model.command import Verb
 from tradebot.model.errors import ConfigError, Unavailable
@@ -20,7 +21,7 @@ from tradebot.runtime.feeding import FeedState
 
 @pytest.fixture(autouse=True)
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(market_gaps, "_FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(market_gaps, "_PAUSES", Backoff(0.01, 30.0))
 
 
 async def test_a_first_start_shows_the_past_under_freeze_in_the_order_of_turns() -> None:

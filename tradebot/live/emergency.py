@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TypeVar
 
+from tradebot.backoff import Backoff
 from tradebot.live.flatness import described, resting_fact
 from tradebot.model.errors import NotPermitted, VenueError
 from tradebot.model.money import plain
@@ -20,7 +21,8 @@ from tradebot.report.flatness import FlatFacts
 
 T = TypeVar("T")
 
-_SOONEST_S, _LATEST_S = 0.25, 5.0
+_SOONEST_S = 0.25
+_PAUSES = Backoff(_SOONEST_S, 5.0)
 _KEY_MEND = "approve the key's address as an API wallet of the account, or close on the venue's own page"
 
 
@@ -76,7 +78,7 @@ async def _until(ask: Callable[[], Coroutine[object, object, T]], progress: Prog
 
 async def _sweep_until_flat(venue: KeyAlone, progress: Progress, tell: Callable[[Progress], None]) -> None:
     sweep = venue.sweep
-    began_ms, pause = sweep.now_ms(), 0.0
+    began_ms, alike = sweep.now_ms(), 0
     while True:
         before = progress.left
         await _look(sweep, began_ms, progress)
@@ -86,8 +88,8 @@ async def _sweep_until_flat(venue: KeyAlone, progress: Progress, tell: Callable[
         if venue.forbidden:
             raise NotPermitted(f"the venue does not let this key trade: {venue.forbidden}", mend=_KEY_MEND)
         is_same = (before.positions, before.orders) == (progress.left.positions, progress.left.orders)
-        pause = min(max(2 * pause, _SOONEST_S), _LATEST_S) if is_same else _SOONEST_S
-        await asyncio.sleep(pause)
+        alike = alike + 1 if is_same else 1
+        await asyncio.sleep(_PAUSES.delay_s(alike))
 
 
 async def _look(sweep: Sweep, began_ms: int, progress: Progress) -> None:

@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from decimal import Decimal
 
+from tradebot.backoff import Backoff
 from tradebot.live.line import LiveLine
 from tradebot.log import log
 from tradebot.model.command import AlertName, TradingState, Verb
@@ -22,7 +23,7 @@ from tradebot.ports import Page, Sweep
 from tradebot.report.flatness import FlatFacts, RestingFacts
 
 _TICK_S = 0.1
-_SOONEST_S, _LATEST_S = 0.25, 5.0
+_PAUSES = Backoff(0.25, 5.0)
 """Between two looks, doubled while nothing changes: each costs weight that cancels and stops may need."""
 _PATIENCE = 4
 """So many looks in a row a position of the book stands as it was, before the sweep closes it beside the line."""
@@ -62,18 +63,18 @@ class Flatness:
     async def run(self, ready: Callable[[], None]) -> None:
         """Look until cancelled."""
         ready()
-        waited = pause = 0.0
+        waited, alike = 0.0, 0
         before = self._standing()
         while True:
             # What was asked for or what the book has just heard is looked at now.
             standing = self._standing()
-            if waited >= pause or standing != before:
+            if not alike or waited >= _PAUSES.delay_s(alike) or standing != before:
                 before, waited = standing, 0.0
                 left = self._left()
                 # The venue cannot be asked now, or the daemon is stopping: this look is none.
                 with contextlib.suppress(VenueError, Unavailable):
                     await self.look()
-                pause = _SOONEST_S if self._left() != left else min(max(2 * pause, _SOONEST_S), _LATEST_S)
+                alike = 1 if self._left() != left else alike + 1
             await self._sleep(_TICK_S)
             waited += _TICK_S
 

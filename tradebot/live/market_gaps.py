@@ -5,6 +5,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tradebot.backoff import Backoff
 from tradebot.live.market_bars import LiveBars
 from tradebot.live.market_time import MarketTime
 from tradebot.log import log
@@ -16,8 +17,7 @@ from tradebot.model.venue import Purpose
 from tradebot.ports import Market
 
 # Between two rounds, so that a socket full of garbage does not use up our requests.
-_FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 30.0
+_PAUSES = Backoff(1.0, 30.0)
 # A request that waits for the budget asks for what was when it began to wait: few at a time.
 _AT_ONCE = 4
 
@@ -39,7 +39,7 @@ class Gaps:
         self._market, self._bars, self._time, self._wake = market, bars, time, wake
         self._asked = asyncio.Event()
         self._answers: list[Answer] = []
-        self._pause_s = _FIRST_PAUSE_S
+        self._failures = 0
         self._past: dict[str, Answer] = {}
         self._few = asyncio.Semaphore(_AT_ONCE)
 
@@ -61,7 +61,7 @@ class Gaps:
             symbols = [symbol for symbol, bars in self._bars.items() if bars.needs_history]
             if symbols and is_up():
                 await self._round(symbols)
-                await asyncio.sleep(self._pause_s)
+                await asyncio.sleep(_PAUSES.delay_s(self._failures + 1))
 
     async def _round(self, symbols: Sequence[str]) -> None:
         asked = {symbol: self._bars[symbol] for symbol in symbols}
@@ -77,10 +77,10 @@ class Gaps:
         self._wake.set()
 
     def _pace(self, failed: Sequence[Answer]) -> None:
-        if failed and self._pause_s == _FIRST_PAUSE_S:
+        if failed and not self._failures:
             symbols = ",".join(answer.symbol for answer in failed)
             log(LogEvent.GAP_LEFT, level="warning", symbols=symbols, error=failed[0].error)
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if failed else _FIRST_PAUSE_S
+        self._failures = self._failures + 1 if failed else 0
 
     async def _answer(self, symbol: str, bars: LiveBars) -> Answer:
         try:

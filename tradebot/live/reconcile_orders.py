@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tradebot.backoff import Backoff
 from tradebot.live.parties import COMPARE, Parties
 from tradebot.live.reconcile_rules import (
     Persistence,
@@ -22,18 +23,18 @@ from tradebot.model.venue import Purpose, VenueOrder
 _MOST_NAMED = 10
 _LEAST_AGE_S = 5.0
 _YOUNG_S = 1.0
-_LONGEST_PAUSE_S = 30.0
+_PAUSES = Backoff(_YOUNG_S, 30.0)
 _UNKNOWN_AFTER_S = 60.0
 _LOOKS_A_QUESTION = 12
 
 
 @dataclass(slots=True)
 class _Asked:
-    """An order of which nothing is known: since when, and when to ask again."""
+    """An order of which nothing is known: since when, when to ask again, and how often that was done."""
 
     since: float
     due: float
-    pause_s: float = _YOUNG_S
+    times: int = 0
     is_told: bool = False
 
 
@@ -67,8 +68,8 @@ class OrdersComparison:
         due = min(self._asked, key=lambda name: self._asked[name].due, default=None)
         if due is None or (asked := self._asked[due]).due > now:
             return
-        asked.pause_s = min(asked.pause_s * 2, _LONGEST_PAUSE_S)
-        asked.due = now + asked.pause_s
+        asked.times += 1
+        asked.due = now + _PAUSES.delay_s(asked.times + 1)
         await self._parties.deliver(await self._venue.status(due, purpose))
         order = self._parties.book().get(due)
         if order is not None and order.is_unknown and now - asked.since > _UNKNOWN_AFTER_S and not asked.is_told:

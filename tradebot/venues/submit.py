@@ -27,6 +27,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol, assert_never
 
+from tradebot.backoff import Backoff
 from tradebot.model.errors import InvariantError
 from tradebot.model.venue import (
     Capabilities,
@@ -185,12 +186,12 @@ class Submission:
     @property
     def pause_ms(self) -> int:
         """How long the next pause is: doubling, up to the longest; what protects does not wait for long."""
-        doublings = min(self._looks + self._sends, 10)
         rules = self.rules
         longest = (
             min(rules.longest_urgent_ms, rules.longest_pause_ms) if self.intent.is_urgent else rules.longest_pause_ms
         )
-        return int(min(rules.first_pause_ms << doublings, longest))
+        pauses = Backoff(rules.first_pause_ms / 1_000, longest / 1_000)
+        return round(pauses.delay_s(self._looks + self._sends + 1) * 1_000)
 
     def answered(self, reply: ActionReply) -> None:
         """Take the reply to one sending."""
