@@ -1,7 +1,11 @@
 """Messages with sensible defaults: a test names only what it is about."""
 
+import dataclasses
 from collections.abc import Mapping
 from decimal import Decimal
+from typing import TypeVar
+
+import msgspec
 
 from tradebot.model.command import Command, Verb
 from tradebot.model.instrument import Instrument
@@ -22,7 +26,13 @@ from tradebot.model.position import FundingPaid
 from tradebot.model.signal import Action, Approved, Signal
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe
 
+T = TypeVar("T")
 MINUTE: Timeframe = parse_timeframe("1m")
+
+
+def replace(value: T, **changes: object) -> T:
+    """``value`` with some fields changed, whether it is a dataclass or a struct."""
+    return (dataclasses if dataclasses.is_dataclass(value) else msgspec.structs).replace(value, **changes)
 
 
 def price(text: str | int | Decimal) -> Price:

@@ -1,13 +1,12 @@
 """How the confidence of a signal and the share of its strategy bound its size, and what `why` says of it."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import bar, bars_closed, cash, fill, instrument, minute, signal
+from tests.builders import bar, bars_closed, cash, fill, instrument, minute, replace, signal
 from tradebot.model.order import PositionSide
 from tradebot.model.signal import Action, Approved, Cut, Refused, Signal
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule

@@ -1,6 +1,5 @@
 """A zone that was entered is not entered again for a while, by whomever it was."""
 
-from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -8,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import MINUTE, bar, bars_closed, cash, fill, instrument, minute, signal
+from tests.builders import MINUTE, bar, bars_closed, cash, fill, instrument, minute, replace, signal
 from tradebot.model.order import OrderDone, OrderRole, OrderSide, OrderState, PositionSide
 from tradebot.model.signal import Approved, Refused, Signal
 from tradebot.model.time import Nanos, parse_timeframe

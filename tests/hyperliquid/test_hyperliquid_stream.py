@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,6 +13,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import replace
 from tradebot.model.venue import ChannelKind, Down, Garbled, Heard, MarketContext, Silent, Up
 from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.hearing import Hearing

@@ -9,12 +9,13 @@ import os
 from collections.abc import Callable, Iterator, Mapping
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from tradebot.model.errors import Unreadable
 from tradebot.model.order import Liquidity, OrderSide, RefusalClass
@@ -239,9 +240,9 @@ def recorded() -> list[dict[str, Any]]:
 def numbers(value: object) -> Iterator[Decimal]:
     if isinstance(value, Decimal):
         yield value
-    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
-        for each in dataclasses.fields(value):
-            yield from numbers(getattr(value, each.name))
+    elif isinstance(value, Struct) or (dataclasses.is_dataclass(value) and not isinstance(value, type)):
+        for name in get_type_hints(type(value)).keys() - {"kind"}:
+            yield from numbers(getattr(value, name))
     elif isinstance(value, Mapping):
         for member in value.values():
             yield from numbers(member)

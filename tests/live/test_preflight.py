@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from coincurve import PrivateKey
 
+from tests.builders import replace
 from tests.live.checking import bare_connection, checked
 from tradebot.devnet.account import CROSS
 from tradebot.devnet.coins import Coin

@@ -2,12 +2,12 @@
 
 import asyncio
 import contextlib
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.builders import replace
 from tests.live_feed.market_desk import COINS, M1, PAST, RULES, Desk, desk, market_gaps, running
 from tradebot.backoff import Backoff
 from tradebot.live.market_gaps import Answer

@@ -7,7 +7,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import orjson
 import pytest
 from aiohttp import web
 
+from tests.builders import replace
 from tests.clock import VirtualClock
 from tradebot.model.command import Alert, AlertName, StateChanged, TradingState
 from tradebot.model.errors import StorageFailed

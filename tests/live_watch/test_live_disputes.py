@@ -1,8 +1,8 @@
 """A word of the venue against its own position, at the devnet: asked for again, believed or dropped, never fatal."""
 
-from dataclasses import replace
 from decimal import Decimal
 
+from tests.builders import replace
 from tests.live_watch.bench import Bench, bench
 from tradebot.live.freezer import FreezeReason
 from tradebot.model.command import AlertName, TradingState, Verb

@@ -3,11 +3,11 @@
 import asyncio
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from tests.builders import replace
 from tests.live_watch.bench import Bench, bench
 from tradebot.live.flatness import Flatness
 from tradebot.model.command import AlertName, Tick, TradingState, Verb

@@ -5,12 +5,12 @@ What makes the line raise is set aside as the daemon does it: its row stays, and
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.builders import MINUTE
+from tests.builders import MINUTE, replace
 from tests.live.rehearsal import STRATEGY
 from tests.mutation.mutants import Known, Mutator
 from tradebot.model.command import Command, Tick, Verb

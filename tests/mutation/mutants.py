@@ -16,6 +16,9 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any, TypeVar
 
+from msgspec import Struct
+
+from tests.builders import replace
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
 from tradebot.model.order import OrderRequest
@@ -61,11 +64,11 @@ class Mutator:
     def _changed(self, value: Any, known: Known) -> Any:
         cls = type(value)
         hints = typing.get_type_hints(cls)
-        names = [one.name for one in dataclasses.fields(cls)]
+        names = list(cls.__struct_fields__ if issubclass(cls, Struct) else cls.__dataclass_fields__)
         name = self._chance.choice(names)
         self._count(f"{getattr(cls, 'kind', cls.__name__)}.{name}")
         old = getattr(value, name)
-        return dataclasses.replace(value, **{name: self._other(name, hints[name], old, known)})
+        return replace(value, **{name: self._other(name, hints[name], old, known)})
 
     def _other(self, name: str, hint: Any, old: Any, known: Known) -> Any:
         choice = self._chance.choice

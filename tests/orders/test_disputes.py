@@ -1,12 +1,11 @@
 """Fills that cannot be: held back and told of, neither booked nor dropped before the venue was asked."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tests.builders import FIRST, approved, fill_report, instrument, price, signal
+from tests.builders import FIRST, approved, fill_report, instrument, price, replace, signal
 from tests.orders.test_real_venue import ENTRY, accepted, alerts, asleep, submitted
 from tradebot.model.command import AlertName
 from tradebot.model.market import Message

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import pairwise
 
 import pytest
 
-from tests.builders import FIRST, approved, canceled, command, fill_report, instrument, signal
+from tests.builders import FIRST, approved, canceled, command, fill_report, instrument, replace, signal
 from tradebot.model.command import Alert, AlertName, CommandDone, StateChanged, Tick, TradingState, Verb
 from tradebot.model.market import Message
 from tradebot.model.order import (

@@ -1,12 +1,11 @@
 """Never naked, never twice, never lost: whatever a venue that follows its rules says, when and how often."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import approved, command, signal
+from tests.builders import approved, command, replace, signal
 from tests.orders.hostile import Venue, World
 from tradebot.model.command import AlertName, Verb
 from tradebot.model.money import ZERO, Price

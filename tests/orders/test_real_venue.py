@@ -1,7 +1,6 @@
 """A real venue keeps the exits of an entry asleep, refuses late, is silent, and forgets nothing that we forgot."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -17,6 +16,7 @@ from tests.builders import (
     minute,
     order_request,
     price,
+    replace,
     signal,
 )
 from tradebot.model.command import Alert, AlertName, Heartbeat, Tick

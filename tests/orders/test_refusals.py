@@ -1,14 +1,13 @@
 """An order refused for a reason that lasts is never sent again as it was: another form, another way, or a human."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import FIRST, approved, canceled, command, fill_report, instrument, signal
+from tests.builders import FIRST, approved, canceled, command, fill_report, instrument, replace, signal
 from tests.orders.test_exits import (
     ENTRY,
     EXIT,

@@ -2,13 +2,13 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.builders import replace
 from tradebot.model.failure import LineFailed
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderState, OrderType

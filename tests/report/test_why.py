@@ -1,12 +1,12 @@
 """Each decision explained: what stopped it, or what it became."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.builders import replace
 from tradebot.model.market import Message
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import (

@@ -2,13 +2,12 @@
 
 import pkgutil
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 import tradebot.pipeline.risk.breakers as package
-from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, price, signal
+from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, price, replace, signal
 from tradebot.model.breaker import Act, BreakerChanged
 from tradebot.model.command import Alert, AlertName, CommandDone, StateChanged, TradingState, Verb
 from tradebot.model.errors import InvariantError

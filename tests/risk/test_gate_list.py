@@ -1,12 +1,11 @@
 """The list of gates is whole, and what follows from it fits."""
 
 import pkgutil
-from dataclasses import replace
 
 import pytest
 
 import tradebot.pipeline.risk.gates as package
-from tests.builders import bar, bars_closed, cash, instrument, price, signal
+from tests.builders import bar, bars_closed, cash, instrument, price, replace, signal
 from tradebot.model.errors import InvariantError
 from tradebot.model.order import ActionsLeft, PositionSide
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate, AllowanceState

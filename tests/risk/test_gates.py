@@ -1,12 +1,11 @@
 """Which signals pass, at what size, and what the gate says that stopped the others."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
-from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, price, qty, signal
+from tests.builders import bar, bars_closed, cash, command, fill, instrument, minute, price, qty, replace, signal
 from tradebot.model.command import Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.order import ActionsLeft, Fill, OrderDone, OrderRole, OrderSide, OrderState, OrderType, PositionSide

@@ -1,6 +1,5 @@
 """A real account: money from outside, payments told twice, orders found, symbols frozen, and closing until flat."""
 
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -17,6 +16,7 @@ from tests.builders import (
     minute,
     order_request,
     price,
+    replace,
     signal,
 )
 from tradebot.model.command import CommandDone, Tick, Verb

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import Struct
 
 from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.instrument import Instrument
@@ -19,6 +20,7 @@ from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos
 from tradebot.store.codec import BadRecord, decode, decode_message, encode, encode_message
+from tradebot.store.fields import record_of
 
 D = Decimal
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -48,13 +50,18 @@ def values_of(hint: Any) -> st.SearchStrategy[Any]:
         return st.builds(
             Instrument, symbol=TEXT, tick=positive, lot=positive, min_notional=positive, max_leverage=st.integers(1, 99)
         )
-    if dataclasses.is_dataclass(hint):
+    if dataclasses.is_dataclass(hint) or issubclass(hint, Struct):
         hints = get_type_hints(hint)
-        return st.builds(hint, **{field.name: values_of(hints[field.name]) for field in dataclasses.fields(hint)})
+        fields = getattr(hint, "__struct_fields__", None) or hint.__dataclass_fields__
+        names = [name for name in fields if name != "kind"]
+        return st.builds(hint, **{name: values_of(hints[name]) for name in names})
     if issubclass(hint, Enum):
         return st.sampled_from(hint)
     scalars = {int: INT64, str: TEXT, bool: st.booleans(), Decimal: DECIMALS, type(None): st.none()}
     return st.floats(allow_nan=False) if hint is float else scalars[hint]
+
+
+BARS = ("bar", "bars_closed")
 
 
 class Mode(StrEnum):
@@ -108,6 +115,27 @@ class State:
 def test_every_message_reads_back_as_it_was(cls: type[Message], data: st.DataObject) -> None:
     message = data.draw(values_of(cls))
     assert decode_message(cls.kind, encode_message(message)) == message
+
+
+@pytest.mark.parametrize("cls", [KINDS[kind] for kind in KINDS if kind not in BARS], ids=lambda cls: cls.kind)
+@given(data=st.data())
+def test_a_message_is_written_as_its_fields_one_by_one_are(cls: type[Message], data: st.DataObject) -> None:
+    message = data.draw(values_of(cls))
+    assert encode(message) == orjson.dumps(record_of(cls).encode(message), default=str)
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (b'{"ts_event":1,"id":"d1","amount":"x"}', "Deposit.amount: "),
+        (b'{"ts_event":"1","id":"d1","amount":"1"}', "Deposit.ts_event: "),
+        (b'{"ts_event":1,"id":"d1"}', "missing fields \\['amount'\\]"),
+        (b'{"ts_event":1,"id":"d1","amount":"1","tail":1}', "unknown fields \\['tail'\\]"),
+    ],
+)
+def test_the_place_of_a_wrong_value_in_a_message_is_named(body: bytes, where: str) -> None:
+    with pytest.raises(BadRecord, match=where):
+        decode(Deposit, body)
 
 
 def limited(depth: int = 2) -> st.SearchStrategy[Tree]:
@@ -213,7 +241,7 @@ def test_the_place_of_a_wrong_value_is_named(changes: dict[str, object], where: 
 @pytest.mark.parametrize(
     "body",
     [b"[]", b"{}", b"null", b'"abcdefgh"', b'[1,1,1,"1","1","1","1","1"]', b'["B",1,1.0,"1","1","1","1","1"]',
-     b'["B",1,1,1,"1","1","1","1"]', b'["B",1,1,"x","1","1","1","1"]', b"["],
+     b'["B",1,1,true,"1","1","1","1"]', b'["B",1,1,"x","1","1","1","1"]', b"["],
 )  # fmt: skip
 def test_what_is_not_a_bar_is_refused(body: bytes) -> None:
     with pytest.raises(BadRecord, match="not a Bar"):

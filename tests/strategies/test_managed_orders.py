@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -18,6 +17,7 @@ from tests.builders import (
     instrument,
     minute,
     price,
+    replace,
     signal,
 )
 from tradebot.model.command import TradingState

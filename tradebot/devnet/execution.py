@@ -5,8 +5,9 @@ strictly through it, and then fills whole.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from tradebot.devnet.account import CROSS, TAKER_BPS, Account
 from tradebot.devnet.market import CoinMarket

@@ -1,7 +1,9 @@
 """The record of an account: its fills, fundings and liquidations as rows, kept and told."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from tradebot.devnet.account import CROSS, MAKER_BPS, TAKER_BPS, Account
 from tradebot.devnet.chance import digest

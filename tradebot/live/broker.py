@@ -7,7 +7,9 @@ together leave as one action.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from tradebot.backoff import Backoff
 from tradebot.live.instruments import hint_of

@@ -1,6 +1,5 @@
 """What a circuit breaker says of itself."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
@@ -17,8 +16,7 @@ class Act(StrEnum):
     HALT = "halt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BreakerChanged(Message):
+class BreakerChanged(Message, frozen=True, kw_only=True):
     """A breaker reached ``tier``, from 1, which does ``act``; or with tier 0 it is armed again, for ``reason``.
 
     ``value`` was measured against ``threshold``: of that tier, or of the one that it is armed from. ``way_back``

@@ -1,9 +1,10 @@
 """What an operator asks of the line, and its answer."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import ClassVar
+
+from msgspec import field
 
 from tradebot.model.market import Message
 from tradebot.model.time import Nanos
@@ -36,8 +37,7 @@ class TradingState(StrEnum):
     HALTED = "halted"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command(Message):
+class Command(Message, frozen=True, kw_only=True):
     """An input from an operator. ``ts_event`` is the line's market time when it came."""
 
     kind: ClassVar[str] = "command"
@@ -47,8 +47,7 @@ class Command(Message):
     arguments: Mapping[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommandDone(Message):
+class CommandDone(Message, frozen=True, kw_only=True):
     """The answer to a command; ``error`` says what was wrong, else it is empty."""
 
     kind: ClassVar[str] = "command_done"
@@ -58,8 +57,7 @@ class CommandDone(Message):
     error: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StateChanged(Message):
+class StateChanged(Message, frozen=True, kw_only=True):
     """The trading state changed, and why."""
 
     kind: ClassVar[str] = "state_changed"
@@ -68,16 +66,14 @@ class StateChanged(Message):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat(Message):
+class Heartbeat(Message, frozen=True, kw_only=True):
     """Passes every stage and changes nothing: the proof that the line makes progress."""
 
     kind: ClassVar[str] = "heartbeat"
     ts_event: Nanos
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tick(Message):
+class Tick(Message, frozen=True, kw_only=True):
     """Time passed at a real venue: what is overdue is done now. ``ts_event`` is venue time."""
 
     kind: ClassVar[str] = "tick"
@@ -105,8 +101,7 @@ class AlertName(StrEnum):
     BREAKER = "breaker"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Alert(Message):
+class Alert(Message, frozen=True, kw_only=True):
     """Somebody must look: ``what`` happened, and how to ``mend`` it.
 
     ``about`` tells alerts of one name and symbol apart: the id of the order, trade or signal that it is of.

@@ -1,14 +1,12 @@
 """What the journal keeps of a failure of the program itself."""
 
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tradebot.model.market import Message
 from tradebot.model.time import Nanos
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LineFailed(Message):
+class LineFailed(Message, frozen=True, kw_only=True):
     """The line failed, and the inputs from row ``first`` to row ``last`` are set aside: every boot leaves them out.
 
     Both are 0 where no input failed, but a task beside the line. ``until`` is the row of the input that ran after

@@ -1,6 +1,5 @@
 """What a venue lets us trade of a symbol: its grid of prices and quantities, and its limits."""
 
-from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from enum import StrEnum
 from typing import ClassVar, assert_never
@@ -8,6 +7,7 @@ from typing import ClassVar, assert_never
 from tradebot.model.market import Message
 from tradebot.model.money import BOOKING_UNIT, ONE, ZERO, Price, Qty
 from tradebot.model.order import OrderSide, OrderType
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
 # So many powers of ten below its own a price keeps: the error of a step is at most 0.001 % of it.
@@ -15,8 +15,7 @@ _DIGITS = 5
 _COARSEST = -8
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
+class Instrument(Value, frozen=True, kw_only=True):
     """The trading rules of one symbol. Raises ``ValueError`` on a rule that is not positive.
 
     ``tick``: the step of all prices; ``None`` where nobody said it. It is then assumed, for each price by its size.
@@ -114,8 +113,7 @@ class Listing(StrEnum):
         return self in (Listing.DELISTED, Listing.UNLISTED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstrumentSeen(Message):
+class InstrumentSeen(Message, frozen=True, kw_only=True):
     """What the venue says of a symbol from here on: its rules, and whether it is traded; ``words`` are the venue's."""
 
     kind: ClassVar[str] = "instrument"

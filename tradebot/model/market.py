@@ -1,22 +1,20 @@
 """What the market tells us. Bars, trades and quotes are inputs; each one is a turn of the line."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from tradebot.model.money import Price, Qty
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos, Timeframe
 
 
-class Message:
+class Message(Value, frozen=True):
     """Anything that travels along the line. ``kind`` names it in the journal."""
 
-    __slots__ = ()
     kind: ClassVar[str] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Bar(Message):
+class Bar(Message, frozen=True, array_like=True):
     """A closed bar; ``ts_event`` is its close, exclusive. Checked where it is read: see ``check_bar``."""
 
     kind: ClassVar[str] = "bar"
@@ -35,8 +33,7 @@ class Bar(Message):
         return Nanos(self.ts_event - self.timeframe)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade(Message):
+class Trade(Message, frozen=True, kw_only=True):
     """A print on the market. ``is_buy``: the buyer was the taker."""
 
     kind: ClassVar[str] = "trade"
@@ -47,8 +44,7 @@ class Trade(Message):
     is_buy: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quote(Message):
+class Quote(Message, frozen=True, kw_only=True):
     """The best bid and ask, with the quantities offered there; ``None`` where the source has none."""
 
     kind: ClassVar[str] = "quote"
@@ -60,8 +56,7 @@ class Quote(Message):
     ask_qty: Qty | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap(Message):
+class Gap(Message, frozen=True, kw_only=True):
     """Bars that never came: ``missing`` of them, opening from ``ts_from`` up to ``ts_to``, exclusive."""
 
     kind: ClassVar[str] = "gap"
@@ -72,8 +67,7 @@ class Gap(Message):
     missing: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disorder(Message):
+class Disorder(Message, frozen=True, kw_only=True):
     """A bar or trade that came late or twice and was left out; ``ts_last`` is the newest one kept."""
 
     kind: ClassVar[str] = "disorder"
@@ -83,8 +77,7 @@ class Disorder(Message):
     ts_last: Nanos
 
 
-@dataclass(frozen=True, slots=True)
-class BarsClosed(Message):
+class BarsClosed(Message, frozen=True):
     """All bars of one symbol that closed with this turn, longest timeframe first."""
 
     kind: ClassVar[str] = "bars_closed"

@@ -1,11 +1,11 @@
 """Orders and what a venue says about them."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
 from tradebot.model.market import Message
 from tradebot.model.money import Cash, Price, Qty
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
 
@@ -130,8 +130,7 @@ class Liquidity(StrEnum):
     TAKER = "taker"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRequest:
+class OrderRequest(Value, frozen=True, kw_only=True):
     """An order as we mean it.
 
     ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names
@@ -159,8 +158,7 @@ class OrderRequest:
     void_price: Price | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SubmitOrders(Message):
+class SubmitOrders(Message, frozen=True, kw_only=True):
     """The intent: orders that go to the venue as one. A bracket is its entry, then its exits."""
 
     kind: ClassVar[str] = "submit"
@@ -168,8 +166,7 @@ class SubmitOrders(Message):
     orders: tuple[OrderRequest, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelOrder(Message):
+class CancelOrder(Message, frozen=True, kw_only=True):
     """The intent to cancel one order."""
 
     kind: ClassVar[str] = "cancel"
@@ -179,8 +176,7 @@ class CancelOrder(Message):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderAccepted(Message):
+class OrderAccepted(Message, frozen=True, kw_only=True):
     """The venue works the order, or holds it until its entry fills."""
 
     kind: ClassVar[str] = "accepted"
@@ -189,8 +185,7 @@ class OrderAccepted(Message):
     venue_order_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderRejected(Message):
+class OrderRejected(Message, frozen=True, kw_only=True):
     """The venue said no: ``reason`` in its words, ``refusal`` is what they mean for the next order."""
 
     kind: ClassVar[str] = "rejected"
@@ -200,8 +195,7 @@ class OrderRejected(Message):
     refusal: RefusalClass = RefusalClass.PASSING
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderCanceled(Message):
+class OrderCanceled(Message, frozen=True, kw_only=True):
     """The venue works the order no more; what filled before stays filled."""
 
     kind: ClassVar[str] = "canceled"
@@ -210,8 +204,7 @@ class OrderCanceled(Message):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillReport(Message):
+class FillReport(Message, frozen=True, kw_only=True):
     """A venue's word that ``qty`` > 0 of an order traded. ``trade_id`` is the venue's and unique.
 
     ``client_order_id`` is ``None`` when the venue acted by itself: a liquidation. ``fee`` > 0 is paid.
@@ -230,8 +223,7 @@ class FillReport(Message):
     liquidity: Liquidity
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillDisputed(Message):
+class FillDisputed(Message, frozen=True, kw_only=True):
     """A fill that contradicts the book is held back, not booked: ``what`` says why. It is settled by looking."""
 
     kind: ClassVar[str] = "fill_disputed"
@@ -241,8 +233,7 @@ class FillDisputed(Message):
     what: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillSettled(Message):
+class FillSettled(Message, frozen=True, kw_only=True):
     """What looking at the venue proved of a disputed fill: it is booked as told, or it never was."""
 
     kind: ClassVar[str] = "fill_settled"
@@ -251,8 +242,7 @@ class FillSettled(Message):
     is_believed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fill(Message):
+class Fill(Message, frozen=True, kw_only=True):
     """A fill as booked, once for each ``trade_id``: attributed to a strategy, a role and a reason."""
 
     kind: ClassVar[str] = "fill"
@@ -271,8 +261,7 @@ class Fill(Message):
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderDone(Message):
+class OrderDone(Message, frozen=True, kw_only=True):
     """An order reached ``state``, a terminal one, with ``filled_qty`` of it filled.
 
     ``is_wanted``: what an exit was to do is still wanted, and is tried again; when that ends without a further order,
@@ -294,16 +283,14 @@ class OrderDone(Message):
     stop_price: Price | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TradingPermitted(Message):
+class TradingPermitted(Message, frozen=True, kw_only=True):
     """The venue was asked, and lets our key trade: what was refused for good may be tried once more."""
 
     kind: ClassVar[str] = "trading_permitted"
     ts_event: Nanos
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderFound(Message):
+class OrderFound(Message, frozen=True, kw_only=True):
     """The venue works an order of ours that the book does not know: its journal was lost.
 
     ``order`` is what can be read from the venue; ``qty`` of it is what was asked for at first.
@@ -315,8 +302,7 @@ class OrderFound(Message):
     venue_order_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActionsLeft(Message):
+class ActionsLeft(Message, frozen=True, kw_only=True):
     """How many actions the account may still send to its venue: one for each order, of a bracket too.
 
     Entries leave ``reserve`` of them to exits and stops.

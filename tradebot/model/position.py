@@ -1,17 +1,16 @@
 """Positions, round trips and the money between them."""
 
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import ClassVar
 
 from tradebot.model.market import Message
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import PositionSide
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+class Position(Value, frozen=True, kw_only=True):
     """What a strategy holds of a symbol: ``qty`` != 0, short < 0; ``entry_price`` is size-weighted."""
 
     symbol: str
@@ -26,8 +25,7 @@ class Position:
         return PositionSide.LONG if self.qty > 0 else PositionSide.SHORT
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PositionChanged(Message):
+class PositionChanged(Message, frozen=True, kw_only=True):
     """A strategy's position in a symbol after a fill; ``None`` when flat."""
 
     kind: ClassVar[str] = "position_changed"
@@ -37,8 +35,7 @@ class PositionChanged(Message):
     position: Position | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FundingPaid(Message):
+class FundingPaid(Message, frozen=True, kw_only=True):
     """Funding of one hour on one position: ``amount`` > 0 received, < 0 paid.
 
     ``is_estimate``: no rate was known for ``ts_event``, so the configured one was used.
@@ -52,8 +49,7 @@ class FundingPaid(Message):
     is_estimate: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RoundTrip(Message):
+class RoundTrip(Message, frozen=True, kw_only=True):
     """A finished position, from flat to flat. ``net_pnl = gross_pnl - fees + funding``.
 
     ``mae`` and ``mfe`` are the worst and best open P&L on the way, as money >= 0.
@@ -77,8 +73,7 @@ class RoundTrip(Message):
     mfe: Cash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EquityMark(Message):
+class EquityMark(Message, frozen=True, kw_only=True):
     """Equity after the last turn of one closing time. ``is_exposed``: a position was open."""
 
     kind: ClassVar[str] = "equity"
@@ -87,8 +82,7 @@ class EquityMark(Message):
     is_exposed: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Deposit(Message):
+class Deposit(Message, frozen=True, kw_only=True):
     """Money that came to the account from outside, or left it: ``amount`` < 0. ``id`` is unique.
 
     The first one is what a real venue's account held when the bot first saw it: the starting cash.

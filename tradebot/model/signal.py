@@ -1,14 +1,16 @@
 """What a strategy wants, and what risk answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from typing import ClassVar
 
+from msgspec import field
+
 from tradebot.model.market import Message
 from tradebot.model.money import ONE, Price, Qty
 from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
 
@@ -42,16 +44,14 @@ class Action(StrEnum):
     MOVE_STOP = "move_stop"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Rung:
+class Rung(Value, frozen=True, kw_only=True):
     """One target of several: leave ``fraction``, in (0, 1], of what was entered, at ``price``."""
 
     price: Price
     fraction: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signal(Message):
+class Signal(Message, frozen=True, kw_only=True):
     """A wish to enter, to leave ``fraction`` of a position on ``side``, or to move its stop to ``stop``.
 
     ``close`` is the last price of the symbol when it was made. ``entry_price`` is the limit or trigger of
@@ -84,8 +84,7 @@ class Signal(Message):
     levels: Mapping[str, Price] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cut:
+class Cut(Value, frozen=True, kw_only=True):
     """A limit that made an order smaller: ``value`` was asked, ``limit`` was given."""
 
     gate: str
@@ -93,8 +92,7 @@ class Cut:
     value: Decimal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Approved(Message):
+class Approved(Message, frozen=True, kw_only=True):
     """A signal that may become orders of ``qty`` > 0."""
 
     kind: ClassVar[str] = "approved"
@@ -104,8 +102,7 @@ class Approved(Message):
     cuts: tuple[Cut, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused(Message):
+class Refused(Message, frozen=True, kw_only=True):
     """A signal that ``gate`` stopped; ``limit`` and ``value`` are its numbers where it has any."""
 
     kind: ClassVar[str] = "refused"
@@ -117,8 +114,7 @@ class Refused(Message):
     detail: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StrategyDisabled(Message):
+class StrategyDisabled(Message, frozen=True, kw_only=True):
     """A strategy that raised, blocked or spoke nonsense; it is not asked again."""
 
     kind: ClassVar[str] = "strategy_disabled"

@@ -11,14 +11,12 @@ from dataclasses import dataclass
 from math import gcd
 
 from tradebot.model.errors import InvariantError
-from tradebot.model.making import maker
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
 from tradebot.model.time import Nanos, Timeframe, floor_to, timeframe_name
 from tradebot.pipeline.buckets import Bucket, Builder
 
 # More coarse bars than this before a fine one are history of another file, not parts of a turn.
 MAX_HELD = 500
-_bars_closed = maker(BarsClosed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ class BarsStage:
             raise InvariantError(f"a bar of {bar.symbol}, which the feed did not announce")
         if series.is_single and bar.ts_event - bar.timeframe == series.last_finest and bar.timeframe == series.finest:
             series.last_finest = bar.ts_event
-            return (_bars_closed(bar.symbol, bar.ts_event, (bar,)),)
+            return (BarsClosed(bar.symbol, bar.ts_event, (bar,)),)
         return series.take(bar)
 
     def _trade(self, trade: Trade) -> Sequence[Message]:
@@ -160,7 +158,7 @@ class _Series:
         # Alone it needs no sorting, and mostly it is.
         if len(closed) > 1:
             closed.sort(key=_longest_then_oldest_first)
-        return _bars_closed(self._symbol, finest.ts_event, tuple(closed))
+        return BarsClosed(self._symbol, finest.ts_event, tuple(closed))
 
     def take_trade(self, trade: Trade) -> Sequence[Message]:
         """Return what follows from a print: a bar closes with the first trade after it."""

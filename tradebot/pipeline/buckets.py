@@ -2,12 +2,9 @@
 
 from dataclasses import dataclass
 
-from tradebot.model.making import maker
 from tradebot.model.market import Bar, Trade
 from tradebot.model.money import Price, Qty
 from tradebot.model.time import Nanos, Timeframe, floor_to
-
-_bar = maker(Bar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +101,7 @@ class Builder:
         if self._is_whole:
             end = Nanos(self.ts_end)
             prices = (self._open, self._high, self._low, self._close)
-            closed.append(_bar(self._symbol, self.timeframe, end, *prices, self._volume))
+            closed.append(Bar(self._symbol, self.timeframe, end, *prices, self._volume))
 
     def save(self) -> Bucket | None:
         """Return the bar in the making; ``None`` between two."""

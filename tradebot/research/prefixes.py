@@ -6,7 +6,7 @@ each time everything is made anew, a user's file is loaded anew, and of the bar 
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, localcontext
 from enum import StrEnum
@@ -212,6 +212,7 @@ class _Check:
             if message.gate in WISH_GATES:
                 note(message.signal)
 
+        sinks: dict[type[Message], Callable[[Any], None]]
         sinks = {Signal: note, StrategyDisabled: note, Refused: note_refused}
         saved: dict[StageName, bytes] = {}
         for begin, end in zip((0, *restarts), (*restarts, stop), strict=True):

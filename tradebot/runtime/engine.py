@@ -30,7 +30,7 @@ from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 
-_OF_ORDERS = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
+_OF_ORDERS: tuple[type[Message], ...] = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
 _FEED_FINISHED = "the feed is finished: no bar comes that could close a position"

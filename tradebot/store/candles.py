@@ -14,7 +14,6 @@ from operator import le
 from pathlib import Path
 
 from tradebot.model.errors import DataError
-from tradebot.model.making import maker
 from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, from_ms, timeframe_name, to_ms
 from tradebot.report.table import duration
@@ -26,7 +25,6 @@ from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_s
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")
 # Products of larger numbers could not be booked at 1e-8 with the 28 digits of the decimal context.
 _TOO_LARGE = Decimal("1e18")
-_new_bar = maker(Bar)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class BarFile:
         symbol, timeframe = repeat(self.symbol), repeat(self.timeframe)
         for batch in self.batches(count):
             closes = [ms * NANOS_PER_MS + self.timeframe for ms in batch.ts]
-            yield from map(_new_bar, symbol, timeframe, closes, *batch.columns)
+            yield from map(Bar, symbol, timeframe, closes, *batch.columns)
 
     def batches(self, skip: int = 0) -> Iterator[Batch]:
         """Give the checked rows after the first ``skip`` as columns: times of opening, OHLC and volume."""

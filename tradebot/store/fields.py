@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 
+from msgspec import NODEFAULT, Struct, structs
+
 from tradebot.model.errors import ConfigError
 from tradebot.store.scalars import SCALARS, Codec, Decode, Encode, Mismatch, enum
 
@@ -94,7 +96,7 @@ class Record:
     def compile(self) -> None:
         """Read the types of the fields. Raises ``ConfigError`` on one that cannot be stored."""
         hints = get_type_hints(self.cls)
-        fields = dataclasses.fields(self.cls)  # type: ignore[arg-type]  # checked
+        fields = _fields(self.cls)
         self.names = tuple(field.name for field in fields)
         self._optional = frozenset(field.name for field in fields if _has_default(field))
         codecs = {name: _codec_of(hints[name], f"{self.cls.__name__}.{name}") for name in self.names}
@@ -137,8 +139,18 @@ class Record:
         return tuple((name, decode) for name, decode in self._decoders if name in tree)
 
 
-def _has_default(field: "dataclasses.Field[Any]") -> bool:
-    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+def _is_record(cls: object) -> bool:
+    return dataclasses.is_dataclass(cls) or (isinstance(cls, type) and issubclass(cls, Struct))
+
+
+def _fields(cls: type[Any]) -> tuple[Any, ...]:
+    return structs.fields(cls) if issubclass(cls, Struct) else dataclasses.fields(cls)
+
+
+def _has_default(field: Any) -> bool:
+    # A dataclass and a struct say by different marks that there is none.
+    nothing = (dataclasses.MISSING, NODEFAULT)
+    return field.default not in nothing or field.default_factory not in nothing
 
 
 _RECORDS: dict[type[object], Record] = {}
@@ -148,7 +160,7 @@ def record_of(cls: type[object]) -> Record:
     """Return the codec of the dataclass ``cls``. Raises ``ConfigError`` when it cannot be stored."""
     record = _RECORDS.get(cls)
     if record is None:
-        if not dataclasses.is_dataclass(cls):
+        if not _is_record(cls):
             raise ConfigError(f"{cls.__name__} is not a dataclass, so it cannot be stored")
         record = _RECORDS[cls] = Record(cls)
         try:
@@ -190,7 +202,7 @@ def _codec_of(hint: Any, where: str) -> Codec:
     if isinstance(hint, type) and not get_args(hint):
         if issubclass(hint, Enum):
             return enum(hint)
-        if dataclasses.is_dataclass(hint):
+        if _is_record(hint):
             record = record_of(hint)
             return Codec(record.encode, record.decode)
     codec = _generic(get_origin(hint), get_args(hint), where)
@@ -226,7 +238,7 @@ def _union_of(arguments: tuple[Any, ...], where: str) -> Codec | None:
     members = [argument for argument in arguments if argument is not type(None)]
     if len(members) == 1:
         inner = _codec_of(members[0], where)
-    elif all(dataclasses.is_dataclass(member) and getattr(member, "kind", None) for member in members):
+    elif all(_is_record(member) and getattr(member, "kind", None) for member in members):
         inner = _union(members)
     else:
         return None

@@ -11,12 +11,13 @@ journal.
 import heapq
 import types
 from collections.abc import Callable, Coroutine, Generator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
 from random import Random
 from typing import Any
 
+from tests.builders import replace
 from tradebot.model.money import Price, Qty
 from tradebot.model.venue import (
     Capabilities,

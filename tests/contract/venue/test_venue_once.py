@@ -3,12 +3,12 @@
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import replace
 from tests.contract.venue.records import PROVEN_ABSENCE, REFUSED_ID
 from tests.contract.venue.schedules import MUTANTS, Mutant, search
 from tradebot.model.errors import InvariantError

@@ -4,7 +4,7 @@ An event that should have come may be lost: a stop that did not wake, a submissi
 that stays uncovered gets a stop, else is closed at market, else a human is paged, again and again.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tradebot.model.command import Alert, AlertName
 from tradebot.model.market import Message

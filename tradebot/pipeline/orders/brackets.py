@@ -4,11 +4,11 @@ Ids are the signal's id and what the order is for; exits placed anew carry their
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from decimal import Decimal
 
+from msgspec.structs import replace
+
 from tradebot.model.instrument import Instrument
-from tradebot.model.making import maker
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.signal import Approved, Rung
@@ -17,14 +17,13 @@ from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held, WantedExit
 
 TRAIL = "trail"
-_request = maker(OrderRequest)
 
 
 def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
     """Return the entry, then its stop and its targets where the signal has them; prices on the tick."""
     signal, side = approved.signal, approved.signal.side.entry
     price, trigger = instrument.entry_prices(signal.entry_type, signal.entry_price, side)
-    entry = _request(
+    entry = OrderRequest(
         client_order_id=f"{signal.id}-entry",
         symbol=signal.symbol,
         strategy=signal.strategy,
@@ -82,7 +81,7 @@ def moved_stop(held: Held, old: OrderRequest, trigger: Price, instrument: Instru
 
 def exit_order(wanted: WantedExit, client_order_id: str, qty: Qty, ts: Nanos) -> OrderRequest:
     """Return the order that leaves ``qty`` of a position at market."""
-    return _request(
+    return OrderRequest(
         client_order_id=client_order_id,
         symbol=wanted.symbol,
         strategy=wanted.strategy,
@@ -128,7 +127,7 @@ def closing_side(qty: Decimal) -> OrderSide:
 def _child(
     entry: OrderRequest, role: OrderRole, order_type: OrderType, price: Price | None, trigger: Price
 ) -> OrderRequest:
-    return _request(
+    return OrderRequest(
         client_order_id=f"{entry.signal_id}-{role}",
         symbol=entry.symbol,
         strategy=entry.strategy,

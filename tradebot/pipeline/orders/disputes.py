@@ -1,8 +1,9 @@
 """Fills that contradict the book: neither booked nor dropped, but held until looking at the venue settles them."""
 
-from dataclasses import replace
 from decimal import Decimal
 from typing import assert_never
+
+from msgspec.structs import replace
 
 from tradebot.model.command import Alert, AlertName
 from tradebot.model.market import Message

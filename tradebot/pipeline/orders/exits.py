@@ -8,7 +8,7 @@ What was refused for a reason that lasts is never sent again as it was: it goes 
 may be taken, while a human is paged. While the key may not trade nothing goes at all.
 """
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from tradebot.model.command import Alert, AlertName
 from tradebot.model.instrument import Instrument

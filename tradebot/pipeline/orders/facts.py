@@ -1,6 +1,5 @@
 """What the orders stage tells the others: fills as booked, and orders that are done."""
 
-from tradebot.model.making import maker
 from tradebot.model.money import Price
 from tradebot.model.order import Fill, FillReport, OrderDone
 from tradebot.model.time import Nanos
@@ -12,14 +11,12 @@ KEY_MEND = (
     "tradebot restart and tradebot resume; to be out at once: cancel and close on the venue's own page"
 )
 """What helps while the venue does not let our key trade."""
-_order_done = maker(OrderDone)
-_booked = maker(Fill)
 
 
 def done(order: Order, ts: Nanos, *, is_wanted: bool = False, stop_price: Price | None = None) -> OrderDone:
     """Return that ``order`` ended; ``OrderDone`` says what the rest means."""
     request = order.request
-    return _order_done(
+    return OrderDone(
         ts_event=ts,
         client_order_id=request.client_order_id,
         signal_id=request.signal_id,
@@ -36,7 +33,7 @@ def done(order: Order, ts: Nanos, *, is_wanted: bool = False, stop_price: Price 
 
 def booked(report: FillReport, owner: Owner) -> Fill:
     """Return the fill of ``report`` as it is booked under ``owner``."""
-    return _booked(
+    return Fill(
         ts_event=report.ts_event,
         trade_id=report.trade_id,
         client_order_id=owner.client_order_id,

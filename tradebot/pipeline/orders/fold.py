@@ -5,8 +5,9 @@ anything late, in any order and again. None of them sends an order; what must fo
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import NamedTuple
+
+from msgspec.structs import replace
 
 from tradebot.model.market import Message
 from tradebot.model.money import Qty

@@ -10,8 +10,9 @@ even that, ticks go on: a further order in the same turn would be refused like t
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from decimal import Decimal
+
+from msgspec.structs import replace
 
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty

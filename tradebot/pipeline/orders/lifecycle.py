@@ -5,13 +5,15 @@ a fill before the acknowledgement, a fill after the cancellation and a repeated 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 
-from tradebot.model.making import maker
+from msgspec import field
+from msgspec.structs import replace
+
 from tradebot.model.money import ZERO, Qty
 from tradebot.model.order import OrderRequest, OrderState, RefusalClass
+from tradebot.model.record import Value
 
 
 class OrderEvent(StrEnum):
@@ -51,8 +53,7 @@ TRANSITIONS: Mapping[OrderState, Mapping[OrderEvent, OrderState]] = {
 """Where each event leads; an event that is not named changes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Order(Value, frozen=True, kw_only=True):
     """An order and what became of it. ``qty`` is what it is to fill: less than asked when its entry filled less.
 
     ``fills`` holds the quantity of each trade by the venue's trade id. ``is_canceling``: we asked to cancel it.
@@ -137,7 +138,7 @@ class Order:
 
     def _become(self, state: OrderState, reason: str, venue_order_id: str, fills: dict[str, Qty]) -> "Order":
         # An order changes some ten times in its life: ``replace`` would cost several times as much.
-        return _order(
+        return Order(
             request=self.request,
             qty=self.qty,
             state=state,
@@ -149,6 +150,3 @@ class Order:
             is_adopted=self.is_adopted,
             refusal=self.refusal,
         )
-
-
-_order = maker(Order)

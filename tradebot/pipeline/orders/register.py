@@ -4,8 +4,10 @@ It is all that the stage knows. Bounded: what matters no more is dropped.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
+
+from msgspec.structs import replace
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import Instrument, Listing

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tradebot.model.command import Command, Heartbeat, StateChanged, Tick, TradingState, Verb
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
-from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.order import (
     FillReport,
@@ -39,7 +38,6 @@ from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import Held, OrdersState, Protection
 
 _LATE = Lateness()
-_submit = maker(SubmitOrders)
 
 
 class OrdersStage:
@@ -157,7 +155,7 @@ class OrdersStage:
             self._register.submit(requests)
             if signal.expires_ts is not None or signal.void_price is not None:
                 self._timed.add(requests[0].client_order_id)
-            return (_submit(ts_event=approved.ts_event, orders=requests),)
+            return (SubmitOrders(ts_event=approved.ts_event, orders=requests),)
         # The rest of an entry would go on enlarging what is being closed.
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
         canceled = self._register.cancel(started, approved.ts_event, "exit")

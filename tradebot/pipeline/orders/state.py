@@ -1,16 +1,16 @@
 """What the orders stage knows, as a value."""
 
-from dataclasses import dataclass, field
+from msgspec import field
 
 from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import FillReport, OrderSide
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.lifecycle import Order
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Held:
+class Held(Value, frozen=True, kw_only=True):
     """What our fills leave open in a symbol: ``qty`` != 0, short < 0, opened by the entry of ``signal_id``.
 
     ``generation`` numbers its exits, 1 for those that came with the entry. ``repairs`` counts what was done about
@@ -26,8 +26,7 @@ class Held:
     repairs: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Protection:
+class Protection(Value, frozen=True, kw_only=True):
     """How much of a position a resting stop covers: ``covered_qty`` >= 0 of ``qty`` > 0."""
 
     symbol: str
@@ -41,8 +40,7 @@ class Protection:
         return self.covered_qty >= self.qty
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Watch:
+class Watch(Value, frozen=True, kw_only=True):
     """A position that is not covered, ``since`` the first tick that saw it.
 
     ``pending_id`` is the order that may mend it and has no outcome, seen first at ``pending_ts``; ``alerted_ts``
@@ -56,8 +54,7 @@ class Watch:
     alerted_ts: Nanos | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WantedExit:
+class WantedExit(Value, frozen=True, kw_only=True):
     """A position, or ``left`` of it, that is to be left, whatever became of the orders placed for it.
 
     ``signal_id``, ``strategy`` and ``reason`` are those of who wanted it first, and of every order for it.
@@ -85,8 +82,7 @@ class WantedExit:
     words: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrdersState:
+class OrdersState(Value, frozen=True, kw_only=True):
     """Orders that matter, by client order id, in the order they were made.
 
     ``orders`` are those that work and those of open positions; ``done`` the last ones that matter no more, kept

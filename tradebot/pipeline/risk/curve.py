@@ -1,6 +1,5 @@
 """The equity curve: one point for each closing time, as it was after the last bar of that time."""
 
-from tradebot.model.making import maker
 from tradebot.model.market import BarsClosed
 from tradebot.model.money import Cash, Ratio, book
 from tradebot.model.position import EquityMark
@@ -8,8 +7,6 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.ledger import Ledger
-
-_mark = maker(EquityMark)
 
 
 class EquityCurve:
@@ -100,5 +97,5 @@ class EquityCurve:
     def _point(self, ts: Nanos) -> EquityMark:
         ledger = self.ledger
         if not ledger.trips:
-            return _mark(ts_event=ts, equity=ledger.cash, is_exposed=False)
-        return _mark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)
+            return EquityMark(ts_event=ts, equity=ledger.cash, is_exposed=False)
+        return EquityMark(ts_event=ts, equity=book(ledger.equity()), is_exposed=True)

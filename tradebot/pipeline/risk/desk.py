@@ -6,7 +6,6 @@ from typing import assert_never
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument, Listing
-from tradebot.model.making import maker
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import WISH_GATES, Action, Approved, Cut, Refused, Signal
@@ -27,7 +26,6 @@ from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price
 from tradebot.pipeline.risk.trip import Trip
 
 MANUAL = "manual"
-_approved = maker(Approved)
 
 
 class Desk:
@@ -107,7 +105,7 @@ class Desk:
         self.signals += 1
         decided = self._judge(signal)
         if isinstance(decided, Sized):
-            approved = _approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
+            approved = Approved(ts_event=signal.ts_event, signal=signal, qty=decided.qty, cuts=decided.cuts)
             if signal.action is Action.ENTER:
                 self.gates.hear(approved)
             return approved

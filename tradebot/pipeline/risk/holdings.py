@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from tradebot.model.money import ZERO, Cash, Price, Qty, mean_price
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
 NO_CASH = Cash(ZERO)
@@ -50,8 +51,7 @@ class OpenPosition:
         return Cash(self.qty * mark - self.cost)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkingEntry:
+class WorkingEntry(Value, frozen=True, kw_only=True):
     """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked.
 
     ``expected`` is the price that it waits for; ``None`` for one at market.

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tradebot.model.making import maker
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
@@ -14,7 +13,6 @@ from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.trip import Trip
 
-_changed_to = maker(PositionChanged)
 # Two days of a symbol that pays each hour.
 _PAYMENTS = 48
 
@@ -140,8 +138,8 @@ class Ledger:
 
 
 def _changed(fill: Fill, trip: Trip) -> PositionChanged:
-    return _changed_to(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
+    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
 
 
 def _flat(fill: Fill, trip: Trip) -> PositionChanged:
-    return _changed_to(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)
+    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)

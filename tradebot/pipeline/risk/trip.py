@@ -2,16 +2,11 @@
 
 from decimal import Decimal
 
-from tradebot.model.making import maker
 from tradebot.model.money import ZERO, Cash, Price, Qty, book, mean_price
 from tradebot.model.order import Fill, OrderDone, PositionSide
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.holdings import NO_CASH, NO_QTY, OpenPosition
-
-_position = maker(Position)
-_round_trip = maker(RoundTrip)
-
 
 OF_OTHERS = frozenset({"manual", "liquidation"})
 """Under what names positions are booked that no strategy opened."""
@@ -98,7 +93,7 @@ class Trip:
 
     def position(self) -> Position:
         """Return it as others see it."""
-        return _position(
+        return Position(
             symbol=self.symbol,
             strategy=self.strategy,
             qty=self.qty,
@@ -133,7 +128,7 @@ class Trip:
 
     def round_trip(self, fill: Fill) -> RoundTrip:
         """Return the round trip that ``fill`` ended; the position must be flat."""
-        return _round_trip(
+        return RoundTrip(
             symbol=self.symbol,
             strategy=self.strategy,
             # What closed it was on the other side.

@@ -6,7 +6,6 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.making import maker
 from tradebot.model.money import ZERO, Price, from_float, plain
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.signal import Action, Refused, Rung, Signal, WishGate
@@ -22,7 +21,6 @@ _MOST_BARS = 1_000_000
 _MOST_FACTORS = 64
 _MOST_LEVELS = 8
 _LONGEST_NAME = 64
-_signal = maker(Signal)
 
 
 def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | Refused:
@@ -47,7 +45,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
         stop = Price(measured)
     if target is None and stop is not None and not wish.ladder:
         target = _r_target(spec, side, instrument, reference, stop)
-    signal = _signal(
+    signal = Signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,

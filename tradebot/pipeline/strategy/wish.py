@@ -9,7 +9,6 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.making import maker
 from tradebot.model.money import Price
 from tradebot.model.order import PositionSide
 from tradebot.model.position import Position
@@ -21,7 +20,6 @@ from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
 
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
 _FIELDS: Mapping[type, str] = {Exit: "leave", Enter: "enter", MoveStop: "move"}
-_signal = maker(Signal)
 
 
 @dataclass(slots=True)
@@ -71,7 +69,7 @@ def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | Refu
         raise Nonsense(f"Exit.fraction is {said(fraction)}, not a Decimal above 0 and at most 1")
     if wish.reason not in EXIT_REASONS:
         raise Nonsense(f"Exit.reason is {said(wish.reason)}, not one of {', '.join(EXIT_REASONS)}")
-    signal = _signal(
+    signal = Signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,
@@ -93,7 +91,7 @@ def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, mome
     side = _side_of(moment)
     # There is no price below one tick.
     stop = max(instrument.price_against(given, side.entry.opposite), Price(instrument.tick_at(moment.close)))
-    signal = _signal(
+    signal = Signal(
         id=f"{spec.name}-{moment.symbol}-{moment.number}",
         ts_event=moment.ts_event,
         strategy=spec.name,

@@ -6,9 +6,10 @@ by side for a moment, reduce-only. What the socket did not tell is asked for by 
 """
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from itertools import zip_longest
+
+from msgspec.structs import replace
 
 from tradebot.model.errors import ConfigError, Rejected, Unreadable, VenueError
 from tradebot.model.market import Message

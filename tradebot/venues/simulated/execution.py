@@ -6,7 +6,6 @@ Cancels that a fill causes are reported before it, so that nobody cancels what i
 from typing import NamedTuple
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.making import maker
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.money import book as booked
@@ -17,8 +16,6 @@ from tradebot.venues.simulated.account import Account, Holding
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.matching import Offer, Resting
-
-_fill_report = maker(FillReport)
 
 
 class Moment(NamedTuple):
@@ -102,7 +99,7 @@ class Execution:
         fee = self._costs.fee(qty * price, liquidity)
         self._account.trade(self.holding, side.sign * qty, price, fee)
         self.reports.append(
-            _fill_report(
+            FillReport(
                 ts_event=ts,
                 trade_id=self._account.next_trade_id(),
                 client_order_id=client_order_id,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.making import maker
 from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
@@ -19,7 +18,6 @@ from tradebot.venues.simulated.matching import Resting, RestingState
 
 REMEMBERED_IDS = 1_000
 """How many client order ids are kept to refuse a second order of the same id; those of working orders always."""
-_accepted = maker(OrderAccepted)
 _NO_FUNDING: Mapping[str, FundingRates] = MappingProxyType({})
 
 
@@ -240,7 +238,7 @@ class SimulatedVenue:
         self._orders[request.client_order_id] = order
         if len(self._orders) > self._remembered_ids:
             self._forget_one()
-        return _accepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
+        return OrderAccepted(ts_event=now, client_order_id=request.client_order_id, venue_order_id=venue_order_id)
 
     def _forget_one(self) -> None:
         ended = (cid for cid, order in self._orders.items() if order is None or order.is_done)
