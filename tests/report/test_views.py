@@ -21,6 +21,7 @@ from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.report import text, views
 from tradebot.report.document import document
 from tradebot.report.health import health
+from tradebot.report.risk import risk_document
 
 TS = Nanos(1_767_225_600_000_000_000)
 FACTS = views.RuntimeFacts(
@@ -129,8 +130,8 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     assert found["orders"] == {"open": 2, "unknown": 1}
     assert set(found["tasks"][0]) == {"name", "state", "restarts", "queue", "when_full", "lag_ms"}
     assert found["risk"] == [
-        {"limit": "max_order_notional", "value": "0", "max": "5000", "pct_used": 0.0},
-        {"limit": "max_leverage", "value": 0.0199, "max": 3.0, "pct_used": 0.6633},
+        {"limit": "max_order_notional", "value": "0", "max": "5000", "pct_used": 0.0, "scope": "account"},
+        {"limit": "max_leverage", "value": 0.0199, "max": 3.0, "pct_used": 0.6633, "scope": "account"},
     ]
 
 
@@ -138,7 +139,7 @@ def test_the_other_views_are_parts_of_status() -> None:
     whole = read(views.status(FACTS, books()))
     assert read(views.balance(FACTS, books())) == whole["account"]
     assert read(views.positions(books())) == {key: whole[key] for key in ("positions", "protected")}
-    assert read(views.risk(books()))["risk"] == whole["risk"]
+    assert read(risk_document(books()))["risk"] == whole["risk"]
 
 
 def test_what_a_real_venue_says_of_the_account_stands_beside_ours() -> None:

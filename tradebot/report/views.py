@@ -18,6 +18,7 @@ from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import BreakerView
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule
 from tradebot.report.breakers import breaker_rows
 from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
@@ -141,6 +142,7 @@ class BookFacts:
     unknown: int
     protection: Sequence[Protection]
     limits: Sequence[LimitUse]
+    measured: MeasureRule = DEFAULT_MEASURES
     disabled: Mapping[str, str] = field(default_factory=dict)
     foreign: Sequence[ForeignOrder] = ()
     breakers: Sequence[BreakerView] = ()
@@ -174,7 +176,7 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         **positions(books),
         "orders": _order_counts(books),
         "tasks": [_task(task) for task in facts.tasks],
-        "risk": [] if books is None else _limits(books.limits),
+        "risk": [] if books is None else limit_rows(books.limits),
         "breakers": [] if books is None else breaker_rows(books.breakers),
         "disabled": [] if books is None else _disabled(books.disabled),
         "untraded": [] if books is None else _untraded(books.risk),
@@ -221,33 +223,6 @@ def orders(books: BookFacts) -> list[Document]:
     """Return one object an order the venue may work on, oldest first; those of another hand last."""
     own = [_order(order) for order in books.orders]
     return [*own, *(_foreign(order) for order in books.foreign)]
-
-
-def risk(books: BookFacts) -> Document:
-    """Return the document of ``risk``: what may be sent and why, each limit, and what is spoken for."""
-    state = books.risk
-    return {
-        "state": str(state.trading_state),
-        "reason": state.state_reason,
-        "risk": _limits(books.limits),
-        "breakers": breaker_rows(books.breakers),
-        "equity": plain(book(state.equity)),
-        "peak_equity": plain(book(state.peak_equity)),
-        "drawdown_pct": float(state.drawdown * 100),
-        "max_drawdown_pct": float(state.max_drawdown * 100),
-        "signals": state.signals,
-        "refused": state.refused,
-        "waiting_entries": [
-            {
-                "signal_id": entry.signal_id,
-                "symbol": entry.symbol,
-                "strategy": entry.strategy,
-                "qty": plain(entry.qty),
-                "price": plain(entry.price),
-            }
-            for entry in state.entries.values()
-        ],
-    }
 
 
 def _reason(facts: RuntimeFacts, books: BookFacts | None) -> str:
@@ -356,13 +331,15 @@ def _task(task: TaskFacts) -> Document:
     }
 
 
-def _limits(limits: Iterable[LimitUse]) -> list[Json]:
+def limit_rows(limits: Iterable[LimitUse]) -> list[Json]:
+    """Return each limit with its use, one object each."""
     return [
         {
             "limit": use.limit,
             "value": number(use.limit, use.value),
             "max": number(use.limit, use.max),
             "pct_used": float(use.pct_used),
+            "scope": use.scope,
         }
         for use in limits
     ]

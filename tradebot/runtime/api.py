@@ -17,6 +17,7 @@ from tradebot.report import views
 from tradebot.report.document import document, line
 from tradebot.report.flatness import FlatFacts, flatness
 from tradebot.report.health import health
+from tradebot.report.risk import risk_document
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log_file
@@ -91,7 +92,7 @@ class DaemonApi:
             "health": health,
             "positions": lambda _, books: views.positions(books),
             "balance": views.balance,
-            "risk": lambda _, books: views.risk(books),
+            "risk": lambda _, books: risk_document(books),
         }
         self._acts: Mapping[str, Callable[[Mapping[str, str]], Awaitable[Mapping[str, Json]]]] = {
             "stop": self._stop,

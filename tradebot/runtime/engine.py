@@ -268,6 +268,7 @@ class Engine:
             protection=self.orders.protection(),
             limits=self.risk.limits_view(),
             breakers=self.risk.breakers_view(),
+            measured=self.risk.measured,
             disabled=dict(self.booted.wired.strategy.disabled),
             foreign=() if self.live is None else self.live.foreign,
         )

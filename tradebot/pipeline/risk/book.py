@@ -17,6 +17,7 @@ from tradebot.pipeline.risk.breakers.base import BreakerState
 from tradebot.pipeline.risk.gates.sequence import GateState
 from tradebot.pipeline.risk.gates.zone import ZoneState
 from tradebot.pipeline.risk.holdings import NO_CASH, OpenPosition, WorkingEntry
+from tradebot.pipeline.risk.measures.daily import DailyState
 
 _NO_RATIO = Ratio(ZERO)
 _NEVER = Nanos(0)
@@ -38,6 +39,7 @@ class RiskState:
     the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
     each symbol. ``breakers`` are kept by their names; ``is_lowered``: it was they that made the state reduce-only.
     ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity.
+    each symbol. ``daily`` holds the closes from which everything is measured.
     """
 
     starting_cash: Cash
@@ -74,6 +76,7 @@ class RiskState:
     is_lowered: bool = False
     marked: dict[str, Nanos] = field(default_factory=dict)
     looked_ts: Nanos = _NEVER
+    daily: DailyState = field(default_factory=DailyState)
 
     @property
     def untraded(self) -> dict[str, Listing]:

@@ -21,6 +21,7 @@ from tradebot.pipeline.risk.gates.zone import GATE as ZONE
 from tradebot.pipeline.risk.holdings import WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits
+from tradebot.pipeline.risk.measures.measuring import Measures
 from tradebot.pipeline.risk.recent import Recent
 from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price
 from tradebot.pipeline.risk.trip import Trip
@@ -45,6 +46,7 @@ class Desk:
         "ledger",
         "limits",
         "manual",
+        "measures",
         "refused",
         "signals",
         "sizing",
@@ -61,11 +63,13 @@ class Desk:
         gates: Gates,
         limits: Limits,
         breakers: Breakers,
+        measures: Measures,
     ) -> None:
         self.instruments = Instruments(instruments)
         self.ledger = ledger
         self.sizing = sizing
         self.gates = gates
+        self.measures = measures
         self.limits: Mapping[str, Decimal] = limits
         self.breakers = breakers
         # What breakers said of the entry that was decided on last.

@@ -50,9 +50,10 @@ A limit cuts an order and refuses only one cut to nothing; ``min_confidence`` re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """How much of one limit is used: ``pct_used`` of ``max``, in percent."""
+    """How much of one limit is used: ``pct_used`` of ``max``, in percent; ``scope`` is what it bounds."""
 
     limit: str
     value: Decimal
     max: Decimal
     pct_used: Decimal
+    scope: str = "account"

@@ -23,6 +23,7 @@ from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.listing import what_changed
+from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
 from tradebot.pipeline.risk.sizing import Sizing
 
 
@@ -40,12 +41,15 @@ class RiskStage:
         require_stop: bool = False,
         cooldowns: Mapping[str, Cooldown] | None = None,
         breakers: Mapping[str, Tiers] | None = None,
+        measured: MeasureRule = DEFAULT_MEASURES,
     ) -> None:
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
         gates = Gates(GateConfig(rule=size, require_stop=require_stop, cooldowns=cooldowns or {}))
         self._breakers = Breakers(breakers or {})
-        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits, self._breakers)
+        self._measures = Measures(measured)
+        self._daily = self._measures.daily
+        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits, self._breakers, self._measures)
         self._operator = Operator(self._desk)
         self._market_ts = self._looked_ts = Nanos(0)
         self._marked: dict[str, Nanos] = {}
@@ -111,6 +115,7 @@ class RiskStage:
             is_lowered=desk.is_lowered,
             marked=dict(self._marked),
             looked_ts=self._looked_ts,
+            daily=self._daily.save(),
         )
 
     def load(self, state: RiskState) -> None:
@@ -118,6 +123,7 @@ class RiskStage:
         self._ledger.load(state)
         self._curve.load(state)
         self._desk.load(state)
+        self._daily.load(state.daily)
         self._market_ts = state.market_ts
         self._marked = dict(state.marked)
         self._looked_ts = state.looked_ts
@@ -211,6 +217,11 @@ class RiskStage:
         """Whether no position is open and no entry is at work."""
         return not self._ledger.trips and not self._desk.entries
 
+    @property
+    def measured(self) -> MeasureRule:
+        """By what rule correlations and tails are measured."""
+        return self._measures.rule
+
     def limits_view(self) -> tuple[LimitUse, ...]:
         """Return how much of each configured limit is used now."""
         return self._desk.gates.uses(self._desk)
@@ -232,6 +243,7 @@ class RiskStage:
             changes = NO_CHANGE
         self._marked[symbol] = ts
         ledger.marks[symbol] = bar.close
+        self._daily.close(symbol, ts, bar.close)
         trip = ledger.trips.get(symbol)
         if trip is not None:
             if bar.low < trip.low:

@@ -14,6 +14,7 @@ from tradebot.model.signal import Signal
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.risk.holdings import WorkingEntry
 from tradebot.pipeline.risk.limits import LimitUse, SizeRule
+from tradebot.pipeline.risk.measures.measuring import Measures
 from tradebot.pipeline.risk.trip import Trip
 
 
@@ -52,6 +53,7 @@ class Book(Protocol):
     frozen: dict[str, tuple[str, ...]]
     entries: dict[str, WorkingEntry]
     limits: Mapping[str, Decimal]
+    measures: Measures
 
     @property
     def trips(self) -> Mapping[str, Trip]:

@@ -1,0 +1,1 @@
+"""What the market did lately, and what it would mean for the book: plain arithmetic on floats, never money."""

@@ -1,0 +1,156 @@
+"""The last close of each UTC day of each symbol, and the returns between them.
+
+A day counts once any symbol has a bar of it; one without a bar of a symbol carries that symbol's last close on, so
+that the next return holds the whole move. A day is over with the first bar that closes behind its end.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import fsum
+from operator import mul
+
+from tradebot.model.money import Price
+from tradebot.model.time import DAY, Nanos
+
+LEAST_RETURNS = 30
+"""Of fewer daily returns nothing is said."""
+WINDOW_DAYS = 90
+"""Over how many daily returns everything is measured, where the configuration says nothing else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DailyState:
+    """``days`` are those that are over, counted from the epoch, oldest first; ``closes`` of a symbol end with the last.
+
+    ``day`` is the one that is not over, ``forming`` the last close of each symbol in it.
+    """
+
+    day: int = 0
+    forming: dict[str, Price] = field(default_factory=dict)
+    days: tuple[int, ...] = ()
+    closes: dict[str, tuple[Price, ...]] = field(default_factory=dict)
+
+
+class Panel:
+    """Simple daily returns by symbol, oldest first, all ending with one day; at least ``LEAST_RETURNS`` each."""
+
+    __slots__ = ("_rows", "_symbols", "returns")
+
+    def __init__(self, returns: Mapping[str, tuple[float, ...]]) -> None:
+        self.returns = returns
+        self._symbols: tuple[str, ...] = ()
+        self._rows: Sequence[tuple[float, ...]] = ()
+
+    def pnl(self, notionals: Mapping[str, float]) -> list[float] | None:
+        """Return what each day of the window would have made of positions worth ``notionals`` (short < 0) now.
+
+        Oldest first; as many days as all of the symbols have. ``None`` when one of them has too few. The order of
+        ``notionals`` does not matter, to the last bit.
+        """
+        symbols = tuple(notionals)
+        if symbols != self._symbols:
+            if any(symbol not in self.returns for symbol in symbols):
+                return None
+            # The columns of one day side by side: asked for at every signal, and changed by fills alone.
+            columns = [self.returns[symbol] for symbol in symbols]
+            days = min(map(len, columns), default=0)
+            self._rows = list(zip(*(column[-days:] for column in columns), strict=True))
+            self._symbols = symbols
+        amounts = list(notionals.values())
+        return [fsum(map(mul, amounts, row)) for row in self._rows]
+
+    def added(self, pnl: Sequence[float], symbol: str, notional: float) -> list[float] | None:
+        """Return ``pnl`` with ``notional`` more of ``symbol``; ``None`` when that symbol has too few returns."""
+        returns = self.returns.get(symbol)
+        if returns is None:
+            return None
+        if not pnl:
+            return [notional * one for one in returns]
+        days = min(len(pnl), len(returns))
+        return [before + notional * one for before, one in zip(pnl[-days:], returns[-days:], strict=True)]
+
+
+class DailyCloses:
+    """Collects closes from bars; ``window`` >= ``LEAST_RETURNS`` is how many returns are kept."""
+
+    __slots__ = ("_closes", "_day", "_days", "_end", "_forming", "_panel", "_window")
+
+    def __init__(self, window: int = WINDOW_DAYS) -> None:
+        self._window = window
+        self._day = 0
+        self._end = 0
+        self._forming: dict[str, Price] = {}
+        self._days: tuple[int, ...] = ()
+        self._closes: dict[str, tuple[Price, ...]] = {}
+        self._panel: Panel | None = None
+
+    def close(self, symbol: str, ts: Nanos, price: Price) -> None:
+        """Take the close of a bar that ended at ``ts``, exclusive."""
+        if ts > self._end:
+            self._turn(ts)
+        elif ts <= self._end - DAY:
+            self._amend(symbol, ts, price)
+            return
+        self._forming[symbol] = price
+
+    def panel(self) -> Panel:
+        """Return the returns of the days that are over; the same until another is."""
+        if self._panel is None:
+            self._panel = Panel(
+                {
+                    symbol: _returns(closes)
+                    for symbol, closes in sorted(self._closes.items())
+                    if len(closes) > LEAST_RETURNS
+                }
+            )
+        return self._panel
+
+    def save(self) -> DailyState:
+        """Return all closes."""
+        return DailyState(day=self._day, forming=dict(self._forming), days=self._days, closes=dict(self._closes))
+
+    def load(self, state: DailyState) -> None:
+        """Become what ``save`` saw."""
+        self._day, self._end = state.day, _end(state.day) if state.forming else 0
+        self._forming = dict(state.forming)
+        self._days, self._closes = state.days, dict(state.closes)
+        self._panel = None
+
+    def _turn(self, ts: Nanos) -> None:
+        if self._forming:
+            kept = self._window + 1
+            self._days = (*self._days, self._day)[-kept:]
+            known = {symbol: closes for symbol, closes in self._closes.items() if self._is_alive(symbol, closes)}
+            for symbol in (*known, *(new for new in self._forming if new not in known)):
+                closes = known.get(symbol, ())
+                price = self._forming[symbol] if symbol in self._forming else closes[-1]
+                known[symbol] = (*closes, price)[-kept:]
+            self._closes = known
+            self._forming = {}
+            self._panel = None
+        self._day = _day(ts)
+        self._end = _end(self._day)
+
+    def _is_alive(self, symbol: str, closes: tuple[Price, ...]) -> bool:
+        """Return whether the window still holds a bar of ``symbol``, as far as its closes tell."""
+        return symbol in self._forming or len(closes) <= self._window or any(one != closes[0] for one in closes)
+
+    def _amend(self, symbol: str, ts: Nanos, price: Price) -> None:
+        # The last bar of a day may come behind another symbol's first of the next.
+        if self._days and _day(ts) == self._days[-1]:
+            self._closes[symbol] = (*self._closes.get(symbol, ())[:-1], price)
+            self._panel = None
+
+
+def _day(ts: int) -> int:
+    return (ts - 1) // DAY
+
+
+def _end(day: int) -> int:
+    return (day + 1) * DAY
+
+
+def _returns(closes: Sequence[Price]) -> tuple[float, ...]:
+    floats = [float(close) for close in closes]
+    return tuple(after / before - 1.0 for before, after in pairwise(floats))

@@ -1,0 +1,65 @@
+"""Moments of return series. Sums are exact (``fsum``), so that no order and no version of Python changes a bit."""
+
+from collections.abc import Sequence
+from math import fsum, sqrt
+from operator import mul
+
+LAMBDA = 0.94
+"""The decay of a day in weighted moments, of RiskMetrics (1996) for daily returns."""
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the arithmetic mean; ``values`` must not be empty."""
+    return fsum(values) / len(values)
+
+
+def deviation(values: Sequence[float]) -> float:
+    """Return the standard deviation, ddof 1; 0 for fewer than two values."""
+    if len(values) < 2:
+        return 0.0
+    centre = mean(values)
+    return sqrt(fsum((one - centre) ** 2 for one in values) / (len(values) - 1))
+
+
+def covariance(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the covariance of two series of one length >= 2, ddof 1."""
+    a, b = mean(first), mean(second)
+    return fsum((x - a) * (y - b) for x, y in zip(first, second, strict=True)) / (len(first) - 1)
+
+
+def shape(values: Sequence[float]) -> tuple[float, float]:
+    """Return the skewness and the excess kurtosis, both biased; 0 and 0 where nothing varies."""
+    centre = mean(values)
+    apart = [one - centre for one in values]
+    squares = [one * one for one in apart]
+    spread = fsum(squares) / len(values)
+    if spread <= 0:
+        return 0.0, 0.0
+    third, fourth = fsum(map(mul, squares, apart)) / len(values), fsum(map(mul, squares, squares)) / len(values)
+    return third / spread**1.5, fourth / spread**2 - 3.0
+
+
+def quantile(ordered: Sequence[float], part: float) -> float:
+    """Return the linearly interpolated quantile of values in ascending order; ``part`` in [0, 1]."""
+    place = part * (len(ordered) - 1)
+    below = int(place)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+def weights(count: int, decay: float) -> list[float]:
+    """Return ``count`` weights that sum to 1, each ``decay`` times the one after it; 1 weighs all the same."""
+    raw = [decay ** (count - 1 - place) for place in range(count)]
+    total = fsum(raw)
+    return [one / total for one in raw]
+
+
+def standardized(values: Sequence[float], weight: Sequence[float]) -> list[float] | None:
+    """Return ``values`` less their weighted mean, scaled so that two such series' products sum to the correlation.
+
+    ``None`` where nothing varies. With equal weights that is Pearson's.
+    """
+    centre = fsum(map(mul, weight, values))
+    apart = [sqrt(part) * (one - centre) for part, one in zip(weight, values, strict=True)]
+    length = sqrt(fsum(map(mul, apart, apart)))
+    return None if length <= 0 else [one / length for one in apart]

@@ -1,0 +1,142 @@
+"""The document of ``risk``: every limit, what the book is exposed to, and what a bad day would cost it."""
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+from tradebot.model.money import ZERO, Cash, book, from_float, plain
+from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.limits import LimitUse
+from tradebot.pipeline.risk.measures.clusters import Cluster
+from tradebot.pipeline.risk.measures.measuring import Measures
+from tradebot.pipeline.risk.measures.tails import HORIZON_DAYS, LEVELS, Tail, TailMethod, as_loss, marginal, tail
+from tradebot.report.breakers import breaker_rows
+from tradebot.report.shapes import Document, Json
+from tradebot.report.views import BookFacts, limit_rows
+
+_ALL = 100
+_HISTORICAL = TailMethod.HISTORICAL
+
+
+def risk_document(books: BookFacts) -> Document:
+    """Return what may be sent and why, each limit, and what is held, measured."""
+    state = books.risk
+    measures = Measures(books.measured)
+    measures.daily.load(state.daily)
+    notionals = {symbol: p.qty * state.marks[symbol] for symbol, p in sorted(state.positions.items())}
+    groups = measures.clusters(frozenset(notionals))
+    return {
+        "state": str(state.trading_state),
+        "reason": state.state_reason,
+        "equity": plain(book(state.equity)),
+        "peak_equity": plain(book(state.peak_equity)),
+        "drawdown_pct": float(state.drawdown * _ALL),
+        "max_drawdown_pct": float(state.max_drawdown * _ALL),
+        "limits": limit_rows(books.limits),
+        **_tails(measures, notionals, state.equity, books.limits),
+        "exposure": _exposure(state, notionals, groups),
+        "breakers": breaker_rows(books.breakers),
+        "clusters": [{"symbols": list(group.symbols), "correlation": round(group.correlation, 6)} for group in groups],
+        "signals": state.signals,
+        "refused": state.refused,
+        "waiting_entries": _waiting(state),
+        # As it stands in ``status``.
+        "risk": limit_rows(books.limits),
+    }
+
+
+def _tails(
+    measures: Measures, notionals: Mapping[str, Decimal], equity: Cash, limits: Iterable[LimitUse]
+) -> Mapping[str, Json]:
+    """Return value at risk and expected shortfall; ``None`` each while a held symbol has too few daily returns."""
+    panel = measures.panel
+    pnl = panel.pnl({symbol: float(notional) for symbol, notional in notionals.items()})
+    most = {use.limit: use.max for use in limits}
+    var: list[Json] = []
+    cvar: list[Json] = []
+    for method in TailMethod:
+        for level in LEVELS:
+            found = None if pnl is None else tail(pnl, method, level) if pnl else Tail(0.0, 0.0)
+            row: Document = {"method": str(method), "level": level, "horizon_d": HORIZON_DAYS}
+            for name, rows, value in (
+                ("var", var, None if found is None else found.var),
+                ("cvar", cvar, None if found is None else found.cvar),
+            ):
+                limit = most.get(f"max_{name}{round(level * _ALL)}")
+                rows.append({**row, **_loss(value, equity), "max": None if limit is None else plain(limit)})
+    return {
+        "var": var,
+        "cvar": cvar,
+        "components": _components(measures, notionals, pnl),
+        "measured": {
+            "days": 0 if not pnl else len(pnl),
+            "window_days": measures.rule.window_days,
+            "unmeasured": [symbol for symbol in notionals if symbol not in panel.returns],
+        },
+    }
+
+
+def _loss(value: float | None, equity: Cash) -> Document:
+    if value is None:
+        return {"value": None, "pct": None}
+    return {"value": plain(as_loss(value)), "pct": round(value / float(equity) * _ALL, 4) if equity > 0 else None}
+
+
+def _components(measures: Measures, notionals: Mapping[str, Decimal], pnl: list[float] | None) -> list[Json]:
+    """Return of which symbol how much of the parametric VaR is, a hedge takes from it; and what closing it would save.
+
+    What it would save is of the historical one.
+    """
+    if not pnl:
+        return []
+    panel, rows = measures.panel, list[Json]()
+    for symbol, notional in notionals.items():
+        returns = panel.returns[symbol][-len(pnl) :]
+        without = panel.added(pnl, symbol, -float(notional)) or []
+        row: dict[str, Json] = {"symbol": symbol}
+        for level in LEVELS:
+            name = f"{round(level * _ALL)}"
+            saved = tail(pnl, _HISTORICAL, level).var - tail(without, _HISTORICAL, level).var
+            row[f"var{name}"] = _signed(marginal(pnl, returns, level) * float(notional))
+            row[f"saved{name}"] = _signed(saved)
+        rows.append(row)
+    return rows
+
+
+def _signed(amount: float) -> str:
+    return plain(book(from_float(amount)))
+
+
+def _exposure(state: RiskState, notionals: Mapping[str, Decimal], groups: tuple[Cluster, ...]) -> Document:
+    gross = sum((abs(one) for one in notionals.values()), ZERO)
+    long = sum((one for one in notionals.values() if one > 0), ZERO)
+    by_strategy: dict[str, Decimal] = {}
+    for symbol, notional in notionals.items():
+        strategy = state.positions[symbol].strategy
+        by_strategy[strategy] = by_strategy.get(strategy, ZERO) + abs(notional)
+    by_cluster = {"+".join(g.symbols): sum((abs(notionals[one]) for one in g.symbols), ZERO) for g in groups}
+    return {
+        "gross": plain(book(gross)),
+        "net": plain(book(2 * long - gross)),
+        "leverage": float(round(gross / state.equity, 6)) if state.equity > 0 else None,
+        "by_symbol": _amounts(notionals),
+        "by_side": _amounts({"long": long, "short": gross - long}),
+        "by_strategy": _amounts(by_strategy),
+        "by_cluster": _amounts(by_cluster),
+    }
+
+
+def _amounts(amounts: Mapping[str, Decimal]) -> Document:
+    return {name: plain(book(amount)) for name, amount in amounts.items()}
+
+
+def _waiting(state: RiskState) -> list[Json]:
+    return [
+        {
+            "signal_id": entry.signal_id,
+            "symbol": entry.symbol,
+            "strategy": entry.strategy,
+            "qty": plain(entry.qty),
+            "price": plain(entry.price),
+        }
+        for entry in state.entries.values()
+    ]
