@@ -1,18 +1,25 @@
 """What all tests share."""
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from decimal import localcontext
 
 import pytest
 from hypothesis import settings
 
+from tests.virtual import VirtualLoop
 from tradebot.model.money import MONEY_CONTEXT
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("quick", deadline=None, max_examples=50)
 settings.register_profile("deep", deadline=None, max_examples=1000)
 settings.load_profile("quick")
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Give a test that is marked so a loop in which waiting costs nothing."""
+    return {"loop": VirtualLoop if item.get_closest_marker("virtual_time") else asyncio.new_event_loop}
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import until
 from tradebot.control import client
 from tradebot.control.protocol import MAX_STREAMS
 from tradebot.control.server import ControlServer
@@ -32,11 +33,9 @@ def say(path: Path, data: bytes, timeout: float = 3.0) -> bytes:
 
 
 async def none_open(server: ControlServer) -> None:
-    async with asyncio.timeout(3):
-        # One turn lets the server accept what was connected; then it only has to let go.
-        await asyncio.sleep(0.05)
-        while server.connections:  # noqa: ASYNC110  # a set has no event
-            await asyncio.sleep(0.01)
+    """Let the server accept what is connected, and let go of all."""
+    await until(lambda: server.connections)
+    await until(lambda: not server.connections)
 
 
 async def is_well(server: ControlServer) -> bool:

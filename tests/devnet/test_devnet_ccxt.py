@@ -11,6 +11,8 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
 import ccxt.pro as ccxtpro  # noqa: E402
 
+from tests.waiting import until  # noqa: E402
+
 BTC = "BTC/USDC:USDC"
 
 
@@ -151,16 +153,14 @@ async def test_the_streams_tell_what_happens(pro: Any, devnet: Any) -> None:
     assert book["bids"][0][0] < book["asks"][0][0]
     orders = asyncio.create_task(pro.watch_orders(BTC))
     fills = asyncio.create_task(pro.watch_my_trades(BTC))
-    while len(devnet.net.server.hub.connections) == 0 or not _has(devnet, "userFills"):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: _has(devnet, "userFills"))
     placed = await pro.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
     assert {order["id"] for order in await asyncio.wait_for(orders, 5)} == {placed["id"]}
     assert [fill["order"] for fill in await asyncio.wait_for(fills, 5)] == [placed["id"]]
     candles = asyncio.create_task(pro.watch_ohlcv(BTC, "1m"))
     trades = asyncio.create_task(pro.watch_trades(BTC))
     ticker = asyncio.create_task(pro.watch_ticker(BTC))
-    while not (_has(devnet, "candle") and _has(devnet, "trades") and _has(devnet, "activeAssetCtx")):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: all(_has(devnet, kind) for kind in ("candle", "trades", "activeAssetCtx")))
     devnet.do(devnet.net.step)
     assert (await asyncio.wait_for(candles, 5))[-1][4] == float(devnet.mark("BTC"))
     assert (await asyncio.wait_for(trades, 5))[-1]["price"] == float(devnet.mark("BTC"))
@@ -180,8 +180,7 @@ async def test_balance_and_positions_are_watched_and_a_broken_socket_is_taken_up
     await pro.load_markets()
     assert (await asyncio.wait_for(pro.watch_balance(), 5))["USDC"]["total"] == 10_000
     positions = asyncio.create_task(pro.watch_positions())
-    while not _has(devnet, "clearinghouseState"):  # noqa: ASYNC110
-        await asyncio.sleep(0.01)
+    await until(lambda: _has(devnet, "clearinghouseState"))
     await pro.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
     assert (await asyncio.wait_for(positions, 5))[0]["contracts"] == 0.01
     await pro.watch_order_book(BTC)

@@ -41,7 +41,7 @@ class Trial:
         self.proxy.is_lying = True
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            time.sleep(self._chance.uniform(0.5, 1.5))
+            time.sleep(self._chance.uniform(0.5, 1.5))  # real time: the lies are told meanwhile
             if not self.bot.is_alive:
                 self._died()
             elif kills and self._chance.random() < 0.04:

@@ -131,7 +131,7 @@ class Running:
         async with asyncio.timeout(DEADLINE_S):
             while not is_so(status := await self.status()):
                 assert not self.ending.done(), f"it ended with {self.ending.result()}"
-                await asyncio.sleep(0.01)
+                await asyncio.wait({self.ending}, timeout=0.01)
         return status
 
     async def up(self) -> dict[str, Any]:

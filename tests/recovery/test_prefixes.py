@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.recovery.lab import facts_of, logged, rows_of, run, write_config, write_journal
+from tests.search import examples
 from tradebot.runtime import keeper
 from tradebot.store.schema import Row
 from tradebot.store.snapshot import NAMES, Snapshot, pack
@@ -30,7 +31,7 @@ class Reference:
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory: pytest.TempPathFactory) -> Reference:
     folder = tmp_path_factory.mktemp("reference")
-    config = write_config(folder, store="snapshot_turns = 25")
+    config = write_config(folder, bars=150, store="snapshot_turns = 15")
     snapshots: list[Snapshot] = []
 
     def keep(_home: Path, seq: int, config_hash: str, body: bytes) -> None:
@@ -55,7 +56,7 @@ def left_behind(reference: Reference, last_seq: int, snapshots: Sequence[Snapsho
     return home
 
 
-@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(10), suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_any_cut_of_the_journal_with_any_snapshots_comes_to_the_same_end(
     reference: Reference, data: st.DataObject
@@ -69,7 +70,7 @@ def test_any_cut_of_the_journal_with_any_snapshots_comes_to_the_same_end(
     assert logged(home, "snapshot.rejected") == []
 
 
-@settings(max_examples=10, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(3), suppress_health_check=list(HealthCheck))
 @given(cuts=st.lists(st.integers(0, 10**6), min_size=2, max_size=3))
 def test_cuts_after_cuts_come_to_the_same_end(reference: Reference, cuts: list[int]) -> None:
     rows = reference.rows

@@ -5,12 +5,12 @@ import os
 import signal
 import socket
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from tests.virtual import VirtualLoop
 from tradebot.pipeline.strategy.failure import StrategyBlocked
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime import probes
@@ -19,19 +19,19 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import DiskProbe, LagProbe
 
 
-async def test_a_loop_that_is_held_up_shows_its_lag(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(probes, "_LAG_PERIOD_S", 0.01)
+@pytest.mark.virtual_time
+async def test_a_loop_that_is_held_up_shows_its_lag() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, VirtualLoop)
     probe, ready = LagProbe(), asyncio.Event()
     measuring = asyncio.create_task(probe.run(ready.set))
     await ready.wait()
     assert probe.worst_s == 0.0
-    await asyncio.sleep(0.005)
-    held_until = time.monotonic() + 0.1
-    while time.monotonic() < held_until:
-        pass
-    await asyncio.sleep(0.02)
+    await asyncio.sleep(0.05)
+    loop.hold(7.0)
+    await asyncio.sleep(0.2)
     measuring.cancel()
-    assert probe.worst_s > 0.07
+    assert 6.9 < probe.worst_s < 7.5
 
 
 async def test_a_full_disk_is_told_once_each_time_it_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,25 +97,27 @@ def test_without_a_watchdog_of_ours_none_is_fed(environ: dict[str, str]) -> None
 def test_the_timer_leaves_alone_what_is_no_strategy_and_the_process_as_it_was() -> None:
     before = signal.getsignal(signal.SIGALRM)
     with watching(StrategyStage([], {}), limit_s=0.02):
-        time.sleep(0.06)
+        for _ in range(12):
+            signal.pause()
     assert signal.getsignal(signal.SIGALRM) is before
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
 
 
 def test_many_short_calls_are_never_taken_for_one_long() -> None:
     stage = StrategyStage([], {})
-    until = time.monotonic() + 0.1
     with watching(stage, limit_s=0.02):
-        while time.monotonic() < until:
+        for _ in range(20):
             stage.calls += 1
             stage.asking = "quick"
+            # Each look of the timer falls into another call.
+            signal.pause()
             stage.asking = None
 
 
 def swallow(caught: list[BaseException]) -> None:
     while True:
         try:
-            time.sleep(5)
+            signal.pause()
         except BaseException as error:
             caught.append(error)
 

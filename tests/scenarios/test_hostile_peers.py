@@ -68,7 +68,7 @@ def test_trades_are_the_same_under_attack_and_status_answers_within_a_second_of_
             began = time.process_time()
             if await daemon.status():
                 answers.append(time.process_time() - began)
-            await asyncio.sleep(0.01)
+            await asyncio.wait({attacks}, timeout=0.01)
         await attacks
         for verb, arguments in (("close", {"symbol": "NOPE"}), ("close", {"symbol": "\x00"}), ("cancel", {"id": "x"})):
             with pytest.raises(TradebotError):
