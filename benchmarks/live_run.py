@@ -24,7 +24,7 @@ from tradebot.runtime.assembly import Live
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
-from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import JOURNAL_NAME
 
@@ -148,7 +148,7 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
         assert isinstance(outbox, Outbox)
         broker = Broker(venue, engine, engine.durable)
         outbox.send = broker.send
-        await supervisor.start(TaskSpec(name="broker", run=broker.run, policy=Policy.HALT, close=broker.close))
+        await supervisor.start(TaskSpec(name="broker", run=broker.run, policy=FailurePolicy.HALT, close=broker.close))
         await engine.deliver([Deposit(ts_event=Nanos(clock.now()), id="bench", amount=Cash(CASH))])
         try:
             yield engine

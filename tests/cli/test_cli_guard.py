@@ -17,7 +17,7 @@ from tradebot.cli.commands_guard import Finger, how_it_ended
 from tradebot.cli.context import Context
 from tradebot.cli.parse import parse
 from tradebot.control.protocol import find_socket
-from tradebot.live.guard import Guard, Pulse
+from tradebot.live.guard import GuardWatch, Pulse
 from tradebot.model.command import Command, Verb
 from tradebot.model.errors import NotPermitted
 from tradebot.model.time import Nanos
@@ -66,7 +66,7 @@ async def test_a_daemon_that_was_killed_leaves_nothing_at_the_venue(
     await lived(place.home, is_stopped=False)
     here, clock = context(place), VirtualClock(0)
     finger, key = Finger(here, 15.0), place.venue.folder / "devnet.key"
-    guard = Guard(finger.feel, lambda: commands_guard.end_all(here, key), here.note, clock, 15.0)
+    guard = GuardWatch(finger.feel, lambda: commands_guard.end_all(here, key), here.note, clock, 15.0)
     guard.look()
     clock.advance(14 * S)
     await asyncio.to_thread(guard.look)
@@ -135,11 +135,11 @@ async def test_it_says_whom_it_guards_and_with_whose_key(
     class Stop(BaseException):
         pass
 
-    def look(_guard: Guard) -> None:
+    def look(_guard: GuardWatch) -> None:
         looked.set()
         raise Stop
 
-    monkeypatch.setattr(Guard, "look", look)
+    monkeypatch.setattr(GuardWatch, "look", look)
     with pytest.raises(Stop):
         await place.cli("guard", "--key-file", str(place.venue.folder / "devnet.key"))
     said = capsys.readouterr().err

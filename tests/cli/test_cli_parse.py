@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from tradebot.cli.app import build_app, call
 from tradebot.cli.parse import Given, Value, parse
-from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Command, Option
+from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, CommandSpec, Option
 from tradebot.model.errors import UsageError
 
 WORDS = st.text("abcXYZ019.:/_", min_size=1, max_size=8).filter(lambda word: not word.startswith("-"))
 
 
 @st.composite
-def command_lines(draw: st.DrawFn) -> tuple[Command, list[str], list[str]]:
+def command_lines(draw: st.DrawFn) -> tuple[CommandSpec, list[str], list[str]]:
     """A command with valid values: the words of its own options and arguments, and those of global options."""
     command = draw(st.sampled_from(COMMANDS))
     own = [draw(WORDS) for argument in command.arguments if argument.is_required or draw(st.booleans())]
@@ -41,7 +41,7 @@ def option_words(draw: st.DrawFn, option: Option) -> list[str]:
 
 @settings(deadline=None, max_examples=60)
 @given(command_lines())
-def test_what_is_completed_can_be_parsed(line: tuple[Command, list[str], list[str]]) -> None:
+def test_what_is_completed_can_be_parsed(line: tuple[CommandSpec, list[str], list[str]]) -> None:
     command, own, globals_ = line
     words = [*command.name.split(), *own, *globals_]
     with pytest.raises(UsageError, match="a completion option stands alone"):
@@ -51,7 +51,7 @@ def test_what_is_completed_can_be_parsed(line: tuple[Command, list[str], list[st
 
 @settings(deadline=None)
 @given(command_lines())
-def test_global_options_stand_anywhere(line: tuple[Command, list[str], list[str]]) -> None:
+def test_global_options_stand_anywhere(line: tuple[CommandSpec, list[str], list[str]]) -> None:
     command, own, globals_ = line
     name = command.name.split()
     assert parse([*globals_, *name, *own]) == parse([*name, *globals_, *own]) == parse([*name, *own, *globals_])

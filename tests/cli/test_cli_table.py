@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from tradebot.cli.reference import cli_page
-from tradebot.cli.table import COMMANDS, GLOBALS, GROUPS, Command
+from tradebot.cli.table import COMMANDS, GLOBALS, GROUPS, CommandSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 PROMISED = """
@@ -19,14 +19,14 @@ def test_every_promised_command_is_there() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_every_command_has_a_function_and_a_group(command: Command) -> None:
+def test_every_command_has_a_function_and_a_group(command: CommandSpec) -> None:
     module, _, function = command.run.partition(":")
     assert callable(getattr(import_module(f"tradebot.cli.{module}"), function))
     assert command.group in GROUPS
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_no_two_options_of_a_command_share_a_name(command: Command) -> None:
+def test_no_two_options_of_a_command_share_a_name(command: CommandSpec) -> None:
     names = [name for option in (*command.options, *GLOBALS) for name in (option.name, option.short) if name]
     keys = [option.key for option in (*command.options, *GLOBALS)] + [argument.key for argument in command.arguments]
     assert len(names) == len(set(names))

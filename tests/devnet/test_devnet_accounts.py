@@ -11,12 +11,12 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.clock import VirtualClock
-from tradebot.devnet.account import CROSS, Account, Leverage
-from tradebot.devnet.desk import Desk
+from tradebot.devnet.account import CROSS, ChosenLeverage, UserAccount
+from tradebot.devnet.desk import UserDesk
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.orders import Status
 from tradebot.devnet.schema import OrderSpec
-from tradebot.devnet.wire import Refusal
+from tradebot.devnet.wire import RefusedWhole
 from tradebot.model.time import HOUR, NANOS_PER_S
 
 START = 1_700_000_000 * NANOS_PER_S
@@ -31,8 +31,8 @@ class World:
     def __init__(self, cash: str = "10000", depth: str = "5000000") -> None:
         self.clock = VirtualClock(START)
         self.exchange = Exchange(("BTC", "ETH"), self.clock, depth=Decimal(depth))
-        self.account: Account = self.exchange.fund(USER, Decimal(cash))
-        self.desk: Desk = self.exchange.desks[USER]
+        self.account: UserAccount = self.exchange.fund(USER, Decimal(cash))
+        self.desk: UserDesk = self.exchange.desks[USER]
         self.move("BTC", "50000")
         self.move("ETH", "2000")
 
@@ -269,16 +269,16 @@ def test_what_a_crash_costs_beyond_the_margin_is_the_exchanges_loss() -> None:
 
 def test_an_isolated_position_risks_its_own_margin_alone() -> None:
     world = World()
-    world.desk.set_leverage(BTC, Leverage(False, 10))
+    world.desk.set_leverage(BTC, ChosenLeverage(False, 10))
     world.place(spec(sz="0.1"))
     (row,) = world.state()["assetPositions"]
     assert Decimal(row["position"]["marginUsed"]) == pytest.approx(500, abs=1)
     told = Decimal(row["position"]["liquidationPx"])
     assert 45_000 < told < 46_000
-    with pytest.raises(Refusal, match="Cannot switch leverage type"):
-        world.desk.set_leverage(BTC, Leverage(True, 10))
-    with pytest.raises(Refusal, match="sufficient margin available to decrease leverage"):
-        world.desk.set_leverage(BTC, Leverage(False, 2))
+    with pytest.raises(RefusedWhole, match="Cannot switch leverage type"):
+        world.desk.set_leverage(BTC, ChosenLeverage(True, 10))
+    with pytest.raises(RefusedWhole, match="sufficient margin available to decrease leverage"):
+        world.desk.set_leverage(BTC, ChosenLeverage(False, 2))
     world.desk.move_isolated_margin(BTC, Decimal(100))
     assert Decimal(world.state()["assetPositions"][0]["position"]["liquidationPx"]) < told - 900
     world.move("BTC", "44000")
@@ -289,7 +289,7 @@ def test_an_isolated_position_risks_its_own_margin_alone() -> None:
 
 def test_closing_an_isolated_position_gives_its_margin_back() -> None:
     world = World()
-    world.desk.set_leverage(BTC, Leverage(False, 10))
+    world.desk.set_leverage(BTC, ChosenLeverage(False, 10))
     world.place(spec(sz="0.1"))
     world.place(spec(is_buy=False, px="49000", sz="0.1", reduce_only=True))
     assert world.account.equity("BTC") == 0

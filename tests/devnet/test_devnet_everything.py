@@ -11,11 +11,11 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.clock import VirtualClock
-from tradebot.devnet.account import Account
+from tradebot.devnet.account import UserAccount
 from tradebot.devnet.channels import CHANNELS
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.registry import AGENT_LIFE_MS, Registry
-from tradebot.devnet.wire import Json, Refusal
+from tradebot.devnet.wire import Json, RefusedWhole
 from tradebot.feeds.generated import Generated
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
 
@@ -71,7 +71,7 @@ def approve(net: Devnet, number: int, name: str = "") -> None:
     net.exchange.registry.user_signed(net.exchange, _account(net), action)
 
 
-def _account(net: Devnet) -> Account:
+def _account(net: Devnet) -> UserAccount:
     account = net.exchange.account(net.user)
     assert account is not None
     return account
@@ -85,13 +85,13 @@ def test_agents_are_few_used_once_and_run_out() -> None:
     assert registry.master_of(f"0x{1:040x}", now) is None
     assert registry.master_of(f"0x{2:040x}", now) == net.user
     assert registry.master_of(f"0x{2:040x}", now + AGENT_LIFE_MS) is None
-    with pytest.raises(Refusal, match=r"^Extra agent already used\.$"):
+    with pytest.raises(RefusedWhole, match=r"^Extra agent already used\.$"):
         approve(net, 1)
     for number in (3, 4, 5):
         approve(net, number, f"named {number}")
-    with pytest.raises(Refusal, match="Too many extra agents"):
+    with pytest.raises(RefusedWhole, match="Too many extra agents"):
         approve(net, 6, "one more")
-    with pytest.raises(Refusal, match=r"^Agent valid_until already expired\.$"):
+    with pytest.raises(RefusedWhole, match=r"^Agent valid_until already expired\.$"):
         approve(net, 7, "named 3 valid_until 12")
     approve(net, 8, f"named 3 valid_until {now + 1_000}")
     assert registry.master_of(f"0x{8:040x}", now + 1_001) is None
@@ -110,7 +110,7 @@ def test_agents_are_few_used_once_and_run_out() -> None:
 )
 def test_nobody_moves_money_that_is_not_there(action: Json, text: str) -> None:
     net = quiet()
-    with pytest.raises(Refusal, match=text):
+    with pytest.raises(RefusedWhole, match=text):
         Registry().user_signed(net.exchange, _account(net), action)
     assert _account(net).equity() == 10_000
 

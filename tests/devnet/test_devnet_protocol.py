@@ -14,18 +14,18 @@ from hypothesis import strategies as st
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
-from tradebot.devnet.account import Account
+from tradebot.devnet.account import UserAccount
 from tradebot.devnet.coins import coins_of
 from tradebot.devnet.limits import (
     MESSAGES_PER_MINUTE,
     SOCKETS_PER_MINUTE,
     WEIGHT_PER_MINUTE,
-    AddressBudget,
+    AddressRequests,
     IpLimits,
-    Nonces,
-    Window,
+    MinuteWeight,
+    SignerNonces,
 )
-from tradebot.devnet.wire import Refusal
+from tradebot.devnet.wire import RefusedWhole
 from tradebot.runtime.clock import SystemClock
 
 NOW = 1_700_000_000_000
@@ -92,7 +92,7 @@ async def test_a_signature_of_nobody_is_answered_as_the_exchange_does(web: aioht
 
 
 def test_a_nonce_counts_once_above_the_hundredth_and_near_the_time() -> None:
-    nonces = Nonces()
+    nonces = SignerNonces()
     for nonce in range(NOW, NOW + 100):
         nonces.admit(nonce, NOW)
     for nonce, text in (
@@ -101,27 +101,27 @@ def test_a_nonce_counts_once_above_the_hundredth_and_near_the_time() -> None:
         (NOW + 2 * 86_400_000, "nonce too high"),
         (NOW - 3 * 86_400_000, "nonce too low"),
     ):
-        with pytest.raises(Refusal, match=f"^Invalid nonce: {text}"):
+        with pytest.raises(RefusedWhole, match=f"^Invalid nonce: {text}"):
             nonces.admit(nonce, NOW)
     nonces.admit(NOW + 100, NOW)
     # The smallest has left the hundred, but is remembered.
-    with pytest.raises(Refusal, match="duplicate"):
+    with pytest.raises(RefusedWhole, match="duplicate"):
         nonces.admit(NOW, NOW)
 
 
 def test_an_address_that_used_its_budget_acts_once_in_ten_seconds_and_cancels_longer() -> None:
-    account = Account("0x" + "1" * 40, coins_of(["BTC"]), {}, Decimal(100))
-    budget = AddressBudget(account)
+    account = UserAccount("0x" + "1" * 40, coins_of(["BTC"]), {}, Decimal(100))
+    budget = AddressRequests(account)
     budget.admit("order", 10_000, NOW)
     budget.admit("order", 1, NOW)
-    with pytest.raises(Refusal, match=r"^Too many cumulative requests sent \(10001 > 10000\)"):
+    with pytest.raises(RefusedWhole, match=r"^Too many cumulative requests sent \(10001 > 10000\)"):
         budget.admit("order", 1, NOW + 9_999)
     budget.admit("cancel", 1, NOW + 1)
     budget.admit("order", 1, NOW + 10_000)
 
 
 def test_weight_comes_back_when_its_sixty_seconds_are_over_and_not_before() -> None:
-    weight = Window(WEIGHT_PER_MINUTE)
+    weight = MinuteWeight(WEIGHT_PER_MINUTE)
     assert all(weight.admit(20, float(second)) for second in range(60))
     assert not weight.admit(2, 59.9)
     assert weight.admit(20, 60.0)
@@ -176,7 +176,7 @@ async def test_the_weight_limit_is_answered_with_null(devnet: Any) -> None:
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 120), st.booleans()), max_size=120))
 def test_no_sixty_seconds_carry_more_than_the_limit(requests: list[tuple[float, int, bool]]) -> None:
-    window, now, served = Window(WEIGHT_PER_MINUTE), 0.0, list[tuple[float, int]]()
+    window, now, served = MinuteWeight(WEIGHT_PER_MINUTE), 0.0, list[tuple[float, int]]()
     for pause, amount, is_answer in requests:
         now += pause
         used = sum(taken for at, taken in served if at > now - 60)

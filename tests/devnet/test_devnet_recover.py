@@ -14,7 +14,7 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tradebot.devnet.recover import (
-    Signature,
+    RecoverableSignature,
     Unrecoverable,
     action_digest,
     l1_digest,
@@ -55,7 +55,7 @@ def test_form_does_not_count() -> None:
 
 
 def test_a_signature_of_63_digits_names_its_signer() -> None:
-    signature = Signature(
+    signature = RecoverableSignature(
         0x54D5CC489D4FA822A2788ECBDFE19D8DD478B9373CF0024B19AEB8452DC15474,
         0xEEF26897CBA04C5670C683B27C3601DEB3189295A5670DDA0B7CB97EFE1B860,
         28,
@@ -65,8 +65,10 @@ def test_a_signature_of_63_digits_names_its_signer() -> None:
     assert recover(l1_digest(digest, "a"), signature) != SIGNER
 
 
-@pytest.mark.parametrize("signature", [Signature(0, 1, 27), Signature(1, 0, 27), Signature(1, 1, 29)])
-def test_no_key_makes_an_impossible_signature(signature: Signature) -> None:
+@pytest.mark.parametrize(
+    "signature", [RecoverableSignature(0, 1, 27), RecoverableSignature(1, 0, 27), RecoverableSignature(1, 1, 29)]
+)
+def test_no_key_makes_an_impossible_signature(signature: RecoverableSignature) -> None:
     with pytest.raises(Unrecoverable):
         recover(b"\x01" * 32, signature)
 
@@ -78,7 +80,7 @@ def test_the_vectors_of_the_sdk_name_their_signer() -> None:
     cases = json.loads((Path(folder) / "vectors" / "hl_signing_python_sdk.json").read_text())["cases"]
     checked = 0
     for case in cases:
-        signature = Signature(int(case["r"], 16), int(case["s"], 16), case["v"]) if "r" in case else None
+        signature = RecoverableSignature(int(case["r"], 16), int(case["s"], 16), case["v"]) if "r" in case else None
         if case.get("function") == "sign_l1_action" and signature is not None:
             _, action, vault, nonce, expires, is_mainnet = case["args"]
             digest = action_digest(_wired(action), nonce, vault, expires)
@@ -165,7 +167,7 @@ def test_whatever_the_sdk_signs_names_its_signer(
 
         canonical = read_action(action)
         signed = sign_l1_action(eth_account.Account.from_key(KEY), canonical, vault, nonce, expires, False)
-    signature = Signature(int(signed["r"], 16), int(signed["s"], 16), signed["v"])
+    signature = RecoverableSignature(int(signed["r"], 16), int(signed["s"], 16), signed["v"])
     # What goes over the wire is what the client wrote, not its canonical form.
     digest = action_digest(read_action(json.loads(json.dumps(action))), nonce, vault, expires)
     assert recover(l1_digest(digest, "b"), signature) == SIGNER

@@ -30,7 +30,7 @@ from tradebot.store import codec
 from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import verdict_of
-from tradebot.venues.submit import ActionReply, Rules, Step, Submission, View
+from tradebot.venues.submit import ActionReply, Rules, Step, Submission, VenueLook
 
 NOW = 1_700_000_000_000
 EXPIRES = NOW + 12_000
@@ -64,7 +64,7 @@ def test_after_a_lost_answer_it_looks_and_then_sends_the_same_bytes_again() -> N
     assert order.next(NOW) is Step.SEND
     order.unanswered()
     assert order.next(NOW) is Step.LOOK
-    order.looked(View(NOW, {}))
+    order.looked(VenueLook(NOW, {}))
     assert steps(order, NOW, 3) == [Step.PAUSE, Step.SEND, Step.LOOK]
 
 
@@ -136,18 +136,18 @@ def test_sendings_end_after_their_number() -> None:
 
 def test_two_late_looks_with_nothing_prove_never() -> None:
     order = submission()
-    order.looked(View(LATE, {}))
+    order.looked(VenueLook(LATE, {}))
     assert order.settled is None
-    order.looked(View(LATE + 2_999, {}))
+    order.looked(VenueLook(LATE + 2_999, {}))
     assert order.settled is None
-    order.looked(View(LATE + 3_000, {}))
+    order.looked(VenueLook(LATE + 3_000, {}))
     assert order.settled == Settled(NOW, (Never(),))
     assert is_never(order.settled)
 
 
 def test_looks_without_a_late_stamp_of_the_venue_prove_nothing() -> None:
     order = submission()
-    for view in [None, View(None, {}), View(LATE - 1, {})] * 50:
+    for view in [None, VenueLook(None, {}), VenueLook(LATE - 1, {})] * 50:
         order.looked(view)
     assert order.settled is None
 
@@ -155,9 +155,9 @@ def test_looks_without_a_late_stamp_of_the_venue_prove_nothing() -> None:
 def test_an_order_found_settles_and_one_of_unreadable_status_keeps_it_open() -> None:
     order = submission()
     for stamp in range(LATE, LATE + 100_000, 1_000):
-        order.looked(View(stamp, {"a": Sighting("7", Phase.UNKNOWN)}))
+        order.looked(VenueLook(stamp, {"a": Sighting("7", Phase.UNKNOWN)}))
     assert order.settled is None
-    order.looked(View(LATE, {"a": Sighting("7", Phase.LIVE)}))
+    order.looked(VenueLook(LATE, {"a": Sighting("7", Phase.LIVE)}))
     assert order.settled == Settled(NOW, (Sighting("7", Phase.LIVE),))
 
 
@@ -167,7 +167,7 @@ def test_a_status_that_cannot_be_read_is_looked_up_and_not_sent_again() -> None:
     order.answered(ActionReply((Unclear("queued"), Rests("2"))))
     assert order.settled is None
     assert Step.SEND not in steps(order, NOW, 20)
-    order.looked(View(NOW, {"a": Sighting("1", Phase.FILLED)}))
+    order.looked(VenueLook(NOW, {"a": Sighting("1", Phase.FILLED)}))
     assert order.settled == Settled(NOW, (Sighting("1", Phase.FILLED), Rests("2")))
 
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from tradebot.model.errors import Unreadable
 from tradebot.model.order import Liquidity, OrderSide, RefusalClass
 from tradebot.model.time import from_ms, parse_timeframe
-from tradebot.model.venue import Book, FilledNow, Phase, Refusal, Rests, Success, Unclear, Verdict, Waiting
+from tradebot.model.venue import FilledNow, OrderBook, Phase, Refusal, Rests, Success, Unclear, Verdict, Waiting
 from tradebot.venues.hyperliquid import access, account, market, translate
 from tradebot.venues.hyperliquid.reading import Node, parse
 from tradebot.venues.hyperliquid.replies import action_reply
@@ -384,9 +384,9 @@ def test_recorded_frames_of_the_socket_read() -> None:
         for line in lines:
             said = translate.frame(line.split(b" ", 1)[1])
             seen[type(said).__name__] = seen.get(type(said).__name__, 0) + 1
-            if isinstance(said, Book):
+            if isinstance(said, OrderBook):
                 assert len(said.bids) == 20
-    assert seen.keys() == {"Book", "Printed"}
+    assert seen.keys() == {"OrderBook", "Printed"}
 
 
 def test_an_order_is_read_in_all_its_shapes() -> None:

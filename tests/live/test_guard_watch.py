@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.clock import VirtualClock
-from tradebot.live.guard import PERIOD_S, Guard, Pulse
+from tradebot.live.guard import PERIOD_S, GuardWatch, Pulse
 
 PERIOD_NS = int(PERIOD_S * 1e9)
 
@@ -17,7 +17,7 @@ class World:
         self.clock, self.pulse, self.tries = VirtualClock(0), Pulse.BEATS, tries
         self.acted: list[float] = []
         self.told: list[str] = []
-        self.guard = Guard(lambda: self.pulse, self.act, self.told.append, self.clock, 15.0)
+        self.guard = GuardWatch(lambda: self.pulse, self.act, self.told.append, self.clock, 15.0)
 
     def act(self) -> bool:
         self.acted.append(self.clock.monotonic())

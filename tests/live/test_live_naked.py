@@ -26,7 +26,7 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
-from tradebot.venues.submit import ActionReply, Rules, Step, Submission, View
+from tradebot.venues.submit import ActionReply, Rules, Step, Submission, VenueLook
 
 pytestmark = pytest.mark.usefixtures("_quick")
 
@@ -110,7 +110,7 @@ def test_a_stop_whose_bytes_were_lost_lands_within_two_seconds_of_the_venue_bein
                 order.unanswered()
             case Step.LOOK:
                 now += answers_ms
-                order.looked(View(now, {}) if now >= away_ms else None)
+                order.looked(VenueLook(now, {}) if now >= away_ms else None)
             case Step.FENCE:
                 raise AssertionError("it is given up while it may yet land")
             case _:

@@ -13,13 +13,13 @@ from tradebot.live.flatness import Flatness
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.time import Nanos, from_ms
 from tradebot.model.venue import Purpose, Remains, RestingOrder
-from tradebot.venues.hyperliquid.sweep import Sweep
+from tradebot.venues.hyperliquid.sweep import HyperliquidSweep
 
 D = Decimal
 FLATTEN = {"flatten": "true", "reason": "enough"}
 
 
-class Told(Sweep):
+class Told(HyperliquidSweep):
     """A sweep at a venue whose word is given by hand."""
 
     def __init__(self, remains: Sequence[Remains], kept: str = "") -> None:
@@ -49,11 +49,11 @@ def said(ms: int | None = 2_000, orders: Sequence[RestingOrder] = (), **position
     return Remains(held, orders, None if ms is None else from_ms(ms))
 
 
-def sweep(made: Bench) -> Sweep:
-    return Sweep(made.venue._rest, made.gateway, made.venue.survey, D("0.05"))
+def sweep(made: Bench) -> HyperliquidSweep:
+    return HyperliquidSweep(made.venue._rest, made.gateway, made.venue.survey, D("0.05"))
 
 
-def flatness(made: Bench, at: Sweep | None = None) -> Flatness:
+def flatness(made: Bench, at: HyperliquidSweep | None = None) -> Flatness:
     return Flatness(made.line, at or sweep(made), made.reconciler.reconcile_now, ("BTC", "ETH"), made.page, made.sleep)
 
 

@@ -12,7 +12,7 @@ from tradebot.cli.main import run
 from tradebot.model.errors import UsageError
 from tradebot.pipeline.strategy.registry import BUILT_IN
 from tradebot.research import lookahead
-from tradebot.research.prefixes import LookaheadResult, Seen, choose_prefixes
+from tradebot.research.prefixes import LookaheadResult, SeenIn, choose_prefixes
 
 BARS = 300
 HEAD = """\
@@ -179,7 +179,7 @@ def test_who_decides_by_the_past_alone_passes(body: str, tmp_path: Path) -> None
 def test_who_reads_the_file_ahead_is_caught_and_each_decision_named(body: str, tmp_path: Path) -> None:
     result = check(tmp_path, body)
     assert not result.is_clean
-    assert {change.seen for change in result.changes} == {Seen.PREFIX}
+    assert {change.seen for change in result.changes} == {SeenIn.PREFIX}
     first = result.changes[0]
     assert (first.key.strategy, first.key.symbol, first.what) == ("mine", "BTC", "missing")
     # One bar ahead is only missing to the decision of the last bar.
@@ -192,7 +192,7 @@ def test_a_target_or_a_level_from_the_future_is_named(tmp_path: Path) -> None:
     # Decisions that follow from a target that was hit, or was not, are missing or new.
     changed = [change for change in result.changes if change.what == "changed"]
     assert changed
-    assert {change.seen for change in changed} == {Seen.PREFIX}
+    assert {change.seen for change in changed} == {SeenIn.PREFIX}
     assert set().union(*(change.fields for change in changed)) == {"ladder", "levels"}
 
 
@@ -208,7 +208,7 @@ def test_who_looks_ahead_is_caught_where_its_regimes_refuse_each_entry(tmp_path:
 def test_a_compressed_history_is_cut_as_well(tmp_path: Path) -> None:
     body = READS_IN_INIT.replace("with open(FILE) as", "import gzip\n        with gzip.open(FILE, 'rt') as")
     path = config(tmp_path, body, history(tmp_path, "bars.csv.gz"))
-    assert {change.seen for change in lookahead(path, strategy="mine", prefixes=20).changes} == {Seen.PREFIX}
+    assert {change.seen for change in lookahead(path, strategy="mine", prefixes=20).changes} == {SeenIn.PREFIX}
 
 
 def test_a_history_that_is_read_past_open_is_told(tmp_path: Path) -> None:
@@ -220,12 +220,12 @@ def test_a_history_that_is_read_past_open_is_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("body", [ROLLS_DICE, ASKS_THE_CLOCK])
 def test_who_decides_otherwise_on_the_same_bars_is_not_said_to_look_ahead(body: str, tmp_path: Path) -> None:
     result = check(tmp_path, body)
-    assert {change.seen for change in result.changes} == {Seen.REPEAT}
+    assert {change.seen for change in result.changes} == {SeenIn.REPEAT}
 
 
 def test_who_keeps_something_outside_its_fields_is_caught_by_a_restart(tmp_path: Path) -> None:
     result = check(tmp_path, REMEMBERS_OUTSIDE)
-    assert {change.seen for change in result.changes} == {Seen.RESTART}
+    assert {change.seen for change in result.changes} == {SeenIn.RESTART}
 
 
 def test_who_was_disabled_cannot_be_vouched_for(tmp_path: Path) -> None:

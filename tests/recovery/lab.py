@@ -20,7 +20,7 @@ from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.daemon import Running as Line
+from tradebot.runtime.daemon import RunningLine as Line
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import Feeder
 from tradebot.runtime.host import Host

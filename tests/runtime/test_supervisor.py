@@ -8,13 +8,15 @@ import pytest
 
 from tradebot.model.errors import TimedOut
 from tradebot.runtime import supervisor as supervising
-from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec, TaskState
+from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec, TaskState
 
 Ready = Callable[[], None]
 pytestmark = pytest.mark.virtual_time
 
 
-def task(name: str, run: Callable[[Ready], Awaitable[None]], policy: Policy = Policy.HALT, **more: object) -> TaskSpec:
+def task(
+    name: str, run: Callable[[Ready], Awaitable[None]], policy: FailurePolicy = FailurePolicy.HALT, **more: object
+) -> TaskSpec:
     return TaskSpec(name=name, run=run, policy=policy, **more)  # type: ignore[arg-type]
 
 
@@ -80,7 +82,7 @@ async def test_a_task_that_may_is_started_again_with_growing_pauses() -> None:
         done.set()
         await asyncio.Event().wait()
 
-    await supervisor.start(task("stumbles", stumbles, Policy.RESTART))
+    await supervisor.start(task("stumbles", stumbles, FailurePolicy.RESTART))
     await done.wait()
     pauses = [after - before for before, after in itertools.pairwise(at)]
     assert all(pause >= 0.49 * 2**number for number, pause in enumerate(pauses))
@@ -137,7 +139,7 @@ async def test_a_task_waiting_to_be_started_again_ends_at_once(monkeypatch: pyte
         ready()
         raise OSError("gone")
 
-    await supervisor.start(task("fails", fails, Policy.RESTART))
+    await supervisor.start(task("fails", fails, FailurePolicy.RESTART))
     began = loop.time()
     await supervisor.stop(grace_s=1, hard_s=1)
     assert loop.time() - began < 1

@@ -9,7 +9,7 @@ from typing import Any
 from tradebot.cli.context import Context
 from tradebot.cli.emergency import aim_of, run_emergency
 from tradebot.control import client
-from tradebot.live.guard import PERIOD_S, Guard, Pulse
+from tradebot.live.guard import PERIOD_S, GuardWatch, Pulse
 from tradebot.model.command import Command, Verb
 from tradebot.model.errors import NotRunning, StorageFailed, TradebotError, Unavailable, UsageError
 from tradebot.runtime.boot import BOOT
@@ -42,7 +42,7 @@ def guard(context: Context) -> int:
     context.note(f"guarding {context.home} with the key of {signer}: without a beat for {after_s:g} s everything ends")
     context.note(f"at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
     finger = Finger(context, after_s)
-    watch = Guard(finger.feel, lambda: end_all(context, key_file), context.note, clock, after_s)
+    watch = GuardWatch(finger.feel, lambda: end_all(context, key_file), context.note, clock, after_s)
     while True:
         watch.look()
         time.sleep(PERIOD_S)

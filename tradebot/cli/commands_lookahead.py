@@ -11,12 +11,12 @@ from tradebot.model.time import to_ms
 from tradebot.report.fold import disabled_row
 from tradebot.report.shapes import Document
 from tradebot.report.table import cell, moment, table
-from tradebot.research.prefixes import PREFIXES, Change, LookaheadResult, Seen, check_prefixes
+from tradebot.research.prefixes import PREFIXES, Change, LookaheadResult, SeenIn, check_prefixes
 
-_MEANINGS: Mapping[Seen, str] = {
-    Seen.PREFIX: "decides otherwise when later bars are missing: it looks ahead",
-    Seen.RESTART: "decides otherwise after a restart: it keeps something outside its fields",
-    Seen.REPEAT: "decides otherwise on the same bars: by chance, by the clock, or by something outside its fields",
+_MEANINGS: Mapping[SeenIn, str] = {
+    SeenIn.PREFIX: "decides otherwise when later bars are missing: it looks ahead",
+    SeenIn.RESTART: "decides otherwise after a restart: it keeps something outside its fields",
+    SeenIn.REPEAT: "decides otherwise on the same bars: by chance, by the clock, or by something outside its fields",
 }
 _HEAD = ("time", "symbol", "strategy", "decision", "change", "seen in")
 
@@ -70,7 +70,7 @@ def result_text(result: LookaheadResult, colour: bool = False) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def _sentences(result: LookaheadResult, blamed: list[tuple[str, Seen]]) -> list[str]:
+def _sentences(result: LookaheadResult, blamed: list[tuple[str, SeenIn]]) -> list[str]:
     said = [f"{strategy} {_MEANINGS[seen]}." for strategy, seen in blamed]
     said += [
         f"{one.strategy} was disabled at {moment(to_ms(one.ts_event))}, and what it would do later is unknown: "
@@ -102,7 +102,7 @@ def _row(change: Change) -> Document:
 def _cells(change: Change) -> list[str]:
     key = change.key
     fields = ", ".join(f"{name} {was} -> {now}" for name, (was, now) in change.fields.items())
-    run = f"the first {change.bars} bars" if change.seen is Seen.PREFIX else f"a {change.seen}"
+    run = f"the first {change.bars} bars" if change.seen is SeenIn.PREFIX else f"a {change.seen}"
     more = f" and {change.runs - 1} more" if change.runs > 1 else ""
     return [
         moment(to_ms(change.ts_event)),

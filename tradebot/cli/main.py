@@ -9,7 +9,7 @@ from typing import cast
 
 from tradebot.cli.context import Context
 from tradebot.cli.parse import Given, parse
-from tradebot.cli.table import Command
+from tradebot.cli.table import CommandSpec
 from tradebot.model.errors import InvariantError, TradebotError
 
 INTERRUPTED = 130
@@ -55,7 +55,7 @@ def error_text(error: TradebotError) -> str:
     return "\n".join(lines) + "\n"
 
 
-def execute(command: Command, context: Context) -> int:
+def execute(command: CommandSpec, context: Context) -> int:
     """Run ``command``; its module is imported only now."""
     module, _, function = command.run.partition(":")
     found = getattr(import_module(f"tradebot.cli.{module}"), function)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Command, Option
+from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, CommandSpec, Option
 from tradebot.model.errors import UsageError
 from tradebot.model.near import nearest
 
@@ -16,7 +16,7 @@ class Given(NamedTuple):
     ``group_word`` is the first of two words when the second is missing, as in ``tradebot config``.
     """
 
-    command: Command | None
+    command: CommandSpec | None
     values: Mapping[str, Value]
     group_word: str = ""
 
@@ -57,7 +57,7 @@ class _Parser:
         self._options = {name: option for option in GLOBALS for name in (option.name, option.short) if name}
         self._names: list[str] = []
         self._arguments: list[str] = []
-        self._command: Command | None = None
+        self._command: CommandSpec | None = None
 
     def parse(self) -> Given:
         """Read all words, then check that they are enough."""
@@ -139,7 +139,7 @@ class _Parser:
             value = [*(before if isinstance(before, list) else []), text]
         self._values[option.key] = value
 
-    def _bind(self, command: Command, *, is_help: bool) -> None:
+    def _bind(self, command: CommandSpec, *, is_help: bool) -> None:
         for argument in command.arguments:
             if self._arguments:
                 self._values[argument.key] = self._arguments.pop(0)

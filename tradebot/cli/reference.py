@@ -2,7 +2,7 @@
 
 import sys
 
-from tradebot.cli.table import COMMANDS, FLAG, GLOBALS, GROUPS, Argument, Command, Option
+from tradebot.cli.table import COMMANDS, FLAG, GLOBALS, GROUPS, Argument, CommandSpec, Option
 from tradebot.control.protocol import VERBS, VIEWS
 from tradebot.model.errors import TradebotError
 
@@ -51,7 +51,7 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-def _command(command: Command) -> str:
+def _command(command: CommandSpec) -> str:
     words = [f"tradebot {command.name}", *(_usage(argument) for argument in command.arguments)]
     words += [_short_usage(option) for option in command.options]
     text = f"### {command.name}\n\n`{' '.join(words)}` - {command.help}.\n"

@@ -42,7 +42,7 @@ class Argument(NamedTuple):
         return self.name.partition("|")[0].lower()
 
 
-class Command(NamedTuple):
+class CommandSpec(NamedTuple):
     """A command of one or two words; ``run`` is ``module:function`` below ``tradebot.cli``."""
 
     name: str
@@ -79,8 +79,8 @@ _LIVE = Option("--live", 'trade real money; the configuration must say mode = "l
 _LAST = Option("--last", "at most this many, the newest (50)", INT, "N", "-n", at_least=1)
 _LEVELS = ("debug", "info", "warning", "error")
 
-COMMANDS: tuple[Command, ...] = (
-    Command(
+COMMANDS: tuple[CommandSpec, ...] = (
+    CommandSpec(
         "init",
         SET_UP,
         "write a commented configuration for this home; asks at most 3 questions",
@@ -92,44 +92,44 @@ COMMANDS: tuple[Command, ...] = (
             Option("--yes", "take every default, ask nothing", short="-y"),
         ),
     ),
-    Command("doctor", SET_UP, "check machine, home, configuration, and a real venue", "commands_setup:doctor"),
-    Command(
+    CommandSpec("doctor", SET_UP, "check machine, home, configuration, and a real venue", "commands_setup:doctor"),
+    CommandSpec(
         "config check",
         SET_UP,
         "say whether the configuration can be used; warn of ticks that are assumed",
         "commands_setup:config_check",
     ),
-    Command("config show", SET_UP, "print the configuration as it takes effect", "commands_setup:config_show"),
-    Command("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
-    Command(
+    CommandSpec("config show", SET_UP, "print the configuration as it takes effect", "commands_setup:config_show"),
+    CommandSpec("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
+    CommandSpec(
         "new-strategy",
         SET_UP,
         "write a running strategy to begin your own with",
         "commands_setup:new_strategy",
         arguments=(Argument("FILE", "the Python file to write; one that is there is left alone"),),
     ),
-    Command(
+    CommandSpec(
         "start",
         DAEMON,
         "start the daemon and return when it runs",
         "commands_daemon:start",
         (Option("--foreground", "stay in this terminal and log to it"), _LIVE),
     ),
-    Command(
+    CommandSpec(
         "stop", DAEMON, "end the daemon; resting stops stay at the venue", "quick:stop", (_FLATTEN, _OWN, _TIMEOUT)
     ),
-    Command("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
-    Command("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
-    Command(
+    CommandSpec("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
+    CommandSpec("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
+    CommandSpec(
         "status",
         DAEMON,
         "say what the daemon does",
         "quick:status",
         (Option("--watch", "keep it on the screen, fresh every second", short="-w"),),
     ),
-    Command("ps", DAEMON, "list the daemons of all homes", "commands_daemon:ps"),
-    Command("health", DAEMON, "exit 0 when the daemon is well, 1 when not", "quick:health"),
-    Command(
+    CommandSpec("ps", DAEMON, "list the daemons of all homes", "commands_daemon:ps"),
+    CommandSpec("health", DAEMON, "exit 0 when the daemon is well, 1 when not", "quick:health"),
+    CommandSpec(
         "logs",
         DAEMON,
         "print the log, newest last",
@@ -141,16 +141,16 @@ COMMANDS: tuple[Command, ...] = (
             Option("--event", "only events of this name", TEXT, "NAME"),
         ),
     ),
-    Command("pause", TRADING, "no new entries; exits and stops live on", "commands_trading:pause"),
-    Command(
+    CommandSpec("pause", TRADING, "no new entries; exits and stops live on", "commands_trading:pause"),
+    CommandSpec(
         "resume",
         TRADING,
         "trade again after pause, reduce-only or halt; asks disabled strategies again",
         "commands_trading:resume",
         (_REASON,),
     ),
-    Command("reduce-only", TRADING, "nothing that adds to a position", "commands_trading:reduce_only"),
-    Command(
+    CommandSpec("reduce-only", TRADING, "nothing that adds to a position", "commands_trading:reduce_only"),
+    CommandSpec(
         "halt",
         TRADING,
         "nothing but cancels and stops",
@@ -169,7 +169,7 @@ COMMANDS: tuple[Command, ...] = (
             _REASON,
         ),
     ),
-    Command(
+    CommandSpec(
         "guard",
         DAEMON,
         "watch the daemon from beside it: when it is gone or silent, end all at the venue by a key of its own",
@@ -182,7 +182,7 @@ COMMANDS: tuple[Command, ...] = (
             Option("--account", "the master's address", TEXT, "ADDRESS"),
         ),
     ),
-    Command(
+    CommandSpec(
         "close",
         TRADING,
         "close a position at market",
@@ -190,7 +190,7 @@ COMMANDS: tuple[Command, ...] = (
         (Option("--fraction", "only this part of it, above 0 up to 1", TEXT, "F"),),
         (Argument("SYMBOL", "the symbol whose position it is"),),
     ),
-    Command(
+    CommandSpec(
         "cancel",
         TRADING,
         "cancel an order, or all but the protecting stops",
@@ -198,13 +198,13 @@ COMMANDS: tuple[Command, ...] = (
         (Option("--all", "all of them"),),
         (Argument("ID", "the client order id", is_required=False),),
     ),
-    Command("orders", TRADING, "list the open orders", "commands_trading:orders"),
-    Command("positions", TRADING, "list the open positions", "commands_trading:positions"),
-    Command("balance", TRADING, "show the account", "commands_trading:balance"),
-    Command(
+    CommandSpec("orders", TRADING, "list the open orders", "commands_trading:orders"),
+    CommandSpec("positions", TRADING, "list the open positions", "commands_trading:positions"),
+    CommandSpec("balance", TRADING, "show the account", "commands_trading:balance"),
+    CommandSpec(
         "signals", TRADING, "list signals and what became of them, newest first", "commands_trading:signals", (_LAST,)
     ),
-    Command(
+    CommandSpec(
         "why",
         TRADING,
         "explain decisions: signal, gate and numbers, or the orders, newest first",
@@ -212,8 +212,8 @@ COMMANDS: tuple[Command, ...] = (
         (_LAST,),
         (Argument("SYMBOL|ID", "a symbol, or the id of a signal or an order"),),
     ),
-    Command("risk", TRADING, "show every limit and how much of it is used", "commands_trading:risk"),
-    Command(
+    CommandSpec("risk", TRADING, "show every limit and how much of it is used", "commands_trading:risk"),
+    CommandSpec(
         "report",
         RESULTS,
         "say what was earned and how",
@@ -226,10 +226,10 @@ COMMANDS: tuple[Command, ...] = (
             Option("--csv", "write trades.csv, equity.csv and report.csv there", PATH, "DIR"),
         ),
     ),
-    Command(
+    CommandSpec(
         "trades", RESULTS, "list the finished round trips, newest last", "commands_results:trades", (_SINCE, _UNTIL)
     ),
-    Command(
+    CommandSpec(
         "backtest",
         RESEARCH,
         "run the configuration over its bars as fast as possible",
@@ -243,7 +243,7 @@ COMMANDS: tuple[Command, ...] = (
             _HTML,
         ),
     ),
-    Command(
+    CommandSpec(
         "scan",
         RESEARCH,
         "find the smart-money patterns of a history: swings, breaks, gaps, order blocks, liquidity",
@@ -257,7 +257,7 @@ COMMANDS: tuple[Command, ...] = (
         ),
         (Argument("FILE|SYMBOL", "a file with bars, or a symbol of the configuration"),),
     ),
-    Command(
+    CommandSpec(
         "lookahead",
         RESEARCH,
         "say whether decisions depend on bars that were still to come; exit 1 when one does",
@@ -271,7 +271,7 @@ COMMANDS: tuple[Command, ...] = (
             Option("--prefixes", "how many parts of the history are run (50)", INT, "K", at_least=1),
         ),
     ),
-    Command(
+    CommandSpec(
         "devnet",
         UPKEEP,
         "run a local exchange that speaks Hyperliquid's protocol, to rehearse on; until interrupted",
@@ -300,16 +300,16 @@ COMMANDS: tuple[Command, ...] = (
             Option("--key", "where the account's key is written (devnet.key in the home)", PATH, "FILE"),
         ),
     ),
-    Command("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),
-    Command("state backup", UPKEEP, "write a verified copy of the journal", "commands_state:backup"),
-    Command(
+    CommandSpec("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),
+    CommandSpec("state backup", UPKEEP, "write a verified copy of the journal", "commands_state:backup"),
+    CommandSpec(
         "state restore",
         UPKEEP,
         "put a backup in place; the present state is kept aside",
         "commands_state:restore",
         arguments=(Argument("FILE", "the backup"),),
     ),
-    Command(
+    CommandSpec(
         "state reset",
         UPKEEP,
         "begin a fresh paper account; the old state is kept aside",

@@ -19,7 +19,7 @@ from tradebot.model.errors import NotPermitted
 _SUFFIX = ".daemon"
 
 
-class Running(NamedTuple):
+class RunningDaemon(NamedTuple):
     """A daemon that listens now."""
 
     home: Path
@@ -44,14 +44,14 @@ def register(home: Path, socket: Path, environ: Mapping[str, str]) -> Path | Non
     return file
 
 
-def find_running(environ: Mapping[str, str]) -> list[Running]:
+def find_running(environ: Mapping[str, str]) -> list[RunningDaemon]:
     """Return the daemons that run now, by home; files of homes that are gone are removed."""
     running = []
     for file in sorted(runtime_directory(environ).glob(f"*{_SUFFIX}")):
         entry = _read(file)
         peer = find_peer(entry[1]) if entry is not None else None
         if entry is not None and peer is not None:
-            running.append(Running(entry[0], entry[1], peer.pid))
+            running.append(RunningDaemon(entry[0], entry[1], peer.pid))
         elif entry is None or not entry[0].exists():
             file.unlink(missing_ok=True)
     return sorted(running)

@@ -11,10 +11,10 @@ from decimal import Decimal
 
 from tradebot.devnet.coins import Coin
 from tradebot.devnet.market import CoinMarket
-from tradebot.devnet.orders import Order, Status
+from tradebot.devnet.orders import Status, UserOrder
 from tradebot.devnet.wire import Json, number, rounded
 from tradebot.model.money import ZERO, Cash, book
-from tradebot.venues.simulated.account import Holding
+from tradebot.venues.simulated.account import SimulatedHolding
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -28,7 +28,7 @@ COSTS = Costs(taker_bps=TAKER_BPS, maker_bps=MAKER_BPS, leverage=1_000, funding_
 
 
 @dataclass(frozen=True, slots=True)
-class Leverage:
+class ChosenLeverage:
     """What an account has chosen for a coin."""
 
     is_cross: bool
@@ -36,7 +36,7 @@ class Leverage:
 
 
 @dataclass(slots=True)
-class Agent:
+class ApprovedAgent:
     """A key that trades for an account; an unnamed one has an empty name."""
 
     address: str
@@ -45,7 +45,7 @@ class Agent:
 
 
 @dataclass(slots=True)
-class Outbox:
+class Unserved:
     """What happened since the streams were last served."""
 
     order_updates: list[Json] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Outbox:
         return bool(self.order_updates or self.fills or self.fundings or self.events or self.ledger or self.notes)
 
 
-class Account:
+class UserAccount:
     """One user's account. ``volume`` is what it traded, ``requests`` what it used of its address budget.
 
     ``cloids`` remembers under which ids each client order id was ever placed, refused ones included.
@@ -70,29 +70,29 @@ class Account:
         self.coins = coins
         self.markets = markets
         self.pools: dict[str, SimulatedVenue] = {CROSS: self._new_pool(cash)}
-        self.holdings: dict[str, Holding] = {}
-        self.leverage: dict[str, Leverage] = {}
-        self.open: dict[int, Order] = {}
-        self.orders: dict[int, Order] = {}
-        self.by_cloid: dict[str, Order] = {}
+        self.holdings: dict[str, SimulatedHolding] = {}
+        self.leverage: dict[str, ChosenLeverage] = {}
+        self.open: dict[int, UserOrder] = {}
+        self.orders: dict[int, UserOrder] = {}
+        self.by_cloid: dict[str, UserOrder] = {}
         self.cloids: dict[str, list[int]] = {}
         self.history: deque[Json] = deque(maxlen=KEPT_ORDERS)
         self.fills: deque[Json] = deque(maxlen=KEPT_FILLS)
         self.fundings: deque[Json] = deque(maxlen=KEPT_FILLS)
         self.ledger: list[Json] = []
         self.paid_funding: dict[str, list[Decimal]] = {}
-        self.agents: dict[str, Agent] = {}
+        self.agents: dict[str, ApprovedAgent] = {}
         self.builders: dict[str, Decimal] = {}
         self.spot_usdc = ZERO
         self.volume = ZERO
         self.taker_bps, self.maker_bps = TAKER_BPS, MAKER_BPS
         self.requests = 0
         self.abstraction = "disabled"
-        self.outbox = Outbox()
+        self.outbox = Unserved()
 
-    def leverage_of(self, coin: str) -> Leverage:
+    def leverage_of(self, coin: str) -> ChosenLeverage:
         """Return the leverage chosen for ``coin``, or the default one."""
-        return self.leverage.get(coin) or Leverage(True, self.coins[coin].default_leverage)
+        return self.leverage.get(coin) or ChosenLeverage(True, self.coins[coin].default_leverage)
 
     def pool_key(self, coin: str) -> str:
         """Return which pool trades ``coin``, opening it when needed."""
@@ -106,10 +106,10 @@ class Account:
         holding = self.holdings.get(coin)
         return ZERO if holding is None else holding.qty
 
-    def holding(self, coin: str) -> Holding:
+    def holding(self, coin: str) -> SimulatedHolding:
         """Return the holding of ``coin``, booked as the pool books it."""
         if coin not in self.holdings:
-            self.holdings[coin] = Holding(coin, leverage=1, maintenance_rate=ZERO)
+            self.holdings[coin] = SimulatedHolding(coin, leverage=1, maintenance_rate=ZERO)
         return self.holdings[coin]
 
     def entry_px(self, coin: str) -> Decimal:
@@ -152,7 +152,7 @@ class Account:
         self.transfer(CROSS, -amount)
         self.transfer(coin, amount)
 
-    def free_margin(self, leaving_out: Order | None = None) -> Decimal:
+    def free_margin(self, leaving_out: UserOrder | None = None) -> Decimal:
         """Return what the cross pool can still bind, beside its positions and resting orders."""
         used = sum((self.margin_of(coin) for coin in self._held(CROSS)), ZERO)
         return self.equity() - used - self.reserved(leaving_out)
@@ -168,7 +168,7 @@ class Account:
         """Return the initial margin of what is held of ``coin``, at the mark."""
         return abs(self.position(coin)) * self.markets[coin].mark / self.leverage_of(coin).value
 
-    def reserved(self, leaving_out: Order | None = None) -> Decimal:
+    def reserved(self, leaving_out: UserOrder | None = None) -> Decimal:
         """Return what resting orders bind: of each coin the larger side; reduce-only ones bind nothing."""
         sides: dict[str, list[Decimal]] = {}
         for order in self.open.values():
@@ -180,7 +180,7 @@ class Account:
             bound[order.spec.is_buy] += order.sz * order.spec.px / self.leverage_of(order.coin.name).value
         return sum((max(both) for both in sides.values()), ZERO)
 
-    def set_status(self, order: Order, status: Status, now_ms: int) -> None:
+    def set_status(self, order: UserOrder, status: Status, now_ms: int) -> None:
         """Let ``order`` be ``status``, record it and tell the streams."""
         order.status, order.status_ms = status, now_ms
         if status.is_live:
@@ -201,11 +201,11 @@ class Account:
         self.history.append(order.status_row())
         self.outbox.order_updates.append(order.update_row())
 
-    def find(self, oid: object) -> Order | None:
+    def find(self, oid: object) -> UserOrder | None:
         """Return the order of that id or client order id, the latest one."""
         return self.by_cloid.get(oid.lower()) if isinstance(oid, str) else self.orders.get(int(str(oid)))
 
-    def active_agents(self, now_ms: int) -> Iterable[Agent]:
+    def active_agents(self, now_ms: int) -> Iterable[ApprovedAgent]:
         """Return the agents whose time has not run out."""
         return [agent for agent in self.agents.values() if agent.valid_until_ms > now_ms]
 

@@ -6,12 +6,12 @@ from decimal import Decimal, InvalidOperation
 import orjson
 from aiohttp import web
 
-from tradebot.devnet.account import Account
+from tradebot.devnet.account import UserAccount
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.faults import AT_ONCE, Faults, Rule, read_rule
 from tradebot.devnet.hand import Hand
 from tradebot.devnet.limits import IpLimits
-from tradebot.devnet.protection import Protection
+from tradebot.devnet.protection import ProtectionCheck
 from tradebot.devnet.registry import AGENT_LIFE_MS
 from tradebot.devnet.stream import Hub
 from tradebot.devnet.wire import Json, Malformed, read_address, read_bool, read_int, read_object, read_str
@@ -33,7 +33,7 @@ class Admin:
         hub: Hub,
         clock: Clock,
         step: Callable[[], bool],
-        protection: Protection,
+        protection: ProtectionCheck,
         limits: IpLimits,
     ) -> None:
         self._exchange = exchange
@@ -225,7 +225,7 @@ def _amount(body: Json, key: str) -> Decimal:
     return amount
 
 
-def _truth(account: Account) -> Json:
+def _truth(account: UserAccount) -> Json:
     held = {coin: account.position(coin) for coin in account.coins}
     return {
         "user": account.user,
@@ -239,7 +239,7 @@ def _truth(account: Account) -> Json:
     }
 
 
-def _cash(account: Account) -> Json:
+def _cash(account: UserAccount) -> Json:
     return {"user": account.user, "cash": plain(account.cash())}
 
 

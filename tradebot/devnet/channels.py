@@ -6,7 +6,7 @@ A frame is ``{"channel": C, "data": D}``. Subscribing is acknowledged first, the
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
-from tradebot.devnet.account import FUNDING_RATE, Account, Outbox
+from tradebot.devnet.account import FUNDING_RATE, Unserved, UserAccount
 from tradebot.devnet.candles import INTERVALS
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.info import BadBook, Info, book_of
@@ -68,7 +68,7 @@ class Channels:
         on_tick = CHANNELS[str(subscription["type"])].on_tick
         return None if on_tick is None else on_tick(self, subscription)
 
-    def account_frames(self, subscription: Json, account: Account, outbox: Outbox) -> Iterator[Json]:
+    def account_frames(self, subscription: Json, account: UserAccount, outbox: Unserved) -> Iterator[Json]:
         """Give what a subscription says after something has happened to ``account``."""
         kind, user = subscription["type"], account.user
         if kind == "orderUpdates" and outbox.order_updates:
@@ -92,7 +92,7 @@ class Channels:
         """Return the market of a subscription."""
         return self.exchange.markets[str(subscription["coin"])]
 
-    def account(self, subscription: Json) -> Account:
+    def account(self, subscription: Json) -> UserAccount:
         """Return the account of a subscription, an empty one when there is none."""
         return self.info.users.find(str(subscription["user"]))
 

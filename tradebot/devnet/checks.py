@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from tradebot.devnet.account import Account
+from tradebot.devnet.account import UserAccount
 from tradebot.devnet.coins import MIN_NOTIONAL
 from tradebot.devnet.market import CoinMarket
-from tradebot.devnet.orders import Order, Status
+from tradebot.devnet.orders import Status, UserOrder
 from tradebot.devnet.schema import OrderSpec
 
 MAX_OPEN = 1_000
@@ -18,11 +18,11 @@ Failure = tuple[Status, str]
 class Checks:
     """The checks of one account's orders, in the order in which the exchange makes them."""
 
-    def __init__(self, account: Account, markets: Mapping[str, CoinMarket]) -> None:
+    def __init__(self, account: UserAccount, markets: Mapping[str, CoinMarket]) -> None:
         self._account = account
         self._markets = markets
 
-    def failure(self, order: Order, *, is_post_only: bool) -> Failure | None:
+    def failure(self, order: UserOrder, *, is_post_only: bool) -> Failure | None:
         """Return why ``order`` is refused, or ``None``; a reduce-only one is cut to the position."""
         if is_post_only and order.spec.tif != "Alo":
             text = "Only post-only orders allowed immediately after network upgrade"
@@ -34,14 +34,14 @@ class Checks:
             or self.trigger_failure(order)
         )
 
-    def grid_failure(self, order: Order) -> Failure | None:
+    def grid_failure(self, order: UserOrder) -> Failure | None:
         """Return whether a price has too many significant figures."""
         for price in (order.spec.px, order.spec.trigger_px):
             if price is not None and not order.coin.is_on_grid(price):
                 return Status.TICK_REJECTED, "Price must be divisible by tick size."
         return None
 
-    def reduce_only_failure(self, order: Order) -> Failure | None:
+    def reduce_only_failure(self, order: UserOrder) -> Failure | None:
         """Return whether there is nothing that ``order`` could reduce, and cut it to what there is."""
         spec, held = order.spec, self._account.position(order.coin.name)
         if not spec.reduce_only:
@@ -52,7 +52,7 @@ class Checks:
             order.sz = min(order.sz, abs(held))
         return None
 
-    def trigger_failure(self, order: Order) -> Failure | None:
+    def trigger_failure(self, order: UserOrder) -> Failure | None:
         """Return whether a trigger has been reached already, or its limit is on the wrong side of it."""
         spec, mark = order.spec, self._markets[order.coin.name].mark
         if spec.trigger_px is None:
@@ -62,7 +62,7 @@ class Checks:
             return Status.TRIGGER_REJECTED, "Invalid TP/SL price."
         return None
 
-    def _size_failure(self, order: Order) -> Failure | None:
+    def _size_failure(self, order: UserOrder) -> Failure | None:
         spec, coin = order.spec, order.coin
         value = spec.sz * (spec.trigger_px or spec.px)
         closes_all = spec.reduce_only and spec.sz >= abs(self._account.position(coin.name))

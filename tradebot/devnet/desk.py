@@ -7,15 +7,15 @@ others fall on one order and leave those before it in place.
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
-from tradebot.devnet.account import CROSS, TAKER_BPS, Account, Leverage
+from tradebot.devnet.account import CROSS, TAKER_BPS, ChosenLeverage, UserAccount
 from tradebot.devnet.checks import Checks, Failure, grouping_error
 from tradebot.devnet.coins import Coin
-from tradebot.devnet.execution import Execution
+from tradebot.devnet.execution import UserTrading
 from tradebot.devnet.market import CoinMarket
-from tradebot.devnet.orders import Order, Status
+from tradebot.devnet.orders import Status, UserOrder
 from tradebot.devnet.record import Counters
 from tradebot.devnet.schema import OrderSpec
-from tradebot.devnet.wire import Json, Refusal, number
+from tradebot.devnet.wire import Json, RefusedWhole, number
 from tradebot.model.money import BPS, ONE, ZERO
 
 _MARKET_SLIPPAGE = Decimal("0.1")
@@ -26,12 +26,12 @@ _CANNOT_MODIFY = "Cannot modify canceled or filled order."
 Builder = tuple[str, Decimal] | None
 
 
-class Desk:
+class UserDesk:
     """The desk of one account. ``is_post_only``: for a while after an upgrade only post-only orders are taken."""
 
-    def __init__(self, account: Account, markets: Mapping[str, CoinMarket], counters: Counters) -> None:
+    def __init__(self, account: UserAccount, markets: Mapping[str, CoinMarket], counters: Counters) -> None:
         self.account = account
-        self.execution = Execution(account, markets, counters)
+        self.execution = UserTrading(account, markets, counters)
         self.is_post_only = False
         self._markets = markets
         self._counters = counters
@@ -83,35 +83,35 @@ class Desk:
             self.execution.end(order, Status.DELISTED_CANCELED)
         self.execution.settle(coin)
 
-    def set_leverage(self, asset: int, leverage: Leverage) -> None:
-        """Choose leverage and margin mode of a coin. Raises ``Refusal``."""
+    def set_leverage(self, asset: int, leverage: ChosenLeverage) -> None:
+        """Choose leverage and margin mode of a coin. Raises ``RefusedWhole``."""
         coin = self.coin(asset)
         if not 1 <= leverage.value <= coin.max_leverage:
-            raise Refusal("Invalid leverage value")
+            raise RefusedWhole("Invalid leverage value")
         before = self.account.leverage_of(coin.name)
         busy = any(order.coin is coin for order in self.account.open.values())
         if before.is_cross is not leverage.is_cross and (self.account.position(coin.name) or busy):
-            raise Refusal("Cannot switch leverage type with open position.")
+            raise RefusedWhole("Cannot switch leverage type with open position.")
         if not leverage.is_cross and self.account.position(coin.name):
             notional = abs(self.account.position(coin.name)) * self._markets[coin.name].mark
             if self.account.equity(coin.name) < notional / leverage.value:
-                raise Refusal(
+                raise RefusedWhole(
                     "Isolated position does not have sufficient margin available to decrease leverage. "
                     "To decrease leverage, add margin to the position."
                 )
         self.account.leverage[coin.name] = leverage
 
     def move_isolated_margin(self, asset: int, amount: Decimal) -> None:
-        """Add margin to an isolated position, or take it away when < 0. Raises ``Refusal``."""
+        """Add margin to an isolated position, or take it away when < 0. Raises ``RefusedWhole``."""
         coin = self.coin(asset)
         if self.account.leverage_of(coin.name).is_cross:
-            raise Refusal("Position does not use isolated margin.")
+            raise RefusedWhole("Position does not use isolated margin.")
         if not self.account.position(coin.name):
-            raise Refusal("Cannot update margin for empty position.")
+            raise RefusedWhole("Cannot update margin for empty position.")
         needed = self.account.margin_of(coin.name)
         available = self.account.free_margin()
         if amount > available or -amount > self.account.equity(coin.name) - needed:
-            raise Refusal("Insufficient margin available.")
+            raise RefusedWhole("Insufficient margin available.")
         self.account.shift(coin.name, amount)
 
     def on_tick(self, coin: str) -> None:
@@ -126,10 +126,10 @@ class Desk:
                 self._fire(order)
 
     def coin(self, asset: int) -> Coin:
-        """Return the coin of that number. Raises ``Refusal``."""
+        """Return the coin of that number. Raises ``RefusedWhole``."""
         coin = self._coins.get(asset)
         if coin is None:
-            raise Refusal(f"Invalid asset: {asset}")
+            raise RefusedWhole(f"Invalid asset: {asset}")
         return coin
 
     def _batch_error(self, specs: Sequence[OrderSpec], grouping: str, *, skip_size: bool = False) -> str:
@@ -153,10 +153,10 @@ class Desk:
                 return error
         return ""
 
-    def _new_order(self, spec: OrderSpec, builder: Builder) -> Order:
+    def _new_order(self, spec: OrderSpec, builder: Builder) -> UserOrder:
         coin = self.coin(spec.asset)
         now = self.execution.now_ms
-        return Order(self._counters.next_oid(), coin, spec, now, spec.sz, status_ms=now, builder=builder)
+        return UserOrder(self._counters.next_oid(), coin, spec, now, spec.sz, status_ms=now, builder=builder)
 
     def _place_bracket(self, specs: Sequence[OrderSpec], builder: Builder) -> list[object]:
         parent, *children = [self._new_order(spec, builder) for spec in specs]
@@ -179,7 +179,7 @@ class Desk:
                 self.account.set_status(child, Status.OPEN, self.execution.now_ms)
         return [first, *("waitingForFill" if child.is_waiting else "waitingForTrigger" for child in children)]
 
-    def _place_wide(self, order: Order) -> object:
+    def _place_wide(self, order: UserOrder) -> object:
         order.is_position_wide = True
         failure = (
             self._checks.reduce_only_failure(order)
@@ -191,7 +191,7 @@ class Desk:
         self.account.set_status(order, Status.OPEN, self.execution.now_ms)
         return "waitingForTrigger"
 
-    def _place_one(self, order: Order) -> object:
+    def _place_one(self, order: UserOrder) -> object:
         failure = self._checks.failure(order, is_post_only=self.is_post_only)
         if failure is not None:
             return self._refused(order, failure)
@@ -200,7 +200,7 @@ class Desk:
             return _placed("resting", order)
         return self._match(order)
 
-    def _match(self, order: Order) -> object:
+    def _match(self, order: UserOrder) -> object:
         spec, market = order.spec, self._markets[order.coin.name]
         crosses = spec.px >= market.ask if spec.is_buy else spec.px <= market.bid
         if spec.tif == "Alo" and crosses:
@@ -222,7 +222,7 @@ class Desk:
             return _placed("filled", order)
         return _placed("resting", order) if order.status.is_live else {"error": self._text(order, _NEVER_PLACED)}
 
-    def _keep_rest(self, order: Order, *, is_ioc: bool) -> None:
+    def _keep_rest(self, order: UserOrder, *, is_ioc: bool) -> None:
         if is_ioc:
             self.execution.end(order, Status.CANCELED)
         elif self._affordable(order) < order.sz:
@@ -231,7 +231,7 @@ class Desk:
             self._displace(order)
             self.execution.rest(order)
 
-    def _displace(self, order: Order) -> None:
+    def _displace(self, order: UserOrder) -> None:
         # Resting reduce-only orders never close more than is held: the older ones give way.
         if not order.spec.reduce_only:
             return
@@ -243,7 +243,7 @@ class Desk:
                 excess -= other.sz
                 self.execution.end(other, Status.REDUCE_ONLY_CANCELED)
 
-    def _fire(self, order: Order) -> None:
+    def _fire(self, order: UserOrder) -> None:
         market, held = self._markets[order.coin.name], self.account.position(order.coin.name)
         if order.spec.reduce_only and held * order.side.sign >= 0:
             self.execution.end(order, Status.REDUCE_ONLY_CANCELED)
@@ -262,7 +262,7 @@ class Desk:
         else:
             self._keep_rest(order, is_ioc=False)
 
-    def _affordable(self, order: Order) -> Decimal:
+    def _affordable(self, order: UserOrder) -> Decimal:
         spec, coin = order.spec, order.coin.name
         if spec.reduce_only:
             return min(order.sz, abs(self.account.position(coin)))
@@ -279,16 +279,16 @@ class Desk:
         adding = max(ZERO, free) / (price / self.account.leverage_of(coin).value + price * _FEE)
         return min(order.sz, closing + order.coin.qty_down(adding))
 
-    def _refused(self, order: Order, failure: Failure) -> object:
+    def _refused(self, order: UserOrder, failure: Failure) -> object:
         status, text = failure
         self.execution.reject(order, status)
         return {"error": self._text(order, text)}
 
-    def _text(self, order: Order, text: str) -> str:
+    def _text(self, order: UserOrder, text: str) -> str:
         return f"{text} asset={order.coin.asset}"
 
 
-def _placed(kind: str, order: Order) -> Json:
+def _placed(kind: str, order: UserOrder) -> Json:
     body: Json = {"oid": order.oid}
     if kind == "filled":
         average = round(order.filled_notional / order.filled, 8)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.devnet.account import CROSS, Account, Leverage
+from tradebot.devnet.account import CROSS, ChosenLeverage, UserAccount
 from tradebot.devnet.coins import coins_of
-from tradebot.devnet.desk import Desk
-from tradebot.devnet.limits import EXPIRED_COST, MAX_IN_BATCH, AddressBudget, Nonces
+from tradebot.devnet.desk import UserDesk
+from tradebot.devnet.limits import EXPIRED_COST, MAX_IN_BATCH, AddressRequests, SignerNonces
 from tradebot.devnet.market import CoinMarket
 from tradebot.devnet.orders import Status
 from tradebot.devnet.record import Counters
@@ -30,7 +30,7 @@ from tradebot.devnet.schema import OrderSpec, read_action, read_order_spec
 from tradebot.devnet.wire import (
     Json,
     Malformed,
-    Refusal,
+    RefusedWhole,
     field,
     number,
     read_address,
@@ -83,15 +83,15 @@ class Exchange:
         self.markets: Mapping[str, CoinMarket] = {
             name: CoinMarket(coin, seed, depth) for name, coin in self.coins.items()
         }
-        self.desks: dict[str, Desk] = {}
+        self.desks: dict[str, UserDesk] = {}
         self.registry = Registry()
         self.scheduled: dict[str, int] = {}
         self.counters = Counters()
-        self.on_change: Callable[[Account], None] = lambda _account: None
+        self.on_change: Callable[[UserAccount], None] = lambda _account: None
         self._clock = clock
-        self._nonces: dict[str, Nonces] = {}
-        self._budgets: dict[str, AddressBudget] = {}
-        self._actions: Mapping[str, Callable[[Desk, Json], Json]] = {
+        self._nonces: dict[str, SignerNonces] = {}
+        self._budgets: dict[str, AddressRequests] = {}
+        self._actions: Mapping[str, Callable[[UserDesk, Json], Json]] = {
             "order": self._order,
             "cancel": self._cancel,
             "cancelByCloid": self._cancel,
@@ -115,34 +115,34 @@ class Exchange:
         """The exchange's time: that of the machine."""
         return self._clock.now() // NANOS_PER_MS
 
-    def account(self, user: str) -> Account | None:
+    def account(self, user: str) -> UserAccount | None:
         """Return the account of an address."""
         desk = self.desks.get(user)
         return None if desk is None else desk.account
 
-    def fund(self, user: str, amount: Decimal) -> Account:
+    def fund(self, user: str, amount: Decimal) -> UserAccount:
         """Deposit ``amount`` with ``user``, opening the account when there is none."""
         desk = self.desks.get(user)
         if desk is None:
-            account = Account(user, self.coins, self.markets, amount)
-            desk = self.desks[user] = Desk(account, self.markets, self.counters)
-            self._budgets[user] = AddressBudget(account)
+            account = UserAccount(user, self.coins, self.markets, amount)
+            desk = self.desks[user] = UserDesk(account, self.markets, self.counters)
+            self._budgets[user] = AddressRequests(account)
         else:
             desk.account.transfer(CROSS, amount)
         desk.account.enter(self.ledger_row({"type": "deposit", "usdc": number(amount)}))
         self.on_change(desk.account)
         return desk.account
 
-    def withdraw(self, account: Account, amount: Decimal) -> None:
-        """Take ``amount`` out of ``account``. Raises ``Refusal`` when it is bound, or not there."""
+    def withdraw(self, account: UserAccount, amount: Decimal) -> None:
+        """Take ``amount`` out of ``account``. Raises ``RefusedWhole`` when it is bound, or not there."""
         if amount > account.withdrawable():
-            raise Refusal("Insufficient balance for withdrawal")
+            raise RefusedWhole("Insufficient balance for withdrawal")
         account.transfer(CROSS, -amount)
         delta: Json = {"type": "withdraw", "usdc": number(amount), "nonce": self.now_ms, "fee": "0.0"}
         account.enter(self.ledger_row(delta))
         self.on_change(account)
 
-    def budget(self, user: str) -> AddressBudget:
+    def budget(self, user: str) -> AddressRequests:
         """Return the address budget of an account."""
         return self._budgets[user]
 
@@ -163,7 +163,7 @@ class Exchange:
             if desk.account.outbox:
                 self.on_change(desk.account)
 
-    def read(self, body: object) -> Envelope | Refusal:
+    def read(self, body: object) -> Envelope | RefusedWhole:
         """Return the request behind a body, or why nobody can have signed it. Raises ``Malformed``."""
         source = read_object(body)
         if not source.keys() <= _ENVELOPE:
@@ -175,20 +175,20 @@ class Exchange:
         try:
             if raw.get("type") in USER_SIGNED:
                 if raw.get("nonce", raw.get("time")) != nonce:
-                    return Refusal("Nonce mismatch.")
+                    return RefusedWhole("Nonce mismatch.")
                 return Envelope(raw, nonce, recover(user_digest(raw, _CHAIN), signature), vault, None)
             action = read_action(raw)
             connection_id = action_digest(action, nonce, vault, expires)
             signer = recover(l1_digest(connection_id, TESTNET_SOURCE), signature)
         except Unrecoverable:
-            return Refusal("Unable to recover signer.")
+            return RefusedWhole("Unable to recover signer.")
         return Envelope(action, nonce, signer, vault, expires)
 
     def act(self, request: Envelope) -> Json:
         """Do what was asked and return the reply."""
         try:
             response = self._admitted(request)
-        except Refusal as refusal:
+        except RefusedWhole as refusal:
             return {"status": "err", "response": str(refusal)}
         return {"status": "ok", "response": response}
 
@@ -197,15 +197,15 @@ class Exchange:
         user = request.signer if is_user_signed else self._principal(request.signer, now)
         desk = self.desks.get(user)
         if desk is None:
-            raise Refusal(f"Must deposit before performing actions. User: {user}")
+            raise RefusedWhole(f"Must deposit before performing actions. User: {user}")
         if request.vault is not None:
-            raise Refusal(f"Vault not registered: {request.vault}")
-        self._nonces.setdefault(request.signer, Nonces()).admit(request.nonce, now)
+            raise RefusedWhole(f"Vault not registered: {request.vault}")
+        self._nonces.setdefault(request.signer, SignerNonces()).admit(request.nonce, now)
         if request.expires_ms is not None and now > request.expires_ms:
             desk.account.requests += EXPIRED_COST
-            raise Refusal("Action already expired")
+            raise RefusedWhole("Action already expired")
         if request.legs > MAX_IN_BATCH:
-            raise Refusal(f"Signed action over weight limit of {MAX_IN_BATCH}.")
+            raise RefusedWhole(f"Signed action over weight limit of {MAX_IN_BATCH}.")
         self._budgets[user].admit(request.type, request.legs, now)
         desk.execution.now_ms = now
         try:
@@ -213,7 +213,7 @@ class Exchange:
                 self.registry.user_signed(self, desk.account, request.action)
                 return _DEFAULT
             return self._actions[request.type](desk, request.action)
-        except Refusal:
+        except RefusedWhole:
             self._budgets[user].give_back()
             raise
         finally:
@@ -225,10 +225,10 @@ class Exchange:
             return signer
         user = self.registry.master_of(signer, now_ms)
         if user is None:
-            raise Refusal(f"User or API Wallet {signer} does not exist.")
+            raise RefusedWhole(f"User or API Wallet {signer} does not exist.")
         return user
 
-    def _order(self, desk: Desk, action: Json) -> Json:
+    def _order(self, desk: UserDesk, action: Json) -> Json:
         specs = [read_order_spec(read_object(order)) for order in read_list(action["orders"])]
         grouping = action["grouping"] if isinstance(action["grouping"], str) else "na"
         builder = None
@@ -236,11 +236,11 @@ class Exchange:
             given = read_object(action["builder"])
             builder = read_str(given["b"]), Decimal(read_int(given["f"]))
             if desk.account.builders.get(builder[0], Decimal(-1)) < builder[1]:
-                raise Refusal("Builder fee has not been approved.")
+                raise RefusedWhole("Builder fee has not been approved.")
         statuses = desk.place(specs, grouping, builder)
         return {"type": "order", "data": {"statuses": statuses}}
 
-    def _cancel(self, desk: Desk, action: Json) -> Json:
+    def _cancel(self, desk: UserDesk, action: Json) -> Json:
         cancels = [read_object(cancel) for cancel in read_list(action["cancels"])]
         statuses = [
             desk.cancel(read_int(one["a"]), one["o"])
@@ -250,13 +250,13 @@ class Exchange:
         ]
         return {"type": "cancel", "data": {"statuses": statuses}}
 
-    def _modify(self, desk: Desk, action: Json) -> Json:
+    def _modify(self, desk: UserDesk, action: Json) -> Json:
         status = desk.modify(action["oid"], self._spec(action))
         if isinstance(status, dict) and "error" in status:
-            raise Refusal(read_str(status["error"]))
+            raise RefusedWhole(read_str(status["error"]))
         return _DEFAULT
 
-    def _batch_modify(self, desk: Desk, action: Json) -> Json:
+    def _batch_modify(self, desk: UserDesk, action: Json) -> Json:
         modifies = [read_object(modify) for modify in read_list(action["modifies"])]
         statuses = [desk.modify(modify["oid"], self._spec(modify)) for modify in modifies]
         return {"type": "order", "data": {"statuses": statuses}}
@@ -264,52 +264,54 @@ class Exchange:
     def _spec(self, modify: Json) -> OrderSpec:
         return read_order_spec(read_object(modify["order"]))
 
-    def _schedule_cancel(self, desk: Desk, action: Json) -> Json:
+    def _schedule_cancel(self, desk: UserDesk, action: Json) -> Json:
         account = desk.account
         if account.volume < SCHEDULE_VOLUME:
-            raise Refusal(
+            raise RefusedWhole(
                 "Cannot set scheduled cancel time until enough volume traded. "
                 f"Required: ${SCHEDULE_VOLUME:f}. Traded: ${account.volume.normalize():f}."
             )
         if "time" not in action:
             self.scheduled.pop(account.user, None)
         elif read_int(action["time"]) < self.now_ms + 5_000:
-            raise Refusal("Scheduled cancel time too early, must be at least 5 seconds from now.")
+            raise RefusedWhole("Scheduled cancel time too early, must be at least 5 seconds from now.")
         else:
             self.scheduled[account.user] = read_int(action["time"])
         return _DEFAULT
 
-    def _update_leverage(self, desk: Desk, action: Json) -> Json:
-        leverage = Leverage(read_bool(action["isCross"]), read_int(action["leverage"]))
+    def _update_leverage(self, desk: UserDesk, action: Json) -> Json:
+        leverage = ChosenLeverage(read_bool(action["isCross"]), read_int(action["leverage"]))
         desk.set_leverage(read_int(action["asset"]), leverage)
         return _DEFAULT
 
-    def _update_isolated_margin(self, desk: Desk, action: Json) -> Json:
+    def _update_isolated_margin(self, desk: UserDesk, action: Json) -> Json:
         amount = Decimal(str(action["ntli"])) * _MICRO
         desk.move_isolated_margin(read_int(action["asset"]), amount)
         return _DEFAULT
 
-    def _set_referrer(self, _desk: Desk, _action: Json) -> Json:
-        raise Refusal("Referral code not registered")
+    def _set_referrer(self, _desk: UserDesk, _action: Json) -> Json:
+        raise RefusedWhole("Referral code not registered")
 
-    def _create_sub_account(self, desk: Desk, _action: Json) -> Json:
+    def _create_sub_account(self, desk: UserDesk, _action: Json) -> Json:
         traded = f"{desk.account.volume.normalize():f}"
-        raise Refusal(f"Cannot create sub-accounts until enough volume traded. Required: $100000. Traded: ${traded}.")
+        raise RefusedWhole(
+            f"Cannot create sub-accounts until enough volume traded. Required: $100000. Traded: ${traded}."
+        )
 
-    def _refuse_vaults(self, _desk: Desk, action: Json) -> Json:
+    def _refuse_vaults(self, _desk: UserDesk, action: Json) -> Json:
         vault = action.get("vaultAddress", action.get("subAccountUser"))
-        raise Refusal(f"Vault not registered: {vault}")
+        raise RefusedWhole(f"Vault not registered: {vault}")
 
-    def _reserve(self, desk: Desk, action: Json) -> Json:
+    def _reserve(self, desk: UserDesk, action: Json) -> Json:
         weight = read_int(action["weight"])
         price = weight * _WEIGHT_PRICE
         if price > desk.account.withdrawable():
-            raise Refusal("Insufficient balance for withdrawal")
+            raise RefusedWhole("Insufficient balance for withdrawal")
         desk.account.transfer(CROSS, -price)
         desk.account.requests -= weight
         return _DEFAULT
 
-    def _nothing(self, _desk: Desk, _action: Json) -> Json:
+    def _nothing(self, _desk: UserDesk, _action: Json) -> Json:
         return _DEFAULT
 
 

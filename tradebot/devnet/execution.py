@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from tradebot.devnet.account import CROSS, TAKER_BPS, Account
+from tradebot.devnet.account import CROSS, TAKER_BPS, UserAccount
 from tradebot.devnet.market import CoinMarket
-from tradebot.devnet.orders import Order, Status
-from tradebot.devnet.record import Counters, Record
+from tradebot.devnet.orders import Status, UserOrder
+from tradebot.devnet.record import Counters, PoolRecord
 from tradebot.model.market import Message, Quote
 from tradebot.model.money import BPS, ZERO, Cash, Price, Qty
 from tradebot.model.order import (
@@ -30,17 +30,17 @@ from tradebot.model.time import Nanos
 _FEE = TAKER_BPS * BPS
 
 
-class Execution:
+class UserTrading:
     """The trading of one account. ``now_ms`` is the exchange's time of what happens now."""
 
-    def __init__(self, account: Account, markets: Mapping[str, CoinMarket], counters: Counters) -> None:
+    def __init__(self, account: UserAccount, markets: Mapping[str, CoinMarket], counters: Counters) -> None:
         self.account = account
         self.markets = markets
-        self._record = Record(account, counters)
+        self._record = PoolRecord(account, counters)
         self.now_ms = 0
-        self._again: list[Order] = []
+        self._again: list[UserOrder] = []
 
-    def take(self, order: Order, qty: Decimal, bound: Decimal) -> Decimal:
+    def take(self, order: UserOrder, qty: Decimal, bound: Decimal) -> Decimal:
         """Trade up to ``qty`` against the book, no worse than ``bound``, and return how much."""
         market = self.markets[order.coin.name]
         levels = market.sides[1 if order.spec.is_buy else 0]
@@ -63,7 +63,7 @@ class Execution:
             self.quote(order.coin.name, market.mark, market.mark)
         return qty - left
 
-    def rest(self, order: Order) -> None:
+    def rest(self, order: UserOrder) -> None:
         """Let what is left of ``order`` rest at its limit."""
         pool = self.account.pool_key(order.coin.name)
         market = self.markets[order.coin.name]
@@ -75,7 +75,7 @@ class Execution:
         # It first meets the book it was placed into, as one that does not cross; from then on it is a maker.
         self.quote(order.coin.name, market.bid, market.ask)
 
-    def withdraw(self, order: Order) -> None:
+    def withdraw(self, order: UserOrder) -> None:
         """Take what rests of ``order`` out of its pool."""
         if order.resting_id is None:
             return
@@ -84,7 +84,7 @@ class Execution:
         for venue in self.account.pools.values():
             venue.cancel(name, resting_id, self._now())
 
-    def end(self, order: Order, status: Status) -> None:
+    def end(self, order: UserOrder, status: Status) -> None:
         """End ``order`` with ``status``, and what depends on it."""
         if not order.status.is_live:
             return
@@ -136,7 +136,7 @@ class Execution:
         self._book(pool, others)
         self._tidy(coin)
 
-    def reject(self, order: Order, status: Status) -> None:
+    def reject(self, order: UserOrder, status: Status) -> None:
         """Record that ``order`` was refused."""
         self.account.set_status(order, status, self.now_ms)
 
@@ -144,7 +144,7 @@ class Execution:
         # The pools have one time for all coins: nothing may be quoted before what another coin has shown.
         return Nanos(max(market.ts for market in self.markets.values()))
 
-    def _trade(self, order: Order, qty: Decimal, price: Decimal) -> None:
+    def _trade(self, order: UserOrder, qty: Decimal, price: Decimal) -> None:
         pool = self.account.pool_key(order.coin.name)
         market = self.markets[order.coin.name]
         if pool != CROSS and not order.spec.reduce_only:
@@ -155,7 +155,7 @@ class Execution:
         quote = Quote(symbol=order.coin.name, ts_event=ts, bid=Price(bid), ask=Price(ask))
         self._book(pool, [*venue.submit([request], ts), *venue.on_quote(quote)])
 
-    def _post_isolated(self, order: Order, qty: Decimal, price: Decimal) -> None:
+    def _post_isolated(self, order: UserOrder, qty: Decimal, price: Decimal) -> None:
         coin = order.coin.name
         held = self.account.position(coin)
         grows = qty if held * order.side.sign >= 0 else max(ZERO, qty - abs(held))
@@ -171,7 +171,7 @@ class Execution:
         if cash:
             self.account.shift(coin, -cash)
 
-    def _request(self, order: Order, part: str, type_: OrderType, qty: Decimal) -> OrderRequest:
+    def _request(self, order: UserOrder, part: str, type_: OrderType, qty: Decimal) -> OrderRequest:
         return OrderRequest(
             client_order_id=part,
             symbol=order.coin.name,
@@ -186,7 +186,7 @@ class Execution:
             reduce_only=order.spec.reduce_only,
         )
 
-    def _cross_own(self, order: Order, price: Decimal) -> None:
+    def _cross_own(self, order: UserOrder, price: Decimal) -> None:
         # Against oneself nothing trades: the resting order is cancelled, the taker goes on.
         for other in list(self.account.open.values()):
             if other.resting_id is None or other.coin is not order.coin or other.spec.is_buy is order.spec.is_buy:
@@ -216,7 +216,7 @@ class Execution:
             if order.status.is_live:
                 self.rest(order)
 
-    def _owner(self, part: str) -> Order:
+    def _owner(self, part: str) -> UserOrder:
         return self.account.orders[int(part.partition(".")[0])]
 
     def _fell(self, report: OrderCanceled, *, liquidates: bool) -> None:
@@ -249,7 +249,7 @@ class Execution:
             self.account.outbox.order_updates.append(order.update_row() | {"statusTimestamp": self.now_ms})
         self._after_fill(order)
 
-    def _after_fill(self, order: Order) -> None:
+    def _after_fill(self, order: UserOrder) -> None:
         if order.parent is not None:
             for sibling in order.parent.children:
                 if sibling is not order:
@@ -260,7 +260,7 @@ class Execution:
         self._fit_reduce_only(order.coin.name, order)
         self._tidy(order.coin.name)
 
-    def _fit_reduce_only(self, coin: str, but: Order) -> None:
+    def _fit_reduce_only(self, coin: str, but: UserOrder) -> None:
         held = self.account.position(coin)
         for other in list(self.account.open.values()):
             if other is but or other.coin.name != coin or not other.spec.reduce_only or other.is_waiting:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from decimal import Decimal
 
-from tradebot.devnet.account import Account, Agent
+from tradebot.devnet.account import ApprovedAgent, UserAccount
 from tradebot.devnet.coins import PRICE_DECIMALS, Coin
-from tradebot.devnet.desk import Desk
+from tradebot.devnet.desk import UserDesk
 from tradebot.devnet.exchange import Exchange
-from tradebot.devnet.orders import Order, Status
+from tradebot.devnet.orders import Status, UserOrder
 from tradebot.devnet.schema import OrderSpec
-from tradebot.devnet.wire import Refusal
+from tradebot.devnet.wire import RefusedWhole
 from tradebot.model.errors import UsageError
 
 _AGGRESSIVE = Decimal("0.05")
@@ -21,7 +21,7 @@ class Hand:
     def __init__(self, exchange: Exchange) -> None:
         self._exchange = exchange
 
-    def desk(self, user: str) -> Desk:
+    def desk(self, user: str) -> UserDesk:
         """Return the desk of ``user``."""
         if not user and len(self._exchange.desks) == 1:
             return next(iter(self._exchange.desks.values()))
@@ -55,7 +55,7 @@ class Hand:
     def cancel(self, user: str, coin: str = "", oid: object = None) -> Sequence[int]:
         """Cancel the order ``oid``, or all of ``coin``, or all there are; return their ids."""
         desk = self.desk(user)
-        chosen: list[Order] = list(desk.account.open.values())
+        chosen: list[UserOrder] = list(desk.account.open.values())
         if oid is not None:
             chosen = [order for order in chosen if oid in (order.oid, order.spec.cloid)]
         elif coin:
@@ -66,12 +66,12 @@ class Hand:
         self._exchange.on_change(desk.account)
         return [order.oid for order in chosen]
 
-    def withdraw(self, user: str, amount: Decimal) -> Account:
+    def withdraw(self, user: str, amount: Decimal) -> UserAccount:
         """Take ``amount`` out of the account."""
         account = self.desk(user).account
         try:
             self._exchange.withdraw(account, amount)
-        except Refusal as refusal:
+        except RefusedWhole as refusal:
             raise UsageError(str(refusal), mend=f"at most {account.withdrawable():f} can leave") from refusal
         return account
 
@@ -132,12 +132,12 @@ class Hand:
             raise UsageError(f"there is no coin {coin!r}", mend=f"one of {', '.join(self._exchange.coins)}")
         return found
 
-    def approve(self, user: str, address: str, name: str, life_ms: int) -> Agent:
+    def approve(self, user: str, address: str, name: str, life_ms: int) -> ApprovedAgent:
         """Let ``address`` trade for the account for ``life_ms``, as its owner would by a signature."""
         account = self.desk(user).account
         try:
             return self._exchange.registry.approve(self._exchange, account, address, name, life_ms)
-        except Refusal as refusal:
+        except RefusedWhole as refusal:
             raise UsageError(str(refusal), mend="take a key that was never an agent") from refusal
 
     def expire_agents(self, user: str) -> None:

@@ -7,7 +7,7 @@ from tradebot.devnet.account import FUNDING_RATE
 from tradebot.devnet.candles import INTERVALS, KEPT
 from tradebot.devnet.exchange import Exchange
 from tradebot.devnet.info_user import UserInfo
-from tradebot.devnet.market import CoinMarket, Level
+from tradebot.devnet.market import BookLevel, CoinMarket
 from tradebot.devnet.wire import Json, Malformed, field, number, read_int, read_object, read_str
 from tradebot.model.money import ZERO
 from tradebot.model.time import HOUR, NANOS_PER_MS
@@ -139,11 +139,11 @@ def book_of(market: CoinMarket, figures: object = None, mantissa: object = None,
     return {"coin": market.coin.name, "time": market.ts // NANOS_PER_MS, "levels": rows}
 
 
-def _bucketed(levels: list[Level], step: Decimal, *, up: bool) -> list[Level]:
-    buckets: dict[Decimal, Level] = {}
+def _bucketed(levels: list[BookLevel], step: Decimal, *, up: bool) -> list[BookLevel]:
+    buckets: dict[Decimal, BookLevel] = {}
     for level in levels:
         px = (level.px / step).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * step
-        bucket = buckets.setdefault(px, Level(px, ZERO, 0))
+        bucket = buckets.setdefault(px, BookLevel(px, ZERO, 0))
         bucket.sz += level.sz
         bucket.n += level.n
     return list(buckets.values())

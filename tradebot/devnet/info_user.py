@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
-from tradebot.devnet.account import KEPT_ORDERS, Account
+from tradebot.devnet.account import KEPT_ORDERS, UserAccount
 from tradebot.devnet.exchange import Exchange
-from tradebot.devnet.past import Past, View
+from tradebot.devnet.past import AccountView, PastViews
 from tradebot.devnet.wire import (
     Json,
     Malformed,
@@ -36,7 +36,7 @@ class UserInfo:
     def __init__(self, exchange: Exchange) -> None:
         self.lag_ms = 0
         self._exchange = exchange
-        self.past = Past()
+        self.past = PastViews()
         self.answers: Mapping[str, Callable[[Json], object]] = {
             "clearinghouseState": lambda body: self.state(self._account(body)),
             "spotClearinghouseState": lambda body: self.spot_state(self._account(body)),
@@ -67,18 +67,18 @@ class UserInfo:
             "webData2": lambda body: self.web_data(self._account(body)),
         }
 
-    def find(self, user: str) -> Account:
+    def find(self, user: str) -> UserAccount:
         """Return the account of ``user``, an empty one when there is none."""
-        return self._exchange.account(user) or Account(user, self._exchange.coins, self._exchange.markets, ZERO)
+        return self._exchange.account(user) or UserAccount(user, self._exchange.coins, self._exchange.markets, ZERO)
 
-    def state(self, account: Account) -> Json:
+    def state(self, account: UserAccount) -> Json:
         """Return the account's state."""
         now = self._exchange.now_ms - self.lag_ms
         view = self._view(account)
         state = account.clearinghouse_state(now) if view is None else view.state | {"time": now}
         return state | _EMPTY if account.abstraction in UNIFIED else state
 
-    def spot_state(self, account: Account) -> Json:
+    def spot_state(self, account: UserAccount) -> Json:
         """Return the balances outside the perpetuals; a unified account has all its collateral there."""
         total, hold = account.spot_usdc, ZERO
         if account.abstraction in UNIFIED:
@@ -87,27 +87,27 @@ class UserInfo:
         row = {"coin": "USDC", "token": 0, "total": rounded(total, 8), "hold": rounded(hold, 8), "entryNtl": "0.0"}
         return {"balances": [row] if total else []}
 
-    def open_orders(self, account: Account) -> list[Json]:
+    def open_orders(self, account: UserAccount) -> list[Json]:
         """Return the open orders, newest first."""
         if self.lag_ms:
             keys = ("coin", "side", "limitPx", "sz", "oid", "timestamp", "origSz", "cloid", "reduceOnly")
             return [{key: row[key] for key in keys if row[key]} for row in self.full_orders(account)]
         return [order.basic_row() for order in reversed(account.open.values())]
 
-    def full_orders(self, account: Account) -> list[Json]:
+    def full_orders(self, account: UserAccount) -> list[Json]:
         """Return the open orders with all there is to know of them, newest first."""
         view = self._view(account)
         return [order.full_row() for order in reversed(account.open.values())] if view is None else view.orders
 
-    def history(self, account: Account) -> list[Json]:
+    def history(self, account: UserAccount) -> list[Json]:
         """Return every change of an order, newest first."""
         return [row for row in reversed(account.history) if self._is_known(row["statusTimestamp"])][:KEPT_ORDERS]
 
-    def fills(self, account: Account) -> list[Json]:
+    def fills(self, account: UserAccount) -> list[Json]:
         """Return the fills, oldest first."""
         return [row for row in account.fills if self._is_known(row["time"])]
 
-    def extra_agents(self, account: Account) -> list[Json]:
+    def extra_agents(self, account: UserAccount) -> list[Json]:
         """Return the named agents that have not expired."""
         agents = account.active_agents(self._exchange.now_ms)
         return [
@@ -116,7 +116,7 @@ class UserInfo:
             if agent.name
         ]
 
-    def asset_data(self, account: Account, coin: str) -> Json:
+    def asset_data(self, account: UserAccount, coin: str) -> Json:
         """Return what ``account`` can trade of ``coin``. Raises ``Malformed`` on an unknown one."""
         if coin not in self._exchange.coins:
             raise Malformed(f"unknown coin {coin}")
@@ -135,7 +135,7 @@ class UserInfo:
             "markPx": number(market.mark),
         }
 
-    def web_data(self, account: Account) -> Json:
+    def web_data(self, account: UserAccount) -> Json:
         """Return the legacy summary of everything."""
         agent = account.agents.get("")
         deposits = sum((_usdc(row) for row in account.ledger), ZERO)
@@ -156,10 +156,10 @@ class UserInfo:
             "spotState": self.spot_state(account),
         }
 
-    def _account(self, body: Json) -> Account:
+    def _account(self, body: Json) -> UserAccount:
         return self.find(read_address(field(body, "user")))
 
-    def _view(self, account: Account) -> View | None:
+    def _view(self, account: UserAccount) -> AccountView | None:
         return self.past.at(account.user, self._exchange.now_ms - self.lag_ms) if self.lag_ms else None
 
     def _is_known(self, time: object) -> bool:
@@ -201,7 +201,7 @@ class UserInfo:
         rows = [row for row in self._account(body).ledger if self._is_known(row["time"])]
         return [row for row in rows if start <= int(str(row["time"])) <= end][:_ROWS]
 
-    def _rate_limit(self, account: Account) -> Json:
+    def _rate_limit(self, account: UserAccount) -> Json:
         return {
             "cumVlm": number(account.volume),
             "nRequestsUsed": account.requests,
@@ -219,7 +219,7 @@ class UserInfo:
     def _max_builder_fee(self, body: Json) -> object:
         return int(self._account(body).builders.get(read_address(field(body, "builder")), ZERO))
 
-    def _fees(self, account: Account) -> Json:
+    def _fees(self, account: UserAccount) -> Json:
         taker, maker = number(account.taker_bps * BPS), number(account.maker_bps * BPS)
         discount = {"bpsOfMaxSupply": "0.0", "discount": "0.0"}
         vip = {
@@ -253,12 +253,12 @@ class UserInfo:
             "activeStakingDiscount": discount,
         }
 
-    def _portfolio(self, account: Account) -> object:
+    def _portfolio(self, account: UserAccount) -> object:
         now, value = self._exchange.now_ms, sum((account.equity(pool) for pool in account.pools), ZERO)
         body = {"accountValueHistory": [[now, rounded(value)]], "pnlHistory": [[now, "0.0"]]}
         return [[period, body | {"vlm": number(account.volume)}] for period in _PERIODS]
 
-    def _referral(self, account: Account) -> Json:
+    def _referral(self, account: UserAccount) -> Json:
         nothing = dict.fromkeys(("unclaimedRewards", "claimedRewards", "builderRewards"), "0.0")
         state = {"stage": "ready" if account.volume else "needToTrade"}
         return {

@@ -4,8 +4,8 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from heapq import heappush, heappushpop
 
-from tradebot.devnet.account import Account
-from tradebot.devnet.wire import Json, Refusal
+from tradebot.devnet.account import UserAccount
+from tradebot.devnet.wire import Json, RefusedWhole
 
 DAY_MS = 86_400_000
 PAST_MS, FUTURE_MS = 2 * DAY_MS, DAY_MS
@@ -38,7 +38,7 @@ _BY_ROWS = frozenset(
 )
 
 
-class Nonces:
+class SignerNonces:
     """The nonces of one signer: each once, above the smallest of the 100 highest, and near the time."""
 
     def __init__(self) -> None:
@@ -46,15 +46,15 @@ class Nonces:
         self._seen: set[int] = set()
 
     def admit(self, nonce: int, now_ms: int) -> None:
-        """Take ``nonce``. Raises ``Refusal``."""
+        """Take ``nonce``. Raises ``RefusedWhole``."""
         if nonce in self._seen:
-            raise Refusal(f"Invalid nonce: duplicate nonce {nonce}")
+            raise RefusedWhole(f"Invalid nonce: duplicate nonce {nonce}")
         if nonce <= now_ms - PAST_MS:
-            raise Refusal(f"Invalid nonce: nonce too low {nonce} < {now_ms - PAST_MS}")
+            raise RefusedWhole(f"Invalid nonce: nonce too low {nonce} < {now_ms - PAST_MS}")
         if nonce >= now_ms + FUTURE_MS:
-            raise Refusal(f"Invalid nonce: nonce too high {nonce} > {now_ms + FUTURE_MS}")
+            raise RefusedWhole(f"Invalid nonce: nonce too high {nonce} > {now_ms + FUTURE_MS}")
         if len(self._highest) == KEPT_NONCES and nonce <= self._highest[0]:
-            raise Refusal(f"Invalid nonce: nonce too low {nonce} < {self._highest[0]}")
+            raise RefusedWhole(f"Invalid nonce: nonce too low {nonce} < {self._highest[0]}")
         self._seen.add(nonce)
         if len(self._highest) < KEPT_NONCES:
             heappush(self._highest, nonce)
@@ -64,10 +64,10 @@ class Nonces:
             self._seen = {seen for seen in self._seen if seen > now_ms - PAST_MS}
 
 
-class AddressBudget:
+class AddressRequests:
     """The requests of one account: 10,000 and one for each USDC traded; then one in ten seconds."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: UserAccount) -> None:
         self._account = account
         self._slow_until_ms = 0
         self._kept = (0, 0)
@@ -78,13 +78,13 @@ class AddressBudget:
         return FREE_REQUESTS + int(self._account.volume)
 
     def admit(self, action: str, cost: int, now_ms: int) -> None:
-        """Charge an action of ``cost`` requests. Raises ``Refusal`` when the budget is used up."""
+        """Charge an action of ``cost`` requests. Raises ``RefusedWhole`` when the budget is used up."""
         cap, used = self.cap, self._account.requests
         allowed = min(cap + 100_000, 2 * cap) if action in _CANCELS else cap
         self._kept = used, self._slow_until_ms
         if used + cost > allowed:
             if now_ms < self._slow_until_ms:
-                raise Refusal(
+                raise RefusedWhole(
                     f"Too many cumulative requests sent ({used} > {cap}) for cumulative volume traded "
                     f"${self._account.volume:.2f}. Place taker orders to free up 1 request per USDC traded."
                 )
@@ -96,7 +96,7 @@ class AddressBudget:
         self._account.requests, self._slow_until_ms = self._kept
 
 
-class Window:
+class MinuteWeight:
     """What one IP was served in the last 60 seconds, at most ``limit``; ``is_open``: it is counted, not limited.
 
     ``spent`` is all that was taken so far, ``most`` the most in any 60 seconds, ``refused`` how often there was none.
@@ -137,26 +137,26 @@ class IpLimits:
 
     def __init__(self, *, is_open: bool = False) -> None:
         self._is_open = is_open
-        self._windows: dict[tuple[str, int], Window] = {}
+        self._windows: dict[tuple[str, int], MinuteWeight] = {}
         self.asked: Counter[str] = Counter()
         """How often each kind of ``/info`` was answered."""
 
-    def weight(self, ip: str | None) -> Window:
+    def weight(self, ip: str | None) -> MinuteWeight:
         """Return the weight of ``ip``."""
         return self._window(ip, WEIGHT_PER_MINUTE)
 
-    def sockets(self, ip: str | None) -> Window:
+    def sockets(self, ip: str | None) -> MinuteWeight:
         """Return the new sockets of ``ip``."""
         return self._window(ip, SOCKETS_PER_MINUTE)
 
-    def messages(self, ip: str | None) -> Window:
+    def messages(self, ip: str | None) -> MinuteWeight:
         """Return the messages of ``ip`` over its sockets."""
         return self._window(ip, MESSAGES_PER_MINUTE)
 
-    def _window(self, ip: str | None, limit: int) -> Window:
+    def _window(self, ip: str | None, limit: int) -> MinuteWeight:
         key = ip or "", limit
         if key not in self._windows:
-            self._windows[key] = Window(limit, is_open=self._is_open)
+            self._windows[key] = MinuteWeight(limit, is_open=self._is_open)
         return self._windows[key]
 
     @property

@@ -24,7 +24,7 @@ MAKER, TAKER = "0x" + "a" * 40, "0x" + "b" * 40
 
 
 @dataclass(slots=True)
-class Level:
+class BookLevel:
     """A price and what is offered there."""
 
     px: Decimal
@@ -49,7 +49,7 @@ class CoinMarket:
         self._seed = seed
         self._depth = depth
         self._ticks = 0
-        self._sides: tuple[list[Level], list[Level]] | None = None
+        self._sides: tuple[list[BookLevel], list[BookLevel]] | None = None
 
     def seen(self, bar: Bar) -> None:
         """Take in a bar of the past."""
@@ -82,7 +82,7 @@ class CoinMarket:
         self.fresh.append(row)
 
     @property
-    def sides(self) -> tuple[list[Level], list[Level]]:
+    def sides(self) -> tuple[list[BookLevel], list[BookLevel]]:
         """The bids, highest first, and the asks, lowest first; takers shrink and remove levels."""
         if self._sides is None:
             self._sides = self._side(-1), self._side(1)
@@ -131,8 +131,8 @@ class CoinMarket:
             return levels[0].px
         return self.coin.on_grid(self.last * (Decimal("0.98") if side == 0 else Decimal("1.02")))
 
-    def _side(self, sign: int) -> list[Level]:
-        levels: list[Level] = []
+    def _side(self, sign: int) -> list[BookLevel]:
+        levels: list[BookLevel] = []
         tick = self.coin.tick_at(self.last)
         offset = 0
         for rank in range(LEVELS):
@@ -143,7 +143,7 @@ class CoinMarket:
                 continue
             weight = Decimal(round((0.25 + 1.5 * chance) * (rank + 1) / 210, 6))
             sz = max(self.coin.lot, self.coin.qty_down(self._depth * weight / px))
-            levels.append(Level(px, sz, 1 + int(chance * 9)))
+            levels.append(BookLevel(px, sz, 1 + int(chance * 9)))
         return levels
 
 

@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 
 @dataclass(slots=True, eq=False)
-class Order:
+class UserOrder:
     """An order with what is left of it. ``resting_id`` names the part that rests at the simulated venue.
 
     ``is_waiting``: its parent has not filled yet. ``is_position_wide``: it closes whatever is held when it fires.
@@ -55,8 +55,8 @@ class Order:
     sz: Decimal
     status: Status = Status.OPEN
     status_ms: int = 0
-    parent: "Order | None" = None
-    children: list["Order"] = field(default_factory=list)
+    parent: "UserOrder | None" = None
+    children: list["UserOrder"] = field(default_factory=list)
     is_waiting: bool = False
     is_position_wide: bool = False
     builder: tuple[str, Decimal] | None = None

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from decimal import Decimal
 
-from tradebot.devnet.account import Account
+from tradebot.devnet.account import UserAccount
 from tradebot.devnet.wire import Json, number
 from tradebot.model.money import ZERO
 
@@ -31,14 +31,14 @@ class Exposure:
         }
 
 
-class Protection:
+class ProtectionCheck:
     """Looks at accounts whenever they change."""
 
     def __init__(self) -> None:
         self._ended: list[Exposure] = []
         self._lasting: dict[tuple[str, str], Exposure] = {}
 
-    def note(self, account: Account, now_ms: int) -> None:
+    def note(self, account: UserAccount, now_ms: int) -> None:
         """Take note of what ``account`` holds and what protects it now."""
         for coin in account.coins:
             key = (account.user, coin)
@@ -57,7 +57,7 @@ class Protection:
         return [exposure.row(now_ms) for exposure in (*self._ended, *self._lasting.values())]
 
 
-def unprotected(account: Account, coin: str) -> Decimal:
+def unprotected(account: UserAccount, coin: str) -> Decimal:
     """Return how much of a position no live reduce-only stop would close."""
     held = account.position(coin)
     if not held:

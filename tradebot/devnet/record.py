@@ -5,9 +5,9 @@ from decimal import Decimal
 
 from msgspec.structs import replace
 
-from tradebot.devnet.account import CROSS, MAKER_BPS, TAKER_BPS, Account
+from tradebot.devnet.account import CROSS, MAKER_BPS, TAKER_BPS, UserAccount
 from tradebot.devnet.chance import digest
-from tradebot.devnet.orders import Order
+from tradebot.devnet.orders import UserOrder
 from tradebot.devnet.wire import Json, number
 from tradebot.model.money import BPS, ZERO, book_fee
 from tradebot.model.order import FillReport, Liquidity, OrderSide
@@ -35,14 +35,14 @@ class Counters:
         return self.tid
 
 
-class Record:
+class PoolRecord:
     """Writes down what the pools report of one account."""
 
-    def __init__(self, account: Account, counters: Counters) -> None:
+    def __init__(self, account: UserAccount, counters: Counters) -> None:
         self._account = account
         self._counters = counters
 
-    def fill(self, report: FillReport, order: Order, now_ms: int, *, is_maker: bool) -> None:
+    def fill(self, report: FillReport, order: UserOrder, now_ms: int, *, is_maker: bool) -> None:
         """Book and tell a fill of ``order``."""
         row = self._fill_row(self._at_its_rate(report, is_maker=is_maker), order, now_ms)
         row["crossed"] = not is_maker
@@ -97,7 +97,7 @@ class Record:
         self._account.outbox.fundings.append(flat)
         self._account.outbox.events.append({"funding": flat})
 
-    def _fill_row(self, report: FillReport, order: Order | None, now_ms: int) -> Json:
+    def _fill_row(self, report: FillReport, order: UserOrder | None, now_ms: int) -> Json:
         coin = report.symbol
         holding = self._account.holding(coin)
         start, signed = holding.qty, report.side.sign * report.qty

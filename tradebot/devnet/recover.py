@@ -24,7 +24,7 @@ class Unrecoverable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Signature:
+class RecoverableSignature:
     """An ECDSA signature; ``v`` is 27 or 28."""
 
     r: int
@@ -59,13 +59,13 @@ def keccak(data: bytes) -> bytes:
     return _keccak.new(digest_bits=256, data=data).digest()
 
 
-def read_signature(value: object) -> Signature:
+def read_signature(value: object) -> RecoverableSignature:
     """Return the signature of an envelope. Raises ``Malformed``."""
     source = read_object(value)
-    return Signature(read_scalar(source.get("r")), read_scalar(source.get("s")), read_int(source.get("v")))
+    return RecoverableSignature(read_scalar(source.get("r")), read_scalar(source.get("s")), read_int(source.get("v")))
 
 
-def recover(digest: bytes, signature: Signature) -> str:
+def recover(digest: bytes, signature: RecoverableSignature) -> str:
     """Return the address that signed ``digest``, in lower case. Raises ``Unrecoverable``."""
     r, s, v = signature.r, signature.s, signature.v
     if v not in (27, 28) or not (0 < r < _CURVE_ORDER and 0 < s < _CURVE_ORDER):

@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
-from tradebot.devnet.account import CROSS, Account, Agent
-from tradebot.devnet.wire import Json, Malformed, Refusal, read_address, read_bool, read_decimal, read_str
+from tradebot.devnet.account import CROSS, ApprovedAgent, UserAccount
+from tradebot.devnet.wire import Json, Malformed, RefusedWhole, read_address, read_bool, read_decimal, read_str
 from tradebot.model.money import ZERO
 
 AGENT_LIFE_MS = 90 * 86_400_000
@@ -24,11 +24,11 @@ class Bank(Protocol):
         """The exchange's time."""
         ...
 
-    def account(self, user: str) -> Account | None:
+    def account(self, user: str) -> UserAccount | None:
         """Return the account of an address."""
         ...
 
-    def fund(self, user: str, amount: Decimal) -> Account:
+    def fund(self, user: str, amount: Decimal) -> UserAccount:
         """Deposit with an account, opening it when needed."""
         ...
 
@@ -41,9 +41,9 @@ class Registry:
     """The agents of all accounts; an address is used as an agent once and never again."""
 
     def __init__(self) -> None:
-        self._masters: dict[str, Account] = {}
+        self._masters: dict[str, UserAccount] = {}
         self._used: set[str] = set()
-        self._actions: Mapping[str, Callable[[Bank, Account, Json], None]] = {
+        self._actions: Mapping[str, Callable[[Bank, UserAccount, Json], None]] = {
             "approveAgent": self._approve_agent,
             "approveBuilderFee": _approve_builder_fee,
             "usdSend": _usd_send,
@@ -63,31 +63,31 @@ class Registry:
             return account.user
         return None
 
-    def user_signed(self, bank: Bank, account: Account, action: Json) -> None:
-        """Do what the owner of ``account`` has signed. Raises ``Refusal``."""
+    def user_signed(self, bank: Bank, account: UserAccount, action: Json) -> None:
+        """Do what the owner of ``account`` has signed. Raises ``RefusedWhole``."""
         self._actions[read_str(action["type"])](bank, account, action)
 
-    def expire_agents(self, account: Account) -> None:
+    def expire_agents(self, account: UserAccount) -> None:
         """Let every agent of ``account`` run out."""
         for agent in account.agents.values():
             agent.valid_until_ms = 0
 
-    def approve(self, bank: Bank, account: Account, address: str, name: str, life_ms: int) -> Agent:
-        """Let ``address`` trade for ``account`` for so long. Raises ``Refusal``."""
+    def approve(self, bank: Bank, account: UserAccount, address: str, name: str, life_ms: int) -> ApprovedAgent:
+        """Let ``address`` trade for ``account`` for so long. Raises ``RefusedWhole``."""
         valid_until = bank.now_ms + min(life_ms, MAX_AGENT_LIFE_MS)
         if valid_until <= bank.now_ms:
-            raise Refusal("Agent valid_until already expired.")
+            raise RefusedWhole("Agent valid_until already expired.")
         if address in self._used or bank.account(address) is not None:
-            raise Refusal("Extra agent already used.")
+            raise RefusedWhole("Extra agent already used.")
         named = [agent for agent in account.active_agents(bank.now_ms) if agent.name]
         if name and name not in account.agents and len(named) >= MAX_NAMED:
-            raise Refusal(f"Too many extra agents for cumulative volume traded. Current limit is {MAX_NAMED}")
+            raise RefusedWhole(f"Too many extra agents for cumulative volume traded. Current limit is {MAX_NAMED}")
         self._used.add(address)
-        agent = account.agents[name] = Agent(address, name, valid_until)
+        agent = account.agents[name] = ApprovedAgent(address, name, valid_until)
         self._masters[address] = account
         return agent
 
-    def _approve_agent(self, bank: Bank, account: Account, action: Json) -> None:
+    def _approve_agent(self, bank: Bank, account: UserAccount, action: Json) -> None:
         address = read_address(action.get("agentAddress"))
         name, _, until = read_str(action.get("agentName") or "").partition(_UNTIL)
         life_ms = AGENT_LIFE_MS
@@ -96,12 +96,12 @@ class Registry:
         self.approve(bank, account, address, name, life_ms)
 
 
-def _approve_builder_fee(_bank: Bank, account: Account, action: Json) -> None:
+def _approve_builder_fee(_bank: Bank, account: UserAccount, action: Json) -> None:
     rate = _amount(read_str(action.get("maxFeeRate")).removesuffix("%"))
     account.builders[read_address(action.get("builder"))] = rate * 1000
 
 
-def _usd_send(bank: Bank, account: Account, action: Json) -> None:
+def _usd_send(bank: Bank, account: UserAccount, action: Json) -> None:
     amount, destination = _amount(action.get("amount")), read_address(action.get("destination"))
     _take(account, amount, "Insufficient balance for token transfer")
     bank.fund(destination, amount)
@@ -109,7 +109,7 @@ def _usd_send(bank: Bank, account: Account, action: Json) -> None:
     account.enter(bank.ledger_row(delta | {"destination": destination, "fee": "0.0"}))
 
 
-def _withdraw(bank: Bank, account: Account, action: Json) -> None:
+def _withdraw(bank: Bank, account: UserAccount, action: Json) -> None:
     amount = _amount(action.get("amount"))
     _take(account, amount, "Insufficient balance for withdrawal")
     account.enter(
@@ -119,11 +119,11 @@ def _withdraw(bank: Bank, account: Account, action: Json) -> None:
     )
 
 
-def _usd_class_transfer(bank: Bank, account: Account, action: Json) -> None:
+def _usd_class_transfer(bank: Bank, account: UserAccount, action: Json) -> None:
     amount, to_perp = _amount(action.get("amount")), read_bool(action.get("toPerp"))
     if to_perp:
         if amount > account.spot_usdc:
-            raise Refusal("Insufficient balance for token transfer")
+            raise RefusedWhole("Insufficient balance for token transfer")
         account.spot_usdc -= amount
         account.transfer(CROSS, amount)
     else:
@@ -133,21 +133,21 @@ def _usd_class_transfer(bank: Bank, account: Account, action: Json) -> None:
     account.enter(bank.ledger_row(delta))
 
 
-def _spot_send(_bank: Bank, _account: Account, action: Json) -> None:
-    raise Refusal(f"Unknown token {action.get('token')}")
+def _spot_send(_bank: Bank, _account: UserAccount, action: Json) -> None:
+    raise RefusedWhole(f"Unknown token {action.get('token')}")
 
 
-def _set_abstraction(_bank: Bank, account: Account, action: Json) -> None:
+def _set_abstraction(_bank: Bank, account: UserAccount, action: Json) -> None:
     account.abstraction = read_str(action.get("abstraction"))
 
 
-def _nothing(_bank: Bank, _account: Account, _action: Json) -> None:
+def _nothing(_bank: Bank, _account: UserAccount, _action: Json) -> None:
     return
 
 
-def _take(account: Account, amount: Decimal, refusal: str) -> None:
+def _take(account: UserAccount, amount: Decimal, refusal: str) -> None:
     if amount > account.withdrawable():
-        raise Refusal(refusal)
+        raise RefusedWhole(refusal)
     account.transfer(CROSS, -amount)
 
 
@@ -155,7 +155,7 @@ def _amount(value: object) -> Decimal:
     try:
         amount = read_decimal(value)
     except Malformed:
-        raise Refusal("Invalid amount") from None
+        raise RefusedWhole("Invalid amount") from None
     if amount == ZERO:
-        raise Refusal("Invalid amount")
+        raise RefusedWhole("Invalid amount")
     return amount

@@ -18,9 +18,9 @@ from tradebot.devnet.exchange import Envelope, Exchange, leg_count
 from tradebot.devnet.faults import Faults
 from tradebot.devnet.info import BadBook, Info
 from tradebot.devnet.limits import IpLimits, action_weight, answer_weight, info_weight
-from tradebot.devnet.protection import Protection
+from tradebot.devnet.protection import ProtectionCheck
 from tradebot.devnet.stream import Hub
-from tradebot.devnet.wire import Json, Malformed, Refusal, read_list, read_object
+from tradebot.devnet.wire import Json, Malformed, RefusedWhole, read_list, read_object
 from tradebot.ports import Clock
 
 _NOT_JSON = "Failed to parse the request body as JSON"
@@ -51,7 +51,7 @@ class Server:
         self.info = Info(exchange)
         self.limits = IpLimits(is_open=is_unlimited)
         self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post, self.limits)
-        self.protection = Protection()
+        self.protection = ProtectionCheck()
         self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection, self.limits)
         self._clock = clock
         self._latency_s = latency_s
@@ -155,8 +155,8 @@ class Server:
             return web.Response(status=502, text="Bad Gateway")
         return _json(reply)
 
-    def _act(self, request: Envelope | Refusal) -> Json:
-        if isinstance(request, Refusal):
+    def _act(self, request: Envelope | RefusedWhole) -> Json:
+        if isinstance(request, RefusedWhole):
             return {"status": "err", "response": str(request)}
         if request.type == "order" and (text := self._refusal(request)):
             rows: list[object] = [{"error": text}] * request.legs

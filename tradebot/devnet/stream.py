@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 import orjson
 from aiohttp import WSMsgType, web
 
-from tradebot.devnet.account import Account, Outbox
+from tradebot.devnet.account import Unserved, UserAccount
 from tradebot.devnet.channels import Channels, UnknownCoin, frame
 from tradebot.devnet.faults import Faults
 from tradebot.devnet.limits import IpLimits
@@ -26,7 +26,7 @@ MAX_CONNECTIONS = 10
 Poster = Callable[[Json], Json]
 
 
-class Connection:
+class StreamSocket:
     """One socket."""
 
     def __init__(self, socket: web.WebSocketResponse, request: web.Request) -> None:
@@ -70,7 +70,7 @@ class Hub:
     """All connections of one exchange. ``post`` answers requests that come over the socket."""
 
     def __init__(self, channels: Channels, faults: Faults, clock: Clock, post: Poster, limits: IpLimits) -> None:
-        self.connections: set[Connection] = set()
+        self.connections: set[StreamSocket] = set()
         self.idle_s = IDLE_S
         self._channels = channels
         self._faults = faults
@@ -84,7 +84,7 @@ class Hub:
             return web.Response(status=429)
         socket = web.WebSocketResponse(autoping=True, max_msg_size=1 << 20)
         await socket.prepare(request)
-        connection = Connection(socket, request)
+        connection = StreamSocket(socket, request)
         connection.last_sent_s = self._clock.monotonic()
         self.connections.add(connection)
         writer = asyncio.create_task(connection.write(self._is_silent, self._clock.monotonic))
@@ -97,9 +97,9 @@ class Hub:
             writer.cancel()
         return socket
 
-    def publish_account(self, account: Account) -> None:
+    def publish_account(self, account: UserAccount) -> None:
         """Tell what has happened to ``account``, and empty its outbox."""
-        outbox, account.outbox = account.outbox, Outbox()
+        outbox, account.outbox = account.outbox, Unserved()
         now_s = self._clock.monotonic()
         for connection in self.connections:
             frames: list[Json] = []
@@ -143,7 +143,7 @@ class Hub:
         rule = self._faults.active("silent_coin", self._clock.monotonic())
         return rule is not None and subscription.get("coin") == rule.coin
 
-    def _send(self, connection: Connection, frames: Iterable[Json]) -> None:
+    def _send(self, connection: StreamSocket, frames: Iterable[Json]) -> None:
         for one in frames:
             connection.send(one)
 
@@ -152,7 +152,7 @@ class Hub:
         is_full = open_ >= MAX_CONNECTIONS and not self._limits.is_open
         return not is_full and self._limits.sockets(ip).admit(1, self._clock.monotonic())
 
-    def _read(self, connection: Connection, text: str) -> None:
+    def _read(self, connection: StreamSocket, text: str) -> None:
         if not self._limits.messages(connection.ip).admit(1, self._clock.monotonic()):
             connection.abort()
             return
@@ -172,11 +172,11 @@ class Hub:
         except UnknownCoin:
             connection.abort()
 
-    def _answer(self, connection: Connection, message: Json) -> None:
+    def _answer(self, connection: StreamSocket, message: Json) -> None:
         request_id, request = read_int(message.get("id")), read_object(message.get("request"))
         connection.send(frame("post", {"id": request_id, "response": self._post(request)}))
 
-    def _subscribe(self, connection: Connection, raw: Json, method: str) -> None:
+    def _subscribe(self, connection: StreamSocket, raw: Json, method: str) -> None:
         try:
             subscription = self._channels.read(raw)
         except Malformed:
@@ -200,7 +200,7 @@ class Hub:
         if snapshot is not None:
             connection.send(snapshot)
 
-    def _is_too_many(self, connection: Connection, subscription: Json) -> bool:
+    def _is_too_many(self, connection: StreamSocket, subscription: Json) -> bool:
         users = {str(one["user"]) for one in connection.subscriptions.values() if "user" in one}
         if len(users | ({str(subscription["user"])} if "user" in subscription else set())) > MAX_USERS:
             connection.send(frame("error", f"Cannot track more than {MAX_USERS} total users."))

@@ -21,7 +21,7 @@ class Malformed(Exception):
     """A request that does not fit its schema: HTTP 422, as text."""
 
 
-class Refusal(Exception):
+class RefusedWhole(Exception):
     """A request that the exchange refuses as a whole: HTTP 200 with ``status`` ``err``."""
 
 

@@ -37,7 +37,7 @@ _LEVELS = {
 }
 
 
-class Regime(StrEnum):
+class WalkRegime(StrEnum):
     """How a walk behaves for a while."""
 
     TREND = "trend"
@@ -49,7 +49,7 @@ class Regime(StrEnum):
 class WalkState:
     """A walk between two steps; ``left`` steps of its regime are to come. Units are standard deviations."""
 
-    regime: Regime
+    regime: WalkRegime
     left: int
     drift: float
     scale: float
@@ -147,7 +147,7 @@ class _Walk:
 
     def __init__(self, key: int) -> None:
         self._key = key
-        self.load(WalkState(Regime.RANGE, 0, 0.0, 1.0, 0.0, 0.0))
+        self.load(WalkState(WalkRegime.RANGE, 0, 0.0, 1.0, 0.0, 0.0))
 
     def step(self, n: int) -> float:
         """Return move number ``n``."""
@@ -157,7 +157,7 @@ class _Walk:
         bits = _draw(self._key, 2 * n)
         noise = (bits & 0xFFFF) + (bits >> 16 & 0xFFFF) + (bits >> 32 & 0xFFFF) + (bits >> 48) - _SUM_MEAN
         move = self._drift + self.scale * noise / _SUM_DEVIATION
-        if self._regime is Regime.RANGE:
+        if self._regime is WalkRegime.RANGE:
             move -= 0.04 * (self._level - self._anchor)
         self._level += move
         return move
@@ -175,12 +175,12 @@ class _Walk:
         self._anchor = self._level
         self._drift = 0.0
         if chance < 90:
-            self._regime, self._left, self.scale = Regime.TREND, 40 + length % 160, 0.9
+            self._regime, self._left, self.scale = WalkRegime.TREND, 40 + length % 160, 0.9
             self._drift = (0.08 + 0.16 * size) * (1 if sign else -1)
         elif chance < 205:
-            self._regime, self._left, self.scale = Regime.RANGE, 60 + length % 240, 0.7
+            self._regime, self._left, self.scale = WalkRegime.RANGE, 60 + length % 240, 0.7
         else:
-            self._regime, self._left, self.scale = Regime.BURST, 10 + length % 40, 2.2 + 1.8 * size
+            self._regime, self._left, self.scale = WalkRegime.BURST, 10 + length % 40, 2.2 + 1.8 * size
 
 
 class _Market:

@@ -24,7 +24,7 @@ class Pulse(StrEnum):
     """Nothing runs: the last run was ended by an operator, or there was none."""
 
 
-class Guard:
+class GuardWatch:
     """Looks with ``feel``; lets ``act`` end all when there was no beat for ``after_s``. ``tell`` hears of each turn.
 
     ``act`` returns whether the venue said flat, and is called again until it did, or the daemon beats.

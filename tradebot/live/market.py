@@ -25,7 +25,6 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price
 from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, to_ms
 from tradebot.model.venue import (
-    Book,
     ChannelKind,
     Down,
     Formed,
@@ -33,6 +32,7 @@ from tradebot.model.venue import (
     Heard,
     MarketContext,
     MarketEvent,
+    OrderBook,
     Printed,
     Quoted,
     Silent,
@@ -315,12 +315,12 @@ class MarketFeed:
             case Heard(symbol=symbol) as heard:
                 if symbol in self._bars:
                     self._hear_again(heard)
-            case Formed() | MarketContext() | Quoted() | Book() | Printed():
+            case Formed() | MarketContext() | Quoted() | OrderBook() | Printed():
                 self._hear_word(event, now)
             case _ as never:
                 assert_never(never)
 
-    def _hear_word(self, said: Formed | MarketContext | Quoted | Book | Printed, now: float) -> None:
+    def _hear_word(self, said: Formed | MarketContext | Quoted | OrderBook | Printed, now: float) -> None:
         match said:
             case Formed(bar) if bar.symbol in self._bars:
                 self._heard_data(bar.symbol, now)

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from tradebot.live.freezer import Freezer, FreezeReason
 from tradebot.live.parties import COMPARE, Parties
-from tradebot.live.reconcile_disputes import Disputes
+from tradebot.live.reconcile_disputes import DisputeSettling
 from tradebot.live.reconcile_rules import Persistence, money_difference, position_differences
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
@@ -33,7 +33,7 @@ class AccountComparison:
         self._money: Persistence[str] = Persistence(2)
         self._leverage: Persistence[str] = Persistence(2)
         self._freezer = Freezer(parties.line, FreezeReason.MISMATCH)
-        self._disputes = Disputes(parties)
+        self._disputes = DisputeSettling(parties)
         self._looks = 0
         self._differing: dict[str, Mismatch] = {}
         self._cash: tuple[Mismatch, ...] = ()

@@ -25,7 +25,7 @@ _MARGIN_MS = 60_000
 ADOPTED = "venue-adopted"
 
 
-class Disputes:
+class DisputeSettling:
     """Settles the disputed fills of the line, and takes positions over that nothing explains."""
 
     def __init__(self, parties: Parties) -> None:

@@ -45,7 +45,7 @@ class Sight:
     is_due: Callable[[], bool]
 
 
-class Watch:
+class LiveWatch:
     """Looks each second; ``refused`` is for who hears from the venue that we may not trade."""
 
     def __init__(

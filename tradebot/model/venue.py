@@ -412,7 +412,7 @@ class Level:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class OrderBook:
     """A snapshot of the book, best first."""
 
     symbol: str
@@ -436,7 +436,7 @@ class Printed:
     prints: tuple[Print, ...]
 
 
-MarketEvent = Up | Down | Garbled | Silent | Heard | Formed | MarketContext | Quoted | Book | Printed
+MarketEvent = Up | Down | Garbled | Silent | Heard | Formed | MarketContext | Quoted | OrderBook | Printed
 """What the stream of a market tells."""
 
 

@@ -41,7 +41,7 @@ _COMPARED = (
 )  # fmt: skip
 
 
-class Seen(StrEnum):
+class SeenIn(StrEnum):
     """The kind of run in which a decision changed, and so what is the matter with the strategy."""
 
     REPEAT = "repeat"
@@ -72,7 +72,7 @@ class Change:
     ts_event: Nanos
     what: str
     fields: Mapping[str, tuple[str, str]]
-    seen: Seen
+    seen: SeenIn
     bars: int
     runs: int = 1
 
@@ -169,12 +169,12 @@ class _Check:
         cuts = choose_prefixes(bars, [key.turn for key in self.whole], prefixes)
         restarts = sorted({bars * part // (_RESTARTS + 1) for part in range(1, _RESTARTS + 1)} - {0})
         self.total = 3 * bars + sum(cuts)
-        self._compare(Seen.REPEAT, bars, self._decide(bars))
-        self._compare(Seen.RESTART, bars, self._decide(bars, restarts))
+        self._compare(SeenIn.REPEAT, bars, self._decide(bars))
+        self._compare(SeenIn.RESTART, bars, self._decide(bars, restarts))
         for cut, rows in zip(cuts, self._rows(cuts), strict=True):
             with self.veil.drawn(rows):
                 found = self._decide(cut)
-            self._compare(Seen.PREFIX, cut, found)
+            self._compare(SeenIn.PREFIX, cut, found)
         if self.progress is not None:
             self.progress(self.total, self.total)
         return LookaheadResult(
@@ -233,7 +233,7 @@ class _Check:
         if self.progress is not None and self.done % _PROGRESS_BARS == 0:
             self.progress(self.done, self.total)
 
-    def _compare(self, seen: Seen, stop: int, found: _Decisions) -> None:
+    def _compare(self, seen: SeenIn, stop: int, found: _Decisions) -> None:
         expected = {key: message for key, message in self.whole.items() if key.turn < stop}
         for key in expected.keys() | found.keys():
             difference = _difference(expected.get(key), found.get(key))
@@ -254,10 +254,10 @@ class _Check:
                 bars=stop,
             )
 
-    def _reason(self, strategy: str, seen: Seen) -> Seen:
+    def _reason(self, strategy: str, seen: SeenIn) -> SeenIn:
         """Return the first kind of run that showed the strategy up: chance also shows in prefixes."""
         earlier = {change.seen for change in self.changes.values() if change.key.strategy == strategy}
-        return next((kind for kind in Seen if kind in earlier), seen)
+        return next((kind for kind in SeenIn if kind in earlier), seen)
 
 
 def _key(turn: int, message: Signal | StrategyDisabled, number: int) -> Key:

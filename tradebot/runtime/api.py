@@ -39,7 +39,7 @@ _VERBS = {
 }
 
 
-class Daemon(Protocol):
+class DaemonPort(Protocol):
     """What the API asks of the daemon. ``books`` is ``None`` until recovery is done."""
 
     home: Path
@@ -85,7 +85,7 @@ class Daemon(Protocol):
 class DaemonApi:
     """Answers reads at any time, and acts once recovery is done; before that only ``halt`` is heard."""
 
-    def __init__(self, daemon: Daemon) -> None:
+    def __init__(self, daemon: DaemonPort) -> None:
         self._daemon = daemon
         self._live: Mapping[str, Callable[[RuntimeFacts, BookFacts], Json]] = {
             "status": views.status,

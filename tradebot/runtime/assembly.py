@@ -17,7 +17,7 @@ from tradebot.live.patience import Patience
 from tradebot.live.preflight import red_lines
 from tradebot.live.reconcile import Reconciler
 from tradebot.live.trading import Trading
-from tradebot.live.watch import Sight, Watch
+from tradebot.live.watch import LiveWatch, Sight
 from tradebot.model.command import AlertName, StateChanged, TradingState
 from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.finding import Finding
@@ -34,7 +34,7 @@ from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.real_venue import connect_venue, feed_pace
 from tradebot.runtime.recording import REAL
-from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.settings.build import feed_network
 from tradebot.settings.check import feed_timeframes
 from tradebot.settings.load import Loaded, config_hash
@@ -151,7 +151,7 @@ class Live:
         self.trading = trading = Trading(
             venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms
         )
-        watch = Watch(engine, _sight(venue, trading, engine), page, self._clock)
+        watch = LiveWatch(engine, _sight(venue, trading, engine), page, self._clock)
         flatness = Flatness(engine, venue.sweep, reconciler.reconcile_now, self._symbols, page)
         flatness.on_flat = engine.venue_is_flat
         flatness.on_change = partial(_note_flattening, engine, journal)
@@ -161,20 +161,20 @@ class Live:
         await trading.begin()
         outbox.send = broker.send
         await supervisor.start(_broker_task(broker))
-        await supervisor.start(TaskSpec(name="account", run=trading.run, policy=Policy.HALT))
-        await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=Policy.RESTART))
+        await supervisor.start(TaskSpec(name="account", run=trading.run, policy=FailurePolicy.HALT))
+        await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=FailurePolicy.RESTART))
         limit = venue.capabilities.actions
         if limit is not None:
             allowance = AllowanceWatch(venue, limit, engine, page, self._clock)
             await self._patience.until(partial(allowance.learn, Purpose.TRADE, may_be_recent=True))
-            await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=Policy.RESTART))
+            await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=FailurePolicy.RESTART))
         await trading.settled.wait()
-        await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=Policy.RESTART))
+        await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=FailurePolicy.RESTART))
         engine.flatness = flatness
         is_asked = engine.is_flatten_asked or await _was_flattening(journal)
         if engine.trading_state is TradingState.HALTED and is_asked:
             flatness.begin()
-        await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=Policy.RESTART))
+        await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=FailurePolicy.RESTART))
 
     async def _begin_instruments(self, supervisor: Supervisor, engine: Engine, page: Page) -> InstrumentWatch:
         """Tell the line what the venue trades by now, and watch that from here on."""
@@ -194,7 +194,7 @@ class Live:
             if known.get(symbol) is listing:
                 # What is news was paged by the line.
                 page(AlertName.SYMBOL_ENDED, f"{symbol} is still {listing} at the venue", _ENDED_MEND, symbol)
-        await supervisor.start(TaskSpec(name="instruments", run=watch.run, policy=Policy.RESTART))
+        await supervisor.start(TaskSpec(name="instruments", run=watch.run, policy=FailurePolicy.RESTART))
         return watch
 
     def _tell_of_silence(self, silent: Silent) -> None:
@@ -316,7 +316,7 @@ def _broker_task(broker: Broker) -> TaskSpec:
     return TaskSpec(
         name="broker",
         run=broker.run,
-        policy=Policy.HALT,
+        policy=FailurePolicy.HALT,
         close=broker.close,
         queue_size=lambda: broker.waiting,
         when_full="never full",

@@ -37,7 +37,7 @@ from tradebot.runtime.operations import Operations
 from tradebot.runtime.pauses import Pauses
 from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
 from tradebot.runtime.quarantine import set_aside
-from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
@@ -76,7 +76,7 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Running:
+class RunningLine:
     """A recovered line and what is live around it. ``loaded`` is the configuration under which it was built."""
 
     engine: Engine
@@ -117,7 +117,7 @@ class Daemon:
         sys.stderr.write(f"error: {text}\n")
         return error.exit_code if isinstance(error, TradebotError) else InvariantError.exit_code
 
-    async def _serve(self, host: Host) -> tuple[Running | None, BaseException | None]:
+    async def _serve(self, host: Host) -> tuple[RunningLine | None, BaseException | None]:
         """Run a line until the end, built anew when it fails; return the last one, and why it ended if it failed."""
         while True:
             line, error = await self._phase(self._recover(host))
@@ -156,7 +156,7 @@ class Daemon:
     async def _open(self) -> Host:
         return await open_host(self._start, self._supervisor, self._notifier, self._lag)
 
-    async def _recover(self, host: Host) -> Running:
+    async def _recover(self, host: Host) -> RunningLine:
         """Ask what is live whether we may trade, let it overrule the configuration, and recover the line."""
         # What was reloaded before a line failed is in force.
         loaded, live = host.operations.loaded, None
@@ -165,7 +165,7 @@ class Daemon:
                 live = await self._connect(host, loaded)
                 loaded = host.operations.loaded = live.overrule(loaded)
                 await live.begin(loaded, host.journal)
-            return Running(engine=await self._recovered(host, live, loaded), live=live, loaded=loaded)
+            return RunningLine(engine=await self._recovered(host, live, loaded), live=live, loaded=loaded)
         except BaseException:
             if live is not None:
                 await live.close()
@@ -190,7 +190,7 @@ class Daemon:
         await engine.recent.recall(host.journal)
         return engine
 
-    async def _come_up(self, host: Host, line: Running) -> bool:
+    async def _come_up(self, host: Host, line: RunningLine) -> bool:
         """Start the tasks, settle the past with the venue, halt as was wished, and feed last; return true."""
         operations, journal, engine, live = host.operations, host.journal, line.engine, line.live
         await self._start_tasks(host, line)
@@ -216,7 +216,7 @@ class Daemon:
         log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
         return True
 
-    async def _start_tasks(self, host: Host, line: Running) -> None:
+    async def _start_tasks(self, host: Host, line: RunningLine) -> None:
         engine, operations, store = line.engine, host.operations, line.loaded.settings.store
         heart = Heart(
             engine.session, engine.runner, engine.durable, self._notifier, self._clock, operations.status_line
@@ -226,11 +226,11 @@ class Daemon:
         operations.run_with(engine, heart, None if line.live is None else line.live.overrule)
         for spec in (
             *engine.tasks(),
-            TaskSpec(name="keeper", run=engine.keeper.run, policy=Policy.HALT),
-            TaskSpec(name="heart", run=heart.run, policy=Policy.HALT),
-            TaskSpec(name="lag", run=self._lag.run, policy=Policy.RESTART),
-            TaskSpec(name="disk", run=disk.run, policy=Policy.RESTART),
-            TaskSpec(name="housekeeper", run=housekeeper.run, policy=Policy.RESTART),
+            TaskSpec(name="keeper", run=engine.keeper.run, policy=FailurePolicy.HALT),
+            TaskSpec(name="heart", run=heart.run, policy=FailurePolicy.HALT),
+            TaskSpec(name="lag", run=self._lag.run, policy=FailurePolicy.RESTART),
+            TaskSpec(name="disk", run=disk.run, policy=FailurePolicy.RESTART),
+            TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
         ):
             await self._supervisor.start(spec)
 
@@ -243,7 +243,7 @@ class Daemon:
             operations.halt_wish = None
         marks = Marks(self._home, engine.command)
         await marks.look()
-        await self._supervisor.start(TaskSpec(name="marks", run=marks.run, policy=Policy.RESTART))
+        await self._supervisor.start(TaskSpec(name="marks", run=marks.run, policy=FailurePolicy.RESTART))
         if engine.trading_state is TradingState.HALTED:
             # Whoever was to be paged by the last run may not have been.
             host.pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.state_reason}", "tradebot resume")
@@ -253,7 +253,7 @@ class Daemon:
 
     # Failure ------------------------------------------------------------------------------------------
 
-    async def _begin_again(self, host: Host, line: Running, error: BaseException) -> bool:
+    async def _begin_again(self, host: Host, line: RunningLine, error: BaseException) -> bool:
         """Take down the line that failed, and set its input aside; return whether it may be built anew.
 
         Journal and socket stay. A line that fails again and again is built anew ever more seldom: the daemon
@@ -270,7 +270,7 @@ class Daemon:
         self._supervisor.begin_again()
         await self._supervisor.start(pager_task(pager))
         vigil = partial(self._keep_vigil, host.operations)
-        await self._supervisor.start(TaskSpec(name="vigil", run=vigil, policy=Policy.RESTART))
+        await self._supervisor.start(TaskSpec(name="vigil", run=vigil, policy=FailurePolicy.RESTART))
         what = f"an error of the program stopped the line: {error!r}"[:_LONGEST_PAGE]
         pager.page(AlertName.POISONED, what, "read tradebot logs --level error, and tradebot positions; then resume")
         pause_s = self._pauses.next(self._clock.monotonic())
@@ -278,7 +278,7 @@ class Daemon:
             await asyncio.wait_for(self._supervisor.stopping.wait(), pause_s)
         return True
 
-    async def _take_down(self, line: Running) -> None:
+    async def _take_down(self, line: RunningLine) -> None:
         line.engine.end_turns()
         await self._supervisor.stop(grace_s=0, hard_s=_HARD_S)
         line.engine.runner.abandon(
@@ -301,7 +301,7 @@ class Daemon:
 
     # End -----------------------------------------------------------------------------------------------
 
-    async def _until_end(self, line: Running) -> None:
+    async def _until_end(self, line: RunningLine) -> None:
         waits = [self._supervisor.stopping.wait()]
         if line.loaded.settings.feed.at_end == "stop":
             waits.append(line.engine.feeder.finished.wait())
@@ -311,7 +311,7 @@ class Daemon:
         for end in ends:
             end.cancel()
 
-    async def _end(self, host: Host | None, line: Running | None, error: BaseException | None) -> None:
+    async def _end(self, host: Host | None, line: RunningLine | None, error: BaseException | None) -> None:
         self._notifier.stopping()
         if host is not None:
             host.operations.stopping.set()
@@ -330,7 +330,7 @@ class Daemon:
             free_reserve(self._home)
         log(LogEvent.DAEMON_STOPPED, level="info" if error is None else "error", is_failed=error is not None)
 
-    async def _end_line(self, host: Host, line: Running, error: BaseException | None) -> None:
+    async def _end_line(self, host: Host, line: RunningLine, error: BaseException | None) -> None:
         engine = line.engine
         if error is None and not host.operations.is_stop_recorded:
             await self._quietly(engine.command(Verb.STOP, {}))
@@ -364,7 +364,7 @@ def _feed_task(feeder: FeedTask) -> TaskSpec:
     return TaskSpec(
         name="feed",
         run=feeder.run,
-        policy=Policy.HALT,
+        policy=FailurePolicy.HALT,
         close=feeder.close,
         queue_size=lambda: feeder.waiting,
         when_full=feeder.when_full,

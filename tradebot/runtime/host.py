@@ -18,7 +18,7 @@ from tradebot.runtime.boot import open_journal
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import LagProbe
-from tradebot.runtime.supervisor import Policy, Supervisor, TaskSpec
+from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.settings.build import described
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.journal import SqliteJournal
@@ -79,7 +79,7 @@ def pager_task(pager: Pager) -> TaskSpec:
     return TaskSpec(
         name="pager",
         run=webhook.run,
-        policy=Policy.RESTART,
+        policy=FailurePolicy.RESTART,
         queue_size=lambda: webhook.waiting,
         when_full="an older alert is given up",
     )

@@ -38,7 +38,7 @@ __all__ = [
 ]
 
 
-class LogSettings(Protocol):
+class LogOptions(Protocol):
     """The part of the settings that logging needs."""
 
     @property
@@ -65,7 +65,7 @@ class _Terminal:
 
 def configure(
     home: Path,
-    settings: LogSettings,
+    settings: LogOptions,
     environ: Mapping[str, str] | None = None,
     clock: Clock | None = None,
     *,

@@ -16,7 +16,7 @@ _BACKOFF_MAX_S = 30.0
 _START_DEADLINE_S = 60.0
 
 
-class Policy(StrEnum):
+class FailurePolicy(StrEnum):
     """What follows when a task fails."""
 
     RESTART = "restart"
@@ -40,7 +40,7 @@ class TaskSpec:
 
     name: str
     run: Callable[[Callable[[], None]], Awaitable[None]]
-    policy: Policy
+    policy: FailurePolicy
     close: Callable[[], None] | None = None
     queue_size: Callable[[], int] = lambda: 0
     when_full: str = "none"
@@ -144,7 +144,7 @@ class Supervisor:
                 await supervised.spec.run(self._when_ready(supervised))
             except Exception as error:
                 log(LogEvent.TASK_FAILED, level="error", task=supervised.spec.name, error=repr(error))
-                if supervised.spec.policy is Policy.HALT:
+                if supervised.spec.policy is FailurePolicy.HALT:
                     supervised.state = TaskState.FAILED
                     self.fail(error)
                     return

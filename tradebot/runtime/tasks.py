@@ -15,7 +15,7 @@ from tradebot.model.market import Message
 from tradebot.model.order import CancelOrder, SubmitOrders
 from tradebot.pipeline.line import Line, StageName, Turn
 from tradebot.runtime.inbox import Inbox
-from tradebot.runtime.supervisor import Policy, TaskSpec
+from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
 
 _INBOX_TURNS = 1
 # What leaves the process through the venue waits for the commit of its own row.
@@ -143,7 +143,7 @@ def line_tasks(runner: LineRunner) -> list[TaskSpec]:
         TaskSpec(
             name=task.name,
             run=task.run,
-            policy=Policy.HALT,
+            policy=FailurePolicy.HALT,
             close=task.close,
             queue_size=task.inbox.__len__,
             when_full="the next turn waits",

@@ -20,7 +20,7 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.message import KINDS
 from tradebot.model.signal import Approved, Refused, Signal
 from tradebot.store.fields import record_of
-from tradebot.store.scalars import Encode, Mismatch
+from tradebot.store.scalars import Encode, WrongType
 
 T = TypeVar("T")
 _QUOTED = 200
@@ -60,7 +60,7 @@ def decode(cls: type[T], body: bytes) -> T:
     record = record_of(cls)
     try:
         return record.decode(orjson.loads(body))  # type: ignore[return-value]  # the record of T decodes to T
-    except (Mismatch, orjson.JSONDecodeError) as error:
+    except (WrongType, orjson.JSONDecodeError) as error:
         raise _bad_record(cls.__name__, error, body) from error
 
 

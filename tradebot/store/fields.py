@@ -9,20 +9,20 @@ from typing import Any, NewType, Union, get_args, get_origin, get_type_hints
 from msgspec import NODEFAULT, Struct, structs
 
 from tradebot.model.errors import ConfigError
-from tradebot.store.scalars import SCALARS, Codec, Decode, Encode, Mismatch, enum
+from tradebot.store.scalars import SCALARS, Codec, Decode, Encode, WrongType, enum
 
 
 def _items(value: object) -> list[object]:
     if type(value) is not list:
-        raise Mismatch(f"{value!r} is not an array")
+        raise WrongType(f"{value!r} is not an array")
     return value
 
 
 def _located(decode_item: Decode, item: object, place: str) -> object:
     try:
         return decode_item(item)
-    except Mismatch as error:
-        raise Mismatch(error.what, place + error.path) from None
+    except WrongType as error:
+        raise WrongType(error.what, place + error.path) from None
 
 
 def _sequence(item: Codec, build: Callable[[Iterable[object]], object]) -> Codec:
@@ -44,7 +44,7 @@ def _fixed_tuple(items: tuple[Codec, ...]) -> Codec:
     def read(value: object) -> tuple[object, ...]:
         parts = _items(value)
         if len(parts) != len(items):
-            raise Mismatch(f"{value!r} has {len(parts)} items, not {len(items)}")
+            raise WrongType(f"{value!r} has {len(parts)} items, not {len(items)}")
         return tuple(
             _located(item.decode, part, f"[{i}]") for i, (item, part) in enumerate(zip(items, parts, strict=True))
         )
@@ -56,7 +56,7 @@ def _int_key(text: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise Mismatch(f"{text!r} is not a whole number") from None
+        raise WrongType(f"{text!r} is not a whole number") from None
 
 
 def _key(hint: Any) -> Decode | None:
@@ -77,7 +77,7 @@ def _mapping(key_in: Decode, item: Codec) -> Codec:
 
     def read(value: object) -> dict[object, object]:
         if type(value) is not dict:
-            raise Mismatch(f"{value!r} is not an object")
+            raise WrongType(f"{value!r} is not an object")
         return {key_in(name): _located(decode_item, part, f"[{name}]") for name, part in value.items()}
 
     return Codec(write, read)
@@ -113,9 +113,9 @@ class Record:
         return tree
 
     def decode(self, tree: object) -> object:
-        """Return the value of the fields in ``tree``, which is used up. Raises ``Mismatch``."""
+        """Return the value of the fields in ``tree``, which is used up. Raises ``WrongType``."""
         if type(tree) is not dict:
-            raise Mismatch(f"{tree!r} is not an object")
+            raise WrongType(f"{tree!r} is not an object")
         decoders = self._decoders
         if len(tree) != len(self.names) or any(name not in tree for name in self.names):
             decoders = self._those_given(tree)
@@ -124,18 +124,18 @@ class Record:
             for name, decode_field in decoders:
                 tree[name] = decode_field(tree[name])
             return self.cls(**tree)
-        except Mismatch as error:
-            raise Mismatch(error.what, f".{name}{error.path}") from None
+        except WrongType as error:
+            raise WrongType(error.what, f".{name}{error.path}") from None
         except (ValueError, TypeError) as error:
             # The class itself refused the values.
-            raise Mismatch(str(error)) from error
+            raise WrongType(str(error)) from error
 
     def _those_given(self, tree: dict[str, object]) -> tuple[tuple[str, Decode], ...]:
         """Return the decoders of what an older version knew: what came later has a default."""
         missing = [name for name in self.names if name not in tree and name not in self._optional]
         unknown = [name for name in tree if name not in self.names]
         if missing or unknown:
-            raise Mismatch(f"missing fields {missing}, unknown fields {unknown}")
+            raise WrongType(f"missing fields {missing}, unknown fields {unknown}")
         return tuple((name, decode) for name, decode in self._decoders if name in tree)
 
 
@@ -188,7 +188,7 @@ def _union(members: list[type[Any]]) -> Codec:
 
     def read(value: object) -> object:
         if type(value) is not dict or value.get("kind") not in by_kind:
-            raise Mismatch(f"{value!r} is not an object of kind {', '.join(by_kind)}")
+            raise WrongType(f"{value!r} is not an object of kind {', '.join(by_kind)}")
         return by_kind[value.pop("kind")].decode(value)
 
     return Codec(write, read)

@@ -15,7 +15,7 @@ Decode = Callable[[Any], Any]
 _NON_FINITE = {"nan": float("nan"), "inf": float("inf"), "-inf": float("-inf")}
 
 
-class Mismatch(Exception):
+class WrongType(Exception):
     """A stored value that is not of its type; ``path`` leads to it."""
 
     def __init__(self, what: str, path: str = "") -> None:
@@ -35,17 +35,17 @@ class Codec:
 def number(value: object) -> Decimal:
     """Return the Decimal that the text ``value`` writes."""
     if type(value) is not str:
-        raise Mismatch(f"{value!r} is not a decimal number as text")
+        raise WrongType(f"{value!r} is not a decimal number as text")
     try:
         return Decimal(value)
     except InvalidOperation:
-        raise Mismatch(f"{value!r} is not a decimal number") from None
+        raise WrongType(f"{value!r} is not a decimal number") from None
 
 
 def _exactly(cls: type[object]) -> Decode:
     def read(value: object) -> object:
         if type(value) is not cls:
-            raise Mismatch(f"{value!r} is not of type {cls.__name__}")
+            raise WrongType(f"{value!r} is not of type {cls.__name__}")
         return value
 
     return read
@@ -61,7 +61,7 @@ def _float_in(value: object) -> float:
         return float(value)
     if type(value) is str and value in _NON_FINITE:
         return _NON_FINITE[value]
-    raise Mismatch(f"{value!r} is not of type float")
+    raise WrongType(f"{value!r} is not of type float")
 
 
 SCALARS: Mapping[object, Codec] = {
@@ -81,6 +81,6 @@ def enum(cls: type[Enum]) -> Codec:
         try:
             return members[value]
         except (KeyError, TypeError):
-            raise Mismatch(f"{value!r} is not one of {', '.join(map(str, members))}") from None
+            raise WrongType(f"{value!r} is not one of {', '.join(map(str, members))}") from None
 
     return Codec(None, read)

@@ -54,7 +54,7 @@ class ActionReply:
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class VenueLook:
     """A look at the venue: ``stamp_ms`` is the venue's time of a read made *before* the orders were looked for.
 
     ``found`` holds the orders seen, by cloid. A look in which any read failed is no view.
@@ -227,7 +227,7 @@ class Submission:
         elif reply is not None and reply.refusal is not None:
             self._may_fence &= reply.refusal.verdict not in _UNSIGNED
 
-    def looked(self, view: View | None) -> None:
+    def looked(self, view: VenueLook | None) -> None:
         """Take what a look at the venue found; ``None`` when it failed."""
         self._looks += 1
         self._stamp = None if view is None else view.stamp_ms
@@ -242,7 +242,7 @@ class Submission:
         if self.settled is None:
             self._count_absence(view)
 
-    def _count_absence(self, view: View) -> None:
+    def _count_absence(self, view: VenueLook) -> None:
         if any(cloid in view.found for cloid in self.intent.cloids if cloid not in self._known):
             self._absent_since = None
             return
@@ -293,7 +293,7 @@ class Ports(Protocol):
         """Send a signed noop with ``nonce``; ``None`` as for ``send``."""
         ...
 
-    async def look(self, intent: Intent) -> View | None:
+    async def look(self, intent: Intent) -> VenueLook | None:
         """Look for the orders of ``intent`` wherever the venue lists orders; ``None`` when any read failed."""
         ...
 

@@ -39,7 +39,7 @@ from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import verdict_of
 from tradebot.venues.hyperliquid.venue import CAPABILITIES
-from tradebot.venues.submit import ActionReply, Rules, Submitter, View
+from tradebot.venues.submit import ActionReply, Rules, Submitter, VenueLook
 
 GOALS = 5
 ATTEMPTS = 3
@@ -504,7 +504,7 @@ class BotPorts:
         world = self._world
         return await suspend(world.request(lambda: world.venue.noop(nonce, world.now)))  # type: ignore[no-any-return]
 
-    async def look(self, intent: Intent) -> View | None:
+    async def look(self, intent: Intent) -> VenueLook | None:
         world, random = self._world, self._world.random
         stamp = world.now - random.randint(0, MAX_LAG_MS)
         await suspend(random.randint(20, 300))
@@ -518,7 +518,7 @@ class BotPorts:
             for order in world.venue.by_cloid.get(cloid, ())
             if order.at <= seen_at
         }
-        return View(self.local_ms() if world.mutant is Mutant.LOCAL_CLOCK else stamp, found)
+        return VenueLook(self.local_ms() if world.mutant is Mutant.LOCAL_CLOCK else stamp, found)
 
     async def sleep(self, ms: int) -> None:
         await suspend(ms)

@@ -26,7 +26,7 @@ from tradebot.model.venue import (
     why_not_live,
 )
 from tradebot.venues.hyperliquid.venue import CAPABILITIES
-from tradebot.venues.submit import ActionReply, Rules, Step, Submission, View
+from tradebot.venues.submit import ActionReply, Rules, Step, Submission, VenueLook
 
 NOW = 1_700_000_000_000
 RECORDS = {Once.SAME_BYTES: CAPABILITIES, Once.REFUSED_ID: REFUSED_ID, Once.PROVEN_ABSENCE: PROVEN_ABSENCE}
@@ -49,7 +49,7 @@ def steps(order: Submission, stamps: Iterator[int | None], count: int) -> list[S
             order.unanswered()
         elif step is Step.LOOK:
             stamp = next(stamps)
-            order.looked(None if stamp is None else View(stamp, {}))
+            order.looked(None if stamp is None else VenueLook(stamp, {}))
     return taken
 
 
@@ -130,14 +130,14 @@ def test_absence_is_counted_from_the_first_look_behind_the_last_sending(way: Onc
     late = NOW + rules.ttl_ms + 10**6
     order.next(NOW)
     order.unanswered()
-    order.looked(View(late, {}))
-    order.looked(View(late + 2 * rules.spacing_ms, {}))
+    order.looked(VenueLook(late, {}))
+    order.looked(VenueLook(late + 2 * rules.spacing_ms, {}))
     assert order.settled is None
     over = late + (rules.arrival_ms or 0) + rules.margin_ms
     for stamp in (over, over + 1, over + rules.spacing_ms):
-        order.looked(View(stamp, {}))
+        order.looked(VenueLook(stamp, {}))
         assert order.settled is None
-    order.looked(View(over + 1 + rules.spacing_ms, {}))
+    order.looked(VenueLook(over + 1 + rules.spacing_ms, {}))
     assert order.settled == Settled(NOW, (Never(),))
 
 
@@ -150,7 +150,7 @@ def test_a_refusal_proves_nothing_while_an_earlier_sending_may_still_come() -> N
     order.answered(ActionReply((Refusal("margin", Verdict.REJECTED),)))
     assert order.settled is None
     assert Step.SEND not in steps(order, ticking(NOW), 20)
-    order.looked(View(NOW, {"a": Sighting("7", Phase.LIVE)}))
+    order.looked(VenueLook(NOW, {"a": Sighting("7", Phase.LIVE)}))
     assert order.settled == Settled(NOW, (Sighting("7", Phase.LIVE),), "margin")
 
 

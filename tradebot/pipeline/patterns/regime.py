@@ -12,7 +12,7 @@ from tradebot.pipeline.patterns.directional import new_adx, step_adx
 TREND_AT, WILD_AT, QUIET_AT = 0, 1, 2
 
 
-class Regime(NamedTuple):
+class RegimePattern(NamedTuple):
     """The limits, and the kernels below; ``found`` is where those put what they find."""
 
     floats: Floats
@@ -22,15 +22,15 @@ class Regime(NamedTuple):
     usual: Mean
 
 
-def new_regime(n: int, slow: int, trend_at: float, wild_at: float, quiet_at: float) -> Regime:
+def new_regime(n: int, slow: int, trend_at: float, wild_at: float, quiet_at: float) -> RegimePattern:
     """Return the state before the first bar. Raises ``ValueError`` unless ``quiet_at`` < ``wild_at``."""
     if quiet_at >= wild_at:
         raise ValueError(f"quiet_at is {quiet_at}, but must be below wild_at, {wild_at}")
     limits = floats(trend_at, wild_at, quiet_at)
-    return Regime(limits, floats(zeros=3), new_adx(n), atr.new_state(n), new_mean(slow))
+    return RegimePattern(limits, floats(zeros=3), new_adx(n), atr.new_state(n), new_mean(slow))
 
 
-def step_regime(state: Regime, out: Floats, ts: int, o: float, h: float, lo: float, c: float, v: float) -> int:
+def step_regime(state: RegimePattern, out: Floats, ts: int, o: float, h: float, lo: float, c: float, v: float) -> int:
     """Give trend, volatility, the ADX, and the ATR in units of its own mean over ``slow`` bars.
 
     Trend is 1 or -1, by the greater of +DI and -DI, where the ADX is at least ``trend_at``, else 0. Volatility

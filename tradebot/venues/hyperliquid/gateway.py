@@ -30,7 +30,7 @@ from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import Action, ActionSigner
 from tradebot.venues.hyperliquid.statuses import refusal_of
 from tradebot.venues.hyperliquid.wire import NOOP
-from tradebot.venues.submit import ActionReply, Rules, View
+from tradebot.venues.submit import ActionReply, Rules, VenueLook
 
 Recorder = Callable[[Intent | Settled], Awaitable[None]]
 """Returns when the entry is durable."""
@@ -222,14 +222,14 @@ class Gateway:
             await self._hear(reply.refusal)
         return reply
 
-    async def look(self, intent: Intent) -> View | None:
+    async def look(self, intent: Intent) -> VenueLook | None:
         """Look for the orders of ``intent``: by status, and when absence could count, wherever orders are listed."""
         try:
             return await self._look(intent)
         except VenueError:
             return None
 
-    async def _look(self, intent: Intent) -> View:
+    async def _look(self, intent: Intent) -> VenueLook:
         stamp = account_state(await self.ask("clearinghouseState", Purpose.PROTECT)).ts_event
         stamp_ms = None if stamp is None else to_ms(stamp)
         if stamp_ms is not None and not self.time.learn(stamp_ms):
@@ -246,7 +246,7 @@ class Gateway:
         if may_count and len(found) < len(intent.cloids):
             wanted = set(intent.cloids) - found.keys()
             found |= {cloid: seen for cloid, seen in (await self._everywhere(intent)).items() if cloid in wanted}
-        return View(stamp_ms, found)
+        return VenueLook(stamp_ms, found)
 
     async def _everywhere(self, intent: Intent) -> dict[str, Sighting]:
         start = intent.nonce - _LOOK_BACK_MS

@@ -10,8 +10,8 @@ from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Links, Share
 from tradebot.venues.hyperliquid.sign import Action, ActionSigner, Signature
-from tradebot.venues.hyperliquid.survey import Survey
-from tradebot.venues.hyperliquid.sweep import Sweep
+from tradebot.venues.hyperliquid.survey import HyperliquidSurvey
+from tradebot.venues.hyperliquid.sweep import HyperliquidSweep
 from tradebot.venues.hyperliquid.venue import CAPABILITIES
 from tradebot.venues.resilience import Policy, Tell
 from tradebot.venues.submit import Rules
@@ -51,12 +51,12 @@ class HyperliquidKeyAlone:
         self._gateway: Gateway | None = None
 
     @property
-    def sweep(self) -> Sweep:
+    def sweep(self) -> HyperliquidSweep:
         """Ends what the account has."""
         gateway, link = self._opened, self._links.to(self._config.url)
         # Whose an order is plays no part here.
-        survey = Survey(gateway, Cloids(bytes(TAG_BYTES), b"", ()))
-        return Sweep(link.rest, gateway, survey, self._config.trading.slippage)
+        survey = HyperliquidSurvey(gateway, Cloids(bytes(TAG_BYTES), b"", ()))
+        return HyperliquidSweep(link.rest, gateway, survey, self._config.trading.slippage)
 
     @property
     def forbidden(self) -> str:

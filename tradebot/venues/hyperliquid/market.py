@@ -5,7 +5,7 @@ from itertools import pairwise
 
 from tradebot.model.market import Bar, Quote, Trade, check_bar
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, Timeframe, parse_timeframe
-from tradebot.model.venue import Book, Level, MarketContext, Print
+from tradebot.model.venue import Level, MarketContext, OrderBook, Print
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.wire import Asset
 
@@ -65,12 +65,12 @@ def asset_context(symbol: str, row: Node) -> MarketContext:
     )
 
 
-def book(reply: Node) -> Book:
+def book(reply: Node) -> OrderBook:
     """Return an ``l2Book``. A crossed or unordered book fails."""
     bids, asks = (tuple(_level(row) for row in side.rows()) for side in reply.at("levels").pair())
     if _is_unordered(bids, -1) or _is_unordered(asks, 1) or (bids and asks and bids[0].price >= asks[0].price):
         reply.fail("is crossed or out of order")
-    return Book(reply.at("coin").text(), reply.at("time").time(), bids, asks)
+    return OrderBook(reply.at("coin").text(), reply.at("time").time(), bids, asks)
 
 
 def _is_unordered(levels: tuple[Level, ...], sign: int) -> bool:

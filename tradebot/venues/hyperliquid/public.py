@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from tradebot.model.market import Bar
 from tradebot.model.time import Nanos, Timeframe, timeframe_name
 from tradebot.model.venue import (
-    Book,
     Down,
     Formed,
     Garbled,
@@ -13,6 +12,7 @@ from tradebot.model.venue import (
     Listed,
     MarketContext,
     MarketEvent,
+    OrderBook,
     Printed,
     Purpose,
     Quoted,
@@ -61,7 +61,7 @@ class MarketSocket:
                     | Formed()
                     | MarketContext()
                     | Quoted()
-                    | Book()
+                    | OrderBook()
                     | Printed()
                 ) as event:
                     return event

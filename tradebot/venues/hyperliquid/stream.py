@@ -18,13 +18,13 @@ import orjson
 from tradebot.model.errors import Unreadable
 from tradebot.model.time import timeframe_name
 from tradebot.model.venue import (
-    Book,
     ChannelKind,
     Down,
     Formed,
     Garbled,
     Heard,
     MarketContext,
+    OrderBook,
     Printed,
     Quoted,
     Silent,
@@ -312,7 +312,7 @@ def _echoed(text: str) -> str:
 
 def _key_of(said: Frame) -> str:
     match said:
-        case Book(symbol):
+        case OrderBook(symbol):
             return f"l2Book:{symbol}"
         case Quoted(symbol):
             return f"bbo:{symbol}"

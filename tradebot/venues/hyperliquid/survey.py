@@ -28,7 +28,7 @@ _PAGE = 2000
 _LEDGER_PAGE = 500
 
 
-class Survey:
+class HyperliquidSurvey:
     """Looks at one account. ``open`` first."""
 
     def __init__(self, gateway: Gateway, cloids: Cloids) -> None:

@@ -15,7 +15,7 @@ from tradebot.model.venue import LegOutcome, Purpose, Refusal, Remains, RestingO
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.market import asset_contexts
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.survey import Survey
+from tradebot.venues.hyperliquid.survey import HyperliquidSurvey
 from tradebot.venues.hyperliquid.wire import Asset, cancel_action, market_bound, order_action
 
 # Spot pairs rest in the same list, the first by its name, the others by their number; their ids begin here.
@@ -24,10 +24,10 @@ _FIRST_PAIR = "PURR/USDC"
 _MOST_CANCELS = 100
 
 
-class Sweep:
+class HyperliquidSweep:
     """Cancels and closes. ``slippage`` is a fraction of the mark, which is asked for anew before each close."""
 
-    def __init__(self, rest: RestClient, gateway: Gateway, survey: Survey, slippage: Decimal) -> None:
+    def __init__(self, rest: RestClient, gateway: Gateway, survey: HyperliquidSurvey, slippage: Decimal) -> None:
         self._rest, self._gateway, self._survey, self._slippage = rest, gateway, survey, slippage
         self._assets: Mapping[str, Asset] = {}
         self._marks: Mapping[str, Price] = {}

@@ -19,7 +19,7 @@ _SPOT = "spot"
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class TransferPage:
     """The deposits of one reply, how many rows it had, and the time of the last."""
 
     deposits: tuple[Deposit, ...]
@@ -84,7 +84,7 @@ _AMOUNTS: Mapping[str, Callable[[_Moved], Decimal]] = {
 }
 
 
-def transfers(reply: Node, account: str, *, is_unified: bool) -> Page:
+def transfers(reply: Node, account: str, *, is_unified: bool) -> TransferPage:
     """Return ``userNonFundingLedgerUpdates`` as deposits, each with an id of its own, for ``account``."""
     deposits: list[Deposit] = []
     times: dict[str, int] = {}
@@ -100,4 +100,4 @@ def transfers(reply: Node, account: str, *, is_unified: bool) -> Page:
         if amount:
             name = name if times[name] == 1 else f"{name}-{times[name]}"
             deposits.append(Deposit(ts_event=last, id=name, amount=book(amount)))
-    return Page(tuple(deposits), rows, last)
+    return TransferPage(tuple(deposits), rows, last)

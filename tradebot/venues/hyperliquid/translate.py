@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from tradebot.model.position import FundingPaid
-from tradebot.model.venue import Book, Formed, MarketContext, Printed, Quoted
+from tradebot.model.venue import Formed, MarketContext, OrderBook, Printed, Quoted
 from tradebot.venues.hyperliquid.account import (
     OrderRecord,
     VenueFill,
@@ -85,7 +85,7 @@ Frame = (
     | Subscribed
     | SocketError
     | Quoted
-    | Book
+    | OrderBook
     | Printed
     | Formed
     | MarketContext

@@ -67,8 +67,8 @@ from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import is_halt, refusal_of
 from tradebot.venues.hyperliquid.stream import Subscription
-from tradebot.venues.hyperliquid.survey import Survey, fills_since
-from tradebot.venues.hyperliquid.sweep import Sweep
+from tradebot.venues.hyperliquid.survey import HyperliquidSurvey, fills_since
+from tradebot.venues.hyperliquid.sweep import HyperliquidSweep
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.wire import (
     Asset,
@@ -130,8 +130,8 @@ class HyperliquidVenue:
         self._endings = Endings()
         self.names = Names(cloids)
         self.leverage = Leverage(gateway, rules.leverage, is_cross=rules.is_cross)
-        self.survey = Survey(gateway, cloids)
-        self.sweep = Sweep(link.rest, gateway, self.survey, rules.slippage)
+        self.survey = HyperliquidSurvey(gateway, cloids)
+        self.sweep = HyperliquidSweep(link.rest, gateway, self.survey, rules.slippage)
         self._filled_until_ms = 0
         # The reply to an order says more of a refusal than the status word that the socket tells of it.
         self._withheld: dict[str, Sequence[Message]] = {}

@@ -27,7 +27,7 @@ class HoldingState:
     cost: Decimal
 
 
-class Holding:
+class SimulatedHolding:
     """What the account holds of one symbol, all strategies together; ``mark`` is its last price.
 
     The cushion is what the symbol adds to equity, less the maintenance margin it needs: the account stands as
@@ -110,12 +110,12 @@ class Holding:
         return realized
 
 
-class Account:
+class SimulatedAccount:
     """Cash and holdings. ``held`` has the holdings that are not flat, in the order they were opened."""
 
     def __init__(self, starting_cash: Cash) -> None:
         self.cash = starting_cash
-        self.held: dict[str, Holding] = {}
+        self.held: dict[str, SimulatedHolding] = {}
         self.last_trade = 0
 
     def next_trade_id(self) -> str:
@@ -123,7 +123,7 @@ class Account:
         self.last_trade += 1
         return f"t{self.last_trade}"
 
-    def trade(self, holding: Holding, signed_qty: Decimal, price: Decimal, fee: Cash) -> None:
+    def trade(self, holding: SimulatedHolding, signed_qty: Decimal, price: Decimal, fee: Cash) -> None:
         """Book a trade in ``holding``."""
         self.cash = Cash(self.cash + holding.trade(signed_qty, price) - fee)
         if holding.qty:
@@ -131,7 +131,7 @@ class Account:
         else:
             self.held.pop(holding.symbol, None)
 
-    def affords(self, holding: Holding, signed_qty: Decimal, price: Decimal) -> bool:
+    def affords(self, holding: SimulatedHolding, signed_qty: Decimal, price: Decimal) -> bool:
         """Return whether free margin covers the initial margin of the part of a trade that adds to ``holding``."""
         grows = holding.qty * signed_qty >= 0
         added = abs(signed_qty) if grows else abs(signed_qty) - abs(holding.qty)
@@ -140,7 +140,7 @@ class Account:
         bound = self.margin_used() if grows else self.margin_used() - holding.margin
         return added * price / holding.leverage <= self.equity() - bound
 
-    def is_bankrupt_at(self, holding: Holding, price: Decimal) -> bool:
+    def is_bankrupt_at(self, holding: SimulatedHolding, price: Decimal) -> bool:
         """Return whether equity would be below maintenance with ``holding`` at ``price`` and the others at mark."""
         total = self.cash + holding.cushion_at(price)
         if len(self.held) > 1:

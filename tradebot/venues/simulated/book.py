@@ -12,14 +12,14 @@ from tradebot.model.market import Bar, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import Liquidity, OrderSide
 from tradebot.model.time import HOUR, Nanos
-from tradebot.venues.simulated.account import Account
+from tradebot.venues.simulated.account import SimulatedAccount
 from tradebot.venues.simulated.costs import Costs
-from tradebot.venues.simulated.execution import Execution, Moment
+from tradebot.venues.simulated.execution import FillMoment, SymbolOrders
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.matching import Resting, at_close, at_open, at_print, at_quote, limit_within, stop_within
 
 
-class Book:
+class SymbolBook:
     """The orders and the holding of one symbol.
 
     ``ts_open`` is the opening of the last bar, ``ts`` its close (with quotes and prints both are the last
@@ -42,8 +42,10 @@ class Book:
         "ts_open",
     )
 
-    def __init__(self, instrument: Instrument, costs: Costs, account: Account, funding: FundingRates | None) -> None:
-        execution = Execution(instrument, costs, account, funding)
+    def __init__(
+        self, instrument: Instrument, costs: Costs, account: SimulatedAccount, funding: FundingRates | None
+    ) -> None:
+        execution = SymbolOrders(instrument, costs, account, funding)
         self.instrument = instrument
         self.holding = execution.holding
         self.orders = execution.orders
@@ -96,7 +98,7 @@ class Book:
             offer = at_quote(order, quote.ask if side is OrderSide.BUY else quote.bid)
             if offer is not None:
                 available = left[side]
-                traded = self._execution.trade(order, offer, Moment(ts), available)
+                traded = self._execution.trade(order, offer, FillMoment(ts), available)
                 left[side] = None if available is None else Qty(available - traded)
         self._execution.liquidate_if_bankrupt(quote.bid, quote.ask, ts)
         return self._end(Price((quote.bid + quote.ask) / 2), ts, ts)
@@ -110,7 +112,7 @@ class Book:
             offer = at_print(order, trade.price)
             if offer is not None:
                 is_maker = offer.liquidity is Liquidity.MAKER
-                traded = self._execution.trade(order, offer, Moment(ts), left if is_maker else None)
+                traded = self._execution.trade(order, offer, FillMoment(ts), left if is_maker else None)
                 if is_maker:
                     left = Qty(left - traded)
         self._execution.liquidate_if_bankrupt(trade.price, trade.price, ts)
@@ -215,12 +217,12 @@ class Book:
                 yield order
 
     def _match_bar(self, bar: Bar, ts_open: Nanos) -> None:
-        at_the_open = Moment(ts_open)
+        at_the_open = FillMoment(ts_open)
         for order in self._eligible(ts_open):
             offer = at_open(order, bar.open)
             if offer is not None:
                 self._execution.trade(order, offer, at_the_open)
-        within = Moment(ts_open, bar.ts_event)
+        within = FillMoment(ts_open, bar.ts_event)
         asleep = [order for order in self._placed_by(ts_open) if not order.armed]
         self._match_stops(bar, within)
         has_filled = False
@@ -237,7 +239,7 @@ class Book:
     def _placed_by(self, ts: int) -> Iterator[Resting]:
         return (order for order in self.orders if not order.is_done and order.active_from <= ts)
 
-    def _match_woken(self, asleep: Sequence[Resting], close: Price, within: Moment) -> None:
+    def _match_woken(self, asleep: Sequence[Resting], close: Price, within: FillMoment) -> None:
         """Fill the targets of entries that filled within the bar, where its close is at or beyond them."""
         for order in asleep:
             if order.armed > order.filled and not order.is_done:
@@ -245,7 +247,7 @@ class Book:
                 if offer is not None:
                     self._execution.trade(order, offer, within)
 
-    def _match_stops(self, bar: Bar, within: Moment) -> None:
+    def _match_stops(self, bar: Bar, within: FillMoment) -> None:
         for order in self._eligible(within.ts):
             offer = stop_within(order, bar.low, bar.high, bar.ts_event)
             if offer is not None:

@@ -12,27 +12,29 @@ from tradebot.model.money import book as booked
 from tradebot.model.order import FillReport, Liquidity, OrderCanceled, OrderSide
 from tradebot.model.position import FundingPaid
 from tradebot.model.time import HOUR, Nanos
-from tradebot.venues.simulated.account import Account, Holding
+from tradebot.venues.simulated.account import SimulatedAccount, SimulatedHolding
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.matching import Offer, Resting
 
 
-class Moment(NamedTuple):
+class FillMoment(NamedTuple):
     """When fills happen, and from when on the targets that they arm take part."""
 
     ts: Nanos
     targets_from: int = 0
 
 
-class Execution:
+class SymbolOrders:
     """The orders of one symbol in order of placement, what is held of it, and the reports not yet given out."""
 
     __slots__ = ("_account", "_costs", "_funding", "holding", "instrument", "orders", "reports")
 
-    def __init__(self, instrument: Instrument, costs: Costs, account: Account, funding: FundingRates | None) -> None:
+    def __init__(
+        self, instrument: Instrument, costs: Costs, account: SimulatedAccount, funding: FundingRates | None
+    ) -> None:
         self.instrument = instrument
-        self.holding = Holding(
+        self.holding = SimulatedHolding(
             instrument.symbol,
             leverage=min(costs.leverage, instrument.max_leverage),
             maintenance_rate=costs.maintenance / instrument.max_leverage,
@@ -63,7 +65,7 @@ class Execution:
                 )
             )
 
-    def trade(self, order: Resting, offer: Offer, moment: Moment, available: Qty | None = None) -> Qty:
+    def trade(self, order: Resting, offer: Offer, moment: FillMoment, available: Qty | None = None) -> Qty:
         """Fill ``order`` as offered, up to ``available``, and return how much: none when it is cancelled instead."""
         request, holding = order.request, self.holding
         qty = order.open_qty if available is None else min(order.open_qty, available)

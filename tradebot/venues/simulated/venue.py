@@ -9,9 +9,9 @@ from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
 from tradebot.model.time import Nanos
-from tradebot.venues.simulated.account import Account, HoldingState, VenueAccount
+from tradebot.venues.simulated.account import HoldingState, SimulatedAccount, VenueAccount
 from tradebot.venues.simulated.admission import bracket_refusals, refusal
-from tradebot.venues.simulated.book import Book
+from tradebot.venues.simulated.book import SymbolBook
 from tradebot.venues.simulated.costs import Costs, MatchOn
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.matching import Resting, RestingState
@@ -67,8 +67,8 @@ class SimulatedVenue:
         self._funding = funding
         self._remembered_ids = remembered_ids
         self._last_order = 0
-        self._account = Account(starting_cash)
-        self._books: dict[str, Book] = {}
+        self._account = SimulatedAccount(starting_cash)
+        self._books: dict[str, SymbolBook] = {}
         # By client order id, oldest first; of one that had ended when the state was loaded only the id is known.
         self._orders: dict[str, Resting | None] = {}
         matched: dict[MatchOn, tuple[type[Message], Callable[..., Sequence[Message]]]] = {
@@ -199,13 +199,13 @@ class SimulatedVenue:
     def _on_cancel(self, message: CancelOrder) -> Sequence[Message]:
         return self.cancel(message.symbol, message.client_order_id, message.ts_event, message.reason)
 
-    def _open_book(self, symbol: str) -> Book:
+    def _open_book(self, symbol: str) -> SymbolBook:
         instrument = self._instruments.get(symbol) or Instrument(symbol=symbol)
-        book = Book(instrument, self._costs, self._account, self._funding.get(symbol))
+        book = SymbolBook(instrument, self._costs, self._account, self._funding.get(symbol))
         self._books[symbol] = book
         return book
 
-    def _book_of(self, symbol: str) -> Book:
+    def _book_of(self, symbol: str) -> SymbolBook:
         book = self._books.get(symbol)
         return self._open_book(symbol) if book is None else book
 
