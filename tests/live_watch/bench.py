@@ -13,8 +13,8 @@ from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
 from tradebot.feeds.generated import Generated
-from tradebot.live.parties import Parties
 from tradebot.live.reconcile import Reconciler
+from tradebot.live.sides import Sides
 from tradebot.model.command import AlertName, Command, CommandDone, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
@@ -115,9 +115,9 @@ class Bench:
 
     def __post_init__(self) -> None:
         self.hand = Hand(self.net.exchange)
-        self.reconciler = Reconciler(self.parties(), self.sleep)
+        self.reconciler = Reconciler(self.sides(), self.sleep)
 
-    def parties(self, **changes: Any) -> Parties:
+    def sides(self, **changes: Any) -> Sides:
         fields: dict[str, Any] = {
             "venue": self.venue,
             "line": self.line,
@@ -127,7 +127,7 @@ class Bench:
             "in_hands": lambda _name: False,
             "symbols": ("BTC", "ETH"),
         }
-        return Parties(**(fields | changes))
+        return Sides(**(fields | changes))
 
     def page(self, name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
         assert what

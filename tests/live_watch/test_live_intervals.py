@@ -93,7 +93,7 @@ async def test_open_orders_are_compared_each_5_s_and_the_account_each_15_s(monke
         await made.begin()
         await made.enter()
         asked, table = listen(made, monkeypatch), Timetable(made.clock)
-        async with running(Reconciler(made.parties(), table.sleep).run):
+        async with running(Reconciler(made.sides(), table.sleep).run):
             await table.until(30, tasks=3)
         assert times(asked, "frontendOpenOrders") == [5, 10, 15, 20, 25, 30]
         assert times(asked, "clearinghouseState") == [15, 30]
@@ -104,7 +104,7 @@ async def test_the_account_is_compared_each_5_s_until_what_differs_is_paged(monk
         await made.begin()
         await made.enter()
         asked, table = listen(made, monkeypatch), Timetable(made.clock)
-        async with running(Reconciler(made.parties(), table.sleep).run):
+        async with running(Reconciler(made.sides(), table.sleep).run):
             await table.until(14, tasks=3)
             # The venue forgets what explains it.
             made.hand.trade("", "BTC", Decimal("-0.004"))
@@ -121,7 +121,7 @@ async def test_an_order_without_an_answer_is_asked_for_after_a_second_and_at_las
         await made.begin()
         made.line.line.pump(approved(signal("cross-BTC-9", close=made.price()), "0.01"))
         asked, table = listen(made, monkeypatch), Timetable(made.clock)
-        async with running(Reconciler(made.parties(), table.sleep).run):
+        async with running(Reconciler(made.sides(), table.sleep).run):
             await table.until(200, tasks=3)
         found = times(asked, "orderStatus")
         pauses = [after - before for before, after in itertools.pairwise(found)]

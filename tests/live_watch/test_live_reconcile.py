@@ -333,7 +333,7 @@ async def test_an_order_that_was_sent_and_never_seen_is_paged_after_a_minute() -
         await made.begin()
         await made.enter()
         made.line.run(approved(signal("cross-BTC-9", close=made.price(), stop="1"), "0.01"))
-        held = Reconciler(made.parties(in_hands=lambda _name: True), made.sleep)
+        held = Reconciler(made.sides(in_hands=lambda _name: True), made.sleep)
         for second in range(130):
             assert (made.pages != []) == (second > 61)
             await made.sleep(1)
@@ -368,7 +368,7 @@ async def test_it_runs_until_it_is_cancelled_and_survives_a_venue_that_is_down()
             if made.reconciler.account is not None:
                 looked.set()
 
-        made.reconciler = Reconciler(made.parties(), sleep)
+        made.reconciler = Reconciler(made.sides(), sleep)
         task = asyncio.create_task(made.reconciler.run(ready.set))
         await ready.wait()
         await asyncio.sleep(0.05)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tests.builders import cash, fill_report
 from tests.clock import VirtualClock
 from tests.live_watch.bench import BareLine
-from tradebot.live.watch import LiveWatch, Sight
+from tradebot.live.watch import LiveWatch, Watched
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.errors import Unavailable
 from tradebot.model.instrument import Instrument
@@ -36,7 +36,7 @@ class World:
         self.watch = self.watcher()
 
     def watcher(self) -> LiveWatch:
-        sight = Sight(
+        watched = Watched(
             unsettled=lambda: self.unsettled,
             venue_ms=lambda: self.now_ms,
             symbol_of=lambda intent: intent.cloids[0],
@@ -44,7 +44,7 @@ class World:
             expiry=self.expiry,
             is_due=lambda: self.is_due,
         )
-        return LiveWatch(self.line, sight, self.page, self.clock, self.sleep)
+        return LiveWatch(self.line, watched, self.page, self.clock, self.sleep)
 
     async def expiry(self) -> Nanos | None:
         if self.is_away:

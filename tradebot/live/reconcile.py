@@ -8,9 +8,9 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from tradebot.live.parties import Parties
 from tradebot.live.reconcile_account import AccountComparison
 from tradebot.live.reconcile_orders import OrdersComparison
+from tradebot.live.sides import Sides
 from tradebot.model.errors import VenueError
 from tradebot.model.money import Cash
 from tradebot.model.venue import AccountState, Purpose
@@ -25,11 +25,11 @@ _MOST_LOOKS = 7
 class Reconciler:
     """Compares until cancelled, and all at once when asked to."""
 
-    def __init__(self, parties: Parties, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self.orders = OrdersComparison(parties)
-        self.money = AccountComparison(parties)
-        self._parties, self._sleep = parties, sleep
-        self._may_adopt = parties.is_blank()
+    def __init__(self, sides: Sides, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
+        self.orders = OrdersComparison(sides)
+        self.money = AccountComparison(sides)
+        self._sides, self._sleep = sides, sleep
+        self._may_adopt = sides.is_blank()
         self._lock = asyncio.Lock()
 
     @property
@@ -53,7 +53,7 @@ class Reconciler:
     async def adopt(self) -> None:
         """Take over the orders of a state directory that was lost, if the book never knew an order."""
         async with self._lock:
-            may_adopt, self._may_adopt = self._may_adopt and self._parties.is_blank(), False
+            may_adopt, self._may_adopt = self._may_adopt and self._sides.is_blank(), False
             if may_adopt:
                 await self.orders.look_at_orders(Purpose.PROTECT, may_adopt=True)
 
@@ -66,7 +66,7 @@ class Reconciler:
             if look:
                 await self._sleep(_AT_ONCE_S)
             async with self._lock:
-                may_adopt, self._may_adopt = self._may_adopt and self._parties.is_blank(), False
+                may_adopt, self._may_adopt = self._may_adopt and self._sides.is_blank(), False
                 await self.orders.look_at_orders(Purpose.PROTECT, may_adopt=may_adopt)
                 await self.money.look_at_account(Purpose.PROTECT)
             if not (self.orders.is_open or self.money.is_open):

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from tradebot.live.freezer import Freezer, FreezeReason
-from tradebot.live.parties import COMPARE, Parties
 from tradebot.live.reconcile_disputes import DisputeSettling
 from tradebot.live.reconcile_rules import Persistence, money_difference, position_differences
+from tradebot.live.sides import COMPARE, Sides
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
 from tradebot.model.venue import AccountState, LeverageChoice, Purpose
@@ -23,17 +23,17 @@ _CASH_MEND = "it ends when the venue tells the deposit, funding or fill that exp
 class AccountComparison:
     """Compares the account. ``residual`` is what the venue's cash is more than ours; ``seen`` the account as it was."""
 
-    def __init__(self, parties: Parties) -> None:
-        self._parties = parties
-        self._venue, self._page = parties.venue, parties.page
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self._venue, self._page = sides.venue, sides.page
         self.residual: Cash | None = None
         self.seen: AccountState | None = None
-        self._agreed_ms = parties.venue.survey.now_ms()
+        self._agreed_ms = sides.venue.survey.now_ms()
         self._positions: Persistence[str] = Persistence(3)
         self._money: Persistence[str] = Persistence(2)
         self._leverage: Persistence[str] = Persistence(2)
-        self._freezer = Freezer(parties.line, FreezeReason.MISMATCH)
-        self._disputes = DisputeSettling(parties)
+        self._freezer = Freezer(sides.line, FreezeReason.MISMATCH)
+        self._disputes = DisputeSettling(sides)
         self._looks = 0
         self._differing: dict[str, Mismatch] = {}
         self._cash: tuple[Mismatch, ...] = ()
@@ -50,9 +50,9 @@ class AccountComparison:
 
     async def look_at_account(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Compare positions, money and leverage with the book."""
-        before = self._parties.held()
+        before = self._sides.held()
         account = await self._venue.survey.account(purpose)
-        if self._parties.held() != before:
+        if self._sides.held() != before:
             return
         cash = await self._venue.survey.cash(account, purpose)
         self.seen = account
@@ -65,14 +65,14 @@ class AccountComparison:
             await self._look_at_idle_leverage(purpose)
 
     async def _look_at_positions(self, account: AccountState, purpose: Purpose) -> None:
-        found = position_differences(self._parties.held(), account)
+        found = position_differences(self._sides.held(), account)
         if not found:
             self._agreed_ms = self._venue.survey.now_ms()
         elif not self._positions.is_known(found):
-            await self._parties.deliver(await self._venue.catch_up(self._agreed_ms, (), purpose, again=True))
-            found = position_differences(self._parties.held(), account)
-        due = self._positions.look(found, self._parties.now_s())
-        held = self._parties.held()
+            await self._sides.deliver(await self._venue.catch_up(self._agreed_ms, (), purpose, again=True))
+            found = position_differences(self._sides.held(), account)
+        due = self._positions.look(found, self._sides.now_s())
+        held = self._sides.held()
         # What the last run froze thaws only when it agrees now.
         frozen = self._positions.told | (self._freezer.frozen & found.keys())
         zero = Decimal(0)
@@ -87,26 +87,26 @@ class AccountComparison:
             what = f"{symbol}: the venue holds {plain(one.venue)}, the book {plain(one.book)}"
             self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_POSITION_MEND}", symbol, "position")
         await self._disputes.adopt({symbol: found[symbol] for symbol in self._positions.told}, account)
-        await self._freezer.hold(frozen & set(self._parties.symbols))
+        await self._freezer.hold(frozen & set(self._sides.symbols))
 
     async def _look_at_money(self, cash: Cash, purpose: Purpose) -> None:
         if self._positions.told:
             # What explains the positions explains the money; until then it is shown as it is.
-            self.residual = Cash(cash - self._parties.cash())
+            self.residual = Cash(cash - self._sides.cash())
         if self._positions.is_open or self._positions.told:
             return
-        difference = money_difference(self._parties.cash(), cash)
+        difference = money_difference(self._sides.cash(), cash)
         if difference is not None and not self._money.is_known({"": difference}):
             deposits = await self._venue.survey.transfers(purpose)
             caught = await self._venue.catch_up(self._agreed_ms, (), purpose, again=True)
-            await self._parties.deliver([*deposits, *caught])
-            difference = money_difference(self._parties.cash(), cash)
-        self.residual = Cash(cash - self._parties.cash())
-        due = self._money.look({} if difference is None else {"": difference}, self._parties.now_s())
+            await self._sides.deliver([*deposits, *caught])
+            difference = money_difference(self._sides.cash(), cash)
+        self.residual = Cash(cash - self._sides.cash())
+        due = self._money.look({} if difference is None else {"": difference}, self._sides.now_s())
         if due and difference is not None:
-            what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._parties.cash())}"
+            what = f"the venue's cash is {plain(difference)} more than the book's {plain(self._sides.cash())}"
             self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_CASH_MEND}", about="money")
-        cash_row = Mismatch(symbol="", book=self._parties.cash(), venue=cash, mend=_CASH_MEND)
+        cash_row = Mismatch(symbol="", book=self._sides.cash(), venue=cash, mend=_CASH_MEND)
         self._cash = (cash_row,) if self._money.told else ()
 
     def _look_at_leverage(self, account: AccountState) -> None:
@@ -116,11 +116,11 @@ class AccountComparison:
         wrong = {
             symbol: set_
             for symbol, set_ in chosen.items()
-            if symbol in self._parties.symbols and not self._is_as_wanted(symbol, set_)
+            if symbol in self._sides.symbols and not self._is_as_wanted(symbol, set_)
         }
         for symbol in wrong:
             self._venue.set_leverage_anew(symbol)
-        for symbol in self._leverage.look(wrong, self._parties.now_s()):
+        for symbol in self._leverage.look(wrong, self._sides.now_s()):
             mode = "cross" if chosen[symbol].is_cross else "isolated"
             what = f"{symbol} is held with leverage {chosen[symbol].leverage}, {mode}, not as configured"
             self._page(
@@ -133,7 +133,7 @@ class AccountComparison:
 
     async def _look_at_idle_leverage(self, purpose: Purpose) -> None:
         """Look at the leverage of one symbol that is flat, each in its turn: it is set anew before an entry."""
-        idle = [symbol for symbol in self._parties.symbols if symbol not in self._parties.held()]
+        idle = [symbol for symbol in self._sides.symbols if symbol not in self._sides.held()]
         if idle:
             symbol = idle[self._looks // _LOOKS_A_LEVERAGE % len(idle)]
             if not self._is_as_wanted(symbol, await self._venue.survey.leverage(symbol, purpose)):

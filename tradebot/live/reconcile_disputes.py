@@ -9,8 +9,8 @@ from collections.abc import Collection, Iterable, Mapping
 from decimal import Decimal
 
 from tradebot.live.freezer import Freezer, FreezeReason
-from tradebot.live.parties import Parties
 from tradebot.live.reconcile_rules import Persistence
+from tradebot.live.sides import Sides
 from tradebot.model.command import TradingState
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import FillReport, FillSettled, Liquidity, OrderRole, OrderSide
@@ -28,33 +28,33 @@ ADOPTED = "venue-adopted"
 class DisputeSettling:
     """Settles the disputed fills of the line, and takes positions over that nothing explains."""
 
-    def __init__(self, parties: Parties) -> None:
-        self._parties = parties
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
         self._verdicts: Persistence[str] = Persistence(_LOOKS)
-        self._freezer = Freezer(parties.line, FreezeReason.DOUBT)
+        self._freezer = Freezer(sides.line, FreezeReason.DOUBT)
 
     @property
     def is_open(self) -> bool:
         """Whether something is disputed."""
-        return bool(self._parties.line.orders.disputed)
+        return bool(self._sides.line.orders.disputed)
 
     async def look(self, account: AccountState, purpose: Purpose) -> None:
         """Ask for the disputed fills again, and settle those of which the answer stays the same."""
-        disputed = dict(self._parties.line.orders.disputed)
+        disputed = dict(self._sides.line.orders.disputed)
         if disputed:
             told = await self._told(disputed.values(), purpose)
-            verdicts = _verdicts(disputed, told, self._parties.held(), account)
-            for trade_id in self._verdicts.look(verdicts, self._parties.now_s()):
+            verdicts = _verdicts(disputed, told, self._sides.held(), account)
+            for trade_id in self._verdicts.look(verdicts, self._sides.now_s()):
                 await self._settle(trade_id, is_believed=verdicts[trade_id])
                 again = told.get(trade_id)
                 if again is not None and again != disputed[trade_id]:
                     # The venue knows the trade, and tells it otherwise.
-                    await self._parties.deliver([again])
+                    await self._sides.deliver([again])
         await self._freezer.hold(self._in_doubt(account))
 
     async def adopt(self, differences: Mapping[str, Decimal], account: AccountState) -> None:
         """Book what the venue holds more than the book, by symbol; while trading is halted, or of what has ended."""
-        line = self._parties.line
+        line = self._sides.line
         if line.risk.trading_state is not TradingState.HALTED:
             differences = {one: delta for one, delta in differences.items() if line.risk.listing(one).has_ended}
         for trade_id, report in list(line.orders.disputed.items()):
@@ -63,7 +63,7 @@ class DisputeSettling:
         entries = {position.symbol: position.entry_price for position in account.positions}
         prices = {**entries, **line.risk.marks}
         now, book = self._now(), line.orders.orders.values()
-        await self._parties.deliver(
+        await self._sides.deliver(
             [
                 _adopted(symbol, delta, prices[symbol], now, self._explaining(symbol, delta, book))
                 for symbol, delta in differences.items()
@@ -72,29 +72,29 @@ class DisputeSettling:
         )
 
     async def _told(self, reports: Iterable[FillReport], purpose: Purpose) -> Mapping[str, FillReport]:
-        now_ms = self._parties.venue.survey.now_ms()
+        now_ms = self._sides.venue.survey.now_ms()
         first_ms = min(to_ms(report.ts_event) for report in reports) - _MARGIN_MS
         start_ms = max(min(first_ms, now_ms - _MARGIN_MS), now_ms - _LONGEST_MS)
-        return {report.trade_id: report for report in await self._parties.venue.fills_again(start_ms, purpose)}
+        return {report.trade_id: report for report in await self._sides.venue.fills_again(start_ms, purpose)}
 
     async def _settle(self, trade_id: str, *, is_believed: bool) -> None:
-        await self._parties.deliver([FillSettled(ts_event=self._now(), trade_id=trade_id, is_believed=is_believed)])
+        await self._sides.deliver([FillSettled(ts_event=self._now(), trade_id=trade_id, is_believed=is_believed)])
 
     def _explaining(self, symbol: str, delta: Decimal, book: Collection[Order]) -> str:
-        if self._parties.line.risk.listing(symbol).has_ended:
+        if self._sides.line.risk.listing(symbol).has_ended:
             # The venue did it: it settles what it trades no more.
             return f"{SETTLED}{symbol}"
         return _explaining(symbol, _side(delta), abs(delta), book)
 
     def _in_doubt(self, account: AccountState) -> frozenset[str]:
-        disputed = {report.symbol for report in self._parties.line.orders.disputed.values()}
-        held, theirs = self._parties.held(), account.held
+        disputed = {report.symbol for report in self._sides.line.orders.disputed.values()}
+        held, theirs = self._sides.held(), account.held
         return frozenset(
             disputed | {one for one in self._freezer.frozen if held.get(one, ZERO) != theirs.get(one, ZERO)}
         )
 
     def _now(self) -> Nanos:
-        return from_ms(self._parties.venue.survey.now_ms())
+        return from_ms(self._sides.venue.survey.now_ms())
 
 
 def _verdicts(

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tradebot.backoff import Backoff
-from tradebot.live.parties import COMPARE, Parties
 from tradebot.live.reconcile_rules import (
     Persistence,
     Sorted,
@@ -14,6 +13,7 @@ from tradebot.live.reconcile_rules import (
     sort_resting,
     unanswered,
 )
+from tradebot.live.sides import COMPARE, Sides
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.money import plain
 from tradebot.model.order import OrderAccepted, OrderFound
@@ -41,10 +41,10 @@ class _Asked:
 class OrdersComparison:
     """Compares orders."""
 
-    def __init__(self, parties: Parties) -> None:
-        self._parties = parties
-        self._venue, self._line, self._page = parties.venue, parties.line, parties.page
-        self._began_ms = parties.venue.survey.now_ms()
+    def __init__(self, sides: Sides) -> None:
+        self._sides = sides
+        self._venue, self._line, self._page = sides.venue, sides.line, sides.page
+        self._began_ms = sides.venue.survey.now_ms()
         self._asked: dict[str, _Asked] = {}
         # No order is judged by the list of a replica that may be behind by seconds.
         self._absent: Persistence[str] = Persistence(2, _LEAST_AGE_S)
@@ -61,17 +61,17 @@ class OrdersComparison:
 
     async def look_in_flight(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Ask for one order that was sent and of which nothing is known: the one that waits longest."""
-        now = self._parties.now_s()
-        book = self._parties.book()
-        names = {name for name in unanswered(book) if not self._parties.in_hands(name)}
+        now = self._sides.now_s()
+        book = self._sides.book()
+        names = {name for name in unanswered(book) if not self._sides.in_hands(name)}
         self._asked = {name: self._asked.get(name) or _Asked(now, now + _YOUNG_S) for name in sorted(names)}
         due = min(self._asked, key=lambda name: self._asked[name].due, default=None)
         if due is None or (asked := self._asked[due]).due > now:
             return
         asked.times += 1
         asked.due = now + _PAUSES.delay_s(asked.times + 1)
-        await self._parties.deliver(await self._venue.status(due, purpose))
-        order = self._parties.book().get(due)
+        await self._sides.deliver(await self._venue.status(due, purpose))
+        order = self._sides.book().get(due)
         if order is not None and order.is_unknown and now - asked.since > _UNKNOWN_AFTER_S and not asked.is_told:
             asked.is_told = True
             self._tell_unknown(due, order.request.symbol)
@@ -82,15 +82,15 @@ class OrdersComparison:
 
     async def look_at_orders(self, purpose: Purpose = Purpose.WATCH, *, may_adopt: bool = False) -> None:
         """Compare what rests with the book."""
-        before = self._parties.book()
+        before = self._sides.book()
         found = await self._venue.survey.resting(purpose)
-        after = self._parties.book()
+        after = self._sides.book()
         # An order that moved while we asked is judged the next time.
         still = {name: order for name, order in after.items() if before.get(name) == order}
         sorted_ = sort_resting(found, after, from_ms(self._began_ms))
         for name, order in sorted_.adopted.items():
             self._venue.adopt(name, order)
-        await self._parties.deliver([_accepted(name, order) for name, order in sorted_.awake.items()])
+        await self._sides.deliver([_accepted(name, order) for name, order in sorted_.awake.items()])
         if may_adopt:
             await self._adopt(sorted_)
         else:
@@ -105,7 +105,7 @@ class OrdersComparison:
         for stray in found.strays:
             self._venue.adopt(stray.name, stray.order)
         now = from_ms(self._venue.survey.now_ms())
-        await self._parties.deliver(
+        await self._sides.deliver(
             [
                 OrderFound(
                     ts_event=now,
@@ -118,7 +118,7 @@ class OrdersComparison:
 
     async def _look_at_strays(self, found: Sorted) -> None:
         strays = {stray.order.oid: stray for stray in found.strays}
-        self._strays.look(dict.fromkeys(strays, True), self._parties.now_s())
+        self._strays.look(dict.fromkeys(strays, True), self._sides.now_s())
         # Until they are gone: a cancel that failed is tried again at the next look.
         for oid in self._strays.told:
             await self._cancel(strays[oid])
@@ -139,11 +139,11 @@ class OrdersComparison:
         fresh = names if self._looks % _LOOKS_A_QUESTION == 0 else names - self._absent.told
         if fresh:
             now_ms = self._venue.survey.now_ms()
-            await self._parties.deliver(await self._venue.catch_up(now_ms, sorted(fresh), purpose, again=True))
-        book = self._parties.book()
+            await self._sides.deliver(await self._venue.catch_up(now_ms, sorted(fresh), purpose, again=True))
+        book = self._sides.book()
         # Told of only when asking for them did not help: absence from one list is never an end.
         left = {name: book[name].state for name in names if name in book and not book[name].state.is_terminal}
-        for name in self._absent.look(left, self._parties.now_s()):
+        for name in self._absent.look(left, self._sides.now_s()):
             self._tell_unknown(name, book[name].request.symbol)
 
     def _look_at_foreign(self, found: Sorted) -> None:

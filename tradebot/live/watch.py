@@ -28,7 +28,7 @@ _EXPIRY_MEND = "approve a new API wallet of the account, put its key into key_fi
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class Watched:
     """What the watch looks at.
 
     ``unsettled``: intents without an outcome, and since when by ``venue_ms``. ``down_since``: since when, in
@@ -51,12 +51,12 @@ class LiveWatch:
     def __init__(
         self,
         line: LiveLine,
-        sight: Sight,
+        watched: Watched,
         page: Page,
         clock: Clock,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._line, self._sight, self._page, self._clock, self._sleep = line, sight, page, clock, sleep
+        self._line, self._watched, self._page, self._clock, self._sleep = line, watched, page, clock, sleep
         self._freezer = Freezer(line, FreezeReason.UNKNOWN_ORDER)
         self._paged: set[int] = set()
         self._halted: set[int] = set()
@@ -91,13 +91,13 @@ class LiveWatch:
     async def look_at_key(self) -> float:
         """Look at the expiry of the key once; return after how many seconds to look again."""
         try:
-            until = await self._sight.expiry()
+            until = await self._watched.expiry()
         except VenueError:
             return _EXPIRY_RETRY_S
         if until is None:
             self._days_told = None
             return _EXPIRY_PERIOD_S
-        left = until - from_ms(self._sight.venue_ms())
+        left = until - from_ms(self._watched.venue_ms())
         if left <= 0:
             await self.refused("its API wallet has expired")
             return _EXPIRY_PERIOD_S
@@ -119,18 +119,18 @@ class LiveWatch:
             await self._sleep(wait_s)
 
     async def _tick(self) -> None:
-        if self._sight.is_due():
-            await self._line.deliver([Tick(ts_event=from_ms(self._sight.venue_ms()))])
+        if self._watched.is_due():
+            await self._line.deliver([Tick(ts_event=from_ms(self._watched.venue_ms()))])
 
     async def _look_at_intents(self) -> None:
-        now = self._sight.venue_ms()
-        unsettled = tuple(self._sight.unsettled().values())
+        now = self._watched.venue_ms()
+        unsettled = tuple(self._watched.unsettled().values())
         old = {intent.nonce: (intent, now - since) for intent, since in unsettled if now - since > UNKNOWN_AFTER_MS}
         # What the last run froze thaws only when it is settled, though its time is counted anew.
-        waiting = {self._sight.symbol_of(intent) for intent, _ in unsettled} & self._freezer.frozen
-        await self._freezer.hold(waiting | {self._sight.symbol_of(intent) for intent, _ in old.values()})
+        waiting = {self._watched.symbol_of(intent) for intent, _ in unsettled} & self._freezer.frozen
+        await self._freezer.hold(waiting | {self._watched.symbol_of(intent) for intent, _ in old.values()})
         for nonce, (intent, age) in old.items():
-            symbol = self._sight.symbol_of(intent)
+            symbol = self._watched.symbol_of(intent)
             if nonce not in self._paged:
                 self._tell_of_unknown(intent, symbol)
             if age > HALT_AFTER_MS and nonce not in self._halted:
@@ -151,7 +151,7 @@ class LiveWatch:
         )
 
     def _look_at_socket(self) -> None:
-        since = self._sight.down_since()
+        since = self._watched.down_since()
         if since is None:
             self._is_lost_told = False
             return

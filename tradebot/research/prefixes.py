@@ -22,7 +22,7 @@ from tradebot.model.signal import WISH_GATES, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.strategy.registry import BUILT_IN
-from tradebot.research.veil import Veil
+from tradebot.research.cut_files import CutFiles
 from tradebot.runtime.backtest import Progress, with_feed
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import wire
@@ -121,7 +121,7 @@ def check_prefixes(
     history = list(feed if is_generated or bars is None else islice(feed, bars))
     files = settings.feed.series if isinstance(settings.feed, ReplayFeedSettings) else ()
     with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-lookahead-") as folder:
-        return _Check(loaded, history, Veil(files, Path(folder)), progress).run(prefixes)
+        return _Check(loaded, history, CutFiles(files, Path(folder)), progress).run(prefixes)
 
 
 def choose_prefixes(total: int, decided: Sequence[int], count: int) -> list[int]:
@@ -155,7 +155,7 @@ class _Check:
 
     loaded: Loaded
     history: Sequence[Message]
-    veil: Veil
+    files: CutFiles
     progress: Progress | None
     whole: _Decisions = field(default_factory=dict)
     changes: dict[Key, Change] = field(default_factory=dict)
@@ -172,7 +172,7 @@ class _Check:
         self._compare(SeenIn.REPEAT, bars, self._decide(bars))
         self._compare(SeenIn.RESTART, bars, self._decide(bars, restarts))
         for cut, rows in zip(cuts, self._rows(cuts), strict=True):
-            with self.veil.drawn(rows):
+            with self.files.cut_to(rows):
                 found = self._decide(cut)
             self._compare(SeenIn.PREFIX, cut, found)
         if self.progress is not None:
@@ -184,7 +184,7 @@ class _Check:
             restarts=len(restarts),
             changes=sorted(self.changes.values(), key=lambda change: change.key.turn),
             disabled=[message for message in self.whole.values() if isinstance(message, StrategyDisabled)],
-            read=sorted(self.veil.bypassed),
+            read=sorted(self.files.bypassed),
         )
 
     def _rows(self, cuts: Sequence[int]) -> Iterator[Counter[tuple[str, Timeframe]]]:

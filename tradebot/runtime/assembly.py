@@ -12,12 +12,12 @@ from tradebot.live.instruments import InstrumentWatch, Source
 from tradebot.live.line import LiveLine
 from tradebot.live.market import MarketFeed
 from tradebot.live.opening import opened
-from tradebot.live.parties import Parties
 from tradebot.live.patience import Patience
 from tradebot.live.preflight import red_lines
 from tradebot.live.reconcile import Reconciler
+from tradebot.live.sides import Sides
 from tradebot.live.trading import Trading
-from tradebot.live.watch import LiveWatch, Sight
+from tradebot.live.watch import LiveWatch, Watched
 from tradebot.model.command import AlertName, StateChanged, TradingState
 from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.finding import Finding
@@ -146,12 +146,12 @@ class Live:
         if venue is None or not isinstance(outbox, Outbox):
             return
         broker = Broker(venue, engine, engine.durable)
-        self._reconciler = reconciler = Reconciler(self._parties(venue, engine, broker, page))
+        self._reconciler = reconciler = Reconciler(self._sides(venue, engine, broker, page))
         heard_ms = await _heard_ms(journal)
         self.trading = trading = Trading(
             venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms
         )
-        watch = LiveWatch(engine, _sight(venue, trading, engine), page, self._clock)
+        watch = LiveWatch(engine, _watched(venue, trading, engine), page, self._clock)
         flatness = Flatness(engine, venue.sweep, reconciler.reconcile_now, self._symbols, page)
         flatness.on_flat = engine.venue_is_flat
         flatness.on_change = partial(_note_flattening, engine, journal)
@@ -205,8 +205,8 @@ class Live:
         if self._page is not None:
             self._page(AlertName.SYMBOL_SILENT, what, mend, silent.symbol)
 
-    def _parties(self, venue: Execution, line: LiveLine, broker: Broker, page: Page) -> Parties:
-        return Parties(
+    def _sides(self, venue: Execution, line: LiveLine, broker: Broker, page: Page) -> Sides:
+        return Sides(
             venue=venue,
             line=line,
             page=page,
@@ -323,8 +323,8 @@ def _broker_task(broker: Broker) -> TaskSpec:
     )
 
 
-def _sight(venue: Execution, trading: Trading, line: LiveLine) -> Sight:
-    return Sight(
+def _watched(venue: Execution, trading: Trading, line: LiveLine) -> Watched:
+    return Watched(
         unsettled=trading.broker.unsettled,
         venue_ms=venue.survey.now_ms,
         symbol_of=trading.symbol_of,

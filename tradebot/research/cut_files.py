@@ -1,4 +1,4 @@
-"""Hides the future in the bar files: while it is drawn, a file that is opened ends where the bars so far end.
+"""Hides the future in the bar files: for a while, a file that is opened ends where the bars so far end.
 
 A strategy that reads the very history it is tested on gives itself away only when that history is cut as well.
 """
@@ -25,7 +25,7 @@ _listeners: list[Callable[[str], None]] = []
 _is_hooked = False
 
 
-class Veil:
+class CutFiles:
     """Cuts what is opened of ``files``; the copies stand in ``folder``.
 
     ``bypassed`` are the files that were opened whole all the same: Parquet, or past Python's ``open``.
@@ -41,7 +41,7 @@ class Veil:
         self.bypassed: set[str] = set()
 
     @contextmanager
-    def drawn(self, rows: Rows) -> Iterator[None]:
+    def cut_to(self, rows: Rows) -> Iterator[None]:
         """Let every bar file end after its first ``rows`` bars."""
         if not self._files:
             yield

@@ -1,4 +1,4 @@
-"""Whom the comparison compares: the venue, and the line whose book it is."""
+"""Both sides of the comparison: the venue, and the line whose book it is."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ COMPARE = "compare tradebot orders, positions and balance with the venue"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parties:
+class Sides:
     """The venue and the line, and how to tell what differs.
 
     ``deliver`` gives the venue's word to the line. ``in_hands``: whether somebody still carries an order to the venue,
