@@ -43,7 +43,7 @@ class Atr:
 
 
 @dataclass(slots=True)
-class Measures:
+class SymbolMeasures:
     """The averages and gauges of one symbol, by timeframe; whoever asks for the same shares it."""
 
     atrs: dict[Timeframe, list[Atr]] = field(default_factory=dict)

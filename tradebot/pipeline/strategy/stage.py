@@ -19,7 +19,7 @@ from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
-from tradebot.pipeline.strategy.measures import AtrState, Measures
+from tradebot.pipeline.strategy.measures import AtrState, SymbolMeasures
 from tradebot.pipeline.strategy.regime import RegimeState
 
 _NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckoned; use decimal.localcontext()"
@@ -44,7 +44,7 @@ class StrategyState:
 class _Plan:
     """What a symbol's bars are for: its measures, and who is asked about which timeframe, in file order."""
 
-    measures: Measures = field(default_factory=Measures)
+    measures: SymbolMeasures = field(default_factory=SymbolMeasures)
     askers: list[tuple[Asker, Timeframe]] = field(default_factory=list)
 
 
