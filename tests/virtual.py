@@ -6,13 +6,17 @@ jumps are short: an answer under way is never overtaken by the deadline that it 
 """
 
 import asyncio
+import functools
 import selectors
 import time
 from collections.abc import Callable
 from selectors import SelectorKey
 from typing import Any
 
+import aiosqlite
+
 from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.store import journal
 
 _MOMENT_S = 0.001
 _JUMP_S = 0.05
@@ -75,17 +79,44 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The clock of the machine, moved on by what the running loop jumped over."""
+    """The clock of the machine, moved on by what the loop in which it is made jumps over."""
+
+    def __init__(self) -> None:
+        try:
+            loop: Any = asyncio.get_running_loop()
+        except RuntimeError:
+            loop = None
+        self._loop = loop if isinstance(loop, VirtualLoop) else None
+
+    @property
+    def _skipped_s(self) -> float:
+        return 0.0 if self._loop is None else self._loop.skipped_s
 
     def now(self) -> Nanos:
         """Return UTC epoch nanoseconds."""
-        return Nanos(time.time_ns() + int(_skipped_s() * NANOS_PER_S))
+        return Nanos(time.time_ns() + int(self._skipped_s * NANOS_PER_S))
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-        return time.monotonic() + _skipped_s()
+        return time.monotonic() + self._skipped_s
 
 
-def _skipped_s() -> float:
-    loop = asyncio.get_running_loop()
-    return loop.skipped_s if isinstance(loop, VirtualLoop) else 0.0
+def _count_thread(owner: Any, name: str) -> None:
+    """Let a future that a thread of ``owner`` fulfils keep time real meanwhile."""
+    post = getattr(owner, name)
+
+    @functools.wraps(post)
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        future = post(*args, **kwargs)
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, VirtualLoop):
+            if not asyncio.isfuture(future):
+                future = loop.create_task(future)
+            loop.elsewhere(future)
+        return future
+
+    setattr(owner, name, counted)
+
+
+_count_thread(journal._Connection, "post")
+_count_thread(aiosqlite.Connection, "_execute")

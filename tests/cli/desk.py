@@ -17,11 +17,11 @@ class Desk:
         runtime = folder / "run"
         runtime.mkdir(mode=0o700)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADEBOT")}
-        self._environ = kept | {"XDG_RUNTIME_DIR": str(runtime)}
+        self.environ = kept | {"XDG_RUNTIME_DIR": str(runtime)}
         words = ["--json", "--home", str(self.home), "devnet", "--port", "0", "--history", "250"]
         words += ["--symbol", "BTC", "--symbol", "ETH", "--symbol", "SOL"]
         self.net = subprocess.Popen(
-            [sys.executable, "-m", "tradebot", *words], stdout=subprocess.PIPE, text=True, env=self._environ
+            [sys.executable, "-m", "tradebot", *words], stdout=subprocess.PIPE, text=True, env=self.environ
         )
         assert self.net.stdout is not None
         told = json.loads(self.net.stdout.readline())
@@ -47,7 +47,7 @@ class Desk:
 
     def run(self, *words: str, home: Path | None = None) -> "subprocess.CompletedProcess[str]":
         command = [sys.executable, "-m", "tradebot", "--home", str(home or self.home), *words]
-        return subprocess.run(command, capture_output=True, text=True, env=self._environ, cwd=self.folder, check=False)
+        return subprocess.run(command, capture_output=True, text=True, env=self.environ, cwd=self.folder, check=False)
 
     def ask(self, *words: str) -> str:
         done = self.run(*words)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,9 @@ from typing import Any
 import pytest
 
 from tests.cli.desk import Desk
+from tests.waiting import wait_until
+from tradebot.cli import commands_halt
+from tradebot.cli.main import run
 
 pytest.importorskip("coincurve")
 EMERGENCY = ("halt", "--flatten", "--emergency")
@@ -37,17 +39,11 @@ def truth(desk: Desk) -> tuple[Any, Any, Any]:
     return account["positions"], account["open"], account["repeated"]
 
 
-def until(is_so: Any) -> None:
-    ends = time.monotonic() + 60
-    while not is_so():
-        assert time.monotonic() < ends
-
-
 def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(desk: Desk) -> None:
     crowd(desk)
-    until(lambda: len(json.loads(desk.ask("positions", "--json"))["positions"]) >= 2)
+    wait_until(lambda: len(json.loads(desk.ask("positions", "--json"))["positions"]) >= 2)
     os.kill(int(str(desk.status()["pid"])), signal.SIGKILL)
-    until(lambda: desk.run("status").returncode == 3)
+    wait_until(lambda: desk.run("status").returncode == 3)
     alone = desk.run("halt", "--flatten")
     assert alone.returncode == 3
     assert "--emergency" in alone.stderr
@@ -71,7 +67,9 @@ def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(de
     assert abs(float(json.loads(desk.ask("balance", "--json"))["residual"])) < 0.01
 
 
-def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(desk: Desk) -> None:
+def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     crowd(desk)
     pid = int(str(desk.status()["pid"]))
     os.kill(pid, signal.SIGSTOP)
@@ -79,11 +77,12 @@ def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(desk: Desk) -> No
     assert silent.returncode == 4
     assert "did not answer" in silent.stderr
     assert "--emergency" in silent.stderr
-    done = desk.run(*EMERGENCY, *desk.options, "--timeout", "20")
-    assert done.returncode == 0, done.stderr
-    assert f"kill -9 {pid}" in done.stderr
+    # Here and not as a process, for its patience with who is silent is ten seconds.
+    monkeypatch.setattr(commands_halt, "_HANGS_S", 1.0)
+    assert run(["--home", str(desk.home), *EMERGENCY, *desk.options], desk.environ) == 0
+    assert f"kill -9 {pid}" in capsys.readouterr().err
     assert truth(desk) == ({}, [], {})
     os.kill(pid, signal.SIGCONT)
-    until(lambda: desk.status()["state"] == "halted" and not (desk.home / "emergency.json").exists())
-    until(lambda: desk.status()["positions"] == [])
+    wait_until(lambda: desk.status()["state"] == "halted" and not (desk.home / "emergency.json").exists())
+    wait_until(lambda: desk.status()["positions"] == [])
     assert truth(desk) == ({}, [], {})

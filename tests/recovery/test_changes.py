@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,12 +54,20 @@ def killed_at(folder: Path, home: Path, turns: int) -> Path:
     return config
 
 
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a kill left after 250 turns; a test takes a copy."""
+    folder = tmp_path_factory.mktemp("killed")
+    killed_at(folder, folder / "home", 250)
+    return folder / "home"
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_configuration_takes_over_after_a_kill(
-    tmp_path: Path, change: str, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, killed: Path, change: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = tmp_path / "home"
-    killed_at(tmp_path, home, 250)
+    shutil.copytree(killed, home)
     before = rows_of(home)
     config = CHANGES[change](tmp_path)
     assert run(home, config) == 0
