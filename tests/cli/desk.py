@@ -51,8 +51,12 @@ class Desk:
 
     def ask(self, *words: str) -> str:
         done = self.run(*words)
-        assert done.returncode == 0, done.stderr
+        assert done.returncode == 0, f"{done.stderr}\n{self._last_words()}"
         return done.stdout
+
+    def _last_words(self) -> str:
+        log = self.home / "logs" / "tradebot.jsonl"
+        return "\n".join(log.read_text().splitlines()[-40:]) if log.exists() else "no log"
 
     def status(self) -> dict[str, object]:
         document = json.loads(self.ask("status", "--json"))

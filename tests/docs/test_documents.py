@@ -1,18 +1,34 @@
 """The documents hold together, and the check that says so finds each kind of fault."""
 
+import io
+import runpy
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
 
 
-def check(*words: str | Path) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, str(ROOT / "scripts" / "check-docs"), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+@cache
+def script() -> dict[str, Any]:
+    """The check itself, loaded once: as a process it would read the whole program for each fault."""
+    return runpy.run_path(str(ROOT / "scripts" / "check-docs"), run_name="check_docs")
+
+
+def check(copy: Path) -> tuple[int, str]:
+    """Return the exit code of the check of ``copy``, and its faults."""
+    errors, writes_bytecode = io.StringIO(), sys.dont_write_bytecode
+    try:
+        with redirect_stderr(errors), redirect_stdout(io.StringIO()):
+            return script()["main"]([str(copy)]), errors.getvalue()
+    finally:
+        sys.dont_write_bytecode = writes_bytecode
 
 
 @pytest.fixture
@@ -27,7 +43,8 @@ def copy(tmp_path: Path) -> Path:
 
 
 def test_the_documents_hold_together() -> None:
-    done = check()
+    command = [sys.executable, str(ROOT / "scripts" / "check-docs")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
 
 
@@ -53,9 +70,9 @@ def test_a_fault_is_found_and_named(copy: Path, page: str, text: str, fault: str
     path = copy / page
     before = path.read_text() if path.exists() else ""
     path.write_text(f"{before}\n{text}\n")
-    done = check(copy)
-    assert done.returncode == 1
-    assert any(line.startswith(page) and fault in line for line in done.stderr.splitlines()), done.stderr
+    code, errors = check(copy)
+    assert code == 1
+    assert any(line.startswith(page) and fault in line for line in errors.splitlines()), errors
 
 
 @pytest.mark.parametrize(
@@ -73,15 +90,15 @@ def test_a_fault_is_found_and_named(copy: Path, page: str, text: str, fault: str
 def test_what_is_not_documented_is_found(copy: Path, page: str, row: str) -> None:
     path = copy / "docs" / "reference" / page
     path.write_text(path.read_text().replace(row, ""))
-    done = check(copy)
-    assert done.returncode == 1
-    assert f"lacks {row.strip()}" in done.stderr
+    code, errors = check(copy)
+    assert code == 1
+    assert f"lacks {row.strip()}" in errors
 
 
 def test_a_command_in_a_sentence_needs_no_arguments(copy: Path) -> None:
     path = copy / "docs" / "glossary.md"
     path.write_text(path.read_text() + "\nSee `tradebot why` and `tradebot COMMAND --help`.\n")
-    assert "glossary.md" not in check(copy).stderr
+    assert "glossary.md" not in check(copy)[1]
 
 
 def test_generated_pages_are_fresh() -> None:

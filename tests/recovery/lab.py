@@ -50,7 +50,7 @@ exit = 4
 def write_config(
     folder: Path,
     *,
-    bars: int | None = 250,
+    bars: int | None = 160,
     strategies: str = STRATEGIES,
     at_end: str = "stop",
     speed: str = '"max"',

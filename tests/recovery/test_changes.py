@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -26,23 +27,23 @@ from tradebot.settings.load import LoadOptions
 FASTER = STRATEGIES.replace("fast = 3", "fast = 2").replace("entry = 8", "entry = 5")
 THIRD = '[[strategy]]\nkind = "sma_cross"\nname = "third"\nsymbols = ["BBB"]\nfast = 2\nslow = 5\n'
 ONE_LESS = STRATEGIES.partition('[[strategy]]\nkind = "donchian_breakout"')[0]
+BARS, TURNS = 140, 180
+short = partial(write_config, bars=BARS)
 CHANGES: dict[str, Callable[[Path], Path]] = {
-    "limits": lambda folder: write_config(folder, risk='max_order_notional = "700"'),
-    "parameters": lambda folder: write_config(folder, strategies=FASTER),
-    "a new strategy": lambda folder: write_config(folder, strategies=STRATEGIES + THIRD),
-    "one strategy less": lambda folder: write_config(folder, strategies=ONE_LESS),
-    "other names": lambda folder: write_config(folder, strategies=STRATEGIES.replace("fast", 'name = "mine"\nfast')),
-    "more bars": lambda folder: write_config(folder, bars=300),
-    "costs": lambda folder: write_config(folder, risk="[venue]\ntaker_bps = 9\nleverage = 2"),
-    "an instrument": lambda folder: write_config(
-        folder, risk='[[instrument]]\nsymbol = "AAA"\ntick = "0.01"\nlot = "0.1"'
-    ),
+    "limits": lambda folder: short(folder, risk='max_order_notional = "700"'),
+    "parameters": lambda folder: short(folder, strategies=FASTER),
+    "a new strategy": lambda folder: short(folder, strategies=STRATEGIES + THIRD),
+    "one strategy less": lambda folder: short(folder, strategies=ONE_LESS),
+    "other names": lambda folder: short(folder, strategies=STRATEGIES.replace("fast", 'name = "mine"\nfast')),
+    "more bars": lambda folder: write_config(folder, bars=200),
+    "costs": lambda folder: short(folder, risk="[venue]\ntaker_bps = 9\nleverage = 2"),
+    "an instrument": lambda folder: short(folder, risk='[[instrument]]\nsymbol = "AAA"\ntick = "0.01"\nlot = "0.1"'),
 }
 
 
 def killed_at(folder: Path, home: Path, turns: int) -> Path:
     """Run until ``turns`` turns and leave in ``home`` what a kill leaves, without any snapshot."""
-    config = write_config(folder)
+    config = short(folder)
 
     async def leave(daemon: Running) -> None:
         await daemon.turns(turns)
@@ -56,9 +57,9 @@ def killed_at(folder: Path, home: Path, turns: int) -> Path:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a kill left after 250 turns; a test takes a copy."""
+    """What a kill left in the middle of the market; a test takes a copy."""
     folder = tmp_path_factory.mktemp("killed")
-    killed_at(folder, folder / "home", 250)
+    killed_at(folder, folder / "home", TURNS)
     return folder / "home"
 
 
@@ -75,6 +76,8 @@ def test_a_changed_configuration_takes_over_after_a_kill(
     assert [row[:3] for row in after[: len(before)]] == [row[:3] for row in before]
     configs = [row.seq for row in after if row.kind == "config"]
     assert len(configs) == 2
+    # Both have traded.
+    assert all("round_trip" in {row.kind for row in rows} for rows in (before, after[len(before) :]))
     assert cli(["--home", str(home), "report", "--json"], {}) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["residual"] == "0"
@@ -106,17 +109,17 @@ def test_three_configurations_are_recovered_one_after_the_other(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("feed", ['kind = "generated"\nseed = 6', 'kind = "generated"\nseed = 5\ntimeframe = "5m"'])
-def test_another_market_is_refused(tmp_path: Path, feed: str) -> None:
+def test_another_market_is_refused(tmp_path: Path, killed: Path, feed: str) -> None:
     home = tmp_path / "home"
-    killed_at(tmp_path, home, 250)
-    assert run(home, write_config(tmp_path, feed=feed)) == 78
+    shutil.copytree(killed, home)
+    assert run(home, short(tmp_path, feed=feed)) == 78
     assert "state reset" in logged(home, "daemon.failed")[0]["error"]
 
 
-def test_symbols_added_to_the_market_are_refused_with_the_mend(tmp_path: Path) -> None:
+def test_symbols_added_to_the_market_are_refused_with_the_mend(tmp_path: Path, killed: Path) -> None:
     home = tmp_path / "home"
-    killed_at(tmp_path, home, 250)
-    assert run(home, write_config(tmp_path, symbols=("AAA", "BBB", "CCC"))) == 78
+    shutil.copytree(killed, home)
+    assert run(home, short(tmp_path, symbols=("AAA", "BBB", "CCC"))) == 78
     assert "state reset" in logged(home, "daemon.failed")[0]["error"]
 
 

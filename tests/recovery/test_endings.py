@@ -114,7 +114,7 @@ def test_signals_end_it_in_order(tmp_path: Path, numbers: tuple[signal.Signals, 
 
 
 def test_a_signal_during_recovery_ends_it_at_once_and_changes_nothing(tmp_path: Path) -> None:
-    home, config = tmp_path / "home", write_config(tmp_path)
+    home, config = tmp_path / "home", write_config(tmp_path, bars=250)
     assert run(tmp_path / "whole", config) == 0
 
     async def leave_image(daemon: Running) -> None:

@@ -188,7 +188,7 @@ def test_views_of_the_journal_are_the_same_running_and_stopped(
 ) -> None:
     from tradebot.cli.main import run as cli
 
-    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    home, config = tmp_path / "home", write_config(tmp_path, bars=250, at_end="stay")
     live: dict[str, bytes] = {}
 
     async def read(daemon: Running) -> None:
@@ -209,7 +209,7 @@ OF_THE_RUN = {"pid", "uptime_s", "tasks", "venue"}
 
 
 def test_all_that_is_shown_is_the_same_after_a_restart(tmp_path: Path) -> None:
-    home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
+    home, config = tmp_path / "home", write_config(tmp_path, bars=250, at_end="stay")
     shown: list[dict[str, Any]] = []
 
     async def look(daemon: Running) -> None:

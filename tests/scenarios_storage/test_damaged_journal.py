@@ -15,12 +15,12 @@ SEEDS = range(6)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a run that nothing interrupted, and what a kill at 400 turns left behind."""
+    """A folder with a run that nothing interrupted, and what a kill at 250 turns left behind."""
     folder = tmp_path_factory.mktemp("whole")
-    config = write_config(folder, store="snapshot_turns = 60")
+    config = write_config(folder, store="snapshot_turns = 40")
 
     async def leave(daemon: Running) -> None:
-        await daemon.turns(400)
+        await daemon.turns(250)
         await daemon.image(folder / "killed")
 
     assert run(folder / "home", config, leave) == 0

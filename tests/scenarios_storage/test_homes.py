@@ -24,7 +24,7 @@ def config(tmp_path: Path) -> Path:
 def endless(tmp_path: Path) -> Path:
     folder = tmp_path / "endless"
     folder.mkdir()
-    return write_config(folder, bars=None, at_end="stay", speed="6000")
+    return write_config(folder, bars=None, at_end="stay", speed="600")
 
 
 @pytest.fixture
