@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type
+
 from tradebot.backoff import Backoff
 from tradebot.log import log
 from tradebot.model.command import AlertName
@@ -24,15 +26,19 @@ async def until_answered(
     failed: Callable[[VenueError], None] = lambda error: None,
 ) -> T:
     """Return what ``ask`` returns, asking again while it raises ``VenueError``; ``failed`` hears of each."""
-    attempt = 0
-    while True:
-        try:
-            return await ask()
-        except VenueError as error:
-            attempt += 1
-            log(LogEvent.VENUE_FAILED, level="warning", attempt=attempt, error=str(error))
+
+    def note(state: RetryCallState) -> None:
+        error = None if state.outcome is None else state.outcome.exception()
+        log(LogEvent.VENUE_FAILED, level="warning", attempt=state.attempt_number, error=str(error))
+        if isinstance(error, VenueError):
             failed(error)
-            await sleep(backoff.delay_s(attempt))
+
+    async def asked() -> T:
+        # tenacity awaits the answer of a coroutine function alone.
+        return await ask()
+
+    retry = retry_if_exception_type(VenueError)
+    return await AsyncRetrying(sleep=sleep, wait=backoff, retry=retry, before_sleep=note)(asked)
 
 
 class Patience:
