@@ -20,10 +20,10 @@ from tradebot.runtime import logs
 from tradebot.runtime.boot import boot
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
-from tradebot.runtime.daemon import RunningLine as Line
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.feeding import Feeder
 from tradebot.runtime.host import Host
+from tradebot.runtime.line_boot import RunningLine as Line
 from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock, prepare_home

@@ -11,7 +11,6 @@ from tradebot.model.errors import NotPermitted
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.host import Start, open_host
 from tradebot.runtime.notify import Notifier
-from tradebot.runtime.probes import LagProbe
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import prepare_home
@@ -26,7 +25,7 @@ async def test_a_host_without_a_socket_leaves_no_journal_open(tmp_path: Path) ->
     before = set(threading.enumerate())
     supervisor = Supervisor()
     with pytest.raises(NotPermitted, match="not our socket"):
-        await open_host(start, supervisor, Notifier({}), LagProbe())
+        await open_host(start, supervisor, Notifier({}))
     async with asyncio.timeout(5):
         for thread in set(threading.enumerate()) - before:
             await asyncio.to_thread(thread.join)

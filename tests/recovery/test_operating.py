@@ -16,7 +16,6 @@ from tradebot.model.errors import StorageFailed, TradebotError, Unavailable
 from tradebot.model.failure import LineFailed
 from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
-from tradebot.runtime import daemon as daemon_module
 from tradebot.runtime import marks, probes
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.facts import RecentFacts
@@ -336,16 +335,16 @@ def test_a_boot_that_fails_at_a_task_is_tried_again_and_answers_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     home, config = tmp_path / "home", write_config(tmp_path, at_end="stay")
-    healthy, beats = daemon_module.Heart.run, 0
+    healthy, beats = probes.Heart.run, 0
 
-    async def broken(heart: daemon_module.Heart, ready: Callable[[], None]) -> None:
+    async def broken(heart: probes.Heart, ready: Callable[[], None]) -> None:
         nonlocal beats
         beats += 1
         if beats < 3:
             raise RuntimeError("no heart")
         await healthy(heart, ready)
 
-    monkeypatch.setattr(daemon_module.Heart, "run", broken)
+    monkeypatch.setattr(probes.Heart, "run", broken)
 
     async def see(daemon: Running) -> None:
         status = await daemon.up()

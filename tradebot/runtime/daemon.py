@@ -3,56 +3,40 @@
 import asyncio
 import contextlib
 import os
-import sqlite3
 import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
-from dataclasses import dataclass
 from decimal import localcontext
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
-
-import orjson
+from typing import Any, TypeVar
 
 from tradebot import __version__
 from tradebot.log import log
-from tradebot.model.command import AlertName, TradingState, Verb
+from tradebot.model.command import AlertName, Verb
 from tradebot.model.errors import ConfigError, InvariantError, StorageFailed, TradebotError, Unavailable, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
 from tradebot.runtime import logs
-from tradebot.runtime.assumed import assumed_ticks, first_prices
-from tradebot.runtime.boot import BOOT, boot, settle_memory
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.data_files import notes_of
 from tradebot.runtime.engine import Engine
-from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.host import Host, Start, open_host, pager_task
-from tradebot.runtime.housekeeping import Housekeeper
+from tradebot.runtime.line_boot import RunningLine, come_up, recover_line
 from tradebot.runtime.loop import new_loop
-from tradebot.runtime.marks import Marks
 from tradebot.runtime.notify import Notifier
-from tradebot.runtime.operations import Operations
 from tradebot.runtime.pauses import Pauses
-from tradebot.runtime.probes import DiskProbe, Heart, LagProbe
 from tradebot.runtime.quarantine import set_aside
 from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
 from tradebot.settings.load import Loaded, LoadOptions
-from tradebot.settings.model import HyperliquidFeedSettings
 from tradebot.store.lock import HomeLock
 from tradebot.store.upkeep import free_reserve
-
-if TYPE_CHECKING:
-    from tradebot.runtime.assembly import Live
 
 T = TypeVar("T")
 _GRACE_S = 10.0
 _HARD_S = 5.0
-_LONG_BOOT_S = 300
 _LONGEST_PAGE = 600
 _VIGIL_S = 1.0
 
@@ -75,15 +59,6 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
             return runner.run(Daemon(home, loaded, options, os.environ, SystemClock()).main())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningLine:
-    """A recovered line and what is live around it. ``loaded`` is the configuration under which it was built."""
-
-    engine: Engine
-    live: "Live | None"
-    loaded: Loaded
-
-
 class Daemon:
     """One run of the daemon, from the lock to the last snapshot.
 
@@ -97,7 +72,6 @@ class Daemon:
         self._start = Start(home=home, loaded=loaded, options=options, environ=environ, clock=clock)
         self._home, self._clock = home, clock
         self._notifier = Notifier(environ)
-        self._lag = LagProbe()
         self._pauses = Pauses()
 
     async def main(self) -> int:
@@ -124,7 +98,7 @@ class Daemon:
             if line is None:
                 return None, error
             if error is None:
-                is_up, error = await self._phase(self._come_up(host, line), grace_s=_HARD_S)
+                is_up, error = await self._phase(come_up(host, line), grace_s=_HARD_S)
                 if is_up and error is None:
                     await self._until_end(line)
                     error = self._supervisor.failed
@@ -151,105 +125,13 @@ class Daemon:
         result = task.result() if error is None and not task.cancelled() else None
         return result, self._supervisor.failed or error
 
-    # Boot, in this order ------------------------------------------------------------------------------
+    # Boot ---------------------------------------------------------------------------------------------
 
     async def _open(self) -> Host:
-        return await open_host(self._start, self._supervisor, self._notifier, self._lag)
+        return await open_host(self._start, self._supervisor, self._notifier)
 
     async def _recover(self, host: Host) -> RunningLine:
-        """Ask what is live whether we may trade, let it overrule the configuration, and recover the line."""
-        # What was reloaded before a line failed is in force.
-        loaded, live = host.operations.loaded, None
-        try:
-            if isinstance(loaded.settings.feed, HyperliquidFeedSettings):
-                live = await self._connect(host, loaded)
-                loaded = host.operations.loaded = live.overrule(loaded)
-                await live.begin(loaded, host.journal)
-            return RunningLine(engine=await self._recovered(host, live, loaded), live=live, loaded=loaded)
-        except BaseException:
-            if live is not None:
-                await live.close()
-            raise
-
-    async def _connect(self, host: Host, loaded: Loaded) -> "Live":
-        # Nothing of it is loaded where nothing is live.
-        from tradebot.live.patience import Patience
-        from tradebot.runtime.assembly import Live
-
-        patience = Patience(self._clock, host.pager.page, self._extend_start)
-        return await Live.connect(loaded, self._home, host.journal, self._clock, patience)
-
-    async def _recovered(self, host: Host, live: "Live | None", loaded: Loaded) -> Engine:
-        booted = await boot(self._home, loaded, host.journal, self._extend_start)
-        booted.recorder.listeners.append(host.pager.hear)
-        settings = loaded.settings
-        for tick in assumed_ticks(settings, {**first_prices(settings), **booted.wired.risk.marks}):
-            log(LogEvent.INSTRUMENT_ASSUMED, level="warning", **tick.row)
-        market = None if live is None else partial(live.market_feed, loaded, booted)
-        engine = Engine(self._home, loaded, booted, host.journal, self._clock, market, live)
-        await engine.recent.recall(host.journal)
-        return engine
-
-    async def _come_up(self, host: Host, line: RunningLine) -> bool:
-        """Start the tasks, settle the past with the venue, halt as was wished, and feed last; return true."""
-        operations, journal, engine, live = host.operations, host.journal, line.engine, line.live
-        await self._start_tasks(host, line)
-        if live is not None:
-            await live.trade(self._supervisor, engine, journal, host.pager.page)
-            # What is held has its guard by now; who asks what may be wrong can wait for the venue.
-            red = await live.arm(line.loaded)
-            if red:
-                operations.halt_at_boot({"reason": red})
-        await self._halt_as_wished(host, engine)
-        # Behind the halt: a kill before this row leaves the failure to the next boot.
-        facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
-        journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
-        if live is not None:
-            await live.open_feed()
-        settle_memory()
-        await self._supervisor.start(_feed_task(engine.feeder))
-        await engine.durable()
-        operations.is_ready, operations.trouble = True, ""
-        self._notifier.ready(operations.status_line())
-        for note in notes_of(engine.booted.wired.summaries):
-            log(LogEvent.DATA_DOUBTED, level="warning", note=note)
-        log(LogEvent.DAEMON_READY, state=operations.state, turns=engine.session.turns)
-        return True
-
-    async def _start_tasks(self, host: Host, line: RunningLine) -> None:
-        engine, operations, store = line.engine, host.operations, line.loaded.settings.store
-        heart = Heart(
-            engine.session, engine.runner, engine.durable, self._notifier, self._clock, operations.status_line
-        )
-        disk = DiskProbe(self._home, store, operations.disk_low)
-        housekeeper = Housekeeper(self._home, host.journal, engine.session, store, self._clock)
-        operations.run_with(engine, heart, None if line.live is None else line.live.overrule)
-        for spec in (
-            *engine.tasks(),
-            TaskSpec(name="keeper", run=engine.keeper.run, policy=FailurePolicy.HALT),
-            TaskSpec(name="heart", run=heart.run, policy=FailurePolicy.HALT),
-            TaskSpec(name="lag", run=self._lag.run, policy=FailurePolicy.RESTART),
-            TaskSpec(name="disk", run=disk.run, policy=FailurePolicy.RESTART),
-            TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
-        ):
-            await self._supervisor.start(spec)
-
-    async def _halt_as_wished(self, host: Host, engine: Engine) -> None:
-        operations = host.operations
-        if engine.booted.failed is not None:
-            await engine.command(Verb.HALT, {"reason": engine.booted.failed.text()})
-        if operations.halt_wish is not None:
-            await engine.command(Verb.HALT, operations.halt_wish)
-            operations.halt_wish = None
-        marks = Marks(self._home, engine.command)
-        await marks.look()
-        await self._supervisor.start(TaskSpec(name="marks", run=marks.run, policy=FailurePolicy.RESTART))
-        if engine.trading_state is TradingState.HALTED:
-            # Whoever was to be paged by the last run may not have been.
-            host.pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.state_reason}", "tradebot resume")
-
-    def _extend_start(self) -> None:
-        self._notifier.extend_start(_LONG_BOOT_S)
+        return await recover_line(host)
 
     # Failure ------------------------------------------------------------------------------------------
 
@@ -269,7 +151,7 @@ class Daemon:
         await self._quietly(set_aside(journal, failed_seq, error))
         self._supervisor.begin_again()
         await self._supervisor.start(pager_task(pager))
-        vigil = partial(self._keep_vigil, host.operations)
+        vigil = partial(_keep_vigil, host)
         await self._supervisor.start(TaskSpec(name="vigil", run=vigil, policy=FailurePolicy.RESTART))
         what = f"an error of the program stopped the line: {error!r}"[:_LONGEST_PAGE]
         pager.page(AlertName.POISONED, what, "read tradebot logs --level error, and tradebot positions; then resume")
@@ -286,14 +168,6 @@ class Daemon:
         )
         if line.live is not None:
             await line.live.close()
-
-    async def _keep_vigil(self, operations: Operations, ready: Callable[[], None]) -> None:
-        """Feed the watchdog while no line beats: the daemon answers."""
-        ready()
-        while not operations.is_ready:
-            self._extend_start()
-            self._notifier.watchdog()
-            await asyncio.sleep(_VIGIL_S)
 
     def _failed_seq(self, engine: Engine) -> int:
         # The turn that failed is left out from now on. One that another task's failure cut short is not.
@@ -360,12 +234,10 @@ class Daemon:
             log(LogEvent.TASK_FAILED, level="error", task="end", error=repr(error))
 
 
-def _feed_task(feeder: FeedTask) -> TaskSpec:
-    return TaskSpec(
-        name="feed",
-        run=feeder.run,
-        policy=FailurePolicy.HALT,
-        close=feeder.close,
-        queue_size=lambda: feeder.waiting,
-        when_full=feeder.when_full,
-    )
+async def _keep_vigil(host: Host, ready: Callable[[], None]) -> None:
+    """Feed the watchdog while no line beats: the daemon answers."""
+    ready()
+    while not host.operations.is_ready:
+        host.extend_start()
+        host.notifier.watchdog()
+        await asyncio.sleep(_VIGIL_S)

@@ -23,6 +23,8 @@ from tradebot.settings.build import described
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.journal import SqliteJournal
 
+_LONG_BOOT_S = 300
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
@@ -39,17 +41,26 @@ class Start:
 class Host:
     """The journal and those who speak for the daemon; one outlives many lines."""
 
+    start: Start
+    supervisor: Supervisor
+    notifier: Notifier
+    lag: LagProbe
     journal: SqliteJournal
     operations: Operations
     pager: Pager
     server: ControlServer
 
+    def extend_start(self) -> None:
+        """Tell systemd that the boot goes on."""
+        self.notifier.extend_start(_LONG_BOOT_S)
 
-async def open_host(start: Start, supervisor: Supervisor, notifier: Notifier, lag: LagProbe) -> Host:
+
+async def open_host(start: Start, supervisor: Supervisor, notifier: Notifier) -> Host:
     """Open the journal, hear signals and the control socket, and be able to page.
 
     What cannot be opened raises, and what was opened before it is closed again.
     """
+    lag = LagProbe()
     async with AsyncExitStack() as undo:
         journal = await open_journal(start.home, start.loaded.settings.store, start.clock)
         undo.push_async_callback(journal.close)
@@ -70,7 +81,16 @@ async def open_host(start: Start, supervisor: Supervisor, notifier: Notifier, la
         undo.push_async_callback(server.stop)
         await supervisor.start(pager_task(pager))
         undo.pop_all()
-    return Host(journal=journal, operations=operations, pager=pager, server=server)
+    return Host(
+        start=start,
+        supervisor=supervisor,
+        notifier=notifier,
+        lag=lag,
+        journal=journal,
+        operations=operations,
+        pager=pager,
+        server=server,
+    )
 
 
 def pager_task(pager: Pager) -> TaskSpec:
