@@ -21,6 +21,8 @@ from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.resilience import Policy, RateLimited, Resilience
 from tradebot.venues.submit import Rules, Submitter
 
+pytestmark = pytest.mark.virtual_time
+
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 START_MS = 1_700_000_000_000
 CLOID = "0x" + "01" * 16

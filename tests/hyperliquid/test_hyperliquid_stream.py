@@ -14,14 +14,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import replace
+from tests.virtual import LoopClock
 from tradebot.model.venue import ChannelKind, Down, Garbled, Heard, MarketContext, Silent, Up
-from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.hearing import Hearing
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.stream import Stream, StreamEvent, StreamRules, Subscription
 from tradebot.venues.hyperliquid.translate import Filled, Ignored, SocketError
 from tradebot.venues.resilience import Policy, Resilience, Sleep
+
+pytestmark = pytest.mark.virtual_time
 
 Script = Callable[[web.WebSocketResponse], Awaitable[None]]
 CONTEXT: dict[str, Any] = {
@@ -31,7 +33,7 @@ CONTEXT: dict[str, Any] = {
 SUBSCRIPTIONS = ({"type": "activeAssetCtx", "coin": "BTC"}, {"type": "userFills", "user": "0x" + "AB" * 20})
 ETH = {"channel": "activeAssetCtx", "data": CONTEXT["data"] | {"coin": "ETH"}}
 OF_ETH = {"type": "activeAssetCtx", "coin": "ETH"}
-RULES = StreamRules(ping_s=0.05, reply_s=0.1, ack_s=0.3, silence_s={"activeAssetCtx": 0.4})
+RULES = StreamRules(ping_s=1.0, reply_s=2.0, ack_s=6.0, silence_s={"activeAssetCtx": 8.0})
 
 
 class Server:
@@ -88,7 +90,7 @@ async def stay(socket: web.WebSocketResponse) -> None:
     with contextlib.suppress(ConnectionError):
         while not socket.closed:
             await send(socket, CONTEXT)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.4)
 
 
 async def silent(socket: web.WebSocketResponse) -> None:
@@ -103,7 +105,7 @@ async def dead(socket: web.WebSocketResponse) -> None:
 
 
 async def hang_up(socket: web.WebSocketResponse) -> None:
-    await asyncio.sleep(0.03)
+    await asyncio.sleep(0.6)
     await socket.close()
 
 
@@ -121,7 +123,7 @@ async def stream(
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    shared = Resilience(Policy(**({"base_s": 0.005, "cap_s": 0.02} | policy)), SystemClock(), sleep, seed=1)
+    shared = Resilience(Policy(**({"base_s": 0.005, "cap_s": 0.02} | policy)), LoopClock(), sleep, seed=1)
     async with RestClient(url, shared) as client:
 
         def session() -> aiohttp.ClientSession:
@@ -137,7 +139,7 @@ async def stream(
 
 async def until(made: Stream, wanted: Callable[[StreamEvent], bool]) -> list[StreamEvent]:
     events: list[StreamEvent] = []
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(600):
         while not events or not wanted(events[-1]):
             events.append(await made.next())
     return events
@@ -193,7 +195,7 @@ async def test_one_silent_channel_is_subscribed_to_anew_and_the_socket_stays() -
             while not socket.closed:
                 is_asked = any(frame["method"] == "unsubscribe" for frame in server.received[0])
                 await send(socket, ETH, *([CONTEXT] if is_asked else []))
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(0.4)
 
     server = Server(half)
     async with stream(server, subscriptions=(*SUBSCRIPTIONS, OF_ETH)) as made:
@@ -229,7 +231,7 @@ async def test_what_is_wanted_changes_without_a_reconnect() -> None:
         await until(made, is_up)
         await made.want((SUBSCRIPTIONS[1], OF_ETH))
         await until(made, lambda event: isinstance(event, MarketContext))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600):
             while len(server.received[0]) < 4:
                 await made.next()
         assert made.is_up
@@ -268,7 +270,7 @@ async def test_a_frame_nobody_can_read_is_reported_and_the_next_is_read() -> Non
 
 
 async def test_nobody_listens_is_a_down_and_it_goes_on_trying() -> None:
-    policy = Resilience(Policy(base_s=0.001, cap_s=0.002), SystemClock(), asyncio.sleep, seed=1)
+    policy = Resilience(Policy(base_s=0.001, cap_s=0.002), LoopClock(), asyncio.sleep, seed=1)
     async with aiohttp.ClientSession() as session:
         made = Stream(lambda: session, "ws://127.0.0.1:9/ws", SUBSCRIPTIONS, policy, RULES)
         for _ in range(3):
@@ -282,10 +284,10 @@ async def test_a_server_that_takes_the_call_and_says_nothing_is_given_up() -> No
 
     async with await asyncio.start_server(listen, "127.0.0.1", 0) as server, aiohttp.ClientSession() as session:
         port = server.sockets[0].getsockname()[1]
-        policy = Resilience(Policy(base_s=0.001, cap_s=0.002), SystemClock(), asyncio.sleep, seed=1)
-        rules = replace(RULES, connect_s=0.05)
+        policy = Resilience(Policy(base_s=0.001, cap_s=0.002), LoopClock(), asyncio.sleep, seed=1)
+        rules = replace(RULES, connect_s=1.0)
         made = Stream(lambda: session, f"ws://127.0.0.1:{port}/ws", SUBSCRIPTIONS, policy, rules)
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(600):
             assert isinstance(await made.next(), Down)
 
 

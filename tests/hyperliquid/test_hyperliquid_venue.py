@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from tests.virtual import LoopClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.recover import user_digest
@@ -43,7 +44,6 @@ from tradebot.model.venue import (
     VenueOrder,
     Waiting,
 )
-from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.access import agent_expiry, check_signer
 from tradebot.venues.hyperliquid.bars import read_bars
 from tradebot.venues.hyperliquid.cloid import Cloids
@@ -60,6 +60,8 @@ from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, check_traded
 from tradebot.venues.resilience import Policy, Resilience
 from tradebot.venues.submit import Rules, Submitter
+
+pytestmark = pytest.mark.virtual_time
 
 D = Decimal
 QUICK = Rules(ttl_ms=600, margin_ms=200, spacing_ms=100, first_pause_ms=20, longest_pause_ms=50)
@@ -109,7 +111,7 @@ class Desk:
 async def desk(
     rules: Rules = QUICK, seed: int = 1, tag: bytes = b"test", depth: int = 5_000_000
 ) -> AsyncIterator[Desk]:
-    clock = SystemClock()
+    clock = LoopClock()
     options = DevnetOptions(
         coins=("BTC", "ETH"),
         timeframe=parse_timeframe("1m"),
@@ -143,7 +145,7 @@ async def connected(net: Devnet, link: Link, rules: Rules, tag: bytes) -> Desk:
         rows.append(entry)
 
     key = SigningKey(net.key.secret)
-    gateway = Gateway(link.rest, ActionSigner(key, is_mainnet=False), net.user, SystemClock(), record, rules)
+    gateway = Gateway(link.rest, ActionSigner(key, is_mainnet=False), net.user, LoopClock(), record, rules)
     cloids = Cloids(tag, b"k" * 32, ("cross",))
     submitter = Submitter(gateway, rules)
     venue = HyperliquidVenue(link, gateway, submitter, cloids, TradingRules(leverage=5))
@@ -282,7 +284,7 @@ async def test_a_lost_journal_finds_its_own_orders_and_tells_the_foreign_ones() 
     async with desk() as made:
         await made.venue.submit(bracket(made))
         made.fault("manual_trade", user=made.net.user, coin="BTC", value=D("0.02"))
-        resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
+        resilience = Resilience(Policy(), LoopClock(), asyncio.sleep, 2)
         survivor = await connected(made.net, Link(made.net.url, made.rest, resilience), QUICK, b"anew")
         ours = (await holdings_of(survivor)).ours
         assert set(ours) == {"cross-BTC-1-stop", "cross-BTC-1-target"}
@@ -298,7 +300,7 @@ async def test_an_intent_left_by_a_crash_is_settled_by_looking() -> None:
         await made.venue.submit(bracket(made))
         intent = made.rows[0]
         assert isinstance(intent, Intent)
-        resilience = Resilience(Policy(), SystemClock(), asyncio.sleep, 2)
+        resilience = Resilience(Policy(), LoopClock(), asyncio.sleep, 2)
         survivor = await connected(made.net, Link(made.net.url, made.rest, resilience), QUICK, b"test")
         messages = await survivor.venue.resume(intent, "BTC")
         assert names(messages, OrderAccepted) == {"cross-BTC-1-entry", "cross-BTC-1-stop", "cross-BTC-1-target"}

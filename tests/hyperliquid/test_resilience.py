@@ -17,6 +17,8 @@ from tradebot.model.venue import Purpose
 from tradebot.ports import Sent
 from tradebot.venues.resilience import MemoryLog, Policy, RateLimited, RequestBudget, Resilience
 
+pytestmark = pytest.mark.virtual_time
+
 
 class World:
     """A clock that a sleep moves, and the list of all sleeps."""

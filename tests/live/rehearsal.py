@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.builders import MINUTE
+from tests.virtual import LoopClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
@@ -26,7 +27,6 @@ from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.outbox import Outbox
 from tradebot.runtime.assembly import Live
 from tradebot.runtime.boot import Booted, boot
-from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.settings.load import Loaded, LoadOptions
@@ -128,7 +128,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         self.hand = Hand(self.net.exchange)
-        self.began = floor_to(SystemClock().now(), MINUTE)
+        self.began = floor_to(LoopClock().now(), MINUTE)
         (self.folder / "script.py").write_text(STRATEGY)
         write_key(self.folder / "devnet.key", self.net.key)
 
@@ -201,7 +201,7 @@ class Run:
             async with asyncio.timeout(seconds):
                 while not is_so():
                     assert self.supervisor.failed is None, self.supervisor.failed
-                    await asyncio.sleep(0.01)
+                    await asyncio.wait({self.supervisor.failure}, timeout=0.05)
         except TimeoutError:
             raise AssertionError(f"it never was so; {self.describe()}") from None
 
@@ -295,7 +295,7 @@ class Run:
 async def stage(folder: Path, **options: Any) -> AsyncIterator[Stage]:
     fields: dict[str, Any] = {"speed": None, "history": 50, "is_unlimited": True, "port": 0, "coins": ("BTC", "ETH")}
     made = DevnetOptions(timeframe=MINUTE, **(fields | options))
-    net = Devnet(made, Generated(made.coins, made.timeframe, Nanos(0), 1), SystemClock())
+    net = Devnet(made, Generated(made.coins, made.timeframe, Nanos(0), 1), LoopClock())
     await net.start()
     try:
         yield Stage(net, folder)
@@ -316,7 +316,7 @@ async def run(stage: Stage, grace_s: float = 0.0) -> AsyncIterator[Run]:
 
 
 async def begin(stage: Stage) -> Run:
-    clock, home, loaded = SystemClock(), stage.folder / "home", stage.loaded()
+    clock, home, loaded = LoopClock(), stage.folder / "home", stage.loaded()
     home.mkdir(exist_ok=True)
     journal = await SqliteJournal.open(home / "journal.db", clock)
     live: Live | None = None

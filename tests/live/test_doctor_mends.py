@@ -13,12 +13,14 @@ from coincurve import PrivateKey
 
 from tests.live.checking import checked
 from tests.live.test_preflight import CONFIG
+from tests.virtual import LoopClock
 from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import keccak
 from tradebot.model.finding import Finding, Grade
-from tradebot.runtime.clock import SystemClock
 from tradebot.settings.load import load_settings
 from tradebot.venues.http_mends import mend_of_connection
+
+pytestmark = pytest.mark.virtual_time
 
 # Each answer, what is said of it and what is to be done.
 ANSWERS: list[tuple[int, bytes, Mapping[str, str], str, str]] = [
@@ -45,7 +47,7 @@ async def venue_finding(folder: Path, url: str) -> Finding:
     file = folder / "bot.toml"
     file.write_text(CONFIG.format(url=url))
     loaded = load_settings(home=home, config_files=[file], environ={})
-    (found,) = [one for one in await checked(loaded, home, SystemClock()) if one.check != "key"]
+    (found,) = [one for one in await checked(loaded, home, LoopClock()) if one.check != "key"]
     assert (found.check, found.grade) == ("venue", Grade.FAIL)
     return found
 

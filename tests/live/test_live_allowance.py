@@ -17,7 +17,7 @@ from tradebot.store.codec import decode_message
 from tradebot.store.rows import Query
 from tradebot.venues import allowance
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 def leave(venue: Stage, actions: int) -> None:

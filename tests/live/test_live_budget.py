@@ -16,7 +16,7 @@ from tradebot.model.venue import Purpose
 from tradebot.runtime import real_venue
 from tradebot.venues.hyperliquid import memory
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 @pytest.fixture

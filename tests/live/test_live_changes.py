@@ -19,7 +19,7 @@ from tradebot.pipeline.orders.foreign import SETTLEMENT
 from tradebot.store.codec import decode_message
 from tradebot.store.rows import Query
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 @pytest.fixture(autouse=True)

@@ -15,7 +15,7 @@ from tradebot.model.errors import StorageFailed
 from tradebot.model.time import Nanos
 from tradebot.store.journal import SqliteJournal
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 # What happens, with how the market moves before each bar; together some 160 rows.
 LIFE: tuple[tuple[str, int], ...] = (

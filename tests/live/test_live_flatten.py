@@ -9,6 +9,8 @@ from tests.live.rehearsal import LONG, Run, Stage, begin, run, stage
 from tradebot.model.command import Verb
 from tradebot.model.errors import TimedOut
 
+pytestmark = pytest.mark.virtual_time
+
 D = Decimal
 
 

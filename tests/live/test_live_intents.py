@@ -2,15 +2,19 @@
 
 from pathlib import Path
 
+import pytest
+
+from tests.virtual import LoopClock
 from tradebot.live.intents import SETTLED, IntentLog
 from tradebot.model.time import from_ms
 from tradebot.model.venue import Intent, Never, Phase, Rests, Settled, Sighting
-from tradebot.runtime.clock import SystemClock
 from tradebot.store.journal import SqliteJournal
 from tradebot.venues.hyperliquid.account import VenueFill, fill
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.naming import Names
 from tradebot.venues.hyperliquid.reading import Node
+
+pytestmark = pytest.mark.virtual_time
 
 
 def intent(nonce: int) -> Intent:
@@ -18,7 +22,7 @@ def intent(nonce: int) -> Intent:
 
 
 async def test_what_is_settled_and_concerns_nobody_is_not_kept(tmp_path: Path) -> None:
-    journal = await SqliteJournal.open(tmp_path / "journal.db", SystemClock())
+    journal = await SqliteJournal.open(tmp_path / "journal.db", LoopClock())
     log = IntentLog(journal)
     assert await log.read(lambda cloid: True) == (0, {})
     for nonce in (1, 2, 3, 5):
@@ -34,7 +38,7 @@ async def test_what_is_settled_and_concerns_nobody_is_not_kept(tmp_path: Path) -
 
 
 async def test_outcomes_of_a_version_whose_ids_were_numbers_are_read(tmp_path: Path) -> None:
-    journal = await SqliteJournal.open(tmp_path / "journal.db", SystemClock())
+    journal = await SqliteJournal.open(tmp_path / "journal.db", LoopClock())
     log = IntentLog(journal)
     await log.record(intent(2))
     legs = b'[{"kind":"resting","oid":7},{"kind":"sighting","oid":8,"phase":"filled"},{"kind":"never"}]'

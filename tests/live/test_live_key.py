@@ -21,7 +21,7 @@ from tradebot.devnet.recover import address_of
 from tradebot.model.command import Alert, AlertName, TradingState, Verb
 from tradebot.pipeline.orders.facts import KEY_MEND
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 @dataclass

@@ -16,19 +16,19 @@ from hypothesis import strategies as st
 from tests.clock import VirtualClock
 from tests.live.rehearsal import HALF, LONG, D, Stage, run, stage
 from tests.recovery.lab import until
+from tests.virtual import LoopClock
 from tradebot.live.patience import Patience
 from tradebot.model.errors import Unavailable
 from tradebot.model.order import OrderCanceled, OrderState
 from tradebot.model.time import Nanos
 from tradebot.model.venue import Intent, Rests
 from tradebot.runtime import daemon
-from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.daemon import Daemon
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
 from tradebot.venues.submit import ActionReply, Rules, Step, Submission, VenueLook
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 def listen(venue: Stage) -> list[str]:
@@ -64,7 +64,7 @@ async def test_a_boot_places_a_lost_stop_before_it_asks_what_may_be_wrong_and_wi
         kinds = listen(venue)
         environ = {"XDG_RUNTIME_DIR": str(tmp_path), "PATH": os.environ["PATH"]}
         with HomeLock(tmp_path / "home"):
-            made = Daemon(tmp_path / "home", venue.loaded(), LoadOptions(), environ, SystemClock())
+            made = Daemon(tmp_path / "home", venue.loaded(), LoadOptions(), environ, LoopClock())
             ending = asyncio.create_task(made.main())
             await until(lambda: ending.done() or bool(venue.resting()))
             (stop,) = venue.resting()

@@ -7,6 +7,8 @@ from tradebot.live.patience import Patience
 from tradebot.model.command import AlertName
 from tradebot.model.errors import NotPermitted, Unavailable
 
+pytestmark = pytest.mark.virtual_time
+
 
 class Waiting:
     """A patience whose sleep only moves its clock, and what it told."""

@@ -14,6 +14,7 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 from tests.builders import MINUTE
 from tests.live.rehearsal import LONG, QUIET, SHORT, Stage, stage
 from tests.recovery.lab import Running, Watched, logged, rows_of, until
+from tests.virtual import LoopClock
 from tradebot.model.failure import LineFailed
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
@@ -22,12 +23,11 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.outbox import Outbox
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.runtime import logs
-from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.quarantine import failures
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 @asynccontextmanager
@@ -37,7 +37,7 @@ async def daemon_at(venue: Stage) -> AsyncIterator[Running]:
     with HomeLock(home):
         loaded = venue.loaded()
         logs.configure(home, loaded.settings.log, {})
-        made = Watched(home, loaded, LoadOptions((venue.folder / "bot.toml",)), {}, SystemClock())
+        made = Watched(home, loaded, LoadOptions((venue.folder / "bot.toml",)), {}, LoopClock())
         ending = asyncio.create_task(made.main())
         running = Running(home, made, ending)
         try:

@@ -10,7 +10,7 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 from tests.live.rehearsal import LONG, OUT, D, Run, run, stage
 from tradebot.model.command import Alert, AlertName, Verb
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 async def entered(bot: Run) -> list[AlertName]:

@@ -10,16 +10,16 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.live.checking import checked
 from tests.live.rehearsal import FAR, LADDER, LIMIT, LONG, OUT, D, Run, Stage, run, stage
+from tests.virtual import LoopClock
 from tradebot.live.intents import IntentLog
 from tradebot.model.command import Verb
 from tradebot.model.errors import LockHeld
 from tradebot.model.finding import Grade
 from tradebot.model.order import OrderState
 from tradebot.model.venue import Settled
-from tradebot.runtime.clock import SystemClock
 from tradebot.store.rows import Query
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 async def enter(bot: Run) -> None:
@@ -38,7 +38,7 @@ async def warm(bot: Run) -> None:
 
 async def position_findings(venue: Stage) -> list[Grade]:
     """Return what a home without a journal is told of the positions on the account."""
-    findings = await checked(venue.loaded(), venue.folder / "home", SystemClock(), is_fresh=True)
+    findings = await checked(venue.loaded(), venue.folder / "home", LoopClock(), is_fresh=True)
     return [finding.grade for finding in findings if finding.check == "positions"]
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.live.rehearsal import run, stage
-from tradebot.runtime.clock import SystemClock
+from tests.virtual import LoopClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
@@ -18,12 +18,12 @@ from tradebot.runtime.supervisor import Supervisor
 from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 async def test_a_venue_that_has_not_answered_is_not_called_connected(tmp_path: Path) -> None:
     async with stage(tmp_path) as venue, run(venue) as bot:
-        clock, notifier = SystemClock(), Notifier(os.environ)
+        clock, notifier = LoopClock(), Notifier(os.environ)
         journal = await SqliteJournal.open(tmp_path / "other.db", clock)
         operations = Operations(
             tmp_path,

@@ -32,7 +32,7 @@ from tradebot.devnet.recover import address_of
 from tradebot.model.command import Alert, AlertName, TradingState, Verb
 from tradebot.model.order import OrderState
 
-pytestmark = pytest.mark.usefixtures("_quick")
+pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
 
 def give_agent(venue: Stage) -> None:

@@ -14,6 +14,7 @@ from coincurve import PrivateKey
 
 from tests.builders import replace
 from tests.live.checking import bare_connection, checked
+from tests.virtual import LoopClock
 from tradebot.devnet.account import CROSS
 from tradebot.devnet.coins import Coin
 from tradebot.devnet.devnet import Devnet, DevnetOptions, write_key
@@ -24,11 +25,12 @@ from tradebot.feeds.generated import Generated
 from tradebot.live.preflight import red_lines
 from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, parse_timeframe
-from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.doctor import doctor_exit_code, run_doctor
 from tradebot.settings.load import Loaded, load_settings
 from tradebot.venues.hyperliquid.access import Role, RoleKind
 from tradebot.venues.hyperliquid.check_rules import clock_finding, expiry_finding, unfit_account
+
+pytestmark = pytest.mark.virtual_time
 
 DAY_MS = 86_400_000
 CONFIG = """\
@@ -72,7 +74,7 @@ class Desk:
 
     async def check(self, is_fresh: bool | None = None, **overrides: Any) -> dict[str, list[Finding]]:
         loaded = self.load(**overrides)
-        return by_check(await checked(loaded, self.home, SystemClock(), is_fresh=is_fresh))
+        return by_check(await checked(loaded, self.home, LoopClock(), is_fresh=is_fresh))
 
     def use_agent(self, name: str = "bot", valid_ms: int = 30 * DAY_MS) -> str:
         """Sign with an agent of the account from here on; ``valid_ms`` is how long it lives."""
@@ -106,7 +108,7 @@ async def desk(folder: Path, cash: str = "10000") -> AsyncIterator[Desk]:
     options = DevnetOptions(
         coins=("BTC", "ETH"), timeframe=parse_timeframe("1m"), port=0, speed=None, history=60, cash=Decimal(cash)
     )
-    net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), options.seed), SystemClock())
+    net = Devnet(options, Generated(options.coins, options.timeframe, Nanos(0), options.seed), LoopClock())
     await net.start()
     home = folder / "home"
     home.mkdir(mode=0o700)
@@ -320,7 +322,7 @@ async def test_a_size_that_nothing_tells_is_said_to_be_unknown(tmp_path: Path) -
         settings = loaded.settings
         risk_settings = type(settings.risk).model_validate(risk | limits)
         loaded = replace(loaded, settings=settings.model_copy(update={"risk": risk_settings}))
-        found = by_check(await checked(loaded, at.home, SystemClock()))
+        found = by_check(await checked(loaded, at.home, LoopClock()))
         assert [finding.mend for finding in found["sizes"]] == ["set risk.max_order_notional"] * 2
 
 
@@ -377,7 +379,7 @@ async def test_an_order_of_somebody_else_warns(tmp_path: Path) -> None:
 
 async def test_an_exchange_that_is_too_slow_is_told_and_waited_for_no_longer(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
-        found = by_check(await checked(at.load(), at.home, SystemClock(), total_s=0))
+        found = by_check(await checked(at.load(), at.home, LoopClock(), total_s=0))
         assert red(found) == ["venue"]
         assert "within 0 s" in found["venue"][0].what
 
@@ -400,7 +402,7 @@ async def test_a_red_line_is_looked_at_three_times_before_nothing_is_armed(
 ) -> None:
     monkeypatch.setattr("tradebot.live.preflight._LOOK_AGAIN_S", 0.0)
     async with desk(tmp_path) as at:
-        connection, links = bare_connection(at.load(), at.home, SystemClock())
+        connection, links = bare_connection(at.load(), at.home, LoopClock())
         link, asked = links.to(at.net.url), list[str]()
         ask = link.rest.info
 
@@ -445,7 +447,7 @@ def test_a_vault_or_a_sub_account_is_not_traded_for(kind: RoleKind) -> None:
 async def test_doctor_asks_the_venue_too(tmp_path: Path) -> None:
     async with desk(tmp_path) as at:
         loaded = at.load()
-        clock = SystemClock()
+        clock = LoopClock()
         found = await asyncio.to_thread(run_doctor, at.home, lambda: loaded, dict(os.environ), clock)
         checks = {finding.check for finding in found}
         assert {"configuration", "disk", "venue", "balance", "sizes"} <= checks

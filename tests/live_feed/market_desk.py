@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.virtual import LoopClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.feeds.generated import Generated
@@ -17,7 +18,6 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.arrivals import Arrivals
-from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.gateway import VenueTime
 from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.public import HyperliquidMarket, MarketSocket, market_subscriptions
@@ -27,7 +27,7 @@ from tradebot.venues.resilience import Policy, Resilience
 
 M1 = parse_timeframe("1m")
 COINS = ("BTC", "ETH")
-RULES = StreamRules(ping_s=0.1, reply_s=0.2, ack_s=1.0, silence_s={})
+RULES = StreamRules(ping_s=2.0, reply_s=4.0, ack_s=20.0, silence_s={})
 PAST = 50
 
 
@@ -71,7 +71,7 @@ class Line:
             self.moved.notify_all()
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        async with asyncio.timeout(20), self.moved:
+        async with asyncio.timeout(600), self.moved:
             await self.moved.wait_for(is_so)
 
     def of(self, symbol: str) -> list[Bar]:
@@ -82,7 +82,7 @@ class DeskMarket(HyperliquidMarket):
     """The market with a clock of its own."""
 
     def __init__(self, link: Link, venue_time: Callable[[], int]) -> None:
-        super().__init__(link, VenueTime(SystemClock()), None)
+        super().__init__(link, VenueTime(LoopClock()), None)
         self._venue_time = venue_time
 
     def now_ms(self) -> int:
@@ -114,7 +114,7 @@ class Desk:
             rules,
         )
         market = DeskMarket(Link(self.net.url, self.rest, self.resilience), self.venue_time)
-        feed = MarketFeed(market, MarketSocket(stream), self.arrivals, symbols, self.pace, self.line, SystemClock())
+        feed = MarketFeed(market, MarketSocket(stream), self.arrivals, symbols, self.pace, self.line, LoopClock())
         feed.on_mark = self.mark
         self.feeds.append(feed)
         return feed
@@ -147,7 +147,7 @@ class Desk:
 
     async def heard(self) -> None:
         """Wait until the feed has heard the newest marks, which come last of each tick."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(600):
             while any(self.marks.get(coin) != self.net.exchange.markets[coin].mark for coin in COINS):
                 self.marked.clear()
                 await self.marked.wait()
@@ -179,7 +179,7 @@ def _text(value: Any) -> str:
 
 @contextlib.asynccontextmanager
 async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIterator[Desk]:
-    clock = SystemClock()
+    clock = LoopClock()
     options = DevnetOptions(coins=COINS, timeframe=M1, port=0, speed=None, history=PAST, is_unlimited=True, seed=seed)
     net = Devnet(options, Generated(options.coins, M1, Nanos(0), seed), clock)
     net.step()
@@ -190,7 +190,7 @@ async def desk(history: int = 10, stale_s: int = 30, seed: int = 1) -> AsyncIter
     resilience = Resilience(policy, clock, asyncio.sleep, seed)
     arrivals = Arrivals("test")
     try:
-        async with RestClient(net.url, resilience, timeout_s=1.0) as rest:
+        async with RestClient(net.url, resilience, timeout_s=20.0) as rest:
             made = Desk(net, rest, resilience, arrivals, Line(arrivals), FeedPace(stale_s, history), lambda: 0)
             made.venue_time = made.stamp_ms
             yield made

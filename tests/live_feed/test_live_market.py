@@ -18,6 +18,8 @@ from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.model.venue import Silent
 from tradebot.runtime.feeding import FeedState
 
+pytestmark = pytest.mark.virtual_time
+
 
 @pytest.fixture(autouse=True)
 def quick_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +88,7 @@ async def test_bars_are_asked_for_once_and_not_at_all_after_a_short_absence() ->
             await made.caught_up()
             feed._tried.clear()
             made.fault("drop")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 await feed._tried.wait()
                 while not feed._is_up:
                     feed._tried.clear()
@@ -261,8 +263,8 @@ async def test_a_busy_line_delays_bars_but_loses_none() -> None:
 
 
 async def test_a_silent_market_freezes_entries_once_and_thaws_them() -> None:
-    async with desk(stale_s=1) as made:
-        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 0.4}))
+    async with desk(stale_s=20) as made:
+        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 8.0}))
         await feed.open()
         async with running(made, feed):
             made.bars()
@@ -277,8 +279,8 @@ async def test_a_silent_market_freezes_entries_once_and_thaws_them() -> None:
 
 
 async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
-    async with desk(stale_s=5) as made:
-        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 0.5, "candle": 0.5}))
+    async with desk(stale_s=100) as made:
+        feed = made.feed(replace(RULES, silence_s={"activeAssetCtx": 10.0, "candle": 10.0}))
         told: list[Silent] = []
         feed.on_silent = told.append
         await feed.open()
@@ -287,22 +289,22 @@ async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
             await made.caught_up()
             sockets = set(made.net.server.hub.connections)
             made.fault("silent_coin", coin="BTC")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while len(told) < 4:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             # The bars of the silent one come over REST; those of the other as ever, and it is never frozen.
             await made.line.until(lambda: ("BTC", "stale") in made.line.frozen)
             closed = made.newest("BTC")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while (made.arrivals.last("BTC") or 0) < closed:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             made.clear()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while made.line.frozen:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             assert set(made.net.server.hub.connections) == sockets, "the socket stayed"
         assert {silent.symbol for silent in told} == {"BTC"}
         assert max(silent.times for silent in told) > 1, "it was subscribed to anew, and again"
@@ -312,29 +314,29 @@ async def test_one_silent_coin_takes_nothing_from_the_others() -> None:
 
 
 async def test_bars_of_a_coin_whose_own_channel_is_silent_are_asked_for() -> None:
-    async with desk(stale_s=30) as made:
-        feed = made.feed(replace(RULES, silence_s={"candle": 0.2, "activeAssetCtx": 20.0}))
+    async with desk(stale_s=600) as made:
+        feed = made.feed(replace(RULES, silence_s={"candle": 4.0, "activeAssetCtx": 400.0}))
         await feed.open()
         async with running(made, feed):
             made.bars()
             await made.caught_up()
             made.fault("silent_coin", coin="BTC")
             before = made.newest("BTC")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while made.arrivals.last("BTC") < before + 3 * M1:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             made.clear()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while feed._deaf:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             await made.caught_up()
         made.check(history=10)
 
 
 async def test_a_coin_that_is_not_traded_any_more_is_let_go_without_a_reconnect_and_taken_up_again() -> None:
-    async with desk(stale_s=1) as made:
+    async with desk(stale_s=20) as made:
         feed = made.feed()
         await feed.open()
         async with running(made, feed):
@@ -351,10 +353,10 @@ async def test_a_coin_that_is_not_traded_any_more_is_let_go_without_a_reconnect_
             made.net.exchange.coins["BTC"].is_delisted = False
             await feed.keep({"BTC", "ETH"})
             await feed.keep({"BTC", "ETH"})
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(600):
                 while made.arrivals.last("BTC") != made.newest("BTC") or made.line.frozen:
                     made.bars(1)
-                    await asyncio.sleep(0.02)
+                    await asyncio.sleep(0.4)
             assert set(made.net.server.hub.connections) == sockets
         made.check(history=10)
 
@@ -370,7 +372,7 @@ async def test_with_no_coin_left_the_socket_stands() -> None:
 
 
 async def test_a_lost_socket_freezes_all() -> None:
-    async with desk(stale_s=1) as made:
+    async with desk(stale_s=20) as made:
         feed = made.feed()
         await feed.open()
         async with running(made, feed):
@@ -385,7 +387,7 @@ async def test_a_lost_socket_freezes_all() -> None:
 
 
 async def test_an_end_in_the_middle_is_no_error_and_any_other_refusal_is() -> None:
-    async with desk(stale_s=1) as made:
+    async with desk(stale_s=20) as made:
         feed = made.feed()
         await feed.open()
         made.line.has_ended = True

@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import wait_until
+
 SPEED = 60
 COINS = ("BTC", "ETH")
 _DEADLINE_S = 60.0
@@ -118,10 +120,7 @@ class Exchange:
 
     def wait_fills(self, count: int) -> None:
         """Return when the account has so many fills."""
-        until = time.monotonic() + _DEADLINE_S
-        while len(self.truth()["fills"]) < count:
-            assert time.monotonic() < until, f"fewer than {count} fills in {_DEADLINE_S:.0f} s"
-            time.sleep(0.05)
+        wait_until(lambda: len(self.truth()["fills"]) >= count, _DEADLINE_S, pause_s=0.05)
 
     def unprotected(self) -> list[dict[str, Any]]:
         """Return when positions stood without a full stop."""

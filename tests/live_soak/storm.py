@@ -55,7 +55,7 @@ class Storm:
         """Do harm for so long."""
         until = time.monotonic() + seconds
         while time.monotonic() < until:
-            time.sleep(self._chance.uniform(*_PAUSE_S))
+            time.sleep(self._chance.uniform(*_PAUSE_S))  # real time: between two troubles the bot lives
             self._revive()
             if self._chance.randrange(_KILLS_AMONG) == 0:
                 self._kill()

@@ -2,7 +2,6 @@
 
 import os
 import statistics
-import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -43,7 +42,6 @@ def judge(bot: Bot, exchange: Exchange, storm: Storm) -> list[str]:
     is_up = storm.end(_HEAL_S)
     wrong = [] if is_up else [f"the daemon is not up after {_HEAL_S:.0f} s: {bot.errors[-2000:]}"]
     # In a market that stands still, what is true stays true.
-    time.sleep(2)
     exchange.admin("freeze")
     wrong += agreed(bot, exchange, _HEAL_S) if is_up else []
     end_ms = now_ms()

@@ -2,14 +2,14 @@
 
 import json
 import sqlite3
-import time
 from collections.abc import Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from decimal import Decimal
 from typing import Any, NamedTuple
 
 from tests.live_soak.bot import Bot, Exchange
 from tests.live_soak.storm import Storm
+from tests.waiting import wait_until
 
 GRACE_MS = 2_000
 _ROWS_AROUND = 25
@@ -43,9 +43,14 @@ def differences(bot: Bot, exchange: Exchange) -> list[str]:
 
 def agreed(bot: Bot, exchange: Exchange, timeout_s: float) -> list[str]:
     """Return what is still different when the bot has had ``timeout_s`` to agree."""
-    until = time.monotonic() + timeout_s
-    while (found := differences(bot, exchange)) and time.monotonic() < until:
-        time.sleep(0.5)
+    found: list[str] = []
+
+    def is_same() -> bool:
+        found[:] = differences(bot, exchange)
+        return not found
+
+    with suppress(TimeoutError):
+        wait_until(is_same, timeout_s, pause_s=0.5)
     return found
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from tests.builders import approved, signal
 from tests.clock import VirtualClock
+from tests.virtual import LoopClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import Rule
 from tradebot.devnet.hand import Hand
@@ -31,7 +32,6 @@ from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.ports import Clock
-from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.config import TradingRules
 from tradebot.venues.hyperliquid.gateway import Gateway
@@ -206,7 +206,7 @@ class Bench:
 async def bench(
     *, tag: bytes = b"test", coins: tuple[str, ...] = ("BTC", "ETH"), policy: Policy | None = None
 ) -> AsyncIterator[Bench]:
-    clock = SystemClock()
+    clock = LoopClock()
     options = DevnetOptions(
         coins=coins, timeframe=parse_timeframe("1m"), port=0, speed=None, history=50, is_unlimited=True
     )

@@ -18,14 +18,16 @@ from aiohttp import web
 
 from tests.builders import replace
 from tests.clock import VirtualClock
+from tests.virtual import LoopClock
 from tradebot.model.command import Alert, AlertName, StateChanged, TradingState
 from tradebot.model.errors import StorageFailed
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.alerts import Pager, Sender
-from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.webhook import Delivery, Queued
+
+pytestmark = pytest.mark.virtual_time
 
 SENDER = Sender(bot="first", mode="live", venue="hyperliquid devnet")
 QUICK = Delivery(attempts=4, base_s=0.005, cap_s=0.01, timeout_s=0.2, end_s=0.3)
@@ -113,7 +115,7 @@ async def running(pager: Pager) -> AsyncIterator[Pager]:
 
 
 def pager(url: str | None, rows: Rows | None = None, repeat_s: float = 300, clock: Clock | None = None) -> Pager:
-    return Pager(url, repeat_s, SENDER, rows or Rows(), clock or SystemClock(), QUICK)
+    return Pager(url, repeat_s, SENDER, rows or Rows(), clock or LoopClock(), QUICK)
 
 
 def alert(what: str = "no stop rests", symbol: str = "BTC") -> Alert:

@@ -2,6 +2,8 @@
 
 from decimal import Decimal
 
+import pytest
+
 from tests.builders import replace
 from tests.live_watch.bench import Bench, bench
 from tradebot.live.freezer import FreezeReason
@@ -9,6 +11,8 @@ from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.money import Qty
 from tradebot.model.order import FillReport, OrderSide
 from tradebot.model.venue import Purpose
+
+pytestmark = pytest.mark.virtual_time
 
 D = Decimal
 

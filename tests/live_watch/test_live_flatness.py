@@ -15,6 +15,8 @@ from tradebot.model.time import Nanos, from_ms
 from tradebot.model.venue import Purpose, Remains, RestingOrder
 from tradebot.venues.hyperliquid.sweep import HyperliquidSweep
 
+pytestmark = pytest.mark.virtual_time
+
 D = Decimal
 FLATTEN = {"flatten": "true", "reason": "enough"}
 

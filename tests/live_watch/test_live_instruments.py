@@ -18,6 +18,8 @@ from tradebot.model.venue import Listed
 from tradebot.venues.hyperliquid.statuses import is_halt
 from tradebot.venues.hyperliquid.wire import Asset
 
+pytestmark = pytest.mark.virtual_time
+
 BTC = Listed(Asset(symbol="BTC", id=0, size_decimals=3, max_leverage=40).instrument())
 GONE = Listed(BTC.instrument, is_delisted=True)
 

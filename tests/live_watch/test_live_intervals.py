@@ -23,6 +23,8 @@ from tradebot.model.time import NANOS_PER_S
 from tradebot.model.venue import ActionLimit, Purpose
 from tradebot.venues.allowance import LOW, RESERVE, TRICKLE_S, ActionCount
 
+pytestmark = pytest.mark.virtual_time
+
 Asked = list[tuple[float, str]]
 LIMIT = ActionLimit(RESERVE, LOW, TRICKLE_S)
 

@@ -8,14 +8,16 @@ import pytest
 
 from tests.builders import approved, canceled, signal
 from tests.live_watch.bench import Bench, at, bench
+from tests.virtual import LoopClock
 from tradebot.live.reconcile import Reconciler
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.errors import VenueError
 from tradebot.model.order import FillReport, OrderAccepted, OrderCanceled, OrderFound, OrderState, SubmitOrders
 from tradebot.model.position import Deposit
-from tradebot.runtime.clock import SystemClock
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.resilience import Policy
+
+pytestmark = pytest.mark.virtual_time
 
 D = Decimal
 PLENTY = 10**7
@@ -258,7 +260,7 @@ async def test_orders_of_a_lost_state_directory_are_adopted_by_a_blank_book() ->
         await made.begin()
         name = await made.enter()
         async with RestClient(made.net.url, made.resilience, timeout_s=0.5) as rest:
-            anew = await at(made.net, rest, made.resilience, SystemClock(), b"anew")
+            anew = await at(made.net, rest, made.resilience, LoopClock(), b"anew")
             await anew.reconciler.reconcile_now()
             found = {m.order.client_order_id: m for m in anew.line.delivered if isinstance(m, OrderFound)}
             assert set(found) == {f"{name}-stop", f"{name}-target"}
@@ -275,7 +277,7 @@ async def test_another_bot_on_the_account_halts_this_one() -> None:
         await made.begin()
         await made.enter()
         async with RestClient(made.net.url, made.resilience, timeout_s=0.5) as rest:
-            rival = await at(made.net, rest, made.resilience, SystemClock(), b"othr")
+            rival = await at(made.net, rest, made.resilience, LoopClock(), b"othr")
             rival.signals = 7
             await rival.enter()
             await made.looks(2)

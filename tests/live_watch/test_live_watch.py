@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import pytest
+
 from tests.builders import cash, fill_report
 from tests.clock import VirtualClock
 from tests.live_watch.bench import BareLine
@@ -14,6 +16,8 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.position import Deposit
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
 from tradebot.model.venue import Intent
+
+pytestmark = pytest.mark.virtual_time
 
 START_MS = 1_700_000_000_000
 
