@@ -16,9 +16,10 @@ from tradebot.venues.hyperliquid import market, translate
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.keys import SigningKey, read_key
 from tradebot.venues.hyperliquid.reading import parse
-from tradebot.venues.hyperliquid.reports import Endings, not_permitted, reason_of
+from tradebot.venues.hyperliquid.reports import not_permitted, reason_of
 from tradebot.venues.hyperliquid.sign import address_bytes
 from tradebot.venues.hyperliquid.wire import Asset, cancel_action
+from tradebot.venues.outcomes import Endings
 
 USER = "0x" + "12" * 20
 MS = 1_700_000_000_000
@@ -211,7 +212,7 @@ def test_reasons_and_phases_are_ours() -> None:
 
 
 def test_the_memory_of_what_was_booked_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tradebot.venues.hyperliquid.reports._KEPT", 2)
+    monkeypatch.setattr("tradebot.venues.outcomes._KEPT", 2)
     endings = Endings()
     for oid in range(5):
         assert endings.filled(oid, Decimal(1)) == ()

@@ -52,12 +52,13 @@ from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import SigningKey
 from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.public import HyperliquidMarket
-from tradebot.venues.hyperliquid.reports import Endings, of_leg, reason_of
+from tradebot.venues.hyperliquid.reports import OUTCOMES, reason_of
 from tradebot.venues.hyperliquid.rest import RestClient
 from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.stream import Stream
 from tradebot.venues.hyperliquid.translate import Filled, Funded, OrdersUpdated
 from tradebot.venues.hyperliquid.venue import HyperliquidVenue, check_traded
+from tradebot.venues.outcomes import Endings
 from tradebot.venues.resilience import Policy, Resilience
 from tradebot.venues.submit import Rules, Submitter
 
@@ -473,13 +474,13 @@ def test_what_the_venue_did_is_said_in_our_words() -> None:
     ts = Nanos(1)
     assert reason_of("marginCanceled") == "margin_canceled"
     assert reason_of("siblingFilledCanceled") == "sibling_filled"
-    assert of_leg("a", Unclear("?"), ts) == ()
-    assert of_leg("a", Sighting(1, Phase.UNKNOWN), ts) == ()
-    assert of_leg("a", Waiting(), ts) == (OrderAccepted(ts_event=ts, client_order_id="a", venue_order_id="a"),)
-    canceled, rejected = (of_leg("a", Sighting(1, phase), ts)[0] for phase in (Phase.CANCELED, Phase.REJECTED))
+    assert OUTCOMES.leg("a", Unclear("?"), ts) == ()
+    assert OUTCOMES.leg("a", Sighting(1, Phase.UNKNOWN), ts) == ()
+    assert OUTCOMES.leg("a", Waiting(), ts) == (OrderAccepted(ts_event=ts, client_order_id="a", venue_order_id="a"),)
+    canceled, rejected = (OUTCOMES.leg("a", Sighting(1, phase), ts)[0] for phase in (Phase.CANCELED, Phase.REJECTED))
     assert isinstance(canceled, OrderCanceled)
     assert isinstance(rejected, OrderRejected)
-    never = of_leg("a", Never(), ts, "Action already expired")[0]
+    never = OUTCOMES.leg("a", Never(), ts, "Action already expired")[0]
     assert isinstance(never, OrderRejected)
     assert never.reason == "Action already expired"
 

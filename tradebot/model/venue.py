@@ -238,7 +238,7 @@ class Unclear:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An order seen at the venue."""
+    """An order seen at the venue; ``oid`` is empty while it waits for its entry."""
 
     kind: ClassVar[str] = "sighting"
     oid: str

@@ -1,32 +1,14 @@
-"""What became of an order, as the messages the line takes. Pure, and safe to say twice: the line folds them."""
+"""What the exchange's words on an order mean, for the line."""
 
 import re
 from collections.abc import Sequence
-from decimal import Decimal
-from typing import assert_never
 
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO
-from tradebot.model.order import OrderAccepted, OrderCanceled, OrderRejected, RefusalClass
-from tradebot.model.time import Nanos
-from tradebot.model.venue import (
-    FilledNow,
-    LegOutcome,
-    Never,
-    Phase,
-    Refusal,
-    Rests,
-    Sighting,
-    Success,
-    Unclear,
-    Verdict,
-    Waiting,
-)
+from tradebot.model.venue import Verdict
 from tradebot.venues.hyperliquid.account import OrderRecord
 from tradebot.venues.hyperliquid.statuses import refusal_of, verdict_of
+from tradebot.venues.outcomes import Outcomes
 
-_KEPT = 5_000
-_NEVER = "the venue never accepted it"
 # The line must know these: a fill that ends the position comes next, nothing needs to be protected anew.
 _REASONS = {"siblingFilledCanceled": "sibling_filled", "reduceOnlyCanceled": "reduce_only", "canceled": "canceled"}
 _HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
@@ -37,89 +19,14 @@ def reason_of(word: str) -> str:
     return _REASONS.get(word) or _HUMP.sub("_", word).lower()
 
 
+OUTCOMES = Outcomes(refusal_of, reason_of)
+
+
 def not_permitted(reason: str) -> bool:
     """Return whether an order was refused because key, agent, account or network are wrong."""
     return verdict_of(reason) is Verdict.NOT_PERMITTED
 
 
-def of_leg(client_order_id: str, leg: LegOutcome | Sighting | Never, ts: Nanos, refusal: str = "") -> Sequence[Message]:
-    """Return what an outcome of ``submit`` means; fills are told by the fills themselves."""
-    match leg:
-        case Rests(oid) | FilledNow(oid):
-            return (_accepted(client_order_id, oid, ts),)
-        case Waiting() | Success():
-            # It has no id of the venue's before it wakes.
-            return (_accepted(client_order_id, client_order_id, ts),)
-        case Refusal(text):
-            return (rejected(client_order_id, text, ts),)
-        case Never():
-            return (rejected(client_order_id, refusal or _NEVER, ts),)
-        case Sighting(oid, phase):
-            return _of_phase(client_order_id, oid, phase, phase.value, ts)
-        case Unclear():
-            return ()
-    assert_never(leg)
-
-
 def of_record(client_order_id: str, record: OrderRecord) -> Sequence[Message]:
     """Return what a status of an order means; nothing for a word we cannot read."""
-    return _of_phase(client_order_id, record.order.oid, record.phase, record.word, record.ts_event)
-
-
-def rejected(
-    client_order_id: str, words: str, ts: Nanos, refusal: RefusalClass | None = None, reason: str = ""
-) -> OrderRejected:
-    """Return the refusal of an order in the venue's ``words``; ``refusal`` where it is known without them."""
-    return OrderRejected(
-        ts_event=ts,
-        client_order_id=client_order_id,
-        reason=reason or words,
-        refusal=refusal_of(words) if refusal is None else refusal,
-    )
-
-
-class Endings:
-    """Holds back the end of an order until the fills before it are told: streams come in any order.
-
-    An entry that ends without a fill takes its exits with it; one that ends after a fill must not.
-    """
-
-    __slots__ = ("_booked", "_held")
-
-    def __init__(self) -> None:
-        self._booked: dict[str, Decimal] = {}
-        self._held: dict[str, tuple[Decimal, OrderCanceled]] = {}
-
-    def ended(self, oid: str, filled: Decimal, canceled: OrderCanceled) -> Sequence[Message]:
-        """Take the end of an order of which ``filled`` traded; return it when all of that is told."""
-        if self._booked.get(oid, ZERO) >= filled:
-            return (canceled,)
-        self._held[oid] = filled, canceled
-        return ()
-
-    def filled(self, oid: str, qty: Decimal) -> Sequence[Message]:
-        """Take a fill that is told; return the end that waited for it."""
-        booked = self._booked[oid] = self._booked.pop(oid, ZERO) + qty
-        if len(self._booked) > _KEPT:
-            del self._booked[next(iter(self._booked))]
-        held = self._held.get(oid)
-        if held is None or booked < held[0]:
-            return ()
-        del self._held[oid]
-        return (held[1],)
-
-
-def _of_phase(client_order_id: str, oid: str, phase: Phase, word: str, ts: Nanos) -> Sequence[Message]:
-    match phase:
-        case Phase.LIVE | Phase.FILLED:
-            return (_accepted(client_order_id, oid, ts),)
-        case Phase.CANCELED:
-            return (OrderCanceled(ts_event=ts, client_order_id=client_order_id, reason=reason_of(word)),)
-        case Phase.REJECTED:
-            return (rejected(client_order_id, word, ts, reason=reason_of(word)),)
-        case Phase.UNKNOWN:
-            return ()
-
-
-def _accepted(client_order_id: str, venue_order_id: str, ts: Nanos) -> OrderAccepted:
-    return OrderAccepted(ts_event=ts, client_order_id=client_order_id, venue_order_id=venue_order_id)
+    return OUTCOMES.seen(client_order_id, record.order.oid, record.phase, record.word, record.ts_event)

@@ -62,7 +62,7 @@ from tradebot.venues.hyperliquid.leverage import Leverage
 from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.market import GRACE, asset_contexts
 from tradebot.venues.hyperliquid.naming import Names
-from tradebot.venues.hyperliquid.reports import Endings, not_permitted, of_leg, of_record, rejected
+from tradebot.venues.hyperliquid.reports import OUTCOMES, not_permitted, of_record
 from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.seen import Seen
 from tradebot.venues.hyperliquid.statuses import is_halt, refusal_of
@@ -76,6 +76,7 @@ from tradebot.venues.hyperliquid.wire import (
     order_action,
     order_wire,
 )
+from tradebot.venues.outcomes import Endings
 from tradebot.venues.submit import Submitter
 
 _OVERLAP_MS = 60_000
@@ -343,7 +344,7 @@ class HyperliquidVenue:
         for cloid, leg in zip(intent.cloids, settled.legs, strict=True):
             name = names[cloid]
             withheld = self._withheld.pop(name, ())
-            told = withheld if isinstance(leg, Sighting) and withheld else of_leg(name, leg, ts, settled.refusal)
+            told = withheld if isinstance(leg, Sighting) and withheld else OUTCOMES.leg(name, leg, ts, settled.refusal)
             messages += [self._as_of_now(message) for message in told]
             oid = getattr(leg, "oid", None)
             if isinstance(oid, str):
@@ -502,4 +503,4 @@ def _unlisted(cancel: CancelOrder, ts: Nanos) -> OrderCanceled:
 
 
 def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass | None = None) -> Sequence[Message]:
-    return [rejected(order.client_order_id, words, submit.ts_event, refusal) for order in submit.orders]
+    return [OUTCOMES.rejected(order.client_order_id, words, submit.ts_event, refusal) for order in submit.orders]
