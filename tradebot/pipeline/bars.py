@@ -14,6 +14,7 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Trade
 from tradebot.model.time import Nanos, Timeframe, floor_to, timeframe_name
 from tradebot.pipeline.buckets import Bucket, Builder
+from tradebot.pipeline.runs import Run
 
 # More coarse bars than this before a fine one are history of another file, not parts of a turn.
 MAX_HELD = 500
@@ -69,6 +70,26 @@ class BarsStage:
             series.last_finest = bar.ts_event
             return (BarsClosed(bar.symbol, bar.ts_event, (bar,)),)
         return series.take(bar)
+
+    @property
+    def is_single(self) -> bool:
+        """Whether there is one symbol, and each of its bars makes a turn by itself."""
+        return len(self._series) == 1 and all(series.is_single for series in self._series.values())
+
+    def quiet(self, run: Run, at: int, until: int) -> int:
+        """Return up to which bar each opens where the one before closed."""
+        series = self._series.get(run.symbol)
+        if series is None or not series.is_single or series.finest != run.timeframe or series.last_finest is None:
+            return at
+        step, times = series.finest, run.times
+        first = series.last_finest + step
+        if run.is_steady:
+            return until if times[at] == first else at
+        return next((place for place in range(at, until) if times[place] != first + (place - at) * step), until)
+
+    def pass_over(self, run: Run, at: int, until: int) -> None:
+        """Take bars that follow each other."""
+        self._series[run.symbol].last_finest = run.times[until - 1]
 
     def _trade(self, trade: Trade) -> Sequence[Message]:
         series = self._series.get(trade.symbol)

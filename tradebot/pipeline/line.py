@@ -126,6 +126,13 @@ class Line:
                 if handlers[kind]:
                     self.pump(output)
 
+    def follow(self, output: Message) -> None:
+        """Run what a stage gave as it was asked beside the line, as if it had come up here."""
+        sink = self.sinks.get(type(output))
+        if sink is not None:
+            sink(output)
+        self.pump(output)
+
     def turn(self, message: Message) -> "Turn":
         """Return the turn of ``message``, not yet begun."""
         return Turn(self, message)

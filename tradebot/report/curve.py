@@ -51,6 +51,25 @@ class Curve(Sequence[tuple[int, str]]):
             self.units = [*self.units, self._last]
         self.ts.append(ts)
 
+    def extend(self, times: Sequence[Nanos], equities: Sequence[Decimal]) -> None:
+        """Add points, each later than the one before."""
+        if not times:
+            return
+        if equities[0] is equities[-1] is self._equity:
+            units = [self._last] * len(times)
+        else:
+            units = [round(equity * _UNITS_OF_ONE) for equity in equities]
+            self._equity, self._last = equities[-1], units[-1]
+        if isinstance(self.units, array):
+            try:
+                # Whole or not at all: what has taken in half of them would be longer than the times are.
+                self.units.extend(array("q", units))
+            except OverflowError:
+                self.units = [*self.units, *units]
+        else:
+            self.units += units
+        self.ts.extend(times)
+
     def deposit(self, amount: Decimal) -> None:
         """Note money that came now; ``amount`` < 0 left. The next point may hold it, the one after it does."""
         self.deposits.append((len(self), round(amount * _UNITS_OF_ONE)))

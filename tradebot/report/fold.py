@@ -10,7 +10,7 @@ curve, and is neither profit nor loss.
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import ClassVar, TypeVar, cast
 
@@ -96,6 +96,15 @@ class ReportFold:
     def sinks(self) -> Mapping[type[Message], Callable[[Message], None]]:
         """Return what to call for each type of message, for a line that runs in this process."""
         return self._handlers
+
+    def add_points(self, times: Sequence[Nanos], equities: Sequence[Cash], is_exposed: bool) -> None:
+        """Take points of the equity curve, oldest first, as an ``EquityMark`` for each of them."""
+        if self._since is None and self._until is None:
+            self._curve.extend(times, equities)
+            self._exposed += len(times) if is_exposed else 0
+            return
+        for ts, equity in zip(times, equities, strict=True):
+            self._on_equity(EquityMark(ts_event=ts, equity=equity, is_exposed=is_exposed))
 
     def result(
         self,

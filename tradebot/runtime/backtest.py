@@ -6,7 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import localcontext
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Message
@@ -15,6 +17,7 @@ from tradebot.model.order import Fill
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.line import Line
+from tradebot.pipeline.quiet import QuietLine
 from tradebot.ports import Clock
 from tradebot.report.fold import ReportFold
 from tradebot.report.shapes import Document
@@ -23,7 +26,7 @@ from tradebot.runtime.assumed import AssumedTick, assumed_ticks
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.data_files import ended_early, notes_of
 from tradebot.runtime.guard import watching
-from tradebot.runtime.wiring import wire
+from tradebot.runtime.wiring import Wired, wire
 from tradebot.settings.dataspec import given_series
 from tradebot.settings.live import on_paper
 from tradebot.settings.load import Loaded
@@ -33,6 +36,7 @@ from tradebot.store.repair import Repair, repair_funding
 from tradebot.store.repair import repair as repair_bars
 
 _PROGRESS_BARS = 20_000
+_CHUNK_BARS = 1_000
 
 Progress = Callable[[int, int], None]
 """Called with the bars done and the bars in all; 0 where nobody knows."""
@@ -103,11 +107,11 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings, wired.files) if progress is not None else 0
     count = 0
-    pump = line.pump
+    pump = pumping(wired, line, report)
     with watching(wired.strategy), _collecting_seldom():
-        for message in wired.feed:
-            pump(message)
-            count += 1
+        while bars := list(islice(wired.feed, _CHUNK_BARS)):
+            pump(bars)
+            count += len(bars)
             if progress is not None and count % _PROGRESS_BARS == 0:
                 progress(count, total)
     if progress is not None:
@@ -130,6 +134,19 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
         assumed=assumed,
         notes=notes,
     )
+
+
+def pumping(wired: Wired, line: Line, report: ReportFold) -> Callable[[Sequence[Any]], None]:
+    """Return what runs bars through ``line``: those of a single series together, where nothing can happen."""
+    if wired.bars.is_single:
+        stages = (wired.bars, wired.simulated, wired.orders)
+        return QuietLine(line, stages, wired.risk, wired.strategy, report.add_points).pump
+
+    def every(bars: Sequence[Message]) -> None:
+        for bar in bars:
+            line.pump(bar)
+
+    return every
 
 
 @contextmanager

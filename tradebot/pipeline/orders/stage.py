@@ -36,6 +36,7 @@ from tradebot.pipeline.orders.guard import Guard
 from tradebot.pipeline.orders.lifecycle import Order, OrderEvent
 from tradebot.pipeline.orders.register import Lateness, Register
 from tradebot.pipeline.orders.state import Held, OrdersState, Protection
+from tradebot.pipeline.runs import Run
 
 _LATE = Lateness()
 
@@ -160,6 +161,13 @@ class OrdersStage:
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
         canceled = self._register.cancel(started, approved.ts_event, "exit")
         return (*canceled, *self._exits.approve(approved))
+
+    def quiet(self, run: Run, at: int, until: int) -> int:
+        """Return ``until``, but ``at`` while entries wait for a time or a price."""
+        return at if self._timed else until
+
+    def pass_over(self, run: Run, at: int, until: int) -> None:
+        """Take bars that concern no entry: there is nothing to remember of them."""
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
         if not self._timed:

@@ -1,7 +1,9 @@
 """The equity curve: one point for each closing time, as it was after the last bar of that time."""
 
-from tradebot.model.market import BarsClosed
-from tradebot.model.money import Cash, Ratio, book
+from collections.abc import Sequence
+
+from tradebot.model.market import Bar
+from tradebot.model.money import Cash, Price, Ratio, book
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
@@ -37,28 +39,51 @@ class EquityCurve:
         self.shift = state.pending_shift
         self._ts = None if self._settled is None else self._settled.ts_event
 
-    def advance(self, closed: BarsClosed) -> EquityMark | None:
-        """Return the point that ``closed`` completes, if it does; call before its prices are marked."""
-        ts, now = self._ts, closed.ts_event
+    @property
+    def has_begun(self) -> bool:
+        """Whether a bar has come."""
+        return self._ts is not None
+
+    def ahead(self, symbol: str, closes: Sequence[Price]) -> Sequence[Cash]:
+        """Return the equity at each of the ``closes`` of a symbol, which alone may be held."""
+        ledger = self.ledger
+        cash, trip = ledger.cash, ledger.trips.get(symbol)
+        if trip is None:
+            return [cash] * len(closes)
+        qty, cost = trip.qty, trip.cost
+        return [book(cash + (qty * close - cost)) for close in closes]
+
+    def advance(self, bar: Bar) -> EquityMark | None:
+        """Return the point that ``bar`` completes, if it does; call before its prices are marked."""
+        ts, now = self._ts, bar.ts_event
         if ts is None:
             self._ts = now
-            return EquityMark(ts_event=closed.bars[-1].ts_open, equity=self.ledger.starting_cash, is_exposed=False)
+            return EquityMark(ts_event=bar.ts_open, equity=self.ledger.starting_cash, is_exposed=False)
         settled, self._settled = self._settled, None
         if now <= ts:
             self.shift = NO_CASH
             return None
         point = settled or self._point(ts)
         self._ts = now
-        # A division at every bar would cost more than all the rest: only the trough below each peak counts.
         equity = point.equity
         if self.shift:
             equity, self.shift = Cash(equity + self.shift), NO_CASH
+        self._see(equity)
+        return point
+
+    def pass_over(self, equities: Sequence[Cash], ts: Nanos) -> None:
+        """Take in points that came one after the other, each of a time of its own, up to that before ``ts``."""
+        for equity in equities if self.ledger.trips else equities[:1]:
+            self._see(equity)
+        self._ts = ts
+
+    def _see(self, equity: Cash) -> None:
+        # A division at every bar would cost more than all the rest: only the trough below each peak counts.
         if equity < self._trough:
             self._trough = equity
         elif equity > self.peak:
             self.drawdown()
             self.peak = self._trough = equity
-        return point
 
     def deposit(self, amount: Cash) -> None:
         """Move the peak with money from outside, so that it is neither a gain nor a loss; call once it is booked."""

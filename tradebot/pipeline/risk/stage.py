@@ -1,6 +1,8 @@
 """The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
 
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
@@ -25,6 +27,15 @@ from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.listing import what_changed
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
 from tradebot.pipeline.risk.sizing import Sizing
+from tradebot.pipeline.runs import Run
+
+
+class Passed(NamedTuple):
+    """Points of the curve: ``mark`` that of before the bars passed over, then one at each but the last of them."""
+
+    mark: EquityMark
+    equities: Sequence[Cash]
+    is_exposed: bool
 
 
 class RiskStage:
@@ -55,6 +66,8 @@ class RiskStage:
         self._marked: dict[str, Nanos] = {}
         self._looked_cash: Cash | None = None
         self._day_end = 0
+        # What was reckoned of bars that may be passed over, for when they are.
+        self._ahead: tuple[Run | None, int, Sequence[Cash]] = None, 0, ()
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._on_bars,
             Trade: self._on_trade,
@@ -231,7 +244,7 @@ class RiskStage:
         return self._breakers.view(self._market_ts)
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
-        point = self._curve.advance(closed)
+        point = self._curve.advance(closed.bars[-1])
         ts = closed.ts_event
         if ts > self._market_ts:
             self._market_ts = ts
@@ -260,6 +273,56 @@ class RiskStage:
             exits = (*exits, *self._operator.on_changes(changes))
             return exits if point is None else (point, *exits)
         return () if point is None else (point,)
+
+    def quiet(self, run: Run, at: int, until: int) -> int:
+        """Return up to which bar no breaker sees what it waits for; nothing else follows from a bar here."""
+        trips, looked = self._ledger.trips, self._looked_ts
+        is_other = len(trips) > 1 or (trips and run.symbol not in trips)
+        if self._desk.is_flattening or is_other or not self._curve.has_begun or run.times[at] <= self._market_ts:
+            return at
+        if not self._breakers.looks:
+            return until
+        # A day that ends is looked at, and so is money that has moved.
+        if looked != self._market_ts or run.times[at] >= self._day_end or self._ledger.cash is not self._looked_cash:
+            return at
+        if run.times[until - 1] >= self._day_end:
+            until = bisect_left(run.times, self._day_end, at, until)
+        if not trips:
+            return until
+        low, high = self._breakers.silence()
+        equities = self._curve.ahead(run.symbol, run.closes[at:until])
+        self._ahead = run, at, equities
+        if min(equities) > low and max(equities) <= high:
+            return until
+        return next(place for place, equity in enumerate(equities, at) if not low < equity <= high)
+
+    def pass_over(self, run: Run, at: int, until: int) -> Passed:
+        """Take quiet bars as ``_on_bars`` takes each, and return the points of the curve that they complete."""
+        curve, ledger = self._curve, self._ledger
+        last, ts = until - 1, run.times[until - 1]
+        mark = curve.advance(run.bars[at])
+        assert mark is not None  # noqa: S101 - each of these bars has a time of its own
+        known, begin, equities = self._ahead
+        if known is not run or begin != at:
+            equities = curve.ahead(run.symbol, run.closes[at:until])
+        equities = equities[: until - at]
+        curve.pass_over(equities[:-1], ts)
+        self._market_ts = self._looked_ts = self._marked[run.symbol] = ts
+        self._looked_cash = ledger.cash
+        ledger.marks[run.symbol] = run.closes[last]
+        # Of a day only its last close is kept.
+        is_one_day = (run.times[at] - 1) // DAY == (ts - 1) // DAY
+        for place in (last,) if is_one_day else range(at, until):
+            self._daily.close(run.symbol, run.times[place], run.closes[place])
+        trip = ledger.trips.get(run.symbol)
+        if trip is not None:
+            low, high = min(run.lows[at:until]), max(run.highs[at:until])
+            if low < trip.low:
+                trip.low = low
+            if high > trip.high:
+                trip.high = high
+            self._breakers.on_equity(ts, equities[-1])
+        return Passed(mark, equities[:-1], trip is not None)
 
     def _look(self, closed: BarsClosed, before: Changes) -> Changes:
         """Let breakers look at the equity, where every position has the price of this closing time."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
-from tradebot.model.market import BarsClosed
+from tradebot.model.market import Bar
 from tradebot.model.position import Position
 from tradebot.model.signal import Action, Refused, Signal
 from tradebot.model.time import Timeframe
@@ -83,10 +83,10 @@ class Asker:
         """Give a strategy that wants to know it, whether an entry of it is at work."""
         setattr(self.strategy, _WAITS, bool(self.entries))
 
-    def signals_of(self, answer: object, closed: BarsClosed) -> Sequence[Signal | Refused]:
+    def signals_of(self, answer: object, finest: Bar) -> Sequence[Signal | Refused]:
         """Return one signal, or its refusal, for each wish of what the strategy answered. Raises ``Nonsense``."""
         leave, enter, move = gather(answer)
-        moment = Moment(closed.ts_event, self.symbol, closed.bars[-1].close, self.position, self.atr, self.signals + 1)
+        moment = Moment(finest.ts_event, self.symbol, finest.close, self.position, self.atr, self.signals + 1)
         signals: list[Signal | Refused] = []
         if leave is not None:
             signals.append(exit_signal(leave, self.spec, moment))

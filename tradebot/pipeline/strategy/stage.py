@@ -16,6 +16,7 @@ from tradebot.model.position import PositionChanged
 from tradebot.model.signal import Refused, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.instruments import Instruments
+from tradebot.pipeline.runs import Run
 from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
@@ -149,19 +150,40 @@ class StrategyStage:
         for asker, timeframe in plan.askers:
             for bar in bars:
                 if bar.timeframe == timeframe and not asker.is_disabled:
-                    answers = self._ask(asker, bar, closed)
+                    answers = self._ask(asker, bar, bars[-1])
                     # Mostly there is nothing to say.
                     if answers:
                         out = [*out, *answers]
         return out
 
-    def _ask(self, asker: Asker, bar: Bar, closed: BarsClosed) -> Sequence[Message]:
-        """Ask one strategy about one bar: whatever happens in its code, ends here."""
+    def ask(self, run: Run, at: int, until: int) -> tuple[int, Sequence[Message]]:
+        """Ask about the bars from ``at`` on, and before ``until``; return behind which there was something to say."""
+        plan = self._plans.get(run.symbol)
+        if plan is None:
+            return until, ()
+        measures = plan.measures
+        is_measured = bool(measures.atrs or measures.gauges)
+        askers = [asker for asker, timeframe in plan.askers if timeframe == run.timeframe and not asker.is_disabled]
+        for place in range(at, until):
+            bar = run.bars[place]
+            if is_measured:
+                measures.update((bar,))
+            out: Sequence[Message] = ()
+            for asker in askers:
+                answers = self._ask(asker, bar, bar)
+                if answers:
+                    out = [*out, *answers]
+            if out:
+                return place + 1, out
+        return until, ()
+
+    def _ask(self, asker: Asker, bar: Bar, finest: Bar) -> Sequence[Message]:
+        """Ask one strategy about one bar, with which ``finest`` closed: whatever happens in its code, ends here."""
         name = asker.spec.name
         if self.force_disable or self._unfit:
             reason = self.force_disable.get(name) or self._unfit.get(name)
             if reason is not None:
-                return self._disable(asker, reason, closed)
+                return self._disable(asker, reason, finest)
         asker.asked = asked = asker.asked + 1
         self.calls += 1
         self.asking = name
@@ -169,7 +191,7 @@ class StrategyStage:
             if asker.is_told:
                 asker.tell()
             answer = asker.strategy.on_bar(bar, asker.position)
-            signals = () if answer == () else asker.signals_of(answer, closed)
+            signals = () if answer == () else asker.signals_of(answer, finest)
             # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
             if asked & (asked - 1) == 0:
                 asker.frozen()
@@ -180,14 +202,14 @@ class StrategyStage:
         except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
             if self._is_operators(error):
                 raise
-            return self._disable(asker, why_disabled(error, asker.strategy), closed)
+            return self._disable(asker, why_disabled(error, asker.strategy), finest)
         if signals:
             asker.sent(signals)
         return signals
 
     ask_code: ClassVar[CodeType] = _ask.__code__
 
-    def _disable(self, asker: Asker, reason: str, closed: BarsClosed) -> Sequence[Message]:
+    def _disable(self, asker: Asker, reason: str, finest: Bar) -> Sequence[Message]:
         self.asking = None
         restore_context()
         name = asker.spec.name
@@ -197,7 +219,7 @@ class StrategyStage:
         self._unfit.pop(name, None)
         for other in self._of(name):
             other.is_disabled = True
-        return (StrategyDisabled(ts_event=closed.ts_event, strategy=name, symbol=asker.symbol, reason=reason),)
+        return (StrategyDisabled(ts_event=finest.ts_event, strategy=name, symbol=asker.symbol, reason=reason),)
 
     def _of(self, strategy: str) -> list[Asker]:
         return [asker for (name, _), asker in self._askers.items() if name == strategy]

@@ -12,11 +12,14 @@ from tradebot.model.market import Bar, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import Liquidity, OrderSide
 from tradebot.model.time import HOUR, Nanos
+from tradebot.pipeline.runs import Run
 from tradebot.venues.simulated.account import SimulatedAccount
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.execution import FillMoment, SymbolOrders
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.matching import Resting, at_close, at_open, at_print, at_quote, limit_within, stop_within
+
+_NEVER = 2**63 - 1
 
 
 class SymbolBook:
@@ -87,6 +90,29 @@ class SymbolBook:
         reports = self._end(bar.close, ts_open, ts_close)
         self._settle()
         return reports
+
+    def quiet(self, run: Run, at: int, until: int) -> int:
+        """Return up to which of the bars from ``at`` on ``on_bar`` would only move the mark."""
+        if self.is_idle:
+            return until
+        if not self._is_settled or (self.holding.qty and self._account.cash is not self._solvent_cash):
+            return at
+        ts_open = run.times[at] - run.timeframe
+        if ts_open + (until - at) * run.timeframe > self._funding_due:
+            until = at + max(0, -((ts_open - self._funding_due) // run.timeframe))
+        high, low = self._wake_high, self._wake_low
+        if high is not None and until > at and max(run.highs[at:until]) >= high:
+            until = next(place for place in range(at, until) if run.highs[place] >= high)
+        if low is not None and until > at and min(run.lows[at:until]) <= low:
+            until = next(place for place in range(at, until) if run.lows[place] <= low)
+        return until
+
+    def pass_over(self, run: Run, until: int) -> None:
+        """Take quiet bars, the last before ``until``."""
+        ts_close = run.times[until - 1]
+        self.holding.mark_to(run.closes[until - 1])
+        self.ts_open = ts_close - run.timeframe
+        self.ts = ts_close
 
     def on_quote(self, quote: Quote) -> Sequence[Message]:
         """Match a quote: buys at the ask, sells at the bid, each up to the quantity offered there."""
@@ -190,7 +216,8 @@ class SymbolBook:
         self._solvent_cash = None
         if self.holding.qty and len(self._account.held) == 1:
             self._wake_before_bankrupt()
-        self._funding_due = (self.ts_open // HOUR + 1) * HOUR
+        pays = self.holding.qty and self._execution.pays_funding
+        self._funding_due = (self.ts_open // HOUR + 1) * HOUR if pays else _NEVER
         self._is_settled = True
 
     def _wake_before_bankrupt(self) -> None:

@@ -45,10 +45,15 @@ class SymbolOrders:
         self._costs = costs
         self._funding = funding
 
+    @property
+    def pays_funding(self) -> bool:
+        """Whether there is a rate to pay."""
+        return self._funding is not None or bool(self._costs.funding_rate)
+
     def pay_funding(self, ts_last: int, ts: Nanos) -> None:
         """Pay every whole hour after ``ts_last`` up to ``ts``, on the mark."""
         mark, qty, costs = self.holding.mark, self.holding.qty, self._costs
-        if mark is None or (self._funding is None and not costs.funding_rate):
+        if mark is None or not self.pays_funding:
             return
         for hour in range((ts_last // HOUR + 1) * HOUR, ts + 1, HOUR):
             known = self._funding.at(hour) if self._funding is not None else None

@@ -9,6 +9,7 @@ from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
 from tradebot.model.time import Nanos
+from tradebot.pipeline.runs import Run
 from tradebot.venues.simulated.account import HoldingState, SimulatedAccount, VenueAccount
 from tradebot.venues.simulated.admission import bracket_refusals, refusal
 from tradebot.venues.simulated.book import SymbolBook
@@ -192,6 +193,15 @@ class SimulatedVenue:
         if book is None:
             book = self._open_book(message.symbol)
         return book.on_bar(message.bars[-1])
+
+    def quiet(self, run: Run, at: int, until: int) -> int:
+        """Return up to which bar none touches an order, pays funding or ends the account."""
+        book = self._books.get(run.symbol)
+        return at if book is None or BarsClosed not in self.handlers else book.quiet(run, at, until)
+
+    def pass_over(self, run: Run, at: int, until: int) -> None:
+        """Take bars that only move the mark."""
+        self._books[run.symbol].pass_over(run, until)
 
     def _on_submit(self, message: SubmitOrders) -> Sequence[Message]:
         return self.submit(message.orders, message.ts_event)

@@ -23,6 +23,7 @@ NO_CHANGE: Changes = ()
 NEVER = Nanos(0)
 RESUME = "tradebot resume --reason TEXT"
 _PLACES = 8
+_ANY = Decimal("Infinity")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +166,10 @@ class Breaker(ABC):
         """Look at the equity at the closing time ``ts``."""
         del ts, equity
         return NO_CHANGE
+
+    def silence(self) -> tuple[Cash, Cash]:
+        """Return down to which equity, not included, and up to which it says and learns nothing while the day lasts."""
+        return Cash(-_ANY), Cash(_ANY)
 
     def on_deposit(self, before: Cash, after: Cash) -> None:  # noqa: B027  # most breakers take no notice
         """Learn that money from outside made the equity ``after`` of ``before``."""

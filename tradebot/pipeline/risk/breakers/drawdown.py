@@ -5,7 +5,7 @@ from typing import ClassVar
 from tradebot.model.money import Cash
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Changes
-from tradebot.pipeline.risk.breakers.falls import FallBreaker
+from tradebot.pipeline.risk.breakers.falls import NO_FLOOR, FallBreaker
 
 
 class DrawdownBreaker(FallBreaker):
@@ -23,6 +23,10 @@ class DrawdownBreaker(FallBreaker):
         if peak is None or equity > peak:
             return NO_CHANGE if self.is_latched else self._rise(ts, equity)
         return self._fall(ts) if equity <= self._floor else NO_CHANGE
+
+    def silence(self) -> tuple[Cash, Cash]:
+        """Return the next tier and the peak."""
+        return self._floor, NO_FLOOR if self._reference is None else self._reference
 
     def _rise(self, ts: Nanos, equity: Cash) -> Changes:
         if not self.tier:

@@ -10,7 +10,7 @@ from tradebot.pipeline.risk.breakers.base import Breaker, Changes, EquityMemory,
 
 _ALL = Decimal(100)
 # No equity is that low: there is nothing to measure a fall from, or no tier is left.
-_NO_FLOOR = Cash(Decimal("-Infinity"))
+NO_FLOOR = Cash(Decimal("-Infinity"))
 
 
 class FallBreaker(Breaker):
@@ -22,7 +22,7 @@ class FallBreaker(Breaker):
         self._day = -1
         self._equity = Cash(ZERO)
         self._reference: Cash | None = None
-        self._floor = _NO_FLOOR
+        self._floor = NO_FLOOR
 
     @property
     def value(self) -> Decimal:
@@ -35,6 +35,10 @@ class FallBreaker(Breaker):
     @abstractmethod
     def on_equity(self, ts: Nanos, equity: Cash) -> Changes:
         """Look at the equity at the closing time ``ts``."""
+
+    def silence(self) -> tuple[Cash, Cash]:
+        """Return the next tier, and that no rise is of interest."""
+        return self._floor, super().silence()[1]
 
     def on_deposit(self, before: Cash, after: Cash) -> None:
         """Move the reference in proportion, so that the fall in percent stays what it was."""
@@ -69,7 +73,7 @@ class FallBreaker(Breaker):
         """Wait for the next tier; of nothing, nothing can be lost."""
         reference = self._reference
         if reference is None or reference <= 0 or self.is_latched:
-            self._floor = _NO_FLOOR
+            self._floor = NO_FLOOR
         else:
             self._floor = Cash(reference * self._kept[self.tier])
 

@@ -88,6 +88,16 @@ class Breakers:
                 changes = (*changes, *changed)
         return changes
 
+    @property
+    def looks(self) -> bool:
+        """Whether one looks at the equity."""
+        return bool(self._on_equity)
+
+    def silence(self) -> tuple[Cash, Cash]:
+        """Return between which equities, the first of them left out, none has anything to say on this day."""
+        bounds = [one.silence() for one in self._on_equity]
+        return max(low for low, _ in bounds), min(high for _, high in bounds)
+
     def on_deposit(self, before: Cash, after: Cash) -> None:
         """Learn that money from outside made the equity ``after`` of ``before``."""
         for one in self._all:

@@ -1,0 +1,165 @@
+"""A backtest that looks at quiet bars together gives what one gives that visits each bar, to the last digit."""
+
+import gzip
+import json
+import os
+from collections.abc import Mapping
+from decimal import Decimal, localcontext
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tradebot.model.market import Message
+from tradebot.model.money import MONEY_CONTEXT
+from tradebot.model.order import Fill
+from tradebot.model.position import FundingPaid, RoundTrip
+from tradebot.model.signal import Approved, Refused, StrategyDisabled
+from tradebot.pipeline.line import Line
+from tradebot.report.fold import ReportFold
+from tradebot.runtime.backtest import pumping
+from tradebot.runtime.wiring import Wired, wire
+from tradebot.settings.load import Loaded, LoadOptions
+
+OWN = '''
+from decimal import Decimal
+from tradebot.pipeline.strategy.base import Enter, Exit, MoveStop, OrderType, Params, PositionSide
+
+
+class Own:
+    """All that a strategy may wish, at bars that seem chosen by chance; at last it raises."""
+
+    class Params(Params):
+        last: int = 10_000
+
+    def __init__(self, params):
+        self.last = params.last
+        self.bars = 0
+        self.is_waiting = False
+
+    def on_bar(self, bar, position):
+        self.bars += 1
+        if self.bars == self.last:
+            raise ValueError("enough")
+        turn = (self.bars * 7919) % 23
+        if position is None:
+            if self.is_waiting or turn not in (0, 5, 9, 14):
+                return ()
+            side = PositionSide.LONG if turn < 6 else PositionSide.SHORT
+            away = bar.close / 100 * side.sign
+            if turn in (0, 9):
+                return (Enter(side, stop=bar.close - away, target=bar.close + 2 * away),)
+            limit = bar.close - away / 2
+            wait = 4 if turn == 5 else None
+            return (Enter(side, stop=limit - away, entry_type=OrderType.LIMIT, entry_price=limit, wait_bars=wait),)
+        if turn == 3:
+            return (Exit(reason="time"),)
+        return (MoveStop(bar.close - bar.close / 50 * position.side.sign),) if turn == 7 else []
+'''
+STRATEGIES: Mapping[str, str] = {
+    "own": 'kind = "own.py:Own"\nlast = 1500',
+    "idle": 'kind = "own.py:Own"\nlast = 1',
+    "cross": 'kind = "sma_cross"\nfast = 3\nslow = 8',
+    "stops": 'kind = "sma_cross"\nfast = 2\nslow = 5\ndirection = "long"\nstop = { kind = "atr", n = 5, mult = 1 }\n'
+    'target = { kind = "r", r = 1.5 }',
+    "channel": 'kind = "donchian_breakout"\nentry = 8\nexit = 4',
+}
+RISKS: Mapping[str, str] = {
+    "defaults": "",
+    "bound": "drawdown_pct = [0.2, 0.5, 1]\ndaily_loss_pct = [0.1, 0.2]",
+    "free": "drawdown_pct = []\ndaily_loss_pct = []",
+}
+
+
+def loaded(folder: Path, data: str, strategy: str, risk: str, timeframe: str = "1m", venue: str = "") -> Loaded:
+    (folder / "own.py").write_text(OWN)
+    config = folder / "bot.toml"
+    config.write_text(
+        f'[bot]\nsymbols = ["BTC"]\n[feed]\nkind = "replay"\ndata = ["BTC:{timeframe}={data}"]\nat_end = "stop"\n'
+        f'[venue]\nkind = "simulated"\nstarting_cash = "10000"\n{venue}\n[[strategy]]\n{STRATEGIES[strategy]}\n'
+        f'[risk]\nsize = {{ kind = "notional", notional = 9000 }}\n{RISKS[risk]}\n'
+    )
+    return LoadOptions(config_files=(config,)).load(folder, {})
+
+
+def found(loaded: Loaded, *, is_each_visited: bool) -> tuple[dict[str, Any], list[Message], dict[str, object]]:
+    """The report, all that was told on the way, and the states at the end."""
+    with localcontext(MONEY_CONTEXT):
+        wired = wire(loaded)
+        report, told = ReportFold(), list[Message]()
+
+        def heard(message: Message) -> None:
+            told.append(message)
+            report.add(message)
+
+        kinds = (Fill, RoundTrip, Approved, Refused, StrategyDisabled, FundingPaid)
+        line = Line(wired.stages, {**report.sinks(), **dict.fromkeys(kinds, heard)})
+        bars = list(wired.feed)
+        if is_each_visited:
+            for bar in bars:
+                line.pump(bar)
+        else:
+            pump = pumping(wired, line, report)
+            for first in range(0, len(bars), 150):
+                pump(bars[first : first + 150])
+        risk = wired.risk.save()
+        document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
+        document["equity_curve"] = list(document["equity_curve"])
+        return document, told, states(wired)
+
+
+def states(wired: Wired) -> dict[str, object]:
+    return {name: stage.save() for name, stage in wired.stages.items()}
+
+
+def assert_same(loaded: Loaded) -> int:
+    each, quiet = found(loaded, is_each_visited=True), found(loaded, is_each_visited=False)
+    assert quiet[1] == each[1]
+    for name, value in each[0].items():
+        assert json.dumps(quiet[0][name], default=str) == json.dumps(value, default=str), name
+    # The text of a Decimal says more than its value does: the exponent too.
+    assert repr(quiet[2]) == repr(each[2])
+    return len(each[1])
+
+
+@st.composite
+def markets(draw: st.DrawFn) -> str:
+    """Bars on a tick of 0.1, with gaps in price and in time, some long and flat."""
+    steps = draw(
+        st.lists(st.tuples(st.integers(-30, 30), st.integers(0, 9), st.integers(0, 9)), min_size=30, max_size=300)
+    )
+    lost = draw(st.sets(st.integers(1, len(steps)), max_size=3))
+    calm = draw(st.integers(1, 12))
+    rows, price, ts_ms = [], Decimal(1000), 1_600_000_020_000
+    for number, (step, up, down) in enumerate(steps):
+        close = price + Decimal(step if number % calm == 0 else step // 10) / 10
+        high, low = max(price, close) + Decimal(up) / 10, min(price, close) - Decimal(down) / 10
+        rows.append(f"{ts_ms},{price},{high},{low},{close},1")
+        ts_ms += 60_000 * (7 if number in lost else 1)
+        price = close + Decimal(1 if number % 17 == 0 else 0)
+    return "ts_ms,open,high,low,close,volume\n" + "\n".join(rows) + "\n"
+
+
+@settings(max_examples=60)
+@given(markets(), st.sampled_from(sorted(STRATEGIES)), st.sampled_from(sorted(RISKS)), st.booleans())
+def test_quiet_bars_change_nothing_on_any_market(market: str, strategy: str, risk: str, pays: bool) -> None:
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "btc.csv").write_text(market)
+        venue = "" if pays else "funding_rate = 0\ntaker_bps = 0\nslippage_bps = 0"
+        assert_same(loaded(folder, "btc.csv", strategy, risk, venue=venue))
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+@pytest.mark.parametrize("risk", sorted(RISKS))
+def test_quiet_bars_change_nothing_on_real_bars(tmp_path: Path, strategy: str, risk: str) -> None:
+    data = os.environ.get("TRADEBOT_TEST_DATA")
+    if not data:
+        pytest.skip("TRADEBOT_TEST_DATA is unset: no real market data here")
+    with gzip.open(Path(data) / "hl_BTC_5m.csv.gz", "rt") as whole:
+        (tmp_path / "btc.csv").write_text("".join(line for line, _ in zip(whole, range(2_501), strict=False)))
+    told = assert_same(loaded(tmp_path, "btc.csv", strategy, risk, "5m"))
+    assert told > (0 if strategy == "idle" else 20)
