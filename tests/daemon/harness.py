@@ -173,6 +173,7 @@ target = {{ kind = "r", r = 2.0 }}
 kind = "donchian_breakout"
 symbols = {json.dumps(list(shares[1]))}
 timeframe = "15m"
+stop = {{ kind = "atr", mult = 1.5, trail = true }}
 [[strategy]]
 kind = "pulse.py:Pulse"
 symbols = {json.dumps(list(shares[2]))}

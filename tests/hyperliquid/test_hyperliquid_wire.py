@@ -136,6 +136,12 @@ def test_an_order_without_its_price_is_not_sent(kind: OrderType) -> None:
         wire(request(type=kind))
 
 
+def test_a_stop_that_the_venue_would_have_to_trail_is_not_sent() -> None:
+    order = request(type=OrderType.TRAILING_STOP, trigger=Price(Decimal(1900)), trail=Price(Decimal(100)))
+    with pytest.raises(ValueError, match="moved in steps"):
+        wire(order)
+
+
 def test_a_bound_below_the_smallest_price_is_refused() -> None:
     with pytest.raises(ValueError, match="smallest price"):
         market_bound(asset(size_decimals=0), Decimal("0.0000005"), OrderSide.BUY, Decimal("0.5"))

@@ -80,7 +80,7 @@ def test_an_entry_waits_on_the_tick(type_: OrderType, side: OrderSide, expected:
     assert found == tuple(None if one is None else at(one) for one in expected)
 
 
-@pytest.mark.parametrize("type_", [OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT])
+@pytest.mark.parametrize("type_", [OrderType.STOP_LIMIT, OrderType.TAKE_PROFIT, OrderType.TRAILING_STOP])
 def test_some_types_are_no_entries(type_: OrderType) -> None:
     with pytest.raises(ValueError, match="no entry"):
         instrument().entry_prices(type_, at(100), BUY)

@@ -5,7 +5,7 @@ from decimal import Decimal
 from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
-from tests.builders import approved, command, replace, signal
+from tests.builders import approved, bar, bars_closed, command, replace, signal
 from tests.orders.hostile import Venue, World
 from tradebot.model.command import AlertName, Verb
 from tradebot.model.money import ZERO, Price
@@ -26,6 +26,7 @@ STEPS = (
     "fill_exit",
     "by_hand",
     "move_stop",
+    "close",
     "exit",
     "exit_part",
     "give_up",
@@ -69,6 +70,8 @@ def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table
         case "move_stop" if held is not None and held.qty > 0 and held.signal_id:
             moved = signal("cross-BTC-1", Action.MOVE_STOP)
             world.take(world.stage.handle(approved(_at(moved, 91 + number % 5))))
+        case "close":
+            world.take(world.stage.handle(bars_closed(bar(number, 95 + 3 * number))))
         case "exit" | "exit_part" if held is not None and held.qty > 0:
             world.asked += 1
             taken = signal(f"cross-BTC-{50 + world.asked}", Action.EXIT)
@@ -87,10 +90,11 @@ def _at(moved: Signal, stop: int) -> Signal:
     return replace(moved, stop=Price(Decimal(stop)))
 
 
-def entered(venue: Venue, *, has_target: bool, entry_type: OrderType) -> World:
-    """A world in which a bracket is at the venue."""
+def entered(venue: Venue, *, has_target: bool, entry_type: OrderType, trails: bool = False) -> World:
+    """A world in which a bracket is at the venue; a stop that ``trails`` is moved in steps."""
     world = World(venue)
     asked = signal(stop="90", target="130" if has_target else None, entry_type=entry_type, entry_price="100")
+    asked = replace(asked, trail=Price(Decimal(10)) if trails else None)
     world.take(world.stage.handle(approved(asked, "4")))
     world.leave(0)
     return world
@@ -108,11 +112,12 @@ def entered(venue: Venue, *, has_target: bool, entry_type: OrderType) -> World:
     ),
     st.booleans(),
     st.sampled_from(TYPES),
+    st.booleans(),
 )
 def test_a_position_ends_covered_closed_or_told_and_the_book_is_the_sum_of_the_fills(
-    steps: list[tuple[str, int]], venue: Venue, has_target: bool, entry_type: OrderType
+    steps: list[tuple[str, int]], venue: Venue, has_target: bool, entry_type: OrderType, trails: bool
 ) -> None:
-    world = entered(venue, has_target=has_target, entry_type=entry_type)
+    world = entered(venue, has_target=has_target, entry_type=entry_type, trails=trails)
     for name, number in steps:
         step(world, name, number)
     world.settle()
@@ -180,17 +185,31 @@ def test_exits_never_trade_more_than_was_approved_also_where_nothing_clamps_them
         event("left")
 
 
-QUIET = ("deliver", "deliver_late", "again", "leave", "leave_late", "fill_entry", "end_entry", "move_stop", "restart")
+QUIET = (
+    "deliver",
+    "deliver_late",
+    "again",
+    "leave",
+    "leave_late",
+    "fill_entry",
+    "end_entry",
+    "move_stop",
+    "close",
+    "restart",
+)
 
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40), st.booleans(), st.sampled_from(TYPES)
+    st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40),
+    st.booleans(),
+    st.sampled_from(TYPES),
+    st.booleans(),
 )
 def test_a_venue_that_takes_every_order_leaves_one_stop_and_one_target_and_pages_nobody(
-    steps: list[tuple[str, int]], has_target: bool, entry_type: OrderType
+    steps: list[tuple[str, int]], has_target: bool, entry_type: OrderType, trails: bool
 ) -> None:
-    world = entered(Venue(), has_target=has_target, entry_type=entry_type)
+    world = entered(Venue(), has_target=has_target, entry_type=entry_type, trails=trails)
     for name, number in steps:
         step(world, name, number)
     world.settle()

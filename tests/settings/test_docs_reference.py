@@ -32,6 +32,8 @@ def value_text(value: object) -> str:
         return f'`"{value}"`'
     if isinstance(value, tuple):
         return "`[]`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
     return f"`{value}`"
 
 

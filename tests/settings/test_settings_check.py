@@ -6,7 +6,7 @@ import pytest
 from tradebot.model.order import PositionSide
 from tradebot.model.time import parse_timeframe
 from tradebot.pipeline.risk.limits import SizeKind
-from tradebot.pipeline.strategy.base import AtrStop, RTarget
+from tradebot.pipeline.strategy.base import AtrStop, DistanceStop, PercentStop, RTarget, StopRule
 from tradebot.runtime.wiring import build_costs
 from tradebot.settings.build import build_instruments, build_limits, build_size
 from tradebot.settings.check import build_specs, check_settings, find_problems
@@ -172,6 +172,20 @@ def test_specs_carry_what_was_configured(tmp_path: Path) -> None:
     assert spec.target == RTarget(Decimal(3))
     assert not spec.direction.allows(PositionSide.SHORT)
     assert spec.factory() is not spec.factory()
+
+
+@pytest.mark.parametrize(
+    ("stop", "rule"),
+    [
+        ('{ kind = "atr", trail = true }', AtrStop(14, Decimal("2.0"), trails=True)),
+        ('{ kind = "percent", percent = 2.5 }', PercentStop(Decimal("2.5"))),
+        ('{ kind = "percent", percent = "3", trail = true }', PercentStop(Decimal(3), trails=True)),
+        ('{ kind = "distance", distance = "150.5", trail = true }', DistanceStop(Decimal("150.5"), trails=True)),
+    ],
+)
+def test_a_stop_is_what_was_configured(tmp_path: Path, stop: str, rule: StopRule) -> None:
+    (spec,) = build_specs(load(tmp_path, f'[[strategy]]\nkind = "sma_cross"\nstop = {stop}\n'))
+    assert spec.stop == rule
 
 
 def test_sizes_limits_costs_and_instruments_are_built_from_settings(tmp_path: Path) -> None:

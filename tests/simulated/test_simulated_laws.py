@@ -136,6 +136,7 @@ def wishes(cid: str, step: Step, close: Decimal) -> list[OrderRequest]:
         OrderType.STOP_MARKET: {"trigger": close + near},
         OrderType.STOP_LIMIT: {"trigger": close + near, "price": close + near + far * (step.qty % 3 - 1)},
         OrderType.TAKE_PROFIT: {"trigger": close + near},
+        OrderType.TRAILING_STOP: {"trigger": close + near, "trail": far},
     }[step.type]
     first = request(cid, step.symbol, step.side, step.type, qty, reduce_only=step.kind == "exit", **prices)
     if step.kind != "bracket":

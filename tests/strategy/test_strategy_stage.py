@@ -19,7 +19,18 @@ from tradebot.model.signal import Action, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.patterns import atr
-from tradebot.pipeline.strategy.base import AtrStop, Direction, Enter, Exit, MoveStop, RTarget, Strategy, StrategySpec
+from tradebot.pipeline.strategy.base import (
+    AtrStop,
+    Direction,
+    DistanceStop,
+    Enter,
+    Exit,
+    MoveStop,
+    PercentStop,
+    RTarget,
+    Strategy,
+    StrategySpec,
+)
 from tradebot.pipeline.strategy.donchian_breakout import DonchianBreakout
 from tradebot.pipeline.strategy.failure import StrategyBlocked
 from tradebot.pipeline.strategy.sma_cross import SmaCross
@@ -66,6 +77,10 @@ def bar(number: int, close: str = "100", *, symbol: str = "BTC", timeframe: Time
 
 def turn(*bars: Bar) -> BarsClosed:
     return BarsClosed(bars[-1].symbol, bars[-1].ts_event, bars)
+
+
+def turns(count: int) -> list[BarsClosed]:
+    return [turn(bar(number)) for number in range(count)]
 
 
 def holds(side: PositionSide | None, strategy: str = "s", symbol: str = "BTC") -> PositionChanged:
@@ -181,6 +196,40 @@ def test_a_stop_of_the_configuration_is_so_many_ranges_away_and_the_target_so_ma
     assert [(s.close, s.stop, s.target) for s in signals(outputs)] == expected
     assert len(expected) == 2
     assert gates(outputs) == [("atr_unknown", D(4), D(seen)) for seen in (1, 2, 3)]
+
+
+@pytest.mark.parametrize(
+    ("side", "rule", "stop", "trail"),
+    [
+        (LONG, PercentStop(D("2.5")), "97.5", None),
+        (LONG, PercentStop(D("2.5"), trails=True), "97.5", "2.5"),
+        (SHORT, PercentStop(D("2.54"), trails=True), "102.6", "2.6"),
+        (LONG, DistanceStop(D("3.07"), trails=True), "96.9", "3.1"),
+        (SHORT, DistanceStop(D(3)), "103", None),
+        (LONG, AtrStop(1, D(2), trails=True), "92", "8"),
+    ],
+)
+def test_a_stop_is_measured_as_configured_and_trails_at_the_distance_it_begins_with(side, rule, stop, trail):
+    (signal,) = signals(run(stage(spec(say=only(Enter(side)), stop=rule)), turns(2))[-1:])
+    assert signal.stop == D(stop)
+    assert signal.trail == (None if trail is None else D(trail))
+
+
+def test_a_stop_of_the_strategy_s_own_trails_at_its_distance():
+    rule = PercentStop(D(1), trails=True)
+    (signal,) = signals(run(stage(spec(say=only(Enter(LONG, stop=D(95))), stop=rule)), turns(1)))
+    assert (signal.stop, signal.trail) == (95, 5)
+
+
+def test_a_stop_further_away_than_the_price_is_refused():
+    far = spec(say=only(Enter(LONG)), stop=DistanceStop(D(100)))
+    assert gates(run(stage(far), turns(1))) == [("stop_price", D(0), D(0))]
+
+
+@pytest.mark.parametrize(("rule", "value"), [(PercentStop, 0), (PercentStop, 100), (DistanceStop, 0)])
+def test_a_stop_that_means_nothing_is_not_made(rule, value):
+    with pytest.raises(ValueError, match="a stop"):
+        rule(D(value))
 
 
 def test_a_short_s_stop_is_above_and_a_target_below_zero_is_none():

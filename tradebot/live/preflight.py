@@ -13,7 +13,7 @@ from tradebot.live.preflight_sizes import Basis, average_range, size_findings
 from tradebot.model.errors import StorageFailed
 from tradebot.model.finding import Finding, Grade
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash
-from tradebot.pipeline.strategy.base import StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, StrategySpec
 from tradebot.ports import Connection, VenueChecks
 from tradebot.settings.build import build_limits, build_size
 from tradebot.settings.check import LIVE_TIMEFRAMES, build_specs
@@ -109,7 +109,7 @@ async def _ranges(checks: VenueChecks, specs: Sequence[StrategySpec]) -> dict[tu
     ]
     found: dict[tuple[str, str], Decimal] = {}
     for spec, symbol in wanted[:_MOST_SERIES]:
-        n = spec.stop.n if spec.stop is not None else 0
+        n = spec.stop.n if isinstance(spec.stop, AtrStop) else 0
         bars = await checks.bars(symbol, spec.timeframe, n + 2) if n else ()
         mean = average_range(bars, n)
         if mean is not None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import partial
 from itertools import pairwise
+from typing import assert_never
 
 from tradebot.model.errors import InvariantError
 from tradebot.model.finding import Finding, Grade
@@ -17,7 +18,7 @@ from tradebot.model.venue import Priced
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
-from tradebot.pipeline.strategy.base import StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, DistanceStop, PercentStop, StrategySpec
 from tradebot.pipeline.strategy.smart_money import SmartMoneyParams
 
 CHECK = "sizes"
@@ -70,7 +71,7 @@ def average_range(bars: Sequence[Bar], n: int) -> Decimal | None:
 
 def _entry(spec: StrategySpec, symbol: str, market: Priced, basis: Basis) -> Qty | Finding:
     """Return the quantity that an entry at the mark would have, by the very rules of the risk stage."""
-    distance = _distance(spec, symbol, basis)
+    distance = _distance(spec, symbol, market.mark, basis)
     rule = basis.rule
     if rule.kind is SizeKind.RISK_FRACTION and distance is None:
         largest = _largest(basis.limits)
@@ -133,9 +134,19 @@ def _parts(spec: StrategySpec) -> Sequence[Decimal]:
     return (first, ONE - first)
 
 
-def _distance(spec: StrategySpec, symbol: str, basis: Basis) -> Decimal | None:
+def _distance(spec: StrategySpec, symbol: str, mark: Price, basis: Basis) -> Decimal | None:
     known = basis.ranges.get((spec.name, symbol))
-    return None if known is None or spec.stop is None or not known else known * spec.stop.mult
+    match spec.stop:
+        case None:
+            return None
+        case AtrStop():
+            return known * spec.stop.mult if known else None
+        case PercentStop(percent):
+            return mark * percent / 100
+        case DistanceStop(distance):
+            return distance
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _largest(limits: Limits) -> Cash | None:

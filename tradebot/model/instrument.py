@@ -78,7 +78,7 @@ class Instrument(Value, frozen=True, kw_only=True):
                 return None if price is None else self.price_passive(price, side), None
             case OrderType.STOP_MARKET:
                 return None, None if price is None else self.price_against(price, side)
-            case OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
+            case OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT | OrderType.TRAILING_STOP:
                 raise ValueError(f"a {type_} order is no entry")
             case _ as never:  # pragma: no cover - mypy shows that it cannot be
                 assert_never(never)

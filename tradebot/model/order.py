@@ -52,7 +52,10 @@ class PositionSide(StrEnum):
 
 
 class OrderType(StrEnum):
-    """How an order meets the market. Take-profit triggers in our favour and rests as a limit."""
+    """How an order meets the market. Take-profit triggers in our favour and rests as a limit.
+
+    A trailing stop is a stop that its venue moves: its trigger follows the best price, and never goes back.
+    """
 
     # It is a key of hot tables, and the hash of an Enum is computed by Python code.
     __hash__ = str.__hash__
@@ -62,6 +65,7 @@ class OrderType(StrEnum):
     STOP_MARKET = "stop_market"
     STOP_LIMIT = "stop_limit"
     TAKE_PROFIT = "take_profit"
+    TRAILING_STOP = "trailing_stop"
 
 
 class OrderRole(StrEnum):
@@ -135,7 +139,8 @@ class OrderRequest(Value, frozen=True, kw_only=True):
 
     ``qty`` > 0; ``price`` is a limit, ``trigger`` the price that wakes a stop or take-profit. An exit names
     in ``parent_id`` the entry whose fills arm and size it; ``oco_id`` is shared by exits of which one filled
-    cancels the others. ``reason`` becomes the exit reason.
+    cancels the others. ``reason`` becomes the exit reason. ``trail`` > 0 is how far the trigger of a stop stays behind
+    the best price: the venue moves that of a trailing stop, we move that of any other.
     An entry is withdrawn at the close of ``expires_ts``, and at a close beyond ``void_price``.
     """
 
@@ -156,6 +161,7 @@ class OrderRequest(Value, frozen=True, kw_only=True):
     reason: str = ""
     expires_ts: Nanos | None = None
     void_price: Price | None = None
+    trail: Price | None = None
 
 
 class SubmitOrders(Message, frozen=True, kw_only=True):

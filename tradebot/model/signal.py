@@ -58,7 +58,8 @@ class Signal(Message, frozen=True, kw_only=True):
     an entry that is not at market. ``reason`` becomes the exit reason of the round trip.
     ``ladder`` stands in place of ``target``. An entry that waits is withdrawn at the close of ``expires_ts``,
     and at a close beyond ``void_price``: below it for a long. ``pattern`` is what it was made of, a word of
-    ``scan`` where it is one of those, and ``levels`` are the prices of that, by their names there.
+    ``scan`` where it is one of those, and ``levels`` are the prices of that, by their names there. ``trail`` > 0: the
+    stop follows the best price since the entry at this distance.
     """
 
     kind: ClassVar[str] = "signal"
@@ -82,6 +83,7 @@ class Signal(Message, frozen=True, kw_only=True):
     factors: Mapping[str, float] = field(default_factory=dict)
     pattern: str = ""
     levels: Mapping[str, Price] = field(default_factory=dict)
+    trail: Price | None = None
 
 
 class Cut(Value, frozen=True, kw_only=True):

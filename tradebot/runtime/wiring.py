@@ -102,7 +102,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
         bars=BarsStage(sources, _wanted(specs)),
         venue=Outbox() if simulated is None else _venue(simulated, instruments),
         # A real venue may say something late, or again.
-        orders=OrdersStage(instruments) if simulated is None else OrdersStage(instruments, PROMPT),
+        orders=OrdersStage(instruments) if simulated is None else OrdersStage(instruments, PROMPT, venue_trails=True),
         risk=RiskStage(
             instruments=instruments,
             # A real account says by its first deposit what it holds.

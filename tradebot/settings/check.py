@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
+from typing import assert_never
 
 from pydantic import BaseModel, ValidationError
 
@@ -14,19 +15,32 @@ from tradebot.model.money import plain
 from tradebot.model.near import did_you_mean, nearest
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.risk.gates.base import Cooldown
-from tradebot.pipeline.strategy.base import AtrStop, Direction, RTarget, Strategy, StrategySpec
+from tradebot.pipeline.strategy.base import (
+    AtrStop,
+    Direction,
+    DistanceStop,
+    PercentStop,
+    RTarget,
+    StopRule,
+    Strategy,
+    StrategySpec,
+)
 from tradebot.settings.errors import BadSettings, Problem, found_in
 from tradebot.settings.layers import dotted
 from tradebot.settings.live import live_problems
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
+    AtrStopSettings,
+    DistanceStopSettings,
     EquityFractionSize,
     GeneratedFeedSettings,
     HyperliquidFeedSettings,
+    PercentStopSettings,
     ReplayFeedSettings,
     RiskFractionSize,
     Settings,
     SimulatedVenueSettings,
+    Stop,
     StrategySettings,
 )
 
@@ -246,6 +260,18 @@ def _stop_problems(loaded: Loaded) -> Iterator[Problem]:
             yield _problem(loaded, ("strategy", index, "stop"), what, "set a stop, or another risk.size")
 
 
+def _stop_rule(stop: Stop) -> StopRule:
+    match stop:
+        case AtrStopSettings():
+            return AtrStop(stop.n, stop.mult, stop.trail)
+        case PercentStopSettings():
+            return PercentStop(stop.percent, stop.trail)
+        case DistanceStopSettings():
+            return DistanceStop(stop.distance, stop.trail)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
+
+
 def build_cooldowns(specs: Sequence[StrategySpec], settings: Settings) -> Mapping[str, Cooldown]:
     """Return how long each strategy keeps off zones, where it does."""
     bars = {strategy.name: strategy.zone_cooldown for strategy in settings.strategy}
@@ -291,7 +317,7 @@ def _spec(settings: Settings, checked: _Checked) -> StrategySpec:
         timeframe=timeframe,
         factory=partial(checked.cls, checked.params),
         direction=Direction(strategy.direction),
-        stop=None if strategy.stop is None else AtrStop(strategy.stop.n, strategy.stop.mult),
+        stop=None if strategy.stop is None else _stop_rule(strategy.stop),
         target=None if strategy.target is None else RTarget(strategy.target.r),
         regimes=strategy.regimes,
     )

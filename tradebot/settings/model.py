@@ -297,6 +297,26 @@ class AtrStopSettings(Section):
     kind: Literal["atr"] = Field(description="Names this stop.")
     n: Int = Field(default=14, ge=1, le=10_000, description="Bars of the average true range.")
     mult: Exact = Field(default=Decimal("2.0"), gt=0, le=1000, description="Distance, in average true ranges.")
+    trail: bool = Field(default=False, description="Let it follow the best price at this distance.")
+
+
+class PercentStopSettings(Section):
+    """A stop some percent of the price away."""
+
+    kind: Literal["percent"] = Field(description="Names this stop.")
+    percent: Exact = Field(gt=0, lt=100, description="Distance, in percent of the entry's price.")
+    trail: bool = Field(default=False, description="Let it follow the best price at this distance.")
+
+
+class DistanceStopSettings(Section):
+    """A stop some money of the price away."""
+
+    kind: Literal["distance"] = Field(description="Names this stop.")
+    distance: Exact = Field(gt=0, description="Distance, in units of the price.")
+    trail: bool = Field(default=False, description="Let it follow the best price at this distance.")
+
+
+Stop = Annotated[AtrStopSettings | PercentStopSettings | DistanceStopSettings, Field(discriminator="kind")]
 
 
 class RTargetSettings(Section):
@@ -317,7 +337,7 @@ class StrategySettings(Section):
     symbols: Symbols = Field(description="What it trades; default: bot.symbols.")
     timeframe: TimeframeText | None = Field(default=None, description="Bars it sees; default: the feed's finest.")
     direction: Literal["long", "short", "both"] = Field(default="both", description="The sides it may enter.")
-    stop: Annotated[AtrStopSettings | None, BeforeValidator(_none_or_table)] = Field(
+    stop: Annotated[Stop | None, BeforeValidator(_none_or_table)] = Field(
         default=AtrStopSettings(kind="atr"), description='Protective stop, or "none" (paper only).'
     )
     target: Annotated[RTargetSettings | None, BeforeValidator(_none_or_table)] = Field(

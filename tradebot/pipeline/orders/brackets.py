@@ -19,8 +19,11 @@ from tradebot.pipeline.orders.state import Held, WantedExit
 TRAIL = "trail"
 
 
-def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, ...]:
-    """Return the entry, then its stop and its targets where the signal has them; prices on the tick."""
+def bracket(approved: Approved, instrument: Instrument, *, venue_trails: bool = False) -> tuple[OrderRequest, ...]:
+    """Return the entry, then its stop and its targets where the signal has them; prices on the tick.
+
+    ``venue_trails``: the venue moves a stop that trails by itself.
+    """
     signal, side = approved.signal, approved.signal.side.entry
     price, trigger = instrument.entry_prices(signal.entry_type, signal.entry_price, side)
     entry = OrderRequest(
@@ -42,7 +45,9 @@ def bracket(approved: Approved, instrument: Instrument) -> tuple[OrderRequest, .
     orders = [entry]
     if signal.stop is not None:
         trigger = instrument.price_against(signal.stop, side.opposite)
-        orders.append(_child(entry, OrderRole.STOP, OrderType.STOP_MARKET, None, trigger))
+        stop_type = OrderType.TRAILING_STOP if venue_trails and signal.trail is not None else OrderType.STOP_MARKET
+        stop = _child(entry, OrderRole.STOP, stop_type, None, trigger)
+        orders.append(stop if signal.trail is None else replace(stop, trail=signal.trail, reason=TRAIL))
     if signal.target is not None:
         target = instrument.price_passive(signal.target, side.opposite)
         orders.append(_child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, target, target))

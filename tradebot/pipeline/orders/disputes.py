@@ -38,7 +38,9 @@ def _limit(request: OrderRequest) -> Price | None:
     match request.type:
         case OrderType.LIMIT:
             return request.price
-        case OrderType.MARKET | OrderType.STOP_MARKET | OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
+        case OrderType.MARKET | OrderType.STOP_MARKET | OrderType.STOP_LIMIT:
+            return None
+        case OrderType.TAKE_PROFIT | OrderType.TRAILING_STOP:
             return None
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)

@@ -28,6 +28,8 @@ from tradebot.pipeline.orders.state import Held
 CLOSING_REASONS = frozenset({"sibling_filled", "position_closed", "reduce_only"})
 """Why a venue cancels an exit by itself, because the fill that ends the position comes next."""
 _PLACED_ANEW, _CLOSED = 1, 2
+_STEP = Decimal("0.1")
+"""The part of its distance by which a stop that we trail is moved at least: each step costs two actions."""
 _LEAVING = (OrderRole.EXIT, OrderRole.TARGET)
 _PROTECTING = (OrderRole.STOP, OrderRole.TARGET)
 _REFUSED = (OrderState.CANCELED, OrderState.REJECTED)
@@ -66,10 +68,34 @@ class Guard:
         olds = [] if held is None else awake(self._register, held, OrderRole.STOP)
         if held is None or not olds or self._register.bars(symbol):
             return []
-        instrument = self._register.instruments.of(symbol)
-        request = moved_stop(self._register.next_generation(held), olds[-1].request, trigger, instrument, ts)
+        last, instrument = olds[-1].request, self._register.instruments.of(symbol)
+        if last.trail is not None and last.trigger is not None and (last.trigger - trigger) * last.side.sign <= 0:
+            # It has come further by itself.
+            return []
+        request = moved_stop(self._register.next_generation(held), last, trigger, instrument, ts)
         self._register.submit((request,), {request.client_order_id: _ids(olds)})
         return [SubmitOrders(ts_event=ts, orders=(request,))]
+
+    def trail(self, symbol: str, close: Price, ts: Nanos) -> list[Message]:
+        """Return what lets the stop of a position follow ``close`` at its distance, where it is to.
+
+        Where the venue moves it, only the book learns how far it has come at least. A step is not taken before the
+        last one has been answered, nor while the position is being closed.
+        """
+        held = self._register.held.get(symbol)
+        stop = None if held is None else next(reversed(awake(self._register, held, OrderRole.STOP)), None)
+        if held is None or stop is None or stop.request.trail is None or stop.request.trigger is None:
+            return []
+        request, trail = stop.request, stop.request.trail
+        trigger = self._register.instruments.of(symbol).price_against(close + trail * request.side.sign, request.side)
+        gained = (stop.request.trigger - trigger) * request.side.sign
+        if request.type is OrderType.TRAILING_STOP:
+            if gained > 0:
+                self._register.keep(replace(stop, request=replace(request, trigger=trigger)))
+            return []
+        if gained < trail * _STEP or not stop.is_resting or closing(self._register, held):
+            return []
+        return self.move_stop(symbol, trigger, ts)
 
     def repair(self, held: Held, ts: Nanos) -> list[Message]:
         """Return a stop for ``held`` placed anew, or nothing when that was done before or cannot help."""

@@ -46,7 +46,9 @@ class OrdersStage:
 
     STATE = OrdersState
 
-    def __init__(self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE) -> None:
+    def __init__(
+        self, instruments: Mapping[str, Instrument], lateness: Lateness = _LATE, *, venue_trails: bool = False
+    ) -> None:
         self._register = Register(lateness, instruments)
         self._exits = Exits(self._register)
         self._guard = Guard(self._register, self._exits)
@@ -55,6 +57,9 @@ class OrdersStage:
         self._follow = Follow(self._register, self._guard, self._exits)
         # The entries that wait no longer than a time or a price: few, and asked for at each bar.
         self._timed: set[str] = set()
+        # The symbols in which a stop may have to follow the price.
+        self._trailed: set[str] = set()
+        self._venue_trails = venue_trails
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             Approved: self._on_approved,
             OrderAccepted: self._on_accepted,
@@ -83,6 +88,7 @@ class OrdersStage:
     def load(self, state: OrdersState) -> None:
         """Become what ``save`` saw."""
         self._register.load(state)
+        self._trailed = {o.request.symbol for o in self._register.orders.values() if o.request.trail is not None}
         self._timed = {order.request.client_order_id for order in self._register.waiting_entries() if _is_timed(order)}
 
     def protection(self) -> tuple[Protection, ...]:
@@ -150,12 +156,15 @@ class OrdersStage:
         if signal.action is Action.MOVE_STOP:
             return [] if signal.stop is None else self._guard.move_stop(symbol, signal.stop, approved.ts_event)
         if signal.action is Action.ENTER:
-            requests = bracket(approved, self._register.instruments.of(symbol))
+            instrument = self._register.instruments.of(symbol)
+            requests = bracket(approved, instrument, venue_trails=self._venue_trails)
             if self._is_taken(requests):
                 return (_taken(requests[0], approved.ts_event),)
             self._register.submit(requests)
             if signal.expires_ts is not None or signal.void_price is not None:
                 self._timed.add(requests[0].client_order_id)
+            if signal.trail is not None:
+                self._trailed.add(symbol)
             return (SubmitOrders(ts_event=approved.ts_event, orders=requests),)
         # The rest of an entry would go on enlarging what is being closed.
         started = [o for o in self._register.waiting_entries() if o.fills and o.request.symbol == symbol]
@@ -170,14 +179,19 @@ class OrdersStage:
         """Take bars that concern no entry: there is nothing to remember of them."""
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
-        if not self._timed:
+        symbol = closed.symbol
+        if not self._timed and symbol not in self._trailed:
             return ()
         outputs: list[Message] = []
+        if symbol in self._trailed:
+            outputs += self._guard.trail(symbol, closed.bars[-1].close, closed.ts_event)
+            if not any(order.request.trail is not None for order in self._register.of(symbol)):
+                self._trailed.discard(symbol)
         for name in sorted(self._timed):
             order = self._register.orders.get(name)
             if order is None or not order.is_waiting:
                 self._timed.discard(name)
-            elif order.request.symbol == closed.symbol and (reason := _overdue(order.request, closed)):
+            elif order.request.symbol == symbol and (reason := _overdue(order.request, closed)):
                 outputs += self._register.cancel([order], closed.ts_event, reason)
         return outputs
 

@@ -90,10 +90,16 @@ def checked_price(signal: Signal) -> Price:
     match signal.entry_type:
         case OrderType.MARKET:
             return signal.close
-        case OrderType.LIMIT | OrderType.STOP_MARKET | OrderType.STOP_LIMIT | OrderType.TAKE_PROFIT:
-            return signal.close if signal.entry_price is None else max(signal.close, signal.entry_price)
+        case OrderType.LIMIT | OrderType.STOP_MARKET | OrderType.STOP_LIMIT:
+            return _dearer(signal)
+        case OrderType.TAKE_PROFIT | OrderType.TRAILING_STOP:
+            return _dearer(signal)
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
+
+
+def _dearer(signal: Signal) -> Price:
+    return signal.close if signal.entry_price is None else max(signal.close, signal.entry_price)
 
 
 def _distance(signal: Signal) -> Decimal:

@@ -114,14 +114,43 @@ class Direction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AtrStop:
-    """A stop ``mult`` average true ranges of ``n`` bars away from the entry."""
+    """A stop ``mult`` average true ranges of ``n`` bars away from the entry; with ``trails`` it keeps that distance."""
 
     n: int = 14
     mult: Decimal = Decimal(2)
+    trails: bool = False
 
     def __post_init__(self) -> None:
         if self.n < 1 or not self.mult.is_finite() or self.mult <= 0:
             raise ValueError(f"an ATR stop needs n >= 1 and mult > 0, not n={self.n}, mult={self.mult}")
+
+
+@dataclass(frozen=True, slots=True)
+class PercentStop:
+    """A stop ``percent`` of the entry's price away from it; with ``trails`` it keeps that distance."""
+
+    percent: Decimal
+    trails: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 < self.percent < 100:
+            raise ValueError(f"a stop in percent needs more than 0 and less than 100, not {self.percent}")
+
+
+@dataclass(frozen=True, slots=True)
+class DistanceStop:
+    """A stop ``distance``, in units of the price, away from the entry; with ``trails`` it keeps that distance."""
+
+    distance: Decimal
+    trails: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.distance.is_finite() or self.distance <= 0:
+            raise ValueError(f"a stop needs a distance > 0, not {self.distance}")
+
+
+StopRule = AtrStop | PercentStop | DistanceStop
+"""How a stop is measured that the strategy does not give itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +176,6 @@ class StrategySpec:
     timeframe: Timeframe
     factory: Callable[[], Strategy]
     direction: Direction = Direction.BOTH
-    stop: AtrStop | None = None
+    stop: StopRule | None = None
     target: RTarget | None = None
     regimes: tuple[str, ...] = ()

@@ -3,14 +3,14 @@
 import math
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Price, from_float, plain
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.signal import Action, Refused, Rung, Signal, WishGate
 from tradebot.model.time import Nanos
-from tradebot.pipeline.strategy.base import AtrStop, Enter, StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, DistanceStop, Enter, PercentStop, StopRule, StrategySpec
 from tradebot.pipeline.strategy.measures import Atr
 from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
 from tradebot.pipeline.strategy.wish import Moment, refuse
@@ -40,7 +40,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     confidence = _confidence(wish.confidence)
     factors = _factors(wish.factors)
     pattern, levels = _pattern(wish.pattern), _levels(wish.levels)
-    measured = _atr_stop(spec.stop, side, instrument, reference, moment.atr) if stop is None else None
+    measured = _measured_stop(spec.stop, side, instrument, reference, moment.atr) if stop is None else None
     if isinstance(measured, Decimal):
         stop = Price(measured)
     if target is None and stop is not None and not wish.ladder:
@@ -64,6 +64,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
         factors=factors,
         pattern=pattern,
         levels=levels,
+        trail=_trail(spec.stop, reference, stop),
     )
     if not spec.direction.allows(side):
         return refuse(signal, WishGate.DIRECTION, f"{spec.name} may only enter {spec.direction}")
@@ -153,11 +154,35 @@ class _NoStop(NamedTuple):
     value: Decimal
 
 
-def _atr_stop(
-    stop: AtrStop | None, side: PositionSide, instrument: Instrument, reference: Decimal, atr: Atr | None
+def _measured_stop(
+    rule: StopRule | None, side: PositionSide, instrument: Instrument, reference: Decimal, atr: Atr | None
 ) -> Decimal | _NoStop | None:
     """Return the stop of the configuration, ``None`` when it asks for none, or why it cannot be measured."""
-    if stop is None or atr is None:
+    match rule:
+        case None:
+            return None
+        case AtrStop():
+            return _atr_stop(rule, side, instrument, reference, atr)
+        case PercentStop(percent):
+            return _away(reference, reference * percent / 100, side, instrument)
+        case DistanceStop(distance):
+            return _away(reference, distance, side, instrument)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
+
+
+def _away(reference: Decimal, distance: Decimal, side: PositionSide, instrument: Instrument) -> Decimal | _NoStop:
+    price = instrument.price_against(reference - distance * side.sign, side.entry.opposite)
+    if price <= 0:
+        detail = f"a stop {plain(distance)} away is at {plain(price)}, not above 0"
+        return _NoStop(WishGate.STOP_PRICE, detail, ZERO, price)
+    return price
+
+
+def _atr_stop(
+    stop: AtrStop, side: PositionSide, instrument: Instrument, reference: Decimal, atr: Atr | None
+) -> Decimal | _NoStop | None:
+    if atr is None:
         return None
     if atr.value is None:
         detail = f"an average true range of {atr.n} bars needs {atr.n + 1}, and there were {atr.seen}"
@@ -171,6 +196,13 @@ def _atr_stop(
         detail = f"a stop {plain(stop.mult)} average true ranges away is at {plain(price)}, not above 0"
         return _NoStop(WishGate.STOP_PRICE, detail, ZERO, price)
     return price
+
+
+def _trail(rule: StopRule | None, reference: Decimal, stop: Decimal | None) -> Price | None:
+    """Return the distance that the stop keeps from the best price: the one that it begins with."""
+    if rule is None or not rule.trails or stop is None:
+        return None
+    return Price(abs(reference - stop))
 
 
 def _r_target(

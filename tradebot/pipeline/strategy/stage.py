@@ -18,7 +18,7 @@ from tradebot.model.time import Timeframe
 from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.runs import Run
 from tradebot.pipeline.strategy.asker import Asker, AskerState
-from tradebot.pipeline.strategy.base import StrategySpec
+from tradebot.pipeline.strategy.base import AtrStop, StrategySpec
 from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
 from tradebot.pipeline.strategy.measures import AtrState, SymbolMeasures
 from tradebot.pipeline.strategy.regime import RegimeState
@@ -94,7 +94,7 @@ class StrategyStage:
         if (spec.name, symbol) in self._askers:
             raise ConfigError(f"two strategies are named {spec.name!r}", mend="give each [[strategy]] its own name")
         plan = self._plans.setdefault(symbol, _Plan())
-        atr = None if spec.stop is None else plan.measures.atr(spec.timeframe, spec.stop.n)
+        atr = plan.measures.atr(spec.timeframe, spec.stop.n) if isinstance(spec.stop, AtrStop) else None
         gauge = plan.measures.gauge(spec.timeframe) if spec.regimes else None
         asker = Asker(spec, symbol, self._instruments.of(symbol), atr, gauge)
         plan.askers.append((asker, spec.timeframe))

@@ -81,8 +81,8 @@ def market_bound(asset: Asset, reference: Decimal, side: OrderSide, slippage: De
 def order_wire(asset: Asset, request: OrderRequest, cloid: str, reference: Decimal, slippage: Decimal) -> Action:
     """Return one order of an action.
 
-    ``reference`` is the price a market order may slip from. Raises ``ValueError`` on a size off the lot, and
-    on a limit or trigger that is missing.
+    ``reference`` is the price a market order may slip from. Raises ``ValueError`` on a size off the lot, on
+    a limit or trigger that is missing, and on a trailing stop, which there is none of.
     """
     price, kind = _terms(asset, request, reference, slippage)
     return {
@@ -116,6 +116,8 @@ def _terms(
             trigger = passive(asset, _needed(request, request.trigger or request.price), side)
             price = passive(asset, _needed(request, request.price or request.trigger), side)
             return price, _trigger(trigger, "tp", is_market=False)
+        case OrderType.TRAILING_STOP:
+            raise ValueError("Hyperliquid trails no stops: they are moved in steps")
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
 

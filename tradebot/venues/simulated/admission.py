@@ -39,11 +39,12 @@ def _refused_prices(request: OrderRequest, instrument: Instrument) -> str:
     for name, price in _needed(request):
         if price is None:
             return f"{name}: a {request.type} order needs one"
+    for name, price in (("price", request.price), ("trigger", request.trigger), ("trail", request.trail)):
+        if price is not None and not (price.is_finite() and price > 0):
+            return f"{name}: {price} is not above 0"
     for name, price in (("price", request.price), ("trigger", request.trigger)):
         if price is None:
             continue
-        if not (price.is_finite() and price > 0):
-            return f"{name}: {price} is not above 0"
         tick = instrument.tick_at(price)
         if price % tick:
             return f"{name}: {plain(price)} is not a multiple of the tick {plain(tick)}"
@@ -62,6 +63,8 @@ def _needed(request: OrderRequest) -> Sequence[tuple[str, Price | None]]:
             return (trigger,)
         case OrderType.STOP_LIMIT:
             return (price, trigger)
+        case OrderType.TRAILING_STOP:
+            return (trigger, ("trail", request.trail))
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
 

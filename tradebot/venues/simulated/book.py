@@ -1,7 +1,7 @@
 """The orders of one symbol, and what a bar, a quote or a print does to them.
 
 Within a bar: funding up to its open, then cancels that are due, fills at the open in order of placement,
-stops, limits and targets, liquidation at the worst price, and the mark.
+stops, limits and targets, liquidation at the worst price, what trails follows, and the mark.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ class SymbolBook:
         "_account",
         "_execution",
         "_funding_due",
+        "_has_trailing",
         "_is_settled",
         "_solvent_cash",
         "_wake_high",
@@ -57,6 +58,8 @@ class SymbolBook:
         self.is_idle = True
         self._account = account
         self._execution = execution
+        # Whether any order here ever trailed: most books never see one.
+        self._has_trailing = False
         # While settled, a bar between the two prices that opens before the next funding changes no order.
         self._is_settled = False
         self._wake_high: Decimal | None = None
@@ -85,8 +88,9 @@ class SymbolBook:
             self.ts = ts_close
             return ()
         self._begin(ts_open)
-        self._match_bar(bar, ts_open)
+        trailing = self._match_bar(bar, ts_open)
         self._execution.liquidate_if_bankrupt(bar.low, bar.high, ts_open)
+        self._trail(trailing, bar)
         reports = self._end(bar.close, ts_open, ts_close)
         self._settle()
         return reports
@@ -126,6 +130,8 @@ class SymbolBook:
                 available = left[side]
                 traded = self._execution.trade(order, offer, FillMoment(ts), available)
                 left[side] = None if available is None else Qty(available - traded)
+        for order in self._trailing(ts):
+            order.follow(quote.ask if order.request.side is OrderSide.BUY else quote.bid, self.instrument)
         self._execution.liquidate_if_bankrupt(quote.bid, quote.ask, ts)
         return self._end(Price((quote.bid + quote.ask) / 2), ts, ts)
 
@@ -141,12 +147,15 @@ class SymbolBook:
                 traded = self._execution.trade(order, offer, FillMoment(ts), left if is_maker else None)
                 if is_maker:
                     left = Qty(left - traded)
+        for order in self._trailing(ts):
+            order.follow(trade.price, self.instrument)
         self._execution.liquidate_if_bankrupt(trade.price, trade.price, ts)
         return self._end(trade.price, ts, ts)
 
     def add(self, order: Resting) -> None:
         """Rest an order behind those that are here."""
         self.orders.append(order)
+        self._has_trailing = self._has_trailing or order.request.trail is not None
         self.is_idle = False
         self._is_settled = False
 
@@ -200,7 +209,7 @@ class SymbolBook:
         low: Decimal | None = None
         self._is_settled = False
         for order in self.orders:
-            if order.cancel_at is not None:
+            if order.cancel_at is not None or order.trails:
                 return
             if not order.armed:
                 continue
@@ -243,12 +252,14 @@ class SymbolBook:
             if not order.is_done and order.active_from <= ts and order.armed > order.filled:
                 yield order
 
-    def _match_bar(self, bar: Bar, ts_open: Nanos) -> None:
+    def _match_bar(self, bar: Bar, ts_open: Nanos) -> Sequence[Resting]:
+        """Match ``bar`` and return the orders that trailed from its open on."""
         at_the_open = FillMoment(ts_open)
         for order in self._eligible(ts_open):
             offer = at_open(order, bar.open)
             if offer is not None:
                 self._execution.trade(order, offer, at_the_open)
+        trailing = self._trailing(ts_open)
         within = FillMoment(ts_open, bar.ts_event)
         asleep = [order for order in self._placed_by(ts_open) if not order.armed]
         self._match_stops(bar, within)
@@ -262,6 +273,16 @@ class SymbolBook:
             # The stops of entries that have just filled: they may be reached in the entry's bar.
             self._match_stops(bar, within)
         self._match_woken(asleep, bar.close, within)
+        return trailing
+
+    def _trailing(self, ts: int) -> Sequence[Resting]:
+        return [order for order in self._placed_by(ts) if order.trails] if self._has_trailing else ()
+
+    def _trail(self, since_open: Sequence[Resting], bar: Bar) -> None:
+        for order in self._trailing(bar.ts_event - bar.timeframe):
+            # Of one whose entry filled within the bar only the close is known to have come later.
+            best = (bar.low if order.by_high else bar.high) if order in since_open else bar.close
+            order.follow(best, self.instrument)
 
     def _placed_by(self, ts: int) -> Iterator[Resting]:
         return (order for order in self.orders if not order.is_done and order.active_from <= ts)

@@ -5,12 +5,16 @@ strictly through it, or an open at or beyond it. A stop-limit or take-profit bec
 triggers. Where its limit is already marketable at the trigger it fills at once as a taker, moved against us
 but never past its limit. A stop-limit that triggers within a bar and is not marketable there rests from the
 next bar on: what came after the trigger cannot be known. One that triggers at the open rests from the open.
+
+A trailing stop is a stop whose level follows the best price at its distance, on the tick, and never goes back. A bar is
+met by the level from before it: first the open and the adverse extreme, and only then the favourable one moves it.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple, assert_never
 
+from tradebot.model.instrument import Instrument
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import Liquidity, OrderRequest, OrderSide, OrderType
 from tradebot.model.time import Nanos
@@ -30,7 +34,7 @@ def _manner(type_: OrderType) -> _Manner:
             return _Manner(awaits_trigger=False, is_stop=False, ends_at_market=True)
         case OrderType.LIMIT:
             return _Manner(awaits_trigger=False, is_stop=False, ends_at_market=False)
-        case OrderType.STOP_MARKET:
+        case OrderType.STOP_MARKET | OrderType.TRAILING_STOP:
             return _Manner(awaits_trigger=True, is_stop=True, ends_at_market=True)
         case OrderType.STOP_LIMIT:
             return _Manner(awaits_trigger=True, is_stop=True, ends_at_market=False)
@@ -65,6 +69,7 @@ class RestingState:
     is_seen: bool
     cancel_at: int | None
     cancel_reason: str
+    level: Price | None = None
 
 
 class Resting:
@@ -119,6 +124,20 @@ class Resting:
             return None
         return self.request.price if self.request.price is not None else self.request.trigger
 
+    @property
+    def trails(self) -> bool:
+        """Whether its level follows the price now."""
+        return self.request.type is OrderType.TRAILING_STOP and self.awaits_trigger and self.armed > 0
+
+    def follow(self, price: Price, instrument: Instrument) -> None:
+        """Let the level of a trailing stop follow ``price``, the best of late, where that is in its favour."""
+        trail, level = self.request.trail, self.level
+        assert trail is not None  # noqa: S101 - refused without one
+        assert level is not None  # noqa: S101 - it waits for its trigger
+        side = self.request.side
+        wanted = instrument.price_against(price + trail * side.sign, side)
+        self.level = min(level, wanted) if self.by_high else max(level, wanted)
+
     def trigger(self) -> None:
         """Become the limit or market order that waited behind the trigger."""
         self.awaits_trigger = False
@@ -147,6 +166,7 @@ class Resting:
             is_seen=self.is_seen,
             cancel_at=self.cancel_at,
             cancel_reason=self.cancel_reason,
+            level=self.level if self.trails else None,
         )
 
     @classmethod
@@ -157,6 +177,8 @@ class Resting:
         order.is_seen = state.is_seen
         order.cancel_at = state.cancel_at
         order.cancel_reason = state.cancel_reason
+        if state.level is not None:
+            order.level = state.level
         if state.has_triggered:
             order.trigger()
         return order
