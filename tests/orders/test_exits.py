@@ -296,10 +296,13 @@ def test_it_waits_for_an_order_at_work_and_takes_what_that_leaves() -> None:
 def test_an_exit_that_took_over_and_never_had_an_order_is_told_when_nothing_is_left_of_it() -> None:
     orders = leaving()
     orders.handle(approved(signal("manual-BTC-1", Action.EXIT), "1"))
-    orders.handle(sold(EXIT, "1"))
-    assert dones(orders.handle(canceled(EXIT, "ioc"))) == [(EXIT, OrderState.CANCELED, False)]
-    assert dones(orders.handle(sold("venue-5", "1", "t10"))) == [("manual-BTC-1-exit", OrderState.CANCELED, False)]
+    orders.handle(sold("venue-5", "1"))
+    assert orders.is_overdue
+    # The order at work when it took over may still have traded; now that it has ended nothing is to be done.
+    told = [(EXIT, OrderState.CANCELED, False), ("manual-BTC-1-exit", OrderState.CANCELED, False)]
+    assert dones(orders.handle(canceled(EXIT, "ioc"))) == told
     assert orders.save().wanted == {}
+    assert not orders.is_overdue
 
 
 def test_the_guard_closes_under_the_name_of_the_exit_that_was_wanted_before() -> None:

@@ -78,6 +78,9 @@ class Follow:
             outputs += self._mend(order, ts)
             stop_price = stop_in_force(self._register, order)
             outputs += self._call_off(symbol, ts) if ended.is_wanted else []
+        if symbol in self._register.wanted:
+            # What took over from this order may have been done by others meanwhile.
+            outputs += self._exits.relieve(symbol, ts)
         if symbol not in self._register.held:
             self._register.drop_finished(symbol)
         return [done(order, ts, is_wanted=ended.is_wanted, stop_price=stop_price), *outputs]
