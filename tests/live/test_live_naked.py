@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from tests.clock import VirtualClock
 from tests.live.rehearsal import HALF, LONG, D, Stage, run, stage
-from tests.recovery.lab import until
 from tests.virtual import LoopClock
+from tests.waiting import until
 from tradebot.live.patience import Patience
 from tradebot.model.errors import Unavailable
 from tradebot.model.order import OrderCanceled, OrderState
@@ -78,7 +78,7 @@ async def test_a_boot_places_a_lost_stop_before_it_asks_what_may_be_wrong_and_wi
                 assert await ending == 0
 
 
-@given(st.floats(0, 3_600))
+@given(st.floats(0, 600))
 def test_a_venue_that_is_back_is_asked_within_a_second(away_s: float) -> None:
     clock = VirtualClock(0)
 

@@ -13,8 +13,9 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.builders import MINUTE
 from tests.live.rehearsal import LONG, QUIET, SHORT, Stage, stage
-from tests.recovery.lab import Running, Watched, logged, rows_of, until
+from tests.recovery.lab import Running, Watched, logged, rows_of
 from tests.virtual import LoopClock
+from tests.waiting import until
 from tradebot.model.failure import LineFailed
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import Price, Qty
@@ -39,7 +40,7 @@ async def daemon_at(venue: Stage) -> AsyncIterator[Running]:
         logs.configure(home, loaded.settings.log, {})
         made = Watched(home, loaded, LoadOptions((venue.folder / "bot.toml",)), {}, LoopClock())
         ending = asyncio.create_task(made.main())
-        running = Running(home, made, ending)
+        running = Running(home, made, ending, pause_s=0.5)
         try:
             yield running
             assert not ending.done(), ending

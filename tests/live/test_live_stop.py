@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.live.rehearsal import stage
-from tests.recovery.lab import Watched, until
+from tests.recovery.lab import Watched
 from tests.virtual import LoopClock
+from tests.waiting import until
 from tradebot.runtime import daemon
 from tradebot.settings.load import LoadOptions
 from tradebot.store.lock import HomeLock

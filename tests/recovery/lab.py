@@ -105,8 +105,8 @@ class Watched(Daemon):
 class Running:
     """A daemon under way in this process."""
 
-    def __init__(self, home: Path, daemon: Watched, ending: "asyncio.Task[int]") -> None:
-        self.home, self.daemon, self.ending = home, daemon, ending
+    def __init__(self, home: Path, daemon: Watched, ending: "asyncio.Task[int]", pause_s: float = 0.01) -> None:
+        self.home, self.daemon, self.ending, self._pause_s = home, daemon, ending, pause_s
         self.socket = find_socket(home, os.environ)
 
     async def act(self, verb: str, **arguments: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ class Running:
         async with asyncio.timeout(DEADLINE_S):
             while not is_so(status := await self.status()):
                 assert not self.ending.done(), f"it ended with {self.ending.result()}"
-                await asyncio.wait({self.ending}, timeout=0.01)
+                await asyncio.wait({self.ending}, timeout=self._pause_s)
         return status
 
     async def up(self) -> dict[str, Any]:
