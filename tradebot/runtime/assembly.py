@@ -190,7 +190,7 @@ class Live:
         if self.feed is not None:
             watch.changed = self.feed.keep
         await watch.take(market.listed)
-        for symbol, listing in engine.risk.save().untraded.items():
+        for symbol, listing in engine.risk.untraded.items():
             if known.get(symbol) is listing:
                 # What is news was paged by the line.
                 page(AlertName.SYMBOL_ENDED, f"{symbol} is still {listing} at the venue", _ENDED_MEND, symbol)

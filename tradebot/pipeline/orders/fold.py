@@ -5,7 +5,6 @@ anything late, in any order and again. None of them sends an order; what must fo
 """
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -23,6 +22,7 @@ from tradebot.model.order import (
     OrderState,
     RefusalClass,
 )
+from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import closing_side
 from tradebot.pipeline.orders.disputes import as_stranger, contradiction
@@ -38,7 +38,7 @@ _MOST_SIZES = 64
 """How many refused sizes are remembered: halving goes through fewer."""
 
 
-class Rested(NamedTuple):
+class Rested(Value, frozen=True):
     """``order`` rests at the venue from now on; ``was_asleep``: it waited there for its entry."""
 
     ts: Nanos
@@ -46,7 +46,7 @@ class Rested(NamedTuple):
     was_asleep: bool
 
 
-class Ended(NamedTuple):
+class Ended(Value, frozen=True):
     """``order`` ended, ``children`` are the exits that its end changed. ``is_wanted``: what it was to do still is."""
 
     ts: Nanos
@@ -55,7 +55,7 @@ class Ended(NamedTuple):
     is_wanted: bool
 
 
-class Booked(NamedTuple):
+class Booked(Value, frozen=True):
     """A trade of ``order``, or of none of ours, left ``held`` open.
 
     ``is_end``: the order ended with it; ``is_late``: it had ended before. ``is_wanted``: what it was to do still is.
@@ -71,7 +71,7 @@ class Booked(NamedTuple):
     is_strange: bool = False
 
 
-class Doubted(NamedTuple):
+class Doubted(Value, frozen=True):
     """A trade contradicts the book, as ``what`` says, and is held back."""
 
     report: FillReport
@@ -103,8 +103,7 @@ def accept(register: Register, accepted: OrderAccepted) -> Rested | None:
     order = register.orders.get(accepted.client_order_id)
     if order is None:
         return None
-    after = _accepted(order, accepted)
-    register.keep(after)
+    after = register.orders[accepted.client_order_id] = _accepted(order, accepted)
     if after.venue_order_id == order.venue_order_id or not after.is_resting:
         return None
     return Rested(accepted.ts_event, after, order.is_asleep)
@@ -206,7 +205,7 @@ def _end(
         return None
     if refusal is not ended.refusal:
         ended = replace(ended, refusal=refusal)
-    register.keep(ended)
+    register.orders[client_order_id] = ended
     is_wanted = _end_wanted(register, ended)
     children = _end_children(register, ended) if order.request.role is OrderRole.ENTRY else ()
     return Ended(ts, ended, children, is_wanted)
