@@ -22,7 +22,9 @@ from tests.recovery.lab import (
 )
 from tests.recovery.test_endings import PATIENT
 from tradebot.cli.main import run as cli
+from tradebot.model.market import Message
 from tradebot.settings.load import LoadOptions
+from tradebot.store.codec import encode_message
 
 FASTER = STRATEGIES.replace("fast = 3", "fast = 2").replace("entry = 8", "entry = 5")
 THIRD = '[[strategy]]\nkind = "sma_cross"\nname = "third"\nsymbols = ["BBB"]\nfast = 2\nslow = 5\n'
@@ -61,6 +63,24 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("killed")
     killed_at(folder, folder / "home", TURNS)
     return folder / "home"
+
+
+def test_what_a_version_wrote_that_knew_fewer_fields_is_run_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def written_before(message: Message) -> bytes:
+        return encode_message(message).replace(b',"trail":null', b"")
+
+    with monkeypatch.context() as older:
+        older.setattr("tradebot.runtime.recording.encode_message", written_before)
+        config = killed_at(tmp_path, tmp_path / "home", TURNS)
+    old = rows_of(tmp_path / "home")
+    assert any(row.kind == "submit" for row in old)
+    assert not any(b'"trail"' in row.payload for row in old)
+    assert run(tmp_path / "home", config) == 0
+    rows = rows_of(tmp_path / "home")
+    assert rows[: len(old)] == old
+    assert any(b'"trail"' in row.payload for row in rows)
 
 
 @pytest.mark.parametrize("change", CHANGES)
