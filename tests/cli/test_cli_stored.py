@@ -180,3 +180,23 @@ def test_the_home_is_found_in_the_environment(
 
 def test_an_empty_home_is_refused() -> None:
     assert run(["--home", "", "status"], {}) == 2
+
+
+def test_risk_of_a_stopped_home_is_that_of_the_last_snapshot(
+    home: Path, tmp_path: Path, capsysbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    config = str(write_config(tmp_path))
+    cli(home, "--config", config, "risk", "--json", "--html", str(tmp_path / "risk.html"))
+    (found,) = rows(capsysbinary)
+    assert found["state"] == "stopped"
+    assert isinstance(found["as_of"], int)
+    assert [row["scenario"] for row in found["stress"]][:2] == ["flash_crash", "flash_rally"]  # type: ignore[attr-defined]
+    assert "<h2>Stress" in (tmp_path / "risk.html").read_text() or not found["exposure"]["by_symbol"]  # type: ignore[index]
+    cli(home, "--config", config, "risk")
+    assert "stopped as of 20" in capsysbinary.readouterr().out.decode()
+
+
+def test_risk_where_nothing_ever_ran_says_so(tmp_path: Path) -> None:
+    cli(tmp_path / "none", "risk", expect=3)
+    (tmp_path / "empty").mkdir(mode=0o700)
+    cli(tmp_path / "empty", "risk", expect=3)

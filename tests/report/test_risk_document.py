@@ -15,8 +15,7 @@ from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.pipeline.risk.measures.daily import DailyState
 from tradebot.report.document import document
-from tradebot.report.risk import risk_document
-from tradebot.report.views import BookFacts
+from tradebot.report.risk import RiskFacts, risk_document
 
 DAYS = 61
 
@@ -40,17 +39,17 @@ def held(symbol: str, size: str, strategy: str = "cross") -> OpenPosition:
 
 def facts(
     *positions: OpenPosition, limits: tuple[LimitUse, ...] = (), known: tuple[str, ...] = tuple(CLOSES)
-) -> BookFacts:
+) -> RiskFacts:
     state = RiskState(
         starting_cash=cash(10_000), cash=cash(10_000), peak_equity=cash(10_000),
         marks={symbol: price(100) for symbol in (*CLOSES, "NEW")},
         positions={one.symbol: one for one in positions},
         daily=DailyState(day=DAYS, days=tuple(range(DAYS)), closes={name: CLOSES[name] for name in known}),
     )  # fmt: skip
-    return BookFacts(risk=state, orders=(), unknown=0, protection=(), limits=limits)
+    return RiskFacts(risk=state, limits=limits)
 
 
-def read(books: BookFacts) -> Any:
+def read(books: RiskFacts) -> Any:
     return orjson.loads(document(risk_document(books)))
 
 

@@ -21,7 +21,8 @@ from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.report import text, views
 from tradebot.report.document import document
 from tradebot.report.health import health
-from tradebot.report.risk import risk_document
+from tradebot.report.risk import RiskFacts, risk_document
+from tradebot.report.risk_text import risk_text
 
 TS = Nanos(1_767_225_600_000_000_000)
 FACTS = views.RuntimeFacts(
@@ -139,7 +140,7 @@ def test_the_other_views_are_parts_of_status() -> None:
     whole = read(views.status(FACTS, books()))
     assert read(views.balance(FACTS, books())) == whole["account"]
     assert read(views.positions(books())) == {key: whole[key] for key in ("positions", "protected")}
-    assert read(risk_document(books()))["risk"] == whole["risk"]
+    assert read(risk_document(RiskFacts(risk=books().risk, limits=books().limits)))["risk"] == whole["risk"]
 
 
 def test_what_a_real_venue_says_of_the_account_stands_beside_ours() -> None:
@@ -252,7 +253,7 @@ def test_status_shows_the_last_decision_and_what_is_wrong() -> None:
 
 
 def test_every_text_stands_a_document_that_lacks_everything() -> None:
-    for render in (text.status_text, text.health_text, text.positions_text, text.balance_text, text.risk_text):
+    for render in (text.status_text, text.health_text, text.positions_text, text.balance_text, risk_text):
         assert isinstance(render({}), str)
     assert text.orders_text([]) == "no open order"
     assert "stop_market" in text.orders_text(read(views.orders(books())))

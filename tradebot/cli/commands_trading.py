@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from tradebot.cli.context import Context
 from tradebot.control import client
@@ -81,10 +82,28 @@ def balance(context: Context) -> int:
 
 
 def risk(context: Context) -> int:
-    """Show the limits."""
-    from tradebot.report.text import risk_text
+    """Show the limits, the exposure and what bad days would cost; write it as a page where asked."""
+    from tradebot.report.risk_text import risk_text
 
-    return _show_document(context, "risk", risk_text)
+    try:
+        body = client.read(context.socket, "risk")
+    except NotRunning:
+        from tradebot.cli.stored_risk import read_stored_risk
+
+        body = read_stored_risk(context)
+    document = json.loads(body)
+    path = context.given.text("html")
+    if path is not None:
+        from tradebot.cli.commands_results import write_lines
+        from tradebot.report.risk_html import risk_html
+
+        write_lines(Path(path), [risk_html(document)])
+        context.note(f"wrote {path}")
+    if context.is_json:
+        context.write_bytes(body)
+    else:
+        context.write(risk_text(document, context.is_colour))
+    return 0
 
 
 def signals(context: Context) -> int:

@@ -73,7 +73,7 @@ _OWN = Option("--own", "with --flatten: only what this bot opened and placed")
 _REASON = Option("--reason", "a note for the journal", TEXT, "TEXT")
 _SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
 _UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
-_HTML = Option("--html", "write a page with curve and tables", PATH, "FILE")
+_HTML = Option("--html", "write a page with charts and tables", PATH, "FILE")
 _TIMEOUT = Option("--timeout", "seconds to wait for its end (30)", FLOAT, "S", at_least=0)
 _LIVE = Option("--live", 'trade real money; the configuration must say mode = "live" too')
 _LAST = Option("--last", "at most this many, the newest (50)", INT, "N", "-n", at_least=1)
@@ -212,7 +212,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (_LAST,),
         (Argument("SYMBOL|ID", "a symbol, or the id of a signal or an order"),),
     ),
-    CommandSpec("risk", TRADING, "show every limit and how much of it is used", "commands_trading:risk"),
+    CommandSpec(
+        "risk",
+        TRADING,
+        "show every limit, what is held against it, and what bad days would cost",
+        "commands_trading:risk",
+        (_HTML,),
+    ),
     CommandSpec(
         "report",
         RESULTS,

@@ -76,12 +76,17 @@ def report_html(
         _section("Assumed ticks", _ASSUMED, rows(document, "assumed_ticks")),
         _section("Trades", _TRADE, trades) or "<h2>Trades</h2><p>No closed round trip.</p>",
     ]
+    return page(title, "".join(parts), chart.STYLE)
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """Return a whole page with ``body`` and, behind the common one, a ``style`` of its own."""
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{_STYLE}{chart.STYLE}</style></head>\n"
-        f"<body>{''.join(parts)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head>\n"
+        f"<body>{body}</body></html>\n"
     )
 
 

@@ -1,23 +1,53 @@
 """The document of ``risk``: every limit, what the book is exposed to, and what a bad day would cost it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tradebot.model.money import ZERO, Cash, book, from_float, plain
+from tradebot.model.time import to_ms
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.breakers.base import BreakerView
 from tradebot.pipeline.risk.limits import LimitUse
 from tradebot.pipeline.risk.measures.clusters import Cluster
-from tradebot.pipeline.risk.measures.measuring import Measures
+from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
 from tradebot.pipeline.risk.measures.tails import HORIZON_DAYS, LEVELS, Tail, TailMethod, as_loss, marginal, tail
+from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.pipeline.risk.stress import Exposed, stress
 from tradebot.report.breakers import breaker_rows
 from tradebot.report.shapes import Document, Json
-from tradebot.report.views import BookFacts, limit_rows
+from tradebot.report.views import limit_rows
 
 _ALL = 100
 _HISTORICAL = TailMethod.HISTORICAL
 
 
-def risk_document(books: BookFacts) -> Document:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RiskFacts:
+    """What the document is made of: the book, and what the stage says of its limits and breakers.
+
+    ``max_leverage`` is what the venue allows of each held symbol.
+    """
+
+    risk: RiskState
+    limits: Sequence[LimitUse]
+    breakers: Sequence[BreakerView] = ()
+    measured: MeasureRule = DEFAULT_MEASURES
+    max_leverage: Mapping[str, int] = field(default_factory=dict)
+
+
+def risk_facts(stage: RiskStage) -> RiskFacts:
+    """Return what ``stage`` knows."""
+    return RiskFacts(
+        risk=stage.save(),
+        limits=stage.limits_view(),
+        breakers=stage.breakers_view(),
+        measured=stage.measured,
+        max_leverage={symbol: stage.instrument(symbol).max_leverage for symbol in stage.positions},
+    )
+
+
+def risk_document(books: RiskFacts) -> Document:
     """Return what may be sent and why, each limit, and what is held, measured."""
     state = books.risk
     measures = Measures(books.measured)
@@ -27,6 +57,7 @@ def risk_document(books: BookFacts) -> Document:
     return {
         "state": str(state.trading_state),
         "reason": state.state_reason,
+        "as_of": to_ms(state.market_ts),
         "equity": plain(book(state.equity)),
         "peak_equity": plain(book(state.peak_equity)),
         "drawdown_pct": float(state.drawdown * _ALL),
@@ -36,6 +67,8 @@ def risk_document(books: BookFacts) -> Document:
         "exposure": _exposure(state, notionals, groups),
         "breakers": breaker_rows(books.breakers),
         "clusters": [{"symbols": list(group.symbols), "correlation": round(group.correlation, 6)} for group in groups],
+        "stress": _stress(books, measures, notionals),
+        "sizing": {},
         "signals": state.signals,
         "refused": state.refused,
         "waiting_entries": _waiting(state),
@@ -123,6 +156,29 @@ def _exposure(state: RiskState, notionals: Mapping[str, Decimal], groups: tuple[
         "by_strategy": _amounts(by_strategy),
         "by_cluster": _amounts(by_cluster),
     }
+
+
+def _stress(books: RiskFacts, measures: Measures, notionals: Mapping[str, Decimal]) -> list[Json]:
+    state, equity = books.risk, books.risk.equity
+    held = [
+        Exposed(
+            symbol=symbol,
+            notional=notional,
+            mark=state.marks[symbol],
+            stop=state.stops.get(symbol),
+            max_leverage=books.max_leverage.get(symbol, 1),
+        )
+        for symbol, notional in notionals.items()
+    ]
+    return [
+        {
+            "scenario": one.scenario,
+            "loss": plain(one.loss),
+            "loss_pct": float(round(one.loss / equity * _ALL, 4)) if equity > 0 else None,
+            "liquidated": one.liquidated,
+        }
+        for one in stress(held, equity, measures.panel)
+    ]
 
 
 def _amounts(amounts: Mapping[str, Decimal]) -> Document:

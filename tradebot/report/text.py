@@ -17,7 +17,7 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         _status_head(document, state, colour),
         pairs(_status_pairs(document, colour)),
         _titled("positions", positions_text(document, colour) if rows(document, "positions") else "none", colour),
-        _titled("limits", risk_text(document, colour) if rows(document, "risk") else "none set", colour),
+        _titled("limits", _limits_text(document, colour) if rows(document, "risk") else "none set", colour),
     ]
     if rows(document, "mismatches"):
         blocks.insert(1, _titled("book and venue differ", _mismatch_text(document, colour), colour))
@@ -77,11 +77,8 @@ def balance_text(document: Mapping[str, Json], colour: bool = False) -> str:
     return pairs(_account_pairs(document, colour))
 
 
-def risk_text(document: Mapping[str, Json], colour: bool = False) -> str:
-    """Return ``risk``: each limit, its use and its maximum."""
+def _limits_text(document: Mapping[str, Json], colour: bool = False) -> str:
     listed = rows(document, "risk")
-    if not listed:
-        return "no limit is set"
     body = [
         [cell(row.get("limit")), money(row.get("value")), money(row.get("max")), f"{cell(row.get('pct_used'))} %"]
         for row in listed

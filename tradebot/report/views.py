@@ -18,7 +18,6 @@ from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import BreakerView
 from tradebot.pipeline.risk.holdings import OpenPosition
 from tradebot.pipeline.risk.limits import LimitUse
-from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule
 from tradebot.report.breakers import breaker_rows
 from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
@@ -142,7 +141,6 @@ class BookFacts:
     unknown: int
     protection: Sequence[Protection]
     limits: Sequence[LimitUse]
-    measured: MeasureRule = DEFAULT_MEASURES
     disabled: Mapping[str, str] = field(default_factory=dict)
     foreign: Sequence[ForeignOrder] = ()
     breakers: Sequence[BreakerView] = ()

@@ -17,7 +17,7 @@ from tradebot.report import views
 from tradebot.report.document import document, line
 from tradebot.report.flatness import FlatFacts, flatness
 from tradebot.report.health import health
-from tradebot.report.risk import risk_document
+from tradebot.report.risk import RiskFacts, risk_document
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.logs import log_file
@@ -61,6 +61,10 @@ class DaemonPort(Protocol):
         """Return what a flattening has left. Raises ``Unavailable`` before recovery is done."""
         ...
 
+    def risk_facts(self) -> RiskFacts:
+        """Return what the book and its limits say. Raises ``Unavailable`` before recovery is done."""
+        ...
+
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command through the line and return its answer once it is durable."""
         ...
@@ -92,7 +96,6 @@ class DaemonApi:
             "health": health,
             "positions": lambda _, books: views.positions(books),
             "balance": views.balance,
-            "risk": lambda _, books: risk_document(books),
         }
         self._acts: Mapping[str, Callable[[Mapping[str, str]], Awaitable[Mapping[str, Json]]]] = {
             "stop": self._stop,
@@ -115,6 +118,8 @@ class DaemonApi:
             return b"".join(line(order) for order in views.orders(books))
         if view == "flatness":
             return document(flatness(self._daemon.flat_facts()))
+        if view == "risk":
+            return document(risk_document(self._daemon.risk_facts()))
         if view in self._live:
             return document(self._live[view](facts, books))
         return await self._read_journal(view, query)

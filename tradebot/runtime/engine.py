@@ -17,6 +17,7 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid
 from tradebot.pipeline.outbox import Outbox
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
+from tradebot.report.risk import RiskFacts, risk_facts
 from tradebot.report.views import BookFacts, ForeignOrder, Mismatch
 from tradebot.runtime.boot import Booted
 from tradebot.runtime.facts import RecentFacts
@@ -268,10 +269,13 @@ class Engine:
             protection=self.orders.protection(),
             limits=self.risk.limits_view(),
             breakers=self.risk.breakers_view(),
-            measured=self.risk.measured,
             disabled=dict(self.booted.wired.strategy.disabled),
             foreign=() if self.live is None else self.live.foreign,
         )
+
+    def risk_facts(self) -> RiskFacts:
+        """Return what the book and its limits say, for ``risk``."""
+        return risk_facts(self.risk)
 
     def standing(self) -> Standing:
         """Return what the journal does not hold."""

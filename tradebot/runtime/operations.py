@@ -14,6 +14,7 @@ from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import HOUR, Nanos
 from tradebot.ports import Clock, FeedState
 from tradebot.report.flatness import FlatFacts
+from tradebot.report.risk import RiskFacts
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
 from tradebot.runtime import logs
@@ -129,6 +130,10 @@ class Operations:
     def standing(self) -> Standing:
         """Return what the journal does not hold."""
         return Standing() if self._engine is None else self._engine.standing()
+
+    def risk_facts(self) -> RiskFacts:
+        """Return what the book and its limits say."""
+        return self._running().risk_facts()
 
     def flat_facts(self) -> FlatFacts:
         """Return what a flattening has left."""

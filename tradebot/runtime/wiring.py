@@ -22,7 +22,14 @@ from tradebot.ports import MarketData, Stage
 from tradebot.runtime.data_files import bar_files
 from tradebot.runtime.guard import is_operators
 from tradebot.runtime.recording import REAL, SIMULATED, Vocabulary
-from tradebot.settings.build import build_breakers, build_instruments, build_limits, build_size, feed_network
+from tradebot.settings.build import (
+    build_breakers,
+    build_instruments,
+    build_limits,
+    build_measures,
+    build_size,
+    feed_network,
+)
 from tradebot.settings.check import build_cooldowns, build_specs, check_settings, feed_timeframes
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
@@ -103,17 +110,24 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
         venue=Outbox() if simulated is None else _venue(simulated, instruments),
         # A real venue may say something late, or again.
         orders=OrdersStage(instruments) if simulated is None else OrdersStage(instruments, PROMPT, venue_trails=True),
-        risk=RiskStage(
-            instruments=instruments,
-            # A real account says by its first deposit what it holds.
-            starting_cash=Cash(ZERO if simulated is None else simulated.starting_cash),
-            size=build_size(settings.risk, settings.strategy),
-            limits=build_limits(settings.risk, settings.bot.mode),
-            cooldowns=build_cooldowns(specs, settings),
-            breakers=build_breakers(settings.risk),
-        ),
+        risk=wire_risk(settings, specs, instruments),
         strategy=StrategyStage(specs, instruments, is_operators),
         specs=specs,
+    )
+
+
+def wire_risk(settings: Settings, specs: Sequence[StrategySpec], instruments: Mapping[str, Instrument]) -> RiskStage:
+    """Build the risk stage from the settings."""
+    simulated = settings.venue if isinstance(settings.venue, SimulatedVenueSettings) else None
+    return RiskStage(
+        instruments=instruments,
+        # A real account says by its first deposit what it holds.
+        starting_cash=Cash(ZERO if simulated is None else simulated.starting_cash),
+        size=build_size(settings.risk, settings.strategy),
+        limits=build_limits(settings.risk, settings.bot.mode),
+        cooldowns=build_cooldowns(specs, settings),
+        breakers=build_breakers(settings.risk),
+        measured=build_measures(settings.risk),
     )
 
 

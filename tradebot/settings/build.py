@@ -11,6 +11,7 @@ from tradebot.pipeline.risk.breakers.sequence import BREAKERS
 from tradebot.pipeline.risk.gates.confidence import SETTING
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.measures.measuring import MeasureRule
 from tradebot.settings.model import (
     EquityFractionSize,
     HyperliquidFeedSettings,
@@ -55,6 +56,14 @@ def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
     """Return the limits of the risk stage; some are for the mode ``live`` alone."""
     keys = [SETTING, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only)]
     return {key: value for key in keys if (value := getattr(risk, key))}
+
+
+def build_measures(risk: RiskSettings) -> MeasureRule:
+    """Return of what days and how the market is measured."""
+    measure = risk.measure
+    return MeasureRule(
+        window_days=measure.window_days, decay=measure.decay, cluster_correlation=measure.cluster_correlation
+    )
 
 
 def build_breakers(risk: RiskSettings) -> Mapping[str, Tiers]:

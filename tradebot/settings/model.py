@@ -403,6 +403,23 @@ AboveTiers = Annotated[tuple[Above, ...], *_Checked]
 CountTiers = Annotated[tuple[Count, ...], AfterValidator(whole_tiers), *_Checked]
 
 
+class MeasureSettings(Section):
+    """Of what days and how correlations, volatility and bad days are measured."""
+
+    window_days: Int = Field(
+        default=90, ge=30, le=730, description="Daily returns that are looked at; nothing is said of fewer than 30."
+    )
+    decay: Number = Field(
+        default=0.94,
+        ge=0.5,
+        le=1,
+        description="Weight of a day in correlations and volatility, against the day after it; 1 weighs all the same.",
+    )
+    cluster_correlation: Number = Field(
+        default=0.7, gt=0, le=1, description="From which correlation on, of either sign, two symbols are one bet."
+    )
+
+
 class RiskSettings(Section):
     """How much is entered, the limits that cut it, and the breakers that end it."""
 
@@ -425,6 +442,7 @@ class RiskSettings(Section):
     live_cap_notional: Money | None = Field(
         default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
     )
+    measure: MeasureSettings = Field(default=MeasureSettings(), description="How the market is measured.")
     drawdown_pct: PercentTiers = Field(
         default=(Decimal(20),), description="How far equity may fall below its peak, percent of the peak."
     )
