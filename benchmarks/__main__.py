@@ -19,7 +19,19 @@ from pathlib import Path
 
 from benchmarks.figures import Figure
 
-NAMES = ("pump", "backtest", "latency", "messages", "boot", "memory", "patterns", "live", "weight", "private")
+NAMES = (
+    "pump",
+    "backtest",
+    "risk_stage",
+    "latency",
+    "messages",
+    "boot",
+    "memory",
+    "patterns",
+    "live",
+    "weight",
+    "private",
+)
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
 

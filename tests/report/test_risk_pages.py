@@ -31,7 +31,7 @@ def document() -> dict[str, Any]:
         {"name": "drawdown_pct", **tripped},
         {"name": "daily_loss_pct", "state": "ok", "value": 0, "threshold": 5},
     ]
-    found["sizing"] = {"drawdown_scale": 0.5}
+    found["sizing"] = {"drawdown_scale": 0.5, "kelly:cross": 0.02}
     return found
 
 
@@ -50,6 +50,7 @@ def test_the_text_fits_a_terminal_and_tells_what_is_nearest_its_limit_first(docu
         "cornish-fisher 99 %",
         "of 60 daily returns",
         "drawdown scale  x 0.5",
+        "kelly:cross     0.02 of equity at most",
     ):
         assert part in text
 

@@ -34,6 +34,7 @@ class RiskFacts:
     breakers: Sequence[BreakerView] = ()
     measured: MeasureRule = DEFAULT_MEASURES
     max_leverage: Mapping[str, int] = field(default_factory=dict)
+    sizing: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 def risk_facts(stage: RiskStage) -> RiskFacts:
@@ -43,6 +44,7 @@ def risk_facts(stage: RiskStage) -> RiskFacts:
         limits=stage.limits_view(),
         breakers=stage.breakers_view(),
         measured=stage.measured,
+        sizing=stage.sizing_view(),
         max_leverage={symbol: stage.instrument(symbol).max_leverage for symbol in stage.positions},
     )
 
@@ -68,7 +70,7 @@ def risk_document(books: RiskFacts) -> Document:
         "breakers": breaker_rows(books.breakers),
         "clusters": [{"symbols": list(group.symbols), "correlation": round(group.correlation, 6)} for group in groups],
         "stress": _stress(books, measures, notionals),
-        "sizing": {},
+        "sizing": {name: float(pct) / _ALL for name, pct in books.sizing.items()},
         "signals": state.signals,
         "refused": state.refused,
         "waiting_entries": _waiting(state),

@@ -169,7 +169,10 @@ def _stress(document: Mapping[str, Json], colour: bool) -> str:
 
 
 def _sizing(sizing: Mapping[str, Json]) -> str:
-    return pairs((name.replace("_", " "), f"x {_short(value)}") for name, value in sizing.items())
+    return pairs(
+        (name.replace("_", " "), f"x {_short(value)}" if "_scale" in name else f"{_short(value)} of equity at most")
+        for name, value in sizing.items()
+    )
 
 
 def _folded(words: list[str]) -> str:

@@ -12,12 +12,13 @@ from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole, Order
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import to_ms
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
+from tradebot.pipeline.risk.scaling import Scaling
 from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document
 from tradebot.report.trades import optional
 
 _M = TypeVar("_M", bound=Message)
-_RATIO_GATES = frozenset({"max_leverage", "share_leverage", "confidence", "confidence_scale", "duplicate_zone"})
+_RATIO_GATES = frozenset({"max_leverage", "share_leverage", "confidence", "duplicate_zone", *Scaling.NAMES})
 _RATIO_GATES |= {breaker.name for breaker in BREAKERS}
 
 

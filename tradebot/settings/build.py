@@ -10,7 +10,15 @@ from tradebot.pipeline.risk.breakers.base import Tiers
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
 from tradebot.pipeline.risk.gates.confidence import SETTING
 from tradebot.pipeline.risk.gates.sequence import LIMITS
-from tradebot.pipeline.risk.limits import ConfidenceScale, Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.limits import (
+    ConfidenceScale,
+    DrawdownRule,
+    KellyRule,
+    Limits,
+    ScaleRule,
+    SizeKind,
+    SizeRule,
+)
 from tradebot.pipeline.risk.measures.measuring import MeasureRule
 from tradebot.settings.model import (
     EquityFractionSize,
@@ -20,6 +28,7 @@ from tradebot.settings.model import (
     QtySize,
     RiskFractionSize,
     RiskSettings,
+    ScaleSettings,
     Settings,
     StrategySettings,
 )
@@ -35,7 +44,24 @@ def build_size(risk: RiskSettings, strategies: Sequence[StrategySettings] = ()) 
     """Return the rule by which entries of ``strategies`` are sized."""
     kind, value = _size(risk)
     shares = {strategy.name: strategy.share for strategy in strategies if strategy.share != 1}
-    return SizeRule(kind, value, ConfidenceScale(risk.confidence_scale), shares)
+    return SizeRule(kind, value, ConfidenceScale(risk.confidence_scale), shares, _scales(risk.scale or ScaleSettings()))
+
+
+def _scales(scale: ScaleSettings) -> ScaleRule:
+    kelly, drawdown = scale.kelly, scale.drawdown
+    return ScaleRule(
+        volatility=None if scale.volatility_pct is None else scale.volatility_pct / 100,
+        regime=scale.regime == "volatility",
+        kelly=None
+        if kelly is None
+        else KellyRule(
+            fraction=kelly.fraction, most=kelly.max_fraction, min_trades=kelly.min_trades, least=kelly.least
+        ),
+        risk_parity=scale.risk_parity == "strategies",
+        drawdown=None
+        if drawdown is None
+        else DrawdownRule(from_pct=drawdown.from_pct, to_pct=drawdown.to_pct, least=drawdown.least),
+    )
 
 
 def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:

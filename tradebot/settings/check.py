@@ -86,6 +86,7 @@ def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
         problems.extend(check(loaded))
     problems.extend(_share_problems(loaded))
     problems.extend(_stop_problems(loaded))
+    problems.extend(_scale_problems(loaded))
     problems.extend(live_problems(loaded, is_live=is_live))
     for _ in _strategies(loaded, problems):
         pass
@@ -270,6 +271,14 @@ def _stop_rule(stop: Stop) -> StopRule:
             return DistanceStop(stop.distance, stop.trail)
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
+
+
+def _scale_problems(loaded: Loaded) -> Iterator[Problem]:
+    scale = loaded.settings.risk.scale
+    drawdown = None if scale is None else scale.drawdown
+    if drawdown is not None and drawdown.to_pct <= drawdown.from_pct:
+        what = f"sizes would shrink from {plain(drawdown.from_pct)} % on and be smallest at {plain(drawdown.to_pct)} %"
+        yield _problem(loaded, ("risk", "scale", "drawdown", "to_pct"), what, "set to_pct above from_pct")
 
 
 def build_cooldowns(specs: Sequence[StrategySpec], settings: Settings) -> Mapping[str, Cooldown]:

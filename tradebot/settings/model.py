@@ -420,6 +420,43 @@ class MeasureSettings(Section):
     )
 
 
+class KellySettings(Section):
+    """A part of the bet that Kelly's rule makes of the strategy's own last 200 results."""
+
+    fraction: Exact = Field(default=Decimal("0.25"), gt=0, le=1, description="Part of Kelly's bet that may be risked.")
+    max_fraction: Exact = Field(
+        default=Decimal("0.02"), gt=0, le=1, description="Most that is risked, as a fraction of equity."
+    )
+    min_trades: Int = Field(default=30, ge=10, le=200, description="Results before which it does nothing.")
+    least: Exact = Field(
+        default=Decimal("0.1"), ge=0, le=1, description="Part of the size that remains where the odds are bad."
+    )
+
+
+class DrawdownSettings(Section):
+    """Smaller entries the further equity is below its peak, evenly between two points."""
+
+    from_pct: Exact = Field(default=Decimal(5), ge=0, lt=100, description="Up to there sizes are whole, percent.")
+    to_pct: Exact = Field(default=Decimal(20), gt=0, le=100, description="From there on they are smallest, percent.")
+    least: Exact = Field(default=Decimal("0.25"), ge=0, le=1, description="Part of the size that remains there.")
+
+
+class ScaleSettings(Section):
+    """What makes entries smaller than their size says; the factors multiply, and none enlarges."""
+
+    volatility_pct: Exact | None = Field(
+        default=None, gt=0, le=1000, description="Most that a position may vary in a year, percent of equity."
+    )
+    regime: Literal["none", "volatility"] = Field(
+        default="none", description="Size by the regime: not at all, or smaller while a symbol varies more than usual."
+    )
+    kelly: KellySettings | None = Field(default=None, description="A part of Kelly's bet, from realized results.")
+    risk_parity: Literal["none", "strategies"] = Field(
+        default="none", description="Even what strategies risk: not at all, or by how far their results spread."
+    )
+    drawdown: DrawdownSettings | None = Field(default=None, description="Smaller entries in a drawdown.")
+
+
 class RiskSettings(Section):
     """How much is entered, the limits that cut it, and the breakers that end it."""
 
@@ -442,6 +479,7 @@ class RiskSettings(Section):
     live_cap_notional: Money | None = Field(
         default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
     )
+    scale: ScaleSettings | None = Field(default=None, description="What makes entries smaller.")
     measure: MeasureSettings = Field(default=MeasureSettings(), description="How the market is measured.")
     drawdown_pct: PercentTiers = Field(
         default=(Decimal(20),), description="How far equity may fall below its peak, percent of the peak."

@@ -39,7 +39,8 @@ class RiskState:
     the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
     each symbol. ``breakers`` are kept by their names; ``is_lowered``: it was they that made the state reduce-only.
     ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity.
-    each symbol. ``daily`` holds the closes from which everything is measured.
+    each symbol. ``daily`` holds the closes from which everything is measured, ``results``
+    what each strategy's round trips earned, the oldest first.
     """
 
     starting_cash: Cash
@@ -77,6 +78,7 @@ class RiskState:
     marked: dict[str, Nanos] = field(default_factory=dict)
     looked_ts: Nanos = _NEVER
     daily: DailyState = field(default_factory=DailyState)
+    results: dict[str, tuple[Cash, ...]] = field(default_factory=dict)
 
     @property
     def untraded(self) -> dict[str, Listing]:

@@ -24,6 +24,44 @@ class ConfidenceScale(StrEnum):
     LINEAR = "linear"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KellyRule:
+    """``fraction`` of Kelly's bet, at most ``most`` of equity, after ``min_trades``; ``least`` of the size remains."""
+
+    fraction: Decimal
+    most: Decimal
+    min_trades: int
+    least: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrawdownRule:
+    """From ``from_pct`` below the peak on sizes shrink evenly, to ``least`` of them at ``to_pct``."""
+
+    from_pct: Decimal
+    to_pct: Decimal
+    least: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScaleRule:
+    """What makes entries smaller than their size rule; nothing where it is left out.
+
+    ``volatility`` is how much a position may vary in a year, as a fraction of equity; ``min_trades`` is of how many
+    results on the spread of a strategy is known.
+    """
+
+    volatility: Decimal | None = None
+    regime: bool = False
+    kelly: KellyRule | None = None
+    risk_parity: bool = False
+    min_trades: int = 30
+    drawdown: DrawdownRule | None = None
+
+
+NO_SCALES = ScaleRule()
+
+
 @dataclass(frozen=True, slots=True)
 class SizeRule:
     """The size of an entry: ``value`` > 0 is a quantity, an amount of cash, or a fraction of equity, by ``kind``.
@@ -35,6 +73,7 @@ class SizeRule:
     value: Decimal
     scale: ConfidenceScale = ConfidenceScale.NONE
     shares: Mapping[str, Decimal] = field(default_factory=dict)
+    scales: ScaleRule = NO_SCALES
 
     def share(self, strategy: str) -> Decimal:
         """Return the part of the equity that ``strategy`` may use."""

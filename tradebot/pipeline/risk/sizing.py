@@ -1,4 +1,4 @@
-"""How large an entry becomes: the size rule, then confidence and each limit cut. Pure arithmetic on what is given."""
+"""How large an entry becomes: the size rule, then each scale, then each limit cut. Pure arithmetic on what is given."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,13 +6,12 @@ from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, from_float
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
 from tradebot.model.order import OrderType
 from tradebot.model.signal import Cut, Signal
 from tradebot.pipeline.risk.gates.base import Bound, Stopped
-from tradebot.pipeline.risk.limits import ConfidenceScale, SizeKind, SizeRule
-
-_ALL = Decimal(100)
+from tradebot.pipeline.risk.limits import SizeKind, SizeRule
+from tradebot.pipeline.risk.scaling import ALL, Asked, Scaling, at_risk
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +27,7 @@ class Sizing:
     """The rule of the configuration by which entries are sized."""
 
     rule: SizeRule
+    scaling: Scaling
 
     def size(self, signal: Signal, instrument: Instrument, equity: Cash, bounds: Iterable[Bound]) -> Sized | Stopped:
         """Return the size of an entry that may be made, cut by ``bounds``; or what left nothing of it."""
@@ -39,21 +39,18 @@ class Sizing:
         if instrument.below_minimum(qty, price):
             return _too_small(instrument, raw, price)
         cuts: tuple[Cut, ...] = ()
-        confidence = self._scale(signal)
-        if confidence is not None:
-            qty = instrument.qty_down(raw * confidence / _ALL)
-            if instrument.below_minimum(qty, price):
-                what = "what the confidence leaves is below the smallest order"
-                return Stopped("confidence_scale", confidence, _ALL, what)
-            cuts = (Cut(gate="confidence_scale", limit=confidence, value=_ALL),)
+        if self.scaling:
+            asked = Asked(signal, raw * price, raw * at_risk(signal, price), equity)
+            for name, pct in self.scaling.scales(asked):
+                raw = raw * pct / ALL
+                qty = instrument.qty_down(raw)
+                if instrument.below_minimum(qty, price):
+                    what = (
+                        f"what the {name.removesuffix('_scale').replace('_', ' ')} leaves is below the smallest order"
+                    )
+                    return Stopped(name, pct, ALL, what)
+                cuts = (*cuts, Cut(gate=name, limit=pct, value=ALL))
         return _cut(qty, price, instrument, bounds, cuts)
-
-    def _scale(self, signal: Signal) -> Decimal | None:
-        """Return the confidence, in percent, where it makes the size smaller."""
-        if self.rule.scale is ConfidenceScale.NONE or signal.confidence is None:
-            return None
-        confidence = from_float(signal.confidence)
-        return confidence if confidence < _ALL else None
 
     def _raw(self, signal: Signal, price: Price, equity: Cash) -> Decimal:
         value = self.rule.value

@@ -2,6 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
@@ -9,7 +10,7 @@ from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound, OrderRole
-from tradebot.model.position import Deposit, EquityMark, FundingPaid
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
@@ -26,6 +27,7 @@ from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.listing import what_changed
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
+from tradebot.pipeline.risk.scaling import Scaling
 from tradebot.pipeline.risk.sizing import Sizing
 from tradebot.pipeline.runs import Run
 
@@ -60,7 +62,9 @@ class RiskStage:
         self._breakers = Breakers(breakers or {})
         self._measures = Measures(measured)
         self._daily = self._measures.daily
-        self._desk = Desk(instruments, self._ledger, Sizing(size), gates, limits, self._breakers, self._measures)
+        self._scaling = Scaling(size, self._measures, self._curve)
+        sizing = Sizing(size, self._scaling)
+        self._desk = Desk(instruments, self._ledger, sizing, gates, limits, self._breakers, self._measures)
         self._operator = Operator(self._desk)
         self._market_ts = self._looked_ts = Nanos(0)
         self._marked: dict[str, Nanos] = {}
@@ -129,6 +133,7 @@ class RiskStage:
             marked=dict(self._marked),
             looked_ts=self._looked_ts,
             daily=self._daily.save(),
+            results=dict(self._scaling.results),
         )
 
     def load(self, state: RiskState) -> None:
@@ -137,6 +142,7 @@ class RiskStage:
         self._curve.load(state)
         self._desk.load(state)
         self._daily.load(state.daily)
+        self._scaling.load(state.results)
         self._market_ts = state.market_ts
         self._marked = dict(state.marked)
         self._looked_ts = state.looked_ts
@@ -234,6 +240,10 @@ class RiskStage:
     def measured(self) -> MeasureRule:
         """By what rule correlations and tails are measured."""
         return self._measures.rule
+
+    def sizing_view(self) -> Mapping[str, Decimal]:
+        """Return what scales entries now, in percent."""
+        return self._scaling.standing(self._ledger.equity(), sorted(self._ledger.marks))
 
     def limits_view(self) -> tuple[LimitUse, ...]:
         """Return how much of each configured limit is used now."""
@@ -369,6 +379,8 @@ class RiskStage:
         changes, before = breakers.on_fill(fill, self._desk), trips.get(symbol)
         self._desk.on_fill(fill)
         booked = self._ledger.fill(fill)
+        if isinstance(booked[0], RoundTrip):
+            self._scaling.on_round_trip(booked[0])
         is_opened = fill.role is OrderRole.ENTRY and trips.get(symbol) not in (None, before)
         changes = [*changes, *breakers.on_booked(fill, booked, is_opened=is_opened)]
         return (*booked, *self._operator.on_changes(changes)) if changes else booked

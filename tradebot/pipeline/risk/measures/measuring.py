@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tradebot.pipeline.risk.measures.clusters import THRESHOLD, Cluster, Correlations, clusters, correlations
 from tradebot.pipeline.risk.measures.daily import WINDOW_DAYS, DailyCloses, Panel
-from tradebot.pipeline.risk.measures.moments import LAMBDA
+from tradebot.pipeline.risk.measures.moments import LAMBDA, deviation, weighted_deviation, weights
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ DEFAULT_MEASURES = MeasureRule()
 class Measures:
     """Returns, correlations and clusters of the days that are over."""
 
-    __slots__ = ("_correlations", "_measured", "_of", "daily", "rule")
+    __slots__ = ("_correlations", "_measured", "_of", "_spreads", "_spreads_of", "daily", "rule")
 
     def __init__(self, rule: MeasureRule) -> None:
         self.rule = rule
@@ -30,6 +30,8 @@ class Measures:
         # Of which panel the correlations are, and the last groups asked for with the symbols they are of.
         self._of: Panel | None = None
         self._correlations: Correlations = {}
+        self._spreads_of: Panel | None = None
+        self._spreads: dict[str, tuple[float, float]] = {}
         self._measured: tuple[frozenset[str], tuple[Cluster, ...]] = (frozenset(), ())
 
     @property
@@ -52,3 +54,24 @@ class Measures:
         if self._measured[0] != symbols:
             self._measured = symbols, clusters(symbols, pairs, self.rule.cluster_correlation)
         return self._measured[1]
+
+    def volatility(self, symbol: str) -> float | None:
+        """Return the deviation of daily returns lately, weighted as correlations are; ``None`` of too few."""
+        spreads = self._spread(symbol)
+        return None if spreads is None else spreads[0]
+
+    def usual_volatility(self, symbol: str) -> float | None:
+        """Return the deviation of the daily returns of the whole window; ``None`` of too few."""
+        spreads = self._spread(symbol)
+        return None if spreads is None else spreads[1]
+
+    def _spread(self, symbol: str) -> tuple[float, float] | None:
+        panel = self.panel
+        if panel is not self._spreads_of:
+            self._spreads_of, self._spreads = panel, {}
+        found = self._spreads.get(symbol)
+        if found is None and symbol in panel.returns:
+            returns = panel.returns[symbol]
+            lately = weighted_deviation(returns, weights(len(returns), self.rule.decay))
+            found = self._spreads[symbol] = lately, deviation(returns)
+        return found

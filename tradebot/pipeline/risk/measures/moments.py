@@ -54,6 +54,13 @@ def weights(count: int, decay: float) -> list[float]:
     return [one / total for one in raw]
 
 
+def weighted_deviation(values: Sequence[float], weight: Sequence[float]) -> float:
+    """Return the unbiased deviation by weights that sum to 1; with equal ones it is ddof 1. Two values at least."""
+    centre = fsum(map(mul, weight, values))
+    spread = fsum(part * (one - centre) ** 2 for part, one in zip(weight, values, strict=True))
+    return sqrt(spread / (1 - fsum(part * part for part in weight)))
+
+
 def standardized(values: Sequence[float], weight: Sequence[float]) -> list[float] | None:
     """Return ``values`` less their weighted mean, scaled so that two such series' products sum to the correlation.
 
