@@ -55,6 +55,13 @@ def test_the_text_fits_a_terminal_and_tells_what_is_nearest_its_limit_first(docu
         assert part in text
 
 
+def test_many_positions_go_on_in_further_lines(document: dict[str, Any]) -> None:
+    document["exposure"]["by_symbol"] = {f"COIN{number}": "12345.6" for number in range(12)}
+    lines = risk_text(document).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert sum("COIN" in line for line in lines) == 4
+
+
 def test_colours_change_no_word(document: dict[str, Any]) -> None:
     painted = risk_text(document, colour=True)
     for code in ("31", "32", "33", "1", "0"):

@@ -116,7 +116,7 @@ def _loss(value: float | None, equity: Cash) -> Document:
     return {"value": plain(as_loss(value)), "pct": round(value / float(equity) * _ALL, 4) if equity > 0 else None}
 
 
-def _components(measures: Measures, notionals: Mapping[str, Decimal], pnl: list[float] | None) -> list[Json]:
+def _components(measures: Measures, notionals: Mapping[str, Decimal], pnl: Sequence[float] | None) -> list[Json]:
     """Return of which symbol how much of the parametric VaR is, a hedge takes from it; and what closing it would save.
 
     What it would save is of the historical one.
@@ -126,7 +126,7 @@ def _components(measures: Measures, notionals: Mapping[str, Decimal], pnl: list[
     panel, rows = measures.panel, list[Json]()
     for symbol, notional in notionals.items():
         returns = panel.returns[symbol][-len(pnl) :]
-        without = panel.added(pnl, symbol, -float(notional)) or []
+        without = panel.added(pnl, symbol, -float(notional)) or ()
         row: dict[str, Json] = {"symbol": symbol}
         for level in LEVELS:
             name = f"{round(level * _ALL)}"

@@ -129,6 +129,8 @@ def test_pnl_is_present_notionals_times_past_returns_over_the_days_that_all_have
     assert len(pnl) == 30
     assert pnl == pytest.approx([1000 * b - 500 * e for b, e in zip(RETURNS["BTC"][-30:], RETURNS["ETH"], strict=True)])
     assert panel.pnl({"ETH": -500.0, "BTC": 1000.0}) == pnl
+    assert panel.pnl({"BTC": 1000.0, "ETH": -500.0}) is panel.pnl({"BTC": 1000.0, "ETH": -500.0})
+    assert panel.pnl({"BTC": 2000.0, "ETH": -1000.0}) == pytest.approx([2 * one for one in pnl])
     alone = panel.pnl({"BTC": 1000.0})
     assert alone is not None
     assert len(alone) == 40
@@ -137,8 +139,8 @@ def test_pnl_is_present_notionals_times_past_returns_over_the_days_that_all_have
 
 def test_an_empty_book_has_no_pnl_and_a_symbol_without_returns_no_measure() -> None:
     panel = Panel(RETURNS)
-    assert panel.pnl({}) == []
-    assert panel.added([], "ETH", 2.0) == [2.0 * one for one in RETURNS["ETH"]]
+    assert panel.pnl({}) == ()
+    assert panel.added([], "ETH", 2.0) == tuple(2.0 * one for one in RETURNS["ETH"])
     assert panel.pnl({"BTC": 1.0, "NEW": 1.0}) is None
     assert panel.added([0.1], "NEW", 1.0) is None
 

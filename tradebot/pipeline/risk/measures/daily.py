@@ -35,14 +35,16 @@ class DailyState:
 class Panel:
     """Simple daily returns by symbol, oldest first, all ending with one day; at least ``LEAST_RETURNS`` each."""
 
-    __slots__ = ("_rows", "_symbols", "returns")
+    __slots__ = ("_amounts", "_pnl", "_rows", "_symbols", "returns")
 
     def __init__(self, returns: Mapping[str, tuple[float, ...]]) -> None:
         self.returns = returns
         self._symbols: tuple[str, ...] = ()
         self._rows: Sequence[tuple[float, ...]] = ()
+        self._amounts: list[float] = []
+        self._pnl: tuple[float, ...] = ()
 
-    def pnl(self, notionals: Mapping[str, float]) -> list[float] | None:
+    def pnl(self, notionals: Mapping[str, float]) -> tuple[float, ...] | None:
         """Return what each day of the window would have made of positions worth ``notionals`` (short < 0) now.
 
         Oldest first; as many days as all of the symbols have. ``None`` when one of them has too few. The order of
@@ -56,19 +58,23 @@ class Panel:
             columns = [self.returns[symbol] for symbol in symbols]
             days = min(map(len, columns), default=0)
             self._rows = list(zip(*(column[-days:] for column in columns), strict=True))
-            self._symbols = symbols
+            self._symbols, self._amounts, self._pnl = symbols, [], ()
         amounts = list(notionals.values())
-        return [fsum(map(mul, amounts, row)) for row in self._rows]
+        # Several limits, and several signals of one turn, ask for the same.
+        if amounts != self._amounts:
+            self._pnl = tuple(fsum(map(mul, amounts, row)) for row in self._rows)
+            self._amounts = amounts
+        return self._pnl
 
-    def added(self, pnl: Sequence[float], symbol: str, notional: float) -> list[float] | None:
+    def added(self, pnl: Sequence[float], symbol: str, notional: float) -> tuple[float, ...] | None:
         """Return ``pnl`` with ``notional`` more of ``symbol``; ``None`` when that symbol has too few returns."""
         returns = self.returns.get(symbol)
         if returns is None:
             return None
         if not pnl:
-            return [notional * one for one in returns]
+            return tuple(notional * one for one in returns)
         days = min(len(pnl), len(returns))
-        return [before + notional * one for before, one in zip(pnl[-days:], returns[-days:], strict=True)]
+        return tuple(before + notional * one for before, one in zip(pnl[-days:], returns[-days:], strict=True))
 
 
 class DailyCloses:
