@@ -13,7 +13,7 @@ from tradebot.model.market import Bar, BarsClosed, Message
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.order import OrderDone, OrderRole
 from tradebot.model.position import PositionChanged
-from tradebot.model.signal import Refused, StrategyDisabled
+from tradebot.model.signal import Refused, Signal, StrategyDisabled
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.runs import Run
@@ -23,6 +23,7 @@ from tradebot.pipeline.strategy.failure import plain_reason, restore_context, wh
 from tradebot.pipeline.strategy.measures import AtrState, SymbolMeasures
 from tradebot.pipeline.strategy.regime import RegimeState
 
+_PRECISION, _ROUNDING = MONEY_CONTEXT.prec, MONEY_CONTEXT.rounding
 _NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckoned; use decimal.localcontext()"
 
 
@@ -150,7 +151,7 @@ class StrategyStage:
         for asker, timeframe in plan.askers:
             for bar in bars:
                 if bar.timeframe == timeframe and not asker.is_disabled:
-                    answers = self._ask(asker, bar, bars[-1])
+                    _, answers = self._ask(asker, (bar,), bars[-1])
                     # Mostly there is nothing to say.
                     if answers:
                         out = [*out, *answers]
@@ -161,51 +162,57 @@ class StrategyStage:
         plan = self._plans.get(run.symbol)
         if plan is None:
             return until, ()
-        measures = plan.measures
-        is_measured = bool(measures.atrs or measures.gauges)
+        measures, bars = plan.measures, run.bars
         askers = [asker for asker, timeframe in plan.askers if timeframe == run.timeframe and not asker.is_disabled]
+        if len(askers) == 1 and not (measures.atrs or measures.gauges):
+            asked, out = self._ask(askers[0], bars[at:until])
+            return at + asked, out
         for place in range(at, until):
-            bar = run.bars[place]
-            if is_measured:
-                measures.update((bar,))
-            out: Sequence[Message] = ()
-            for asker in askers:
-                answers = self._ask(asker, bar, bar)
-                if answers:
-                    out = [*out, *answers]
-            if out:
-                return place + 1, out
+            together = bars[place : place + 1]
+            measures.update(together)
+            answers = [answer for asker in askers for answer in self._ask(asker, together)[1]]
+            if answers:
+                return place + 1, answers
         return until, ()
 
-    def _ask(self, asker: Asker, bar: Bar, finest: Bar) -> Sequence[Message]:
-        """Ask one strategy about one bar, with which ``finest`` closed: whatever happens in its code, ends here."""
+    def _ask(self, asker: Asker, bars: Sequence[Bar], finest: Bar | None = None) -> tuple[int, Sequence[Message]]:
+        """Ask one strategy about ``bars`` up to the first at which it has something to say; return how many that are.
+
+        ``finest`` closed with a bar that is not the finest. Whatever happens in the strategy's code, ends here.
+        """
         name = asker.spec.name
-        if self.force_disable or self._unfit:
-            reason = self.force_disable.get(name) or self._unfit.get(name)
-            if reason is not None:
-                return self._disable(asker, reason, finest)
-        asker.asked = asked = asker.asked + 1
-        self.calls += 1
-        self.asking = name
-        try:
-            if asker.is_told:
-                asker.tell()
-            answer = asker.strategy.on_bar(bar, asker.position)
-            signals = () if answer == () else asker.signals_of(answer, finest)
-            # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
-            if asked & (asked - 1) == 0:
-                asker.frozen()
-            context = getcontext()
-            if context.prec != MONEY_CONTEXT.prec or context.rounding != MONEY_CONTEXT.rounding:
-                raise StrategyError(_NO_MONEY_ROUNDING)
-            self.asking = None
-        except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
-            if self._is_operators(error):
-                raise
-            return self._disable(asker, why_disabled(error, asker.strategy), finest)
-        if signals:
-            asker.sent(signals)
-        return signals
+        reason = self.force_disable.get(name) or self._unfit.get(name)
+        if reason is not None:
+            return 1, self._disable(asker, reason, finest or bars[0])
+        strategy, count = asker.strategy, 0
+        signals: Sequence[Signal | Refused] = ()
+        for bar in bars:
+            count += 1
+            asker.asked = asked = asker.asked + 1
+            self.calls += 1
+            self.asking = name
+            try:
+                if asker.is_told:
+                    asker.tell()
+                answer = strategy.on_bar(bar, asker.position)
+                if answer != ():
+                    signals = asker.signals_of(answer, finest or bar)
+                # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
+                if asked & (asked - 1) == 0:
+                    asker.frozen()
+                context = getcontext()
+                if context.prec != _PRECISION or context.rounding != _ROUNDING:
+                    raise StrategyError(_NO_MONEY_ROUNDING)
+                self.asking = None
+            except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
+                if self._is_operators(error):
+                    raise
+                return count, self._disable(asker, why_disabled(error, strategy), finest or bar)
+            # Mostly there is nothing to say.
+            if signals:
+                asker.sent(signals)
+                break
+        return count, signals
 
     ask_code: ClassVar[CodeType] = _ask.__code__
 
