@@ -1,4 +1,4 @@
-"""One class name stands for one thing, and the line opens no files."""
+"""One class name stands for one thing, the line opens no files, and libraries are used by their public names."""
 
 import ast
 from collections import defaultdict
@@ -29,3 +29,15 @@ def test_the_line_opens_no_file() -> None:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"open", "input", "print"}
     ]
     assert calls == []
+
+
+def test_private_names_of_libraries_are_imported_only_where_a_benchmark_says_why() -> None:
+    found = {
+        module
+        for module, tree in modules(PACKAGE)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module and not node.module.startswith(("tradebot", "__future__"))
+        for name in (*node.module.split("."), *(alias.name for alias in node.names))
+        if name.startswith("_")
+    }
+    assert found == {"venues/hyperliquid/sign.py"}, "see python -m benchmarks private"
