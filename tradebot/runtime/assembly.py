@@ -38,7 +38,7 @@ from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.settings.build import feed_network
 from tradebot.settings.check import feed_timeframes
 from tradebot.settings.load import Loaded, config_hash
-from tradebot.settings.model import HyperliquidVenueSettings, InstrumentSettings
+from tradebot.settings.model import InstrumentSettings, RealVenueSettings
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 
@@ -111,7 +111,7 @@ class Live:
             for one in known.values()
         ]
         update: dict[str, object] = {"instrument": tuple(rules)}
-        if self.execution is not None and isinstance(settings.venue, HyperliquidVenueSettings):
+        if self.execution is not None and isinstance(settings.venue, RealVenueSettings):
             update["venue"] = settings.venue.model_copy(update={"account": self.execution.account})
         settings = settings.model_copy(update=update)
         return replace(loaded, settings=settings, config_hash=config_hash(settings))

@@ -21,7 +21,6 @@ from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.wiring import Wired, wire
-from tradebot.settings.build import venue_name
 from tradebot.settings.load import Loaded, config_hash, effective_toml
 from tradebot.settings.model import Settings, StoreSettings
 from tradebot.store.codec import BadRecord
@@ -147,7 +146,7 @@ async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journ
 
 
 def _refuse_other_venue(past: Loaded, loaded: Loaded) -> None:
-    then, now = venue_name(past.settings), venue_name(loaded.settings)
+    then, now = past.settings.venue.identity, loaded.settings.venue.identity
     if then != now:
         raise ConfigError(
             f"this home tells of {then}, the configuration of {now}",

@@ -21,8 +21,8 @@ from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
-    HyperliquidFeedSettings,
-    HyperliquidVenueSettings,
+    LiveFeedSettings,
+    RealVenueSettings,
     SimulatedVenueSettings,
     StoreSettings,
 )
@@ -256,9 +256,7 @@ def _bars(files: Sequence[BarFile]) -> Iterator[Finding]:
 
 def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
     settings = loaded.settings
-    if not isinstance(settings.feed, HyperliquidFeedSettings) and not isinstance(
-        settings.venue, HyperliquidVenueSettings
-    ):
+    if not isinstance(settings.feed, LiveFeedSettings) and not isinstance(settings.venue, RealVenueSettings):
         return ()
     missing = missing_packages(settings)
     if missing:

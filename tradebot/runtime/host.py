@@ -19,7 +19,6 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import LagProbe
 from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
-from tradebot.settings.build import described
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.journal import SqliteJournal
 
@@ -107,7 +106,7 @@ def pager_task(pager: Pager) -> TaskSpec:
 
 def _pager(start: Start, journal: SqliteJournal) -> Pager:
     settings = start.loaded.settings
-    sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=described(settings))
+    sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=settings.venue.label)
     return Pager(settings.alerts.webhook, settings.alerts.repeat_s, sender, journal, start.clock)
 
 

@@ -23,7 +23,7 @@ from tradebot.runtime.marks import Marks
 from tradebot.runtime.probes import DiskProbe, Heart
 from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
 from tradebot.settings.load import Loaded
-from tradebot.settings.model import HyperliquidFeedSettings
+from tradebot.settings.model import LiveFeedSettings
 
 if TYPE_CHECKING:
     from tradebot.runtime.assembly import Live
@@ -43,7 +43,7 @@ async def recover_line(host: Host) -> RunningLine:
     # What was reloaded before a line failed is in force.
     loaded, live = host.operations.loaded, None
     try:
-        if isinstance(loaded.settings.feed, HyperliquidFeedSettings):
+        if isinstance(loaded.settings.feed, LiveFeedSettings):
             live = await _connect(host, loaded)
             loaded = host.operations.loaded = live.overrule(loaded)
             await live.begin(loaded, host.journal)

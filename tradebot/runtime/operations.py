@@ -26,7 +26,7 @@ from tradebot.runtime.reading import Standing
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor, TaskState
 from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
-from tradebot.settings.model import HyperliquidFeedSettings, Settings
+from tradebot.settings.model import LiveFeedSettings, Settings
 from tradebot.settings.reload import reload_diff
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.upkeep import backup
@@ -230,7 +230,7 @@ class Operations:
 
     def _awaits_venue(self) -> bool:
         # What is live is not there before the venue has answered.
-        return isinstance(self.loaded.settings.feed, HyperliquidFeedSettings)
+        return isinstance(self.loaded.settings.feed, LiveFeedSettings)
 
     def _journal_facts(self) -> TaskFacts:
         # It has a thread and no task, but what waits for the disk is the one queue that a slow machine fills.

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
+from typing import assert_never
 
 from tradebot.live.intents import IntentLog
 from tradebot.live.market import FeedPace
@@ -18,7 +19,13 @@ from tradebot.ports import Clock, Connection, KeyAlone, VenueChecks
 from tradebot.runtime.boot import CONFIG
 from tradebot.settings.build import feed_url, key_path, venue_url
 from tradebot.settings.load import Loaded
-from tradebot.settings.model import HyperliquidFeedSettings, HyperliquidVenueSettings, Settings
+from tradebot.settings.model import (
+    HyperliquidFeedSettings,
+    HyperliquidVenueSettings,
+    LiveFeedSettings,
+    RealVenueSettings,
+    Settings,
+)
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
@@ -38,6 +45,33 @@ async def connect_venue(loaded: Loaded, home: Path, journal: SqliteJournal, cloc
 
     Raises ``NotPermitted``, ``ConfigError``, ``LockHeld``, and ``VenueError`` while it cannot be asked.
     """
+    connection = await _connected(loaded, home, journal, clock)
+    if connection.execution is not None:
+        why = why_not_live(connection.execution.capabilities)
+        if why:
+            await connection.close()
+            raise ConfigError(f"this venue is not traded for real: {why}", where="[venue]", mend="choose another")
+    return connection
+
+
+async def _connected(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> Connection:
+    match _named(loaded.settings):
+        case HyperliquidVenueSettings() | HyperliquidFeedSettings():
+            return await _hyperliquid(loaded, home, journal, clock)
+        case _ as never:
+            assert_never(never)
+
+
+def _named(settings: Settings) -> RealVenueSettings | LiveFeedSettings:
+    """Return what names the venue: the account's, else the market's."""
+    if isinstance(settings.venue, RealVenueSettings):
+        return settings.venue
+    if isinstance(settings.feed, LiveFeedSettings):
+        return settings.feed
+    raise InvariantError("a real venue is asked of a bot without one")
+
+
+async def _hyperliquid(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> Connection:
     config = venue_config(loaded.settings, home)
     given = Home(
         tag=await _tag(journal, home, clock),
@@ -48,21 +82,19 @@ async def connect_venue(loaded: Loaded, home: Path, journal: SqliteJournal, cloc
     outside = Outside(
         clock=clock, share=shared_log, admit=lambda place, account: _admit(place, account, home), tell=log
     )
-    connection = await connect(config, given, outside)
-    if connection.execution is not None:
-        why = why_not_live(connection.execution.capabilities)
-        if why:
-            await connection.close()
-            raise ConfigError(f"this venue is not traded for real: {why}", where="[venue]", mend="choose another")
-    return connection
+    return await connect(config, given, outside)
 
 
 @asynccontextmanager
 async def venue_checks(loaded: Loaded, home: Path, clock: Clock) -> AsyncIterator[VenueChecks]:
     """Give what can be asked of the venue without a daemon."""
-    config = venue_config(loaded.settings, home)
-    async with checks(config, clock, shared_log, is_fresh=has_never_traded(home)) as found:
-        yield found
+    match _named(loaded.settings):
+        case HyperliquidVenueSettings() | HyperliquidFeedSettings():
+            config = venue_config(loaded.settings, home)
+            async with checks(config, clock, shared_log, is_fresh=has_never_traded(home)) as found:
+                yield found
+        case _ as never:
+            assert_never(never)
 
 
 def key_alone(network: str, url: str, account: str | None, key_file: Path, slippage: Decimal, clock: Clock) -> KeyAlone:
@@ -75,7 +107,7 @@ def key_alone(network: str, url: str, account: str | None, key_file: Path, slipp
 
 def feed_pace(settings: Settings) -> FeedPace:
     """Return how the live feed is to be. Raises ``InvariantError`` where there is none."""
-    if not isinstance(settings.feed, HyperliquidFeedSettings):
+    if not isinstance(settings.feed, LiveFeedSettings):
         raise InvariantError("a live feed is asked of another one")
     return FeedPace(settings.feed.stale_s, settings.feed.history_bars)
 

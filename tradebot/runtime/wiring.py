@@ -34,7 +34,7 @@ from tradebot.settings.check import build_cooldowns, build_specs, check_settings
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     GeneratedFeedSettings,
-    HyperliquidFeedSettings,
+    LiveFeedSettings,
     Settings,
     SimulatedVenueSettings,
 )
@@ -135,7 +135,7 @@ def _feed(settings: Settings, files: Sequence[BarFile]) -> MarketData:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
-    if isinstance(feed, HyperliquidFeedSettings):
+    if isinstance(feed, LiveFeedSettings):
         return Arrivals(f"{feed.kind} {feed_network(settings)}")
     return Replay(files)
 

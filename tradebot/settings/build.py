@@ -24,8 +24,10 @@ from tradebot.settings.model import (
     EquityFractionSize,
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
+    LiveFeedSettings,
     NotionalSize,
     QtySize,
+    RealVenueSettings,
     RiskFractionSize,
     RiskSettings,
     ScaleSettings,
@@ -108,9 +110,9 @@ URLS: Mapping[str, str] = {
 def feed_network(settings: Settings) -> str:
     """Return the network of a live feed: its own, else the venue's, else mainnet."""
     feed, venue = settings.feed, settings.venue
-    if isinstance(feed, HyperliquidFeedSettings) and feed.network is not None:
+    if isinstance(feed, LiveFeedSettings) and feed.network is not None:
         return feed.network
-    return venue.network if isinstance(venue, HyperliquidVenueSettings) else "mainnet"
+    return venue.network if isinstance(venue, RealVenueSettings) else "mainnet"
 
 
 def feed_url(settings: Settings) -> str:
@@ -131,17 +133,3 @@ def venue_url(venue: HyperliquidVenueSettings) -> str:
 def key_path(venue: HyperliquidVenueSettings, home: Path) -> Path:
     """Return where the key is: as configured, else where a devnet of this home writes it."""
     return venue.key_file or home / "devnet.key"
-
-
-def venue_name(settings: Settings) -> str:
-    """Return whose orders and money a journal tells of: it never changes for one home."""
-    venue = settings.venue
-    if isinstance(venue, HyperliquidVenueSettings):
-        return f"{venue.kind} {venue.network} {(venue.account or '').lower()}"
-    return venue.kind
-
-
-def described(settings: Settings) -> str:
-    """Return the venue as a human is told of it: its kind, and the network where there is one."""
-    venue = settings.venue
-    return f"{venue.kind} {venue.network}" if isinstance(venue, HyperliquidVenueSettings) else venue.kind

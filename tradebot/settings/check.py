@@ -34,7 +34,7 @@ from tradebot.settings.model import (
     DistanceStopSettings,
     EquityFractionSize,
     GeneratedFeedSettings,
-    HyperliquidFeedSettings,
+    LiveFeedSettings,
     PercentStopSettings,
     ReplayFeedSettings,
     RiskFractionSize,
@@ -98,7 +98,7 @@ def feed_timeframes(settings: Settings) -> Mapping[str, tuple[Timeframe, ...]]:
     feed = settings.feed
     if isinstance(feed, GeneratedFeedSettings):
         return dict.fromkeys(settings.bot.symbols, (parse_timeframe(feed.timeframe),))
-    if isinstance(feed, HyperliquidFeedSettings):
+    if isinstance(feed, LiveFeedSettings):
         return _live_timeframes(settings)
     found: dict[str, set[Timeframe]] = {}
     for series in feed.series:

@@ -12,6 +12,7 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     HyperliquidFeedSettings,
     HyperliquidVenueSettings,
+    RealVenueSettings,
     Settings,
     SimulatedVenueSettings,
 )
@@ -32,7 +33,7 @@ def missing_packages(settings: Settings) -> list[str]:
 def on_paper(settings: Settings) -> Settings:
     """Return the settings with a real venue replaced by a simulated one: its usual costs, no consent needed."""
     venue = settings.venue
-    if not isinstance(venue, HyperliquidVenueSettings):
+    if not isinstance(venue, RealVenueSettings):
         return settings
     return settings.model_copy(
         update={
@@ -46,7 +47,7 @@ def live_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
     """Yield what stands between this configuration and a real venue; ``is_live`` is whether ``--live`` was said."""
     settings = loaded.settings
     is_live_mode = settings.bot.mode == "live"
-    is_real = isinstance(settings.venue, HyperliquidVenueSettings)
+    is_real = isinstance(settings.venue, RealVenueSettings)
     if is_live != is_live_mode:
         what = 'live trading needs both mode = "live" and --live; only one was given'
         yield _problem(loaded, ("bot", "mode"), what, "give both, or neither")
@@ -57,6 +58,9 @@ def live_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
         mend = 'set mode = "live" and start with --live; or venue.kind = "simulated" to trade on paper'
         yield _problem(loaded, ("venue", "kind"), 'a real venue needs mode = "live"', mend)
     yield from _network_problems(loaded)
+    if isinstance(settings.venue, RealVenueSettings) and settings.feed.kind != settings.venue.kind:
+        what = f'a real venue needs its own market, not feed.kind = "{settings.feed.kind}"'
+        yield _problem(loaded, ("feed", "kind"), what, f'set feed.kind = "{settings.venue.kind}"')
     if isinstance(settings.venue, HyperliquidVenueSettings):
         yield from _feed_problems(loaded, settings.venue)
         if settings.venue.key_file is None and settings.venue.network != "devnet":
@@ -93,9 +97,8 @@ def _url_problems(loaded: Loaded, section: str, network: str, url: str) -> Itera
 def _feed_problems(loaded: Loaded, venue: HyperliquidVenueSettings) -> Iterator[Problem]:
     settings = loaded.settings
     if not isinstance(settings.feed, HyperliquidFeedSettings):
-        what = f'a real venue needs its own market, not feed.kind = "{settings.feed.kind}"'
-        yield _problem(loaded, ("feed", "kind"), what, 'set feed.kind = "hyperliquid"')
-    elif feed_network(settings) != venue.network:
+        return
+    if feed_network(settings) != venue.network:
         what = f"the feed is of {feed_network(settings)}, the venue of {venue.network}"
         yield _problem(loaded, ("feed", "network"), what, "leave feed.network out: the venue's is the default")
     elif feed_url(settings).rstrip("/") != venue_url(venue).rstrip("/"):

@@ -231,6 +231,10 @@ class HyperliquidFeedSettings(Section):
         return "stay"
 
 
+LiveFeedSettings = HyperliquidFeedSettings
+"""The feeds of a live market: a further one joins by ``|``, and mypy names what it lacks."""
+
+
 class HyperliquidVenueSettings(Section):
     """An account at Hyperliquid, or at a devnet."""
 
@@ -251,6 +255,20 @@ class HyperliquidVenueSettings(Section):
     slippage: Exact = Field(
         default=Decimal("0.05"), gt=0, le=Decimal("0.1"), description="How far a market order may slip, as a fraction."
     )
+
+    @property
+    def identity(self) -> str:
+        """Whose orders and money a journal tells of: it never changes for one home."""
+        return f"{self.kind} {self.network} {(self.account or '').lower()}"
+
+    @property
+    def label(self) -> str:
+        """How a human is told of it."""
+        return f"{self.kind} {self.network}"
+
+
+RealVenueSettings = HyperliquidVenueSettings
+"""The venues of real money: a further one joins by ``|``, and mypy names what it lacks."""
 
 
 class SimulatedVenueSettings(Section):
@@ -284,6 +302,16 @@ class SimulatedVenueSettings(Section):
         le=Decimal("0.1"),
         description="Rate of an hour no file knows.",
     )
+
+    @property
+    def identity(self) -> str:
+        """Whose orders and money a journal tells of."""
+        return self.kind
+
+    @property
+    def label(self) -> str:
+        """How a human is told of it."""
+        return self.kind
 
     @property
     def funding_files(self) -> tuple[FundingFile, ...]:
@@ -560,10 +588,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     bot: BotSettings
-    feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings | HyperliquidFeedSettings, Field(discriminator="kind")]
-    venue: Annotated[SimulatedVenueSettings | HyperliquidVenueSettings, Field(discriminator="kind")] = (
-        SimulatedVenueSettings()
-    )
+    feed: Annotated[GeneratedFeedSettings | ReplayFeedSettings | LiveFeedSettings, Field(discriminator="kind")]
+    venue: Annotated[SimulatedVenueSettings | RealVenueSettings, Field(discriminator="kind")] = SimulatedVenueSettings()
     strategy: tuple[StrategySettings, ...] = Field(min_length=1, max_length=100)
     risk: RiskSettings = RiskSettings()
     instrument: tuple[InstrumentSettings, ...] = ()
