@@ -20,7 +20,7 @@ from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
 from tradebot.pipeline.risk.book import RiskState
-from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
+from tradebot.pipeline.risk.limits import DrawdownRule, KellyRule, Limits, ScaleRule, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.ports import Stage
 from tradebot.store.codec import decode, encode
@@ -121,6 +121,15 @@ class Run:
         return [message for message in self.heard if type(message) is kind]
 
 
+SCALES = ScaleRule(
+    volatility=Decimal("0.5"),
+    regime=True,
+    kelly=KellyRule(fraction=Decimal("0.5"), most=Decimal("0.05"), min_trades=2, least=Decimal("0.1")),
+    risk_parity=True,
+    min_trades=2,
+    drawdown=DrawdownRule(from_pct=Decimal(1), to_pct=Decimal(10), least=Decimal("0.2")),
+)
+
 SIZES = st.sampled_from(
     [
         SizeRule(SizeKind.QTY, Decimal("7.5")),
@@ -128,6 +137,7 @@ SIZES = st.sampled_from(
         SizeRule(SizeKind.EQUITY_FRACTION, Decimal("0.2")),
         SizeRule(SizeKind.RISK_FRACTION, Decimal("0.01")),
         SizeRule(SizeKind.RISK_FRACTION, Decimal("0.3")),
+        SizeRule(SizeKind.RISK_FRACTION, Decimal("0.3"), scales=SCALES),
     ]
 )
 COMMANDS = st.sampled_from(
