@@ -27,7 +27,7 @@ from tradebot.pipeline.risk.limits import (
 )
 from tradebot.pipeline.risk.measures.daily import DailyState
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, Measures
-from tradebot.pipeline.risk.measures.tails import TailMethod, tail
+from tradebot.pipeline.risk.measures.tails import LEVELS, TailMethod, tail
 from tradebot.pipeline.risk.stage import RiskStage
 
 SYMBOLS = tuple(f"S{number:02d}" for number in range(50))
@@ -163,7 +163,9 @@ def _tails_us() -> float:
             # Each time other marks.
             notionals[SYMBOLS[0]] = 900.0 + number
             pnl = panel.added(panel.pnl(notionals) or (), SYMBOLS[-1], 2000.0) or ()
-            tail(pnl, TailMethod.HISTORICAL, 0.95)
+            for level in LEVELS:
+                for method in TailMethod:
+                    tail(pnl, method, level)
         return (time.process_time() - begin) / SIGNALS
 
     return _median(once) * 1e6

@@ -131,6 +131,8 @@ def test_pnl_is_present_notionals_times_past_returns_over_the_days_that_all_have
     assert panel.pnl({"ETH": -500.0, "BTC": 1000.0}) == pnl
     assert panel.pnl({"BTC": 1000.0, "ETH": -500.0}) is panel.pnl({"BTC": 1000.0, "ETH": -500.0})
     assert panel.pnl({"BTC": 2000.0, "ETH": -1000.0}) == pytest.approx([2 * one for one in pnl])
+    assert panel.added(pnl, "ETH", 5.0) is panel.added(pnl, "ETH", 5.0)
+    assert panel.added(pnl, "ETH", 6.0) != panel.added(pnl, "BTC", 6.0)
     alone = panel.pnl({"BTC": 1000.0})
     assert alone is not None
     assert len(alone) == 40

@@ -12,6 +12,7 @@ from operator import mul
 
 from tradebot.model.money import Price
 from tradebot.model.time import DAY, Nanos
+from tradebot.pipeline.risk.measures.moments import Sample
 
 LEAST_RETURNS = 30
 """Of fewer daily returns nothing is said."""
@@ -35,16 +36,19 @@ class DailyState:
 class Panel:
     """Simple daily returns by symbol, oldest first, all ending with one day; at least ``LEAST_RETURNS`` each."""
 
-    __slots__ = ("_amounts", "_pnl", "_rows", "_symbols", "returns")
+    __slots__ = ("_added", "_amounts", "_asked", "_pnl", "_rows", "_symbols", "returns")
 
     def __init__(self, returns: Mapping[str, tuple[float, ...]]) -> None:
         self.returns = returns
         self._symbols: tuple[str, ...] = ()
         self._rows: Sequence[tuple[float, ...]] = ()
         self._amounts: list[float] = []
-        self._pnl: tuple[float, ...] = ()
+        self._pnl = Sample()
+        # What was added last, to what, and what that gave: each limit asks for the same.
+        self._asked: tuple[Sequence[float], str, float] = ((), "", 0.0)
+        self._added = Sample()
 
-    def pnl(self, notionals: Mapping[str, float]) -> tuple[float, ...] | None:
+    def pnl(self, notionals: Mapping[str, float]) -> Sample | None:
         """Return what each day of the window would have made of positions worth ``notionals`` (short < 0) now.
 
         Oldest first; as many days as all of the symbols have. ``None`` when one of them has too few. The order of
@@ -58,23 +62,26 @@ class Panel:
             columns = [self.returns[symbol] for symbol in symbols]
             days = min(map(len, columns), default=0)
             self._rows = list(zip(*(column[-days:] for column in columns), strict=True))
-            self._symbols, self._amounts, self._pnl = symbols, [], ()
+            self._symbols, self._amounts, self._pnl = symbols, [], Sample()
         amounts = list(notionals.values())
         # Several limits, and several signals of one turn, ask for the same.
         if amounts != self._amounts:
-            self._pnl = tuple(fsum(map(mul, amounts, row)) for row in self._rows)
+            self._pnl = Sample(fsum(map(mul, amounts, row)) for row in self._rows)
             self._amounts = amounts
         return self._pnl
 
-    def added(self, pnl: Sequence[float], symbol: str, notional: float) -> tuple[float, ...] | None:
+    def added(self, pnl: Sequence[float], symbol: str, notional: float) -> Sample | None:
         """Return ``pnl`` with ``notional`` more of ``symbol``; ``None`` when that symbol has too few returns."""
         returns = self.returns.get(symbol)
         if returns is None:
             return None
-        if not pnl:
-            return tuple(notional * one for one in returns)
-        days = min(len(pnl), len(returns))
-        return tuple(before + notional * one for before, one in zip(pnl[-days:], returns[-days:], strict=True))
+        of, what, amount = self._asked
+        if of is not pnl or what != symbol or amount != notional:
+            self._asked = pnl, symbol, notional
+            days = min(len(pnl), len(returns)) if pnl else len(returns)
+            before = pnl[-days:] if pnl else (0.0,) * days
+            self._added = Sample(old + notional * one for old, one in zip(before, returns[-days:], strict=True))
+        return self._added
 
 
 class DailyCloses:

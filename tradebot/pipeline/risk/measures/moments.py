@@ -1,6 +1,7 @@
 """Moments of return series. Sums are exact (``fsum``), so that no order and no version of Python changes a bit."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from math import fsum, sqrt
 from operator import mul
 
@@ -18,7 +19,8 @@ def deviation(values: Sequence[float]) -> float:
     if len(values) < 2:
         return 0.0
     centre = mean(values)
-    return sqrt(fsum((one - centre) ** 2 for one in values) / (len(values) - 1))
+    apart = [one - centre for one in values]
+    return sqrt(fsum(map(mul, apart, apart)) / (len(values) - 1))
 
 
 def covariance(first: Sequence[float], second: Sequence[float]) -> float:
@@ -45,6 +47,30 @@ def quantile(ordered: Sequence[float], part: float) -> float:
     below = int(place)
     above = min(below + 1, len(ordered) - 1)
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
+
+
+class Sample(tuple[float, ...]):
+    """Values with what is asked of them again and again, each worked out once; not empty where it is."""
+
+    @cached_property
+    def ordered(self) -> list[float]:
+        """The values in ascending order."""
+        return sorted(self)
+
+    @cached_property
+    def mean(self) -> float:
+        """The arithmetic mean."""
+        return mean(self)
+
+    @cached_property
+    def deviation(self) -> float:
+        """The standard deviation, ddof 1."""
+        return deviation(self)
+
+    @cached_property
+    def shape(self) -> tuple[float, float]:
+        """The biased skewness and excess kurtosis."""
+        return shape(self)
 
 
 def weights(count: int, decay: float) -> list[float]:

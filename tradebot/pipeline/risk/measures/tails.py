@@ -9,7 +9,7 @@ from statistics import NormalDist
 from typing import assert_never
 
 from tradebot.model.money import BOOKING_UNIT, Cash, from_float
-from tradebot.pipeline.risk.measures.moments import covariance, deviation, mean, quantile, shape
+from tradebot.pipeline.risk.measures.moments import Sample, covariance, deviation, mean, quantile
 
 LEVELS = (0.95, 0.99)
 HORIZON_DAYS = 1
@@ -40,15 +40,15 @@ def tail(pnl: Sequence[float], method: TailMethod, level: float) -> Tail:
     """
     # 1 - 0.95 is not 0.05.
     part = round(1 - level, 9)
+    sample = pnl if isinstance(pnl, Sample) else Sample(pnl)
     match method:
         case TailMethod.HISTORICAL:
-            ordered = sorted(pnl)
-            worst = ordered[: int(part * (len(pnl) - 1)) + 1]
-            return _losses(quantile(ordered, part), mean(worst))
+            worst = sample.ordered[: int(part * (len(sample) - 1)) + 1]
+            return _losses(quantile(sample.ordered, part), mean(worst))
         case TailMethod.PARAMETRIC:
-            return _expanded(pnl, part, 0.0, 0.0)
+            return _expanded(sample, part, 0.0, 0.0)
         case TailMethod.CORNISH_FISHER:
-            return _expanded(pnl, part, *shape(pnl))
+            return _expanded(sample, part, *sample.shape)
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
 
@@ -69,13 +69,13 @@ def as_loss(amount: float) -> Cash:
     return Cash(from_float(amount).quantize(BOOKING_UNIT, ROUND_CEILING))
 
 
-def _expanded(pnl: Sequence[float], part: float, skew: float, kurtosis: float) -> Tail:
+def _expanded(sample: Sample, part: float, skew: float, kurtosis: float) -> Tail:
     """Return the tail of the Cornish-Fisher expansion; without skewness and kurtosis the normal one."""
     z = _NORMAL.inv_cdf(part)
     beyond = -exp(-z * z / 2) / sqrt(2 * pi) / part
     at = z + (z**2 - 1) * skew / 6 + (z**3 - 3 * z) * kurtosis / 24 - (2 * z**3 - 5 * z) * skew**2 / 36
     over = beyond * (1 + z * skew / 6 + (z**2 - 1) * kurtosis / 24 - (2 * z**2 - 1) * skew**2 / 36)
-    centre, spread = mean(pnl), deviation(pnl)
+    centre, spread = sample.mean, sample.deviation
     return _losses(centre + at * spread, centre + over * spread)
 
 
