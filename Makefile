@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 # Written in Python, but not named so: ruff does not find them by itself.
-SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-sleeps scripts/coverage scripts/write-docs
+SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-sleeps scripts/coverage \
+	scripts/mutate scripts/write-crashes scripts/write-docs
 
 .DEFAULT_GOAL := help
 .PHONY: run stop test check coverage bench soak docs format clean help

@@ -108,6 +108,7 @@ max_order_notional = "2000"
 max_position_notional = "2000"
 max_exposure_notional = "4000"
 live_cap_notional = "2000"
+{risk}
 """
 
 
@@ -122,6 +123,7 @@ class Stage:
     account: str = ""
     key_file: str = "devnet.key"
     leverage: int = 1
+    risk: str = ""
     weight_per_minute: int = 10**6
     bars: int = 0
     pages: list[tuple[AlertName, str]] = field(default_factory=list)
@@ -167,7 +169,7 @@ class Stage:
         path = self.folder / "bot.toml"
         account = f'account = "{self.account}"' if self.account else ""
         fields = {"url": self.net.url, "symbols": self.symbols, "strategy": self.strategy, "key_file": self.key_file}
-        fields |= {"leverage": str(self.leverage)}
+        fields |= {"leverage": str(self.leverage), "risk": self.risk}
         fields |= {"weight": str(self.weight_per_minute)}
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})

@@ -223,6 +223,8 @@ async def test_money_that_nothing_explains_is_paged_once_an_amount() -> None:
         assert made.reconciler.residual == D(7)
         (differs,) = made.reconciler.money.mismatches
         assert (differs.symbol, differs.venue - differs.book) == ("", D(7))
+        # Breakers are told, and once.
+        assert made.line.risk.save().residual == D(7)
         account.transfer(next(iter(account.pools)), D(1))
         await made.looks(5)
         assert made.paged == [AlertName.MISMATCH] * 2

@@ -15,7 +15,7 @@ from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.market import Message
 from tradebot.model.money import from_float
 from tradebot.model.order import Fill, Liquidity, OrderDone, OrderRole, OrderSide, OrderState, OrderType
-from tradebot.model.position import Deposit
+from tradebot.model.position import Deposit, ResidualSeen
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import DAY, Nanos
 from tradebot.pipeline.risk.breakers.base import (
@@ -24,6 +24,7 @@ from tradebot.pipeline.risk.breakers.base import (
     CooldownMemory,
     CountMemory,
     EquityMemory,
+    ResidualMemory,
     StormMemory,
     Tiers,
 )
@@ -148,8 +149,8 @@ def done(state: OrderState = OrderState.REJECTED, ts: Nanos = SECOND) -> OrderDo
 
 def test_every_module_is_in_the_list_and_bears_the_name_of_its_key() -> None:
     listed = {breaker.__module__.rpartition(".")[2] for breaker in BREAKERS}
-    shared = {"base", "sequence", "falls", "counts"}
-    assert {found.name for found in pkgutil.iter_modules(package.__path__)} - shared == listed
+    shared = {"base", "sequence", "falls", "counts", "health"}
+    assert {found.name for found in pkgutil.iter_modules(package.__path__)} - shared == listed - shared
     names = [breaker.name for breaker in BREAKERS]
     assert len(set(names)) == len(names)
     assert set(names) <= set(RiskSettings.model_fields)
@@ -169,7 +170,7 @@ def test_without_breakers_there_is_nothing_to_see() -> None:
 @pytest.mark.parametrize("breaker", BREAKERS)
 def test_none_becomes_what_another_remembers(breaker: type) -> None:
     one = breaker(tiers(5))
-    for memory in (EquityMemory(), CountMemory(), CooldownMemory(), StormMemory()):
+    for memory in (EquityMemory(), CountMemory(), CooldownMemory(), StormMemory(), ResidualMemory()):
         if type(memory) is not type(one.remember()):
             with pytest.raises(InvariantError):
                 one.load(BreakerState(memory=memory))
@@ -244,6 +245,17 @@ def test_tiers_act_in_order_and_a_new_peak_arms_them_again() -> None:
     desk.bar(6, "58")
     assert not desk.stage.is_flattening
     assert desk.state is TradingState.HALTED
+
+
+def test_a_peak_that_is_only_reached_again_is_no_new_one() -> None:
+    desk = Desk({"drawdown_pct": tiers(5, 10, 20)}, size="50")
+    desk.open()
+    desk.bar(2, "101")
+    desk.bar(3, "90")
+    desk.bar(4, "101")
+    assert desk.view("drawdown_pct").tier == 1
+    desk.bar(5, "101.01")
+    assert desk.view("drawdown_pct").tier is None
 
 
 def test_what_is_left_of_half_may_be_too_small() -> None:
@@ -389,6 +401,36 @@ def test_a_halt_outlasts_its_day() -> None:
     assert isinstance(desk.ask(), Approved)
 
 
+@pytest.mark.parametrize("day", [1, 2])
+def test_a_loss_of_the_last_bar_of_a_day_is_of_that_day(day: int) -> None:
+    last = day * (DAY // minute(1))
+    desk = Desk({"daily_loss_pct": tiers(2)}, size="50")
+    desk.open()
+    desk.bar(last - 1, "97")
+    desk.bar(last, "95")
+    assert desk.view("daily_loss_pct").value == D("2.5")
+
+
+def test_a_loss_that_touches_the_number_is_one() -> None:
+    desk = Desk({"daily_loss_pct": tiers(2)}, size="50")
+    desk.open()
+    desk.bar(2, "96.01")
+    assert desk.state is TradingState.RUNNING
+    desk.bar(3, "96")
+    assert desk.state is TradingState.HALTED
+
+
+def test_equity_below_nothing_is_a_fall_of_more_than_all() -> None:
+    desk = Desk({"drawdown_pct": tiers(100)}, size="200")
+    desk.open()
+    desk.bar(2, "50.1")
+    assert (desk.state, desk.view("drawdown_pct").value) == (TradingState.RUNNING, D("99.8"))
+    desk.bar(3, "40")
+    assert (desk.state, desk.view("drawdown_pct").value) == (TradingState.HALTED, D(120))
+    desk.tell(Deposit(ts_event=minute(3), id="in", amount=cash(1_000)))
+    assert desk.view("drawdown_pct").value == 0
+
+
 # Losses, trades, cooldown -----------------------------------------------------------------------------
 
 
@@ -419,6 +461,13 @@ def test_the_last_loss_closes_what_else_is_open() -> None:
     assert desk.view("max_consecutive_losses").value == 0
 
 
+def test_a_trip_that_ends_at_0_neither_counts_nor_ends_a_row() -> None:
+    desk = Desk({"max_consecutive_losses": tiers(2)})
+    for at in ("99", "100", "99"):
+        desk.close(desk.open(), at)
+    assert desk.changes() == [("max_consecutive_losses", 1, Act.HALT)]
+
+
 def test_losses_of_other_hands_are_not_ours() -> None:
     desk = Desk({"max_consecutive_losses": tiers(1), "loss_cooldown_min": tiers(1)})
     desk.tell(replace(fill("a", OrderSide.BUY, "1", "100"), strategy="manual"))
@@ -442,6 +491,8 @@ def test_no_more_positions_are_opened_in_a_day_than_may_be() -> None:
     assert (refused.gate, refused.limit, refused.value) == ("max_trades_per_day", D(2), D(2))
     assert desk.changes() == [("max_trades_per_day", 1, Act.HALT)]
     assert desk.stage.is_flattening
+    desk.restart()
+    assert "max_trades_per_day is tripped: 2 of 2" in desk.resume(None).error
     desk.close(entry, "101")
     assert desk.resume().error == ""
     assert isinstance(desk.ask("ETH"), Approved)
@@ -535,8 +586,20 @@ def test_refused_orders_within_a_minute_trip() -> None:
     assert desk.changes() == [("max_rejects_per_min", 1, Act.HALT)]
     desk.tell(done(ts=Nanos(minute(2) + 89 * 10**9)))
     assert desk.view("max_rejects_per_min").value == 3
+    desk.restart()
+    assert desk.view("max_rejects_per_min").value == 3
     assert desk.resume().error == ""
     assert desk.view("max_rejects_per_min").value == 0
+
+
+def test_a_refusal_is_of_the_minute_before_and_no_older() -> None:
+    desk = Desk({"max_rejects_per_min": tiers(2)})
+    desk.tell(done())
+    desk.tell(done(ts=minute(3)))
+    assert desk.state is TradingState.RUNNING
+    desk.restart()
+    desk.tell(done(ts=Nanos(minute(4) - 1)))
+    assert desk.state is TradingState.HALTED
 
 
 def test_a_tier_of_refusals_comes_back_by_an_operator_alone() -> None:
@@ -601,6 +664,96 @@ def test_a_storm_of_slippage_halts_and_is_measured_no_more() -> None:
     assert desk.view("max_slippage_bps").value == 100
     desk.restart()
     assert desk.view("max_slippage_bps").value == 100
+
+
+# What is heard of market and venue ---------------------------------------------------------------------
+
+
+def residual(amount: str) -> ResidualSeen:
+    return ResidualSeen(ts_event=minute(3), amount=cash(amount))
+
+
+def test_money_that_nobody_can_explain_ends_entries_until_it_is_explained() -> None:
+    desk = Desk({"max_residual": tiers(1, 100)})
+    desk.tell(residual("0.99"))
+    assert isinstance(desk.ask(), Approved)
+    assert desk.stage.is_news(residual("-1"))
+    assert not desk.stage.is_news(residual("0.99"))
+    desk.tell(residual("-1"))
+    assert (desk.state, desk.view("max_residual").value) == (TradingState.REDUCE_ONLY, 1)
+    refused = desk.ask("ETH")
+    assert isinstance(refused, Refused)
+    assert refused.gate == "max_residual"
+    assert desk.resume().error == (
+        "max_residual: venue and book still differ by 1; mend: compare tradebot balance with the venue"
+    )
+    desk.restart()
+    assert not desk.stage.is_news(residual("-1"))
+    desk.tell(residual("0.5"))
+    assert (desk.state, desk.view("max_residual").tier) == (TradingState.RUNNING, None)
+    assert [one.reason for one in desk.heard if isinstance(one, BreakerChanged)] == ["", "venue and book agree"]
+
+
+def test_much_of_it_halts_and_agreement_alone_brings_nothing_back() -> None:
+    desk = Desk({"max_residual": tiers(1, 100)})
+    desk.tell(residual("100"))
+    assert desk.state is TradingState.HALTED
+    desk.tell(residual("1"))
+    assert desk.view("max_residual").tier == 2
+    desk.tell(residual("100"))
+    assert "still differ by 100" in desk.resume().error
+    desk.tell(residual("0"))
+    assert (desk.state, desk.view("max_residual").tier) == (TradingState.HALTED, 2)
+    assert desk.resume().error == ""
+    assert desk.view("max_residual").tier is None
+
+
+def test_a_difference_at_the_number_is_one() -> None:
+    desk = Desk({"max_residual": tiers(1, 100)})
+    desk.tell(residual("2"))
+    desk.tell(residual("1"))
+    assert desk.state is TradingState.REDUCE_ONLY
+
+
+def freeze(symbol: str, reason: str, verb: Verb = Verb.FREEZE) -> Message:
+    return command(verb, {"symbol": symbol, "reason": reason})
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("max_silent_symbols", "stale"), ("max_unanswered_symbols", "unknown order")]
+)
+def test_silence_about_many_symbols_lets_nothing_add_and_ends_by_itself(name: str, reason: str) -> None:
+    desk = Desk({name: tiers(2)})
+    for other in ("doubt", "mismatch", "history"):
+        desk.tell(freeze("BTC", other))
+    desk.tell(freeze("BTC", reason))
+    assert desk.view(name).value == 1
+    said = desk.tell(freeze("ETH", reason))
+    assert [type(one) for one in said] == [BreakerChanged, Alert, StateChanged, CommandDone]
+    assert (desk.state, desk.view(name).act) == (TradingState.REDUCE_ONLY, Act.REDUCE_ONLY)
+    assert not desk.stage.is_flattening
+    desk.restart()
+    desk.tell(freeze("BTC", reason, Verb.THAW))
+    assert (desk.state, desk.view(name).tier) == (TradingState.RUNNING, None)
+
+
+def test_silence_halves_entries_first_where_there_are_two_tiers() -> None:
+    desk = Desk({"max_silent_symbols": tiers(1, 2)})
+    desk.tell(freeze("ETH", "stale"))
+    assert desk.view("max_silent_symbols").act is Act.REDUCE_SIZE
+    answer = desk.ask()
+    assert isinstance(answer, Approved)
+    assert answer.qty == 5
+    # A word brings it back, and it is counted anew with the next that falls silent.
+    assert desk.resume().error == ""
+    assert desk.view("max_silent_symbols").tier is None
+    desk.tell(freeze("ETH", "stale", Verb.THAW))
+    assert len(desk.changes()) == 2
+    desk.tell(freeze("ETH", "stale"))
+    desk.tell(freeze("ETH", "doubt"))
+    assert len(desk.changes()) == 3
+    desk.tell(freeze("BTC", "stale"))
+    assert desk.view("max_silent_symbols").act is Act.REDUCE_ONLY
 
 
 # The way back -----------------------------------------------------------------------------------------

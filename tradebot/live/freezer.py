@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from tradebot.live.line import LiveLine
 from tradebot.model.command import Verb
+from tradebot.pipeline.risk.breakers.health import STALE, UNANSWERED
 from tradebot.pipeline.risk.commands import DOUBT
 
 
@@ -13,9 +14,9 @@ class FreezeReason(StrEnum):
 
     HISTORY = "history"
     """Bars that closed long ago go through the line."""
-    STALE = "stale"
+    STALE = STALE
     """The market is too long silent."""
-    UNKNOWN_ORDER = "unknown order"
+    UNKNOWN_ORDER = UNANSWERED
     """An order was sent, and nobody knows what became of it."""
     DOUBT = DOUBT
     """The venue said what cannot be."""

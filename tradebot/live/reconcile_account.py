@@ -9,6 +9,8 @@ from tradebot.live.reconcile_rules import Persistence, money_difference, positio
 from tradebot.live.sides import COMPARE, Sides
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
+from tradebot.model.position import ResidualSeen
+from tradebot.model.time import from_ms
 from tradebot.model.venue import AccountState, LeverageChoice, Purpose
 from tradebot.report.views import Mismatch
 
@@ -17,7 +19,10 @@ _POSITION_MEND = (
     "entries of it are off until both agree; it ends when the venue tells the fill that explains it, or by "
     "tradebot halt: while halted the book takes over what the venue holds; then tradebot resume"
 )
-_CASH_MEND = "it ends when the venue tells the deposit, funding or fill that explains it; trading goes on"
+_CASH_MEND = (
+    "it ends when the venue tells the deposit, funding or fill that explains it; "
+    "[risk] max_residual says from where on entries end"
+)
 
 
 class AccountComparison:
@@ -108,6 +113,8 @@ class AccountComparison:
             self._page(AlertName.MISMATCH, what, f"{COMPARE}; {_CASH_MEND}", about="money")
         cash_row = Mismatch(symbol="", book=self._sides.cash(), venue=cash, mend=_CASH_MEND)
         self._cash = (cash_row,) if self._money.told else ()
+        lasting = difference if self._money.told and difference is not None else Cash(Decimal(0))
+        await self._sides.deliver([ResidualSeen(ts_event=from_ms(self._venue.survey.now_ms()), amount=lasting)])
 
     def _look_at_leverage(self, account: AccountState) -> None:
         chosen = {

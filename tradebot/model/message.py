@@ -21,7 +21,7 @@ from tradebot.model.order import (
     SubmitOrders,
     TradingPermitted,
 )
-from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, ResidualSeen, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
@@ -31,6 +31,7 @@ INPUTS: tuple[type[Message], ...] = (
     Heartbeat,
     Tick,
     Deposit,
+    ResidualSeen,
     OrderFound,
     FillSettled,
     ActionsLeft,

@@ -82,6 +82,14 @@ class EquityMark(Message, frozen=True, kw_only=True):
     is_exposed: bool
 
 
+class ResidualSeen(Message, frozen=True, kw_only=True):
+    """What a real venue's cash is more than ours, unexplained after it was asked again; 0 when they agree."""
+
+    kind: ClassVar[str] = "residual"
+    ts_event: Nanos
+    amount: Cash
+
+
 class Deposit(Message, frozen=True, kw_only=True):
     """Money that came to the account from outside, or left it: ``amount`` < 0. ``id`` is unique.
 

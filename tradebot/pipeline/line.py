@@ -28,7 +28,7 @@ from tradebot.model.order import (
     SubmitOrders,
     TradingPermitted,
 )
-from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, PositionChanged, ResidualSeen, RoundTrip
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 from tradebot.ports import Stage
 
@@ -59,6 +59,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     # What is overdue: flattening goes on, and positions are looked at for their stops.
     Tick: (S.RISK, S.ORDERS),
     Deposit: (S.RISK,),
+    ResidualSeen: (S.RISK,),
     OrderFound: (S.RISK, S.ORDERS),
     FillSettled: (S.ORDERS,),
     ActionsLeft: (S.RISK,),

@@ -13,7 +13,7 @@ from tradebot.model.market import Bar, Message
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
-from tradebot.model.position import Deposit, EquityMark, FundingPaid
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSeen
 from tradebot.pipeline.outbox import Outbox
 from tradebot.ports import Clock
 from tradebot.report.flatness import FlatFacts, RestingFacts, left_text
@@ -171,7 +171,7 @@ class Engine:
     def _is_news(self, message: Message) -> bool:
         if is_set_aside(message, self.booted.set_aside):
             return False
-        if isinstance(message, FundingPaid | Deposit | InstrumentSeen):
+        if isinstance(message, FundingPaid | Deposit | ResidualSeen | InstrumentSeen):
             return self.risk.is_news(message)
         return not isinstance(message, _OF_ORDERS) or self.orders.is_news(message)
 

@@ -20,7 +20,7 @@ from tradebot.model.order import (
     SubmitOrders,
     TradingPermitted,
 )
-from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSeen, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.store.codec import encode_message
@@ -32,6 +32,7 @@ _INPUTS: tuple[type[Message], ...] = (
     Command,
     Tick,
     Deposit,
+    ResidualSeen,
     OrderFound,
     FillSettled,
     ActionsLeft,

@@ -428,6 +428,7 @@ Count = Annotated[Exact, Field(ge=1, le=1_000_000)]
 _Checked = (BeforeValidator(read_tiers), AfterValidator(check_tiers), PlainSerializer(written))
 PercentTiers = Annotated[tuple[Percent, ...], *_Checked]
 AboveTiers = Annotated[tuple[Above, ...], *_Checked]
+MoneyTiers = Annotated[tuple[Money, ...], *_Checked]
 CountTiers = Annotated[tuple[Count, ...], AfterValidator(whole_tiers), *_Checked]
 
 
@@ -527,6 +528,15 @@ class RiskSettings(Section):
         description="How much worse than expected the last five taker fills may be on average, basis points.",
     )
     max_rejects_per_min: CountTiers = Field(default=(), description="Orders that the venue may refuse within a minute.")
+    max_silent_symbols: CountTiers = Field(
+        default=(), description="Symbols whose live market may be silent at once; it never halts."
+    )
+    max_unanswered_symbols: CountTiers = Field(
+        default=(), description="Symbols with an order that the venue may leave unanswered for 60 s; it never halts."
+    )
+    max_residual: MoneyTiers = Field(
+        default=(), description="Cash by which a real venue and the book may differ unexplained."
+    )
 
 
 class InstrumentSettings(Section):

@@ -38,9 +38,9 @@ class RiskState:
     ``funded`` are the times of the last payments of each symbol; ``deposit_ids`` and ``found_ids`` the deposits and
     the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
     each symbol. ``breakers`` are kept by their names; ``is_lowered``: it was they that made the state reduce-only.
-    ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity.
-    each symbol. ``daily`` holds the closes from which everything is measured, ``results``
-    what each strategy's round trips earned, the oldest first.
+    ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity;
+    ``residual`` is what a real venue's cash was last more than ours, unexplained. ``daily`` holds the closes
+    from which everything is measured, ``results`` what each strategy's round trips earned, the oldest first.
     """
 
     starting_cash: Cash
@@ -79,6 +79,7 @@ class RiskState:
     looked_ts: Nanos = _NEVER
     daily: DailyState = field(default_factory=DailyState)
     results: dict[str, tuple[Cash, ...]] = field(default_factory=dict)
+    residual: Cash = NO_CASH
 
     @property
     def untraded(self) -> dict[str, Listing]:

@@ -53,7 +53,9 @@ class Operator:
                 closing = self._flatten(command.ts_event, own=_is_own(command)) if _wants_flat(command) else []
                 return (*closing, _done(command, f"stopping{_closing(closing)}"))
             case Verb.FREEZE | Verb.THAW:
-                return (self._freeze(command),)
+                done = self._freeze(command)
+                frozen = self.desk.breakers.on_frozen(command.ts_event, self.desk.frozen)
+                return (*self.on_changes(frozen), done)
             case _:
                 return self._change(command, _TARGETS[command.verb])
 
@@ -172,6 +174,9 @@ class Operator:
         if not reason.strip():
             what = f"{first.name} is tripped: {plain(round(first.value, 2))} of {plain(first.threshold)}"
             return f"{what}; mend: say why it may go on: tradebot resume --reason TEXT"
+        still = next((one for one in tripped if one.in_the_way), None)
+        if still is not None:
+            return f"{still.name}: {still.in_the_way}; mend: compare tradebot balance with the venue"
         desk = self.desk
         left = {trip.symbol for trip in desk.to_flatten() if not desk.listing(trip.symbol).has_ended}
         left |= {entry.symbol for entry in desk.entries.values()}

@@ -10,7 +10,7 @@ from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound, OrderRole
-from tradebot.model.position import Deposit, EquityMark, FundingPaid, RoundTrip
+from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSeen, RoundTrip
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
@@ -23,6 +23,7 @@ from tradebot.pipeline.risk.desk import Desk
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate
 from tradebot.pipeline.risk.gates.base import Cooldown, GateConfig
 from tradebot.pipeline.risk.gates.sequence import Gates
+from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.listing import what_changed
@@ -72,6 +73,7 @@ class RiskStage:
         self._day_end = 0
         # What was reckoned of bars that may be passed over, for when they are.
         self._ahead: tuple[Run | None, int, Sequence[Cash]] = None, 0, ()
+        self._residual = NO_CASH
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._on_bars,
             Trade: self._on_trade,
@@ -84,6 +86,7 @@ class RiskStage:
             OrderDone: self._on_done,
             Command: self._operator.on_command,
             Deposit: self._on_deposit,
+            ResidualSeen: self._on_residual,
             Tick: self._on_tick,
             OrderFound: self._on_found,
             ActionsLeft: self._on_actions_left,
@@ -134,6 +137,7 @@ class RiskStage:
             looked_ts=self._looked_ts,
             daily=self._daily.save(),
             results=dict(self._scaling.results),
+            residual=self._residual,
         )
 
     def load(self, state: RiskState) -> None:
@@ -146,6 +150,7 @@ class RiskStage:
         self._market_ts = state.market_ts
         self._marked = dict(state.marked)
         self._looked_ts = state.looked_ts
+        self._residual = state.residual
 
     def set_limits(self, limits: Limits) -> None:
         """Hold all later signals against ``limits``."""
@@ -229,6 +234,8 @@ class RiskStage:
             return self._ledger.is_due(message)
         if isinstance(message, InstrumentSeen):
             return self._desk.instruments.is_news(message)
+        if isinstance(message, ResidualSeen):
+            return message.amount != self._residual
         return not isinstance(message, Deposit) or message.id not in self._ledger.deposit_ids
 
     @property
@@ -399,6 +406,10 @@ class RiskStage:
             self._curve.deposit(deposit.amount)
             self._breakers.on_deposit(before, self._ledger.equity())
         return ()
+
+    def _on_residual(self, seen: ResidualSeen) -> Sequence[Message]:
+        self._residual = seen.amount
+        return self._operator.on_changes(self._breakers.on_residual(seen))
 
     def _on_tick(self, tick: Tick) -> Sequence[Message]:
         return self._operator.flatten_more(tick.ts_event) if self._desk.is_flattening else ()

@@ -9,7 +9,7 @@ from typing import ClassVar, Protocol
 from tradebot.model.breaker import Act, BreakerChanged
 from tradebot.model.money import ZERO, Cash, Price
 from tradebot.model.order import Fill, OrderDone
-from tradebot.model.position import RoundTrip
+from tradebot.model.position import ResidualSeen, RoundTrip
 from tradebot.model.signal import Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.gates.base import Stopped
@@ -63,7 +63,15 @@ class StormMemory:
     measures: tuple[Decimal, ...] = ()
 
 
-Memory = EquityMemory | CountMemory | CooldownMemory | StormMemory
+@dataclass(frozen=True, slots=True)
+class ResidualMemory:
+    """What the venue's cash was last more than ours."""
+
+    kind: ClassVar[str] = "residual"
+    amount: Decimal = ZERO
+
+
+Memory = EquityMemory | CountMemory | CooldownMemory | StormMemory | ResidualMemory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +206,21 @@ class Breaker(ABC):
         """Look at an order that ended."""
         del done
         return NO_CHANGE
+
+    def on_residual(self, seen: ResidualSeen) -> Changes:
+        """Look at what venue and book differ by."""
+        del seen
+        return NO_CHANGE
+
+    def on_frozen(self, ts: Nanos, frozen: Mapping[str, Sequence[str]]) -> Changes:
+        """Look at the symbols that are frozen, and why."""
+        del ts, frozen
+        return NO_CHANGE
+
+    @property
+    def in_the_way(self) -> str:
+        """What must be mended before an operator can arm it again; empty where nothing must."""
+        return ""
 
     def view(self, now: Nanos) -> BreakerView:
         """Return it as it is shown at the market time ``now``."""

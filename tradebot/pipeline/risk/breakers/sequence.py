@@ -1,13 +1,13 @@
 """All breakers, and those of one book: what each is told, and what they let through together."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.breaker import Act, BreakerChanged
 from tradebot.model.market import Message
 from tradebot.model.money import Cash
 from tradebot.model.order import Fill, OrderDone
-from tradebot.model.position import RoundTrip
+from tradebot.model.position import ResidualSeen, RoundTrip
 from tradebot.model.signal import Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.breakers.base import (
@@ -22,8 +22,10 @@ from tradebot.pipeline.risk.breakers.base import (
 from tradebot.pipeline.risk.breakers.cooldown import CooldownBreaker
 from tradebot.pipeline.risk.breakers.daily_loss import DailyLossBreaker
 from tradebot.pipeline.risk.breakers.drawdown import DrawdownBreaker
+from tradebot.pipeline.risk.breakers.health import FeedHealthBreaker, VenueHealthBreaker
 from tradebot.pipeline.risk.breakers.losses import ConsecutiveLossesBreaker
 from tradebot.pipeline.risk.breakers.rejects import RejectsBreaker
+from tradebot.pipeline.risk.breakers.residual import ResidualBreaker
 from tradebot.pipeline.risk.breakers.slippage import SlippageBreaker
 from tradebot.pipeline.risk.breakers.trades import TradesBreaker
 from tradebot.pipeline.risk.gates.base import Stopped
@@ -37,6 +39,9 @@ BREAKERS: tuple[type[Breaker], ...] = (
     CooldownBreaker,
     SlippageBreaker,
     RejectsBreaker,
+    FeedHealthBreaker,
+    VenueHealthBreaker,
+    ResidualBreaker,
 )
 """In the order in which they are shown, and in which the first that stops an entry is the one that is named."""
 
@@ -124,6 +129,14 @@ class Breakers:
     def on_done(self, done: OrderDone) -> Changes:
         """Look at an order that ended."""
         return [changed for one in self._on_done for changed in one.on_done(done)]
+
+    def on_residual(self, seen: ResidualSeen) -> Changes:
+        """Look at what venue and book differ by."""
+        return [changed for one in self._all for changed in one.on_residual(seen)]
+
+    def on_frozen(self, ts: Nanos, frozen: Mapping[str, Sequence[str]]) -> Changes:
+        """Look at the symbols that are frozen, and why."""
+        return [changed for one in self._all for changed in one.on_frozen(ts, frozen)]
 
     def rearm(self, ts: Nanos, reason: str) -> Changes:
         """Arm those that are tripped again."""

@@ -21,14 +21,10 @@ class TradesBreaker(CountBreaker):
     measures: ClassVar[str] = "positions opened in the UTC day and entries at work, when one more is asked for"
     back: ClassVar[str] = "when the UTC day is over"
 
-    def __init__(self, tiers: tuple[Decimal, ...]) -> None:
-        super().__init__(tiers)
-        self._waiting = 0
-
     @property
     def value(self) -> Decimal:
-        """How many were opened today, and were at work when an entry was last asked for."""
-        return Decimal(self._count + self._waiting)
+        """How many were opened today; once it is tripped for good, with the entries at work of then."""
+        return Decimal(self._count)
 
     def on_equity(self, ts: Nanos, equity: Cash) -> Changes:
         """Begin a new day, though nothing is asked for."""
@@ -38,10 +34,11 @@ class TradesBreaker(CountBreaker):
     def on_ask(self, signal: Signal, book: Holding) -> Changes:
         """Look whether one more may be opened."""
         changes = self._turn(signal.ts_event)
-        self._waiting = book.waiting
+        waiting = book.waiting
+        self._count += waiting
         reached = self._reach(signal.ts_event)
         if not self.is_latched:
-            self._waiting = 0
+            self._count -= waiting
         return (*changes, *reached)
 
     def on_opened(self, fill: Fill) -> Changes:
@@ -49,11 +46,6 @@ class TradesBreaker(CountBreaker):
         changes = self._turn(fill.ts_event)
         self._count += 1
         return changes
-
-    def begin(self) -> None:
-        """Count from 0."""
-        super().begin()
-        self._waiting = 0
 
     def _turn(self, ts: Nanos) -> Changes:
         day = ts // DAY
