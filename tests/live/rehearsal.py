@@ -212,6 +212,10 @@ class Run:
         await self.until(lambda: not self.trading.broker.waiting and not self.unknown())
 
     @property
+    def instruments(self) -> Any:
+        return self.live.feed.on_silent.args[0]  # type: ignore[union-attr]
+
+    @property
     def trading(self) -> Any:
         return self.live.trading
 
@@ -325,7 +329,7 @@ async def begin(stage: Stage) -> Run:
     supervisor = Supervisor()
     try:
         patience = Patience(clock, stage.page, lambda: None)
-        live = await Live.connect(loaded, home, journal, clock, patience)
+        live = await Live.connect(loaded, home, journal, clock, patience, stage.page)
         loaded = live.overrule(loaded)
         booted = await boot(home, loaded, journal, lambda: None)
         engine = Engine(home, loaded, booted, journal, clock, lambda line: live.market_feed(loaded, booted, line))
@@ -333,7 +337,7 @@ async def begin(stage: Stage) -> Run:
             await supervisor.start(spec)
         engine.live = live
         async with asyncio.timeout(30):
-            await live.trade(supervisor, engine, journal, stage.page)
+            await live.trade(supervisor, engine, journal)
     except BaseException:
         await supervisor.stop(grace_s=0, hard_s=1.0)
         if live is not None:

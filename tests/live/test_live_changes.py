@@ -62,7 +62,7 @@ async def last_refusal(bot: Run) -> str:
 
 async def look(bot: Run) -> None:
     """Let the hour be over."""
-    await bot.live._instruments.look()
+    await bot.instruments.look()
 
 
 async def test_a_delisted_coin_ends_alone_and_its_position_is_booked_as_the_venue_settles_it(tmp_path: Path) -> None:
@@ -152,7 +152,7 @@ async def test_a_halted_coin_waits_and_goes_on(tmp_path: Path, monkeypatch: pyte
         assert len(await bot.submitted()) == sent
         assert bot.is_protected()
         venue.hand.list_again("BTC")
-        monkeypatch.setattr(bot.live._instruments, "_halted", {})
+        monkeypatch.setattr(bot.instruments, "_halted", {})
         await look(bot)
         await bot.until(lambda: bot.position() == 0)
         await bot.agreed()

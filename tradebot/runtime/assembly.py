@@ -1,7 +1,7 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -48,48 +48,59 @@ _BEGUN = b'{"open":true}'
 _ENDED_MEND = "its position, if any, is settled by the venue; take the symbol out of bot.symbols when it is flat"
 
 
-class Live:
-    """The ways to the market and to the account of one daemon."""
+@dataclass(frozen=True, slots=True)
+class _Account:
+    """What follows an account from the moment on in which its past is settled."""
 
-    def __init__(self, connection: Connection, loaded: Loaded, clock: Clock, patience: Patience) -> None:
+    trading: Trading
+    reconciler: Reconciler
+
+
+class Live:
+    """The ways to the market and to the account of one daemon.
+
+    Its phases are those of a boot: ``connect`` asks the venue, ``market_feed`` gives the line its feed, ``trade``
+    follows symbols and account. What one of them makes is ``None`` until then, and where there is no such thing.
+    """
+
+    def __init__(self, connection: Connection, loaded: Loaded, clock: Clock, patience: Patience, page: Page) -> None:
         self.execution = connection.execution
         self.network = feed_network(loaded.settings)
-        self._connection, self._clock, self._patience = connection, clock, patience
+        self._connection, self._clock, self._patience, self._page = connection, clock, patience, page
         self._symbols = loaded.settings.bot.symbols
-        self._page: Page | None = None
-        self._instruments: InstrumentWatch | None = None
         self.feed: MarketFeed | None = None
-        self.trading: Trading | None = None
-        self._is_fresh = False
-        self._reconciler: Reconciler | None = None
+        self._account: _Account | None = None
 
     @classmethod
     async def connect(
-        cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, patience: Patience
+        cls, loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock, patience: Patience, page: Page
     ) -> "Live":
         """Ask the venue what it has and whether we may trade there, however long it cannot be asked.
 
         Raises ``NotPermitted``, ``ConfigError`` and ``LockHeld``.
         """
         connection = await patience.until(lambda: connect_venue(loaded, home, journal, clock))
-        return cls(connection, loaded, clock, patience)
+        return cls(connection, loaded, clock, patience, page)
 
-    async def begin(self, loaded: Loaded, journal: SqliteJournal) -> None:
-        """Look for red lines where nothing was traded yet. Raises ``RefusedByRule``: there is nothing to look after."""
+    async def begin(self, loaded: Loaded, journal: SqliteJournal) -> bool:
+        """Look for red lines where nothing was traded yet; return whether that is so, and ``arm`` has nothing to add.
+
+        Raises ``RefusedByRule``: there is nothing to look after.
+        """
         if self.execution is None or await opened(journal) is not None:
-            return
-        self._is_fresh = True
+            return False
         red = await red_lines(self._connection, loaded, is_fresh=True)
         if red:
             mend = red[0].mend or "tradebot doctor shows all of it"
             raise RefusedByRule(_described(red), where="before arming", mend=mend)
+        return True
 
     async def arm(self, loaded: Loaded) -> str:
         """Look for red lines once what is held is guarded, before anything may enter.
 
         Return why trading must go on halted; empty for no reason, and when nothing real is traded.
         """
-        if self.execution is None or self._is_fresh:
+        if self.execution is None:
             return ""
         red = await red_lines(self._connection, loaded, is_fresh=False)
         return f"before arming: {_described(red)}" if red else ""
@@ -128,7 +139,6 @@ class Live:
         self.feed = MarketFeed(
             market, market.stream(traded), arrivals, timeframes, feed_pace(settings), line, self._clock
         )
-        self.feed.on_silent = self._tell_of_silence
         if self.execution is not None:
             self.feed.on_mark = self.execution.mark
         return self.feed
@@ -138,19 +148,18 @@ class Live:
         if self.feed is not None:
             await self._patience.until(self.feed.open)
 
-    async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal, page: Page) -> None:
+    async def trade(self, supervisor: Supervisor, engine: Engine, journal: SqliteJournal) -> None:
         """Settle the past with the venue, and follow the account from here on; nothing when it is simulated."""
-        self._page = page
-        instruments = await self._begin_instruments(supervisor, engine, page)
+        page = self._page
+        instruments = await self._begin_instruments(supervisor, engine)
         venue, outbox = self.execution, engine.booted.wired.venue
         if venue is None or not isinstance(outbox, Outbox):
             return
         broker = Broker(venue, engine, engine.durable)
-        self._reconciler = reconciler = Reconciler(self._sides(venue, engine, broker, page))
+        reconciler = Reconciler(self._sides(venue, engine, broker))
         heard_ms = await _heard_ms(journal)
-        self.trading = trading = Trading(
-            venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms
-        )
+        trading = Trading(venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms)
+        self._account = _Account(trading, reconciler)
         watch = LiveWatch(engine, _watched(venue, trading, engine), page, self._clock)
         flatness = Flatness(engine, venue.sweep, reconciler.reconcile_now, self._symbols, page)
         flatness.on_flat = engine.venue_is_flat
@@ -176,7 +185,7 @@ class Live:
             flatness.begin()
         await supervisor.start(TaskSpec(name="flatness", run=flatness.run, policy=FailurePolicy.RESTART))
 
-    async def _begin_instruments(self, supervisor: Supervisor, engine: Engine, page: Page) -> InstrumentWatch:
+    async def _begin_instruments(self, supervisor: Supervisor, engine: Engine) -> InstrumentWatch:
         """Tell the line what the venue trades by now, and watch that from here on."""
         venue, market, known = self.execution, self._connection.market, engine.risk.untraded
         source = Source(
@@ -186,35 +195,39 @@ class Live:
             is_halt=lambda words: venue is not None and venue.meaning_of(words).is_halt,
             is_simulated=venue is None,
         )
-        self._instruments = watch = InstrumentWatch(source, engine, self._clock)
+        watch = InstrumentWatch(source, engine, self._clock)
         if self.feed is not None:
             watch.changed = self.feed.keep
+            self.feed.on_silent = partial(self._tell_of_silence, watch)
         await watch.take(market.listed)
         for symbol, listing in engine.risk.untraded.items():
             if known.get(symbol) is listing:
                 # What is news was paged by the line.
-                page(AlertName.SYMBOL_ENDED, f"{symbol} is still {listing} at the venue", _ENDED_MEND, symbol)
+                self._page(AlertName.SYMBOL_ENDED, f"{symbol} is still {listing} at the venue", _ENDED_MEND, symbol)
         await supervisor.start(TaskSpec(name="instruments", run=watch.run, policy=FailurePolicy.RESTART))
         return watch
 
-    def _tell_of_silence(self, silent: Silent) -> None:
-        if self._instruments is not None:
-            self._instruments.doubt(silent.symbol)
+    def _tell_of_silence(self, instruments: InstrumentWatch, silent: Silent) -> None:
+        instruments.doubt(silent.symbol)
         what = f"{silent.symbol}: the venue tells nothing on {silent.channel}, while other channels speak"
         mend = "look at the coin at the venue; it is subscribed to anew and asked for over REST, the others go on"
-        if self._page is not None:
-            self._page(AlertName.SYMBOL_SILENT, what, mend, silent.symbol)
+        self._page(AlertName.SYMBOL_SILENT, what, mend, silent.symbol)
 
-    def _sides(self, venue: Execution, line: LiveLine, broker: Broker, page: Page) -> Sides:
+    def _sides(self, venue: Execution, line: LiveLine, broker: Broker) -> Sides:
         return Sides(
             venue=venue,
             line=line,
-            page=page,
+            page=self._page,
             clock=self._clock,
             deliver=broker.tell,
             in_hands=broker.holds,
             symbols=self._symbols,
         )
+
+    @property
+    def trading(self) -> Trading | None:
+        """What trades the account; ``None`` before it does, and where nothing real is traded."""
+        return None if self._account is None else self._account.trading
 
     @property
     def is_connected(self) -> bool:
@@ -235,12 +248,12 @@ class Live:
     @property
     def residual(self) -> Cash | None:
         """What the venue's cash is more than ours; ``None`` before it was compared."""
-        return None if self._reconciler is None else self._reconciler.residual
+        return None if self._account is None else self._account.reconciler.residual
 
     @property
     def mismatches(self) -> Sequence[Mismatch]:
         """What book and venue do not agree on, after it was asked again."""
-        return () if self._reconciler is None else self._reconciler.money.mismatches
+        return () if self._account is None else self._account.reconciler.money.mismatches
 
     @property
     def equity(self) -> Cash | None:
@@ -254,12 +267,12 @@ class Live:
 
     @property
     def _seen(self) -> AccountState | None:
-        return None if self._reconciler is None else self._reconciler.account
+        return None if self._account is None else self._account.reconciler.account
 
     @property
     def foreign(self) -> Sequence[ForeignOrder]:
         """The orders of another hand that rest, as the venue last had them."""
-        found = () if self._reconciler is None else self._reconciler.orders.foreign
+        found = () if self._account is None else self._account.reconciler.orders.foreign
         return [
             _foreign(order) for order in sorted(found, key=lambda order: (order.ts_event, len(order.oid), order.oid))
         ]

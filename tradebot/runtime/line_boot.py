@@ -31,23 +31,28 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningLine:
-    """A recovered line and what is live around it. ``loaded`` is the configuration under which it was built."""
+    """A recovered line and what is live around it.
+
+    ``loaded`` is the configuration under which it was built. ``is_judged``: red lines were looked for before it was.
+    """
 
     engine: Engine
     live: "Live | None"
     loaded: Loaded
+    is_judged: bool
 
 
 async def recover_line(host: Host) -> RunningLine:
     """Ask what is live whether we may trade, let it overrule the configuration, and recover the line."""
     # What was reloaded before a line failed is in force.
-    loaded, live = host.operations.loaded, None
+    loaded, live, is_judged = host.operations.loaded, None, False
     try:
         if isinstance(loaded.settings.feed, LiveFeedSettings):
             live = await _connect(host, loaded)
             loaded = host.operations.loaded = live.overrule(loaded)
-            await live.begin(loaded, host.journal)
-        return RunningLine(engine=await _recovered(host, live, loaded), live=live, loaded=loaded)
+            is_judged = await live.begin(loaded, host.journal)
+        engine = await _recovered(host, live, loaded)
+        return RunningLine(engine=engine, live=live, loaded=loaded, is_judged=is_judged)
     except BaseException:
         if live is not None:
             await live.close()
@@ -60,7 +65,7 @@ async def _connect(host: Host, loaded: Loaded) -> "Live":
     from tradebot.runtime.assembly import Live
 
     patience = Patience(host.start.clock, host.pager.page, host.extend_start)
-    return await Live.connect(loaded, host.start.home, host.journal, host.start.clock, patience)
+    return await Live.connect(loaded, host.start.home, host.journal, host.start.clock, patience, host.pager.page)
 
 
 async def _recovered(host: Host, live: "Live | None", loaded: Loaded) -> Engine:
@@ -80,9 +85,9 @@ async def come_up(host: Host, line: RunningLine) -> bool:
     operations, journal, engine, live = host.operations, host.journal, line.engine, line.live
     await _start_tasks(host, line)
     if live is not None:
-        await live.trade(host.supervisor, engine, journal, host.pager.page)
+        await live.trade(host.supervisor, engine, journal)
         # What is held has its guard by now; who asks what may be wrong can wait for the venue.
-        red = await live.arm(line.loaded)
+        red = "" if line.is_judged else await live.arm(line.loaded)
         if red:
             operations.halt_at_boot({"reason": red})
     await _halt_as_wished(host, engine)
