@@ -60,6 +60,15 @@ def mean_price(notional: Decimal, qty: Decimal) -> Price:
     return Price(price.quantize(BOOKING_UNIT, ROUND_HALF_EVEN, _WIDE))
 
 
+def rounded(number: Decimal, places: int) -> Decimal:
+    """Return ``number`` as it is told: to so many places, half to even. ``round`` fails where it is absurdly large.
+
+    >>> rounded(Decimal("1e25"), 8)
+    Decimal('10000000000000000000000000.00000000')
+    """
+    return number.quantize(ONE.scaleb(-places), ROUND_HALF_EVEN, _WIDE)
+
+
 def from_float(value: float) -> Decimal:
     """Return the Decimal of the shortest text that reads back to ``value``.
 

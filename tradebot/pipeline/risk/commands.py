@@ -7,7 +7,7 @@ from typing import assert_never
 from tradebot.model.breaker import Act, BreakerChanged
 from tradebot.model.command import Alert, AlertName, Command, CommandDone, StateChanged, TradingState, Verb
 from tradebot.model.market import Message
-from tradebot.model.money import plain
+from tradebot.model.money import plain, rounded
 from tradebot.model.near import did_you_mean
 from tradebot.model.order import FillDisputed
 from tradebot.model.signal import Approved
@@ -172,7 +172,7 @@ class Operator:
         """Return what stands in the way of going on after breakers tripped; empty if nothing does."""
         first = tripped[0]
         if not reason.strip():
-            what = f"{first.name} is tripped: {plain(round(first.value, 2))} of {plain(first.threshold)}"
+            what = f"{first.name} is tripped: {plain(rounded(first.value, 2))} of {plain(first.threshold)}"
             return f"{what}; mend: say why it may go on: tradebot resume --reason TEXT"
         still = next((one for one in tripped if one.in_the_way), None)
         if still is not None:
@@ -243,7 +243,7 @@ def _is_own(command: Command) -> bool:
 
 
 def _told(changed: BreakerChanged) -> str:
-    return f"{changed.name} is {plain(round(changed.value, 2))}, tier {changed.tier} is {plain(changed.threshold)}"
+    return f"{changed.name} is {plain(rounded(changed.value, 2))}, tier {changed.tier} is {plain(changed.threshold)}"
 
 
 def _fraction(text: str) -> Decimal | None:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument, Listing
-from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
 from tradebot.model.signal import WISH_GATES, Action, Approved, Cut, Refused, Signal
 from tradebot.model.time import Nanos
@@ -256,8 +256,8 @@ class Desk:
         qty = instrument.qty_down(sized.qty * REDUCED)
         if instrument.below_minimum(qty, signal.close):
             what = "what the breaker leaves is below the smallest order"
-            return Stopped(breaker.name, breaker.threshold, round(breaker.value, 8), what)
-        cut = Cut(gate=breaker.name, limit=breaker.threshold, value=round(breaker.value, 8))
+            return Stopped(breaker.name, breaker.threshold, rounded(breaker.value, 8), what)
+        cut = Cut(gate=breaker.name, limit=breaker.threshold, value=rounded(breaker.value, 8))
         return Sized(qty, (*sized.cuts, cut))
 
     def _enter(self, signal: Signal) -> Sized | Stopped:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import ONE, ZERO, Cash, Price, Qty
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.order import OrderType
 from tradebot.model.signal import Cut, Signal
 from tradebot.pipeline.risk.gates.base import Bound, Stopped
@@ -74,7 +74,7 @@ def _cut(
         asked = open_notional + qty * price
         if asked <= limit * unit:
             continue
-        value = round(asked / unit, 8)
+        value = rounded(asked / unit, 8)
         qty = instrument.qty_down(max(ZERO, limit * unit - open_notional) / price)
         if instrument.below_minimum(qty, price):
             return Stopped(gate, limit, value, "what the limit leaves is below the smallest order")
@@ -109,5 +109,5 @@ def _distance(signal: Signal) -> Decimal:
 def _too_small(instrument: Instrument, raw: Decimal, price: Price) -> Stopped:
     qty = instrument.qty_down(raw)
     if qty < instrument.lot:
-        return Stopped("below_minimum", instrument.lot, round(raw, 12), "the size is below one lot")
+        return Stopped("below_minimum", instrument.lot, rounded(raw, 12), "the size is below one lot")
     return Stopped("below_minimum", instrument.min_notional, qty * price, "the notional is below the smallest order")

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import ClassVar, Protocol
 
 from tradebot.model.breaker import Act, BreakerChanged
-from tradebot.model.money import ZERO, Cash, Price
+from tradebot.model.money import ZERO, Cash, Price, rounded
 from tradebot.model.order import Fill, OrderDone
 from tradebot.model.position import ResidualSeen, RoundTrip
 from tradebot.model.signal import Signal
@@ -160,7 +160,7 @@ class Breaker(ABC):
         if self.act not in (Act.REDUCE_ONLY, Act.HALT):
             return None
         return Stopped(
-            self.name, self.threshold, round(self.value, _PLACES), f"the breaker is tripped; {self.way_back}"
+            self.name, self.threshold, rounded(self.value, _PLACES), f"the breaker is tripped; {self.way_back}"
         )
 
     @property
@@ -229,7 +229,7 @@ class Breaker(ABC):
             name=self.name,
             tier=self.tier or None,
             act=self.act,
-            value=round(self.value, _PLACES),
+            value=rounded(self.value, _PLACES),
             threshold=self.threshold,
             since=self.since if self.tier else None,
             way_back=self.way_back,
@@ -281,7 +281,7 @@ class Breaker(ABC):
             name=self.name,
             tier=tier,
             act=self.act if tier else None,
-            value=round(self.value, _PLACES),
+            value=rounded(self.value, _PLACES),
             threshold=self.threshold,
             reason=reason,
             way_back=self.way_back if tier else "",

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tradebot.model.errors import InvariantError
-from tradebot.model.money import BPS, ZERO, Price
+from tradebot.model.money import BPS, ZERO, Price, rounded
 from tradebot.model.order import Fill, Liquidity, OrderRole
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Breaker, Changes, Holding, Memory, StormMemory, Tiers
 
@@ -36,7 +36,7 @@ class SlippageBreaker(Breaker):
         expected = _expected(fill, book)
         if expected is None or fill.liquidity is not Liquidity.TAKER or self.is_latched:
             return NO_CHANGE
-        slip = round((fill.price - expected) * fill.side.sign / expected / BPS, _PLACES)
+        slip = rounded((fill.price - expected) * fill.side.sign / expected / BPS, _PLACES)
         self._slips = (*self._slips, slip)[-_FILLS:]
         if self.tier and self.value < self.tiers[0]:
             return (self.rearm(fill.ts_event, "fills are as expected"),)

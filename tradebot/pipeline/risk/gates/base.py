@@ -9,7 +9,7 @@ from typing import ClassVar, NamedTuple, Protocol
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Listing
 from tradebot.model.market import Message
-from tradebot.model.money import ONE, ZERO, Cash, Price
+from tradebot.model.money import ONE, ZERO, Cash, Price, rounded
 from tradebot.model.signal import Signal
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.risk.holdings import WorkingEntry
@@ -150,7 +150,7 @@ class Limit(Gate, ABC):
         if limit is None:
             return None
         value = self.used(book)
-        pct_used = round(value / limit * 100, 4) if limit > 0 else ZERO
+        pct_used = rounded(value / limit * 100, 4) if limit > 0 else ZERO
         return LimitUse(limit=self.setting, value=value, max=limit, pct_used=pct_used)
 
     def counted(self, signal: Signal, book: Book) -> Decimal:

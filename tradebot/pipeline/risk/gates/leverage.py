@@ -3,7 +3,7 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.model.money import ZERO
+from tradebot.model.money import ZERO, rounded
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.gates.base import Book, Limit
 
@@ -27,4 +27,4 @@ class LeverageGate(Limit):
     def used(self, book: Book) -> Decimal:
         """Return the leverage now; 0 without equity."""
         equity = book.equity()
-        return round(book.exposure() / equity, 8) if equity > 0 else ZERO
+        return rounded(book.exposure() / equity, 8) if equity > 0 else ZERO
