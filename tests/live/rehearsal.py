@@ -101,7 +101,7 @@ leverage = {leverage}
 kind = "script.py:Script"
 name = "{strategy}"
 timeframe = "1m"
-stop = {{ kind = "atr", n = 5, mult = 1.5 }}
+stop = {{ kind = "atr", n = 5, mult = 1.5, trail = {trails} }}
 [risk]
 size = {{ kind = "notional", notional = "1000" }}
 max_order_notional = "2000"
@@ -124,6 +124,7 @@ class Stage:
     key_file: str = "devnet.key"
     leverage: int = 1
     risk: str = ""
+    trails: bool = False
     weight_per_minute: int = 10**6
     bars: int = 0
     pages: list[tuple[AlertName, str]] = field(default_factory=list)
@@ -170,6 +171,7 @@ class Stage:
         account = f'account = "{self.account}"' if self.account else ""
         fields = {"url": self.net.url, "symbols": self.symbols, "strategy": self.strategy, "key_file": self.key_file}
         fields |= {"leverage": str(self.leverage), "risk": self.risk}
+        fields |= {"trails": str(self.trails).lower()}
         fields |= {"weight": str(self.weight_per_minute)}
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})

@@ -1,6 +1,8 @@
 """Broker and trading on a devnet: what the line decides comes to be at the venue, once, and what is there is known."""
 
 import asyncio
+from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -250,6 +252,40 @@ async def test_a_moved_stop_replaces_the_old_one(tmp_path: Path, fault: str) -> 
         stop = D(venue.resting()[0][0])
         assert D("0.965") < stop / venue.price() < D("0.975")
         assert venue.repeated == {}
+
+
+@pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "partial_batch"])
+async def test_a_stop_that_trails_follows_in_steps_and_never_goes_back(tmp_path: Path, fault: str) -> None:
+    async with stage(tmp_path) as venue:
+        venue.trails = True
+        async with run(venue) as bot:
+            await bot.bar(LONG)
+            await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+            await bot.agreed()
+            entry, first = venue.price(), D(venue.resting()[0][0])
+            away = entry - first
+            for factor, is_step in [("1.004", False), ("1.03", True), ("0.98", False), ("1.03", True)]:
+                before = D(venue.resting()[0][0])
+                venue.move(factor)
+                if fault:
+                    venue.fault(fault, count=1)
+                await bot.bar()
+                if is_step:
+                    wanted = venue.price() - away
+                    await bot.until(partial(stands_at, venue, wanted))
+                await bot.until(lambda: bot.is_protected() and len(venue.resting()) == 2)
+                await bot.agreed()
+                venue.clear()
+                assert (D(venue.resting()[0][0]) > before) is is_step
+            venue.move("0.94")
+            await bot.until(lambda: bot.position() == 0)
+            await bot.agreed()
+            assert bot.working() == []
+            assert venue.repeated == {}
+
+
+def stands_at(venue: Stage, stop: Decimal) -> bool:
+    return abs(D(venue.resting()[-2][0]) - stop) <= stop * D("0.0005")
 
 
 @pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "error_502"])
