@@ -65,6 +65,7 @@ STRATEGIES: Mapping[str, str] = {
     "cross": 'kind = "sma_cross"\nfast = 3\nslow = 8',
     "stops": 'kind = "sma_cross"\nfast = 2\nslow = 5\ndirection = "long"\nstop = { kind = "atr", n = 5, mult = 1 }\n'
     'target = { kind = "r", r = 1.5 }',
+    "trails": 'kind = "own.py:Own"\nstop = { kind = "percent", percent = 1, trail = true }',
     "channel": 'kind = "donchian_breakout"\nentry = 8\nexit = 4',
 }
 RISKS: Mapping[str, str] = {

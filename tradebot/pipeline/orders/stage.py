@@ -172,8 +172,8 @@ class OrdersStage:
         return (*canceled, *self._exits.approve(approved))
 
     def quiet(self, run: Run, at: int, until: int) -> int:
-        """Return ``until``, but ``at`` while entries wait for a time or a price."""
-        return at if self._timed else until
+        """Return ``until``, but ``at`` while entries wait for a time or a price, or a stop may follow the price."""
+        return at if self._timed or run.symbol in self._trailed else until
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
         """Take bars that concern no entry: there is nothing to remember of them."""
