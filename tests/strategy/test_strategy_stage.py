@@ -3,6 +3,8 @@
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
+from signal import SIGINT, default_int_handler
+from signal import signal as on_signal
 from typing import Any
 
 import pytest
@@ -382,6 +384,15 @@ def test_an_error_that_cannot_be_told_is_told_by_its_type():
     assert reason_of(fails(Unspeakable())).startswith("raised Unspeakable at test_strategy_stage.py:")
 
 
+@pytest.fixture
+def _interruptible():
+    """Hear Ctrl-C as a command in a terminal does: what runs in the background may be told to ignore it."""
+    before = on_signal(SIGINT, default_int_handler)
+    yield
+    on_signal(SIGINT, before)
+
+
+@pytest.mark.usefixtures("_interruptible")
 def test_an_operator_s_interrupt_is_not_a_strategy_s_failure():
     with pytest.raises(KeyboardInterrupt):
         run(StrategyStage([spec(say=fails(KeyboardInterrupt()))], {}, is_operators), [turn(bar(0))])
