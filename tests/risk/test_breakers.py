@@ -513,6 +513,18 @@ def test_entries_at_work_count_but_the_rest_of_one_does_not_twice() -> None:
     assert desk.state is TradingState.REDUCE_ONLY
 
 
+def test_what_is_at_work_is_counted_when_it_is_asked_and_not_kept() -> None:
+    desk = Desk({"max_trades_per_day": tiers(2, 3, 9)})
+    first = desk.ask()
+    second = desk.ask("ETH")
+    assert desk.view("max_trades_per_day").value == 0
+    for one in (first, second):
+        desk.tell(replace(done(OrderState.CANCELED), signal_id=one.signal.id))
+    assert isinstance(desk.ask(), Approved)
+    assert desk.view("max_trades_per_day").value == 0
+    assert desk.changes() == []
+
+
 def test_a_day_of_trades_is_over_at_midnight() -> None:
     last = DAY // minute(1)
     desk = Desk({"max_trades_per_day": tiers(1, 9)})
@@ -561,6 +573,39 @@ def test_a_symbol_is_left_alone_after_a_loss_longer_after_the_next() -> None:
     # It needs no word to end, and none ends it.
     assert desk.resume(None).error == ""
     assert desk.view("loss_cooldown_min").tier == 1
+
+
+def test_the_symbol_that_is_left_alone_for_longest_is_shown_until_its_minute() -> None:
+    desk = Desk({"loss_cooldown_min": tiers(2, 5)})
+    desk.close(desk.open("ETH"), "99")
+    desk.close(desk.open(), "99", Nanos(minute(1) + 1))
+    assert desk.view("loss_cooldown_min").way_back.startswith("BTC: ")
+    desk.restart()
+    desk.bar(3, "100")
+    assert (desk.view("loss_cooldown_min").tier, isinstance(desk.ask("ETH"), Approved)) == (1, True)
+    desk.bar(4, "100")
+    assert desk.view("loss_cooldown_min").tier is None
+    desk.close(desk.open(), "101")
+    desk.close(desk.open(), "99")
+    assert desk.view("loss_cooldown_min").threshold == 2
+
+
+def test_a_winner_ends_a_cooldown_at_once_however_small() -> None:
+    desk = Desk({"loss_cooldown_min": tiers(2, 5)})
+    desk.close(desk.open(), "99")
+    entry = signal("cross-BTC-77")
+    desk.fill(entry, OrderRole.ENTRY, "10", "100")
+    desk.close(entry, "100.05")
+    assert desk.view("loss_cooldown_min").tier is None
+    assert isinstance(desk.ask(), Approved)
+
+
+def test_a_cooldown_is_over_at_its_minute() -> None:
+    desk = Desk({"loss_cooldown_min": tiers(2)})
+    desk.close(desk.open(), "99")
+    desk.bar(3, "100")
+    assert desk.view("loss_cooldown_min").tier is None
+    assert isinstance(desk.ask(), Approved)
 
 
 def test_a_round_trip_that_brings_nothing_changes_no_cooldown() -> None:

@@ -145,7 +145,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "resume",
         TRADING,
-        "trade again after pause, reduce-only or halt; asks disabled strategies again",
+        "trade again, after a breaker with --reason; asks disabled strategies again",
         "commands_trading:resume",
         (_REASON,),
     ),

@@ -86,11 +86,6 @@ class CooldownBreaker(Breaker):
             way_back=f"{symbol}: {self.back}" if tier else "",
         )
 
-    def begin(self) -> None:
-        """Leave nothing alone."""
-        self._until.clear()
-        self._losses.clear()
-
     def remember(self) -> CooldownMemory:
         """Return which symbols are left alone."""
         return CooldownMemory(dict(self._until), dict(self._losses))

@@ -37,9 +37,6 @@ class ResidualBreaker(Breaker):
             return (self.rearm(seen.ts_event, "venue and book agree"),)
         return self._reach(seen.ts_event)
 
-    def begin(self) -> None:
-        """Keep the difference: it is what it is."""
-
     def remember(self) -> ResidualMemory:
         """Return the difference."""
         return ResidualMemory(self._amount)
