@@ -93,10 +93,11 @@ def test_an_unknown_coin_held_short_gains_nothing() -> None:
 def test_the_account_is_liquidated_below_its_maintenance_margin() -> None:
     # After the fall 30,000 are worth 22,500, whose margin at leverage 40 is 281.25.
     large = exposed(notional="30000")
-    assert not found(large, equity="7781.26")["flash_crash"].liquidated
+    assert not found(large, equity="7781.25")["flash_crash"].liquidated
     assert found(large, equity="7781.24")["flash_crash"].liquidated
     assert found(large, equity="1000")["funding_spike"].liquidated
-    assert not found(large, equity="1096")["funding_spike"].liquidated
+    assert not found(large, equity="1095")["funding_spike"].liquidated
+    assert not any(one.liquidated for one in found(equity="-5").values())
 
 
 def test_no_price_falls_below_nothing() -> None:

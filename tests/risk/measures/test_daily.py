@@ -164,6 +164,13 @@ def test_no_order_changes_the_groups(order: list[tuple[str, str]]) -> None:
     )
 
 
+def test_ninety_returns_are_kept_where_nothing_else_is_said() -> None:
+    daily = DailyCloses()
+    for day in range(100):
+        daily.close("BTC", at(day), price(100 + day))
+    assert len(daily.panel().returns["BTC"]) == 90
+
+
 def test_correlations_are_worked_out_anew_when_a_day_is_over() -> None:
     measures = Measures(MeasureRule(window_days=30, cluster_correlation=0.99))
     both = frozenset(("BTC", "ETH"))
