@@ -15,7 +15,7 @@ from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.market import Message
 from tradebot.model.money import from_float
 from tradebot.model.order import Fill, Liquidity, OrderDone, OrderRole, OrderSide, OrderState, OrderType
-from tradebot.model.position import Deposit, ResidualSeen
+from tradebot.model.position import Deposit, ResidualSeen, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import DAY, Nanos
 from tradebot.pipeline.risk.breakers.base import (
@@ -28,6 +28,9 @@ from tradebot.pipeline.risk.breakers.base import (
     StormMemory,
     Tiers,
 )
+from tradebot.pipeline.risk.breakers.cooldown import CooldownBreaker
+from tradebot.pipeline.risk.breakers.drawdown import DrawdownBreaker
+from tradebot.pipeline.risk.breakers.rejects import RejectsBreaker
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
@@ -176,6 +179,32 @@ def test_none_becomes_what_another_remembers(breaker: type) -> None:
                 one.load(BreakerState(memory=memory))
     one.load(BreakerState())
     assert one.tier == 0
+
+
+def test_one_takes_no_notice_of_what_it_is_not_about() -> None:
+    desk = Desk({})
+    for one in (RejectsBreaker(tiers(1)), CooldownBreaker(tiers(1))):
+        heard = [
+            one.on_equity(minute(1), cash(0)),
+            one.on_ask(signal(), desk.stage._desk),  # what it may look at
+            one.on_fill(fill(), desk.stage._desk),
+            one.on_opened(fill()),
+        ]
+        assert not any(heard)
+        assert one.tier == one.value == 0
+    assert not CooldownBreaker(tiers(1)).on_done(done())
+    desk.close(desk.open(), "99")
+    (trip,) = (one for one in desk.heard if isinstance(one, RoundTrip))
+    assert not RejectsBreaker(tiers(1)).on_trip(trip)
+
+
+def test_a_fall_is_measured_from_what_was_seen() -> None:
+    fresh = DrawdownBreaker(tiers(20))
+    fresh.load(BreakerState(memory=EquityMemory()))
+    fresh.begin()
+    assert fresh.remember() == EquityMemory()
+    assert not fresh.on_equity(minute(1), cash(0))
+    assert not fresh.on_equity(minute(2), cash(-5))
 
 
 # Drawdown ---------------------------------------------------------------------------------------------
@@ -780,6 +809,13 @@ def test_silence_about_many_symbols_lets_nothing_add_and_ends_by_itself(name: st
     desk.restart()
     desk.tell(freeze("BTC", reason, Verb.THAW))
     assert (desk.state, desk.view(name).tier) == (TradingState.RUNNING, None)
+
+
+def test_silence_and_a_residual_are_no_drawdown() -> None:
+    desk = Desk({"drawdown_pct": tiers(1)})
+    desk.tell(freeze("BTC", "stale"))
+    desk.tell(residual("9000"))
+    assert desk.changes() == []
 
 
 def test_silence_halves_entries_first_where_there_are_two_tiers() -> None:
