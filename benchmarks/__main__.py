@@ -31,6 +31,7 @@ NAMES = (
     "live",
     "weight",
     "private",
+    "gates",
 )
 _MARKS = {True: "met", False: "MISSED", None: ""}
 

@@ -9,17 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import bar, bars_closed, cash, command, instrument, minute, price
-from tradebot.model.command import Command, TradingState, Verb
+from tradebot.model.command import Alert, AlertName, Command, TradingState, Verb
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.message import KINDS
 from tradebot.model.money import ZERO
-from tradebot.model.order import Fill, OrderRole, OrderSide, OrderType, PositionSide, SubmitOrders
+from tradebot.model.order import Fill, OrderRejected, OrderRole, OrderSide, OrderType, PositionSide, SubmitOrders
 from tradebot.model.position import EquityMark, FundingPaid, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Rung, Signal
 from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.last_gate import LastGate
 from tradebot.pipeline.risk.limits import DrawdownRule, KellyRule, Limits, ScaleRule, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.ports import Stage
@@ -33,6 +34,7 @@ LIMITS = Limits(
     max_position_notional=cash(2500),
     max_exposure_notional=cash(4000),
     max_leverage=Decimal(3),
+    duplicate_window_s=Decimal(2),
 )
 COSTS = Costs(
     taker_bps=Decimal("4.5"),
@@ -95,7 +97,7 @@ class Run:
         nothing = Scripted({})
         stages: dict[StageName, Stage] = {
             StageName.BARS: nothing,
-            StageName.VENUE: self.venue,
+            StageName.VENUE: LastGate(self.venue, self.risk),
             StageName.ORDERS: self.orders,
             StageName.RISK: self.risk,
             StageName.STRATEGY: self.strategy,
@@ -249,6 +251,17 @@ def test_the_laws_of_money_and_orders_hold_after_every_turn(market: Market) -> N
     decided = run.of(Approved) + run.of(Refused)
     assert len([d for d in decided if not d.signal.id.startswith("manual")]) == len(run.of(Signal)) == book.signals
     assert len(run.of(Refused)) == book.refused
+
+
+@given(markets())
+@settings(max_examples=80, deadline=None)
+def test_the_last_gate_stops_nothing_of_an_honest_line_but_what_the_venue_would(market: Market) -> None:
+    run = Run(market)
+    for number in range(len(market.turns)):
+        run.turn(number)
+    assert [alert for alert in run.of(Alert) if alert.name is AlertName.ORDER_STOPPED] == []
+    reasons = {rejected.reason.partition(":")[0] for rejected in run.of(OrderRejected)}
+    assert reasons <= {"order_minimum", "reduce_only", "bracket"}
 
 
 @given(markets())

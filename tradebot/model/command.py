@@ -99,6 +99,7 @@ class AlertName(StrEnum):
     SYMBOL_ENDED = "symbol_ended"
     RULES_CHANGED = "rules_changed"
     BREAKER = "breaker"
+    ORDER_STOPPED = "order_stopped"
 
 
 class Alert(Message, frozen=True, kw_only=True):

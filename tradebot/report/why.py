@@ -268,7 +268,8 @@ def number(gate: str | None, value: Decimal | None) -> str | float | None:
     """Return a number of a gate as JSON: of leverage and confidence a number, else money, a price or a quantity."""
     if value is None:
         return None
-    return float(value) if gate in _RATIO_GATES else plain(value)
+    is_number = gate is not None and (gate in _RATIO_GATES or gate.endswith("_pct"))
+    return float(value) if is_number else plain(value)
 
 
 def _gate(gate: str | None, limit: Decimal | None, value: Decimal | None, detail: str | None = None) -> Document:

@@ -15,6 +15,8 @@ from tradebot.pipeline.line import StageName
 from tradebot.pipeline.orders.register import PROMPT
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.outbox import Outbox
+from tradebot.pipeline.risk.gates.base import MAINTENANCE
+from tradebot.pipeline.risk.last_gate import LastGate
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
@@ -54,6 +56,8 @@ class Wired:
 
     bars: BarsStage
     venue: SimulatedVenue | Outbox
+    gate: LastGate
+    """What the line has in place of the venue."""
     orders: OrdersStage
     risk: RiskStage
     strategy: StrategyStage
@@ -81,7 +85,7 @@ class Wired:
         """The stages by name."""
         return {
             StageName.BARS: self.bars,
-            StageName.VENUE: self.venue,
+            StageName.VENUE: self.gate,
             StageName.ORDERS: self.orders,
             StageName.RISK: self.risk,
             StageName.STRATEGY: self.strategy,
@@ -102,15 +106,18 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     sources = feed_timeframes(settings)
     files = bar_files(settings)
     simulated = settings.venue if isinstance(settings.venue, SimulatedVenueSettings) else None
+    venue = Outbox() if simulated is None else _venue(simulated, instruments)
+    risk = wire_risk(settings, specs, instruments)
     return Wired(
         feed=_feed(settings, files),
         files=files,
         summaries=check_files(files) if check_data else (),
         bars=BarsStage(sources, _wanted(specs)),
-        venue=Outbox() if simulated is None else _venue(simulated, instruments),
+        venue=venue,
+        gate=LastGate(venue, risk),
         # A real venue may say something late, or again.
         orders=OrdersStage(instruments) if simulated is None else OrdersStage(instruments, PROMPT, venue_trails=True),
-        risk=wire_risk(settings, specs, instruments),
+        risk=risk,
         strategy=StrategyStage(specs, instruments, is_operators),
         specs=specs,
     )
@@ -128,6 +135,7 @@ def wire_risk(settings: Settings, specs: Sequence[StrategySpec], instruments: Ma
         cooldowns=build_cooldowns(specs, settings),
         breakers=build_breakers(settings.risk),
         measured=build_measures(settings.risk),
+        maintenance=MAINTENANCE if simulated is None else simulated.maintenance,
     )
 
 

@@ -8,8 +8,7 @@ from typing import assert_never
 from tradebot.model.instrument import Instrument
 from tradebot.pipeline.risk.breakers.base import Tiers
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
-from tradebot.pipeline.risk.gates.confidence import SETTING
-from tradebot.pipeline.risk.gates.sequence import LIMITS
+from tradebot.pipeline.risk.gates.sequence import LIMITS, OTHER_SETTINGS
 from tradebot.pipeline.risk.limits import (
     ConfidenceScale,
     DrawdownRule,
@@ -20,6 +19,7 @@ from tradebot.pipeline.risk.limits import (
     SizeRule,
 )
 from tradebot.pipeline.risk.measures.measuring import MeasureRule
+from tradebot.pipeline.risk.order_gates.sequence import MEASURES
 from tradebot.settings.model import (
     EquityFractionSize,
     HyperliquidFeedSettings,
@@ -82,8 +82,8 @@ def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:
 
 def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
     """Return the limits of the risk stage; some are for the mode ``live`` alone."""
-    keys = [SETTING, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only)]
-    return {key: value for key in keys if (value := getattr(risk, key))}
+    keys = [*OTHER_SETTINGS, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only), *MEASURES]
+    return {key: Decimal(value) for key in keys if (value := getattr(risk, key))}
 
 
 def build_measures(risk: RiskSettings) -> MeasureRule:

@@ -20,7 +20,7 @@ from tradebot.settings.model import (
 EXTRA_MEND = "install tradebot[hyperliquid]"
 _EXTRA = ("coincurve", "Crypto", "msgpack")
 _KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
-_MONEY_LIMITS = tuple(gate.setting for gate in LIMITS if gate.is_money and not gate.is_live_only)
+_MONEY_LIMITS = tuple(gate.setting for gate in LIMITS if gate.is_needed_live)
 
 
 def missing_packages(settings: Settings) -> list[str]:

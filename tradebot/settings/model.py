@@ -505,6 +505,51 @@ class RiskSettings(Section):
     max_leverage: Exact | None = Field(
         default=None, gt=0, le=1000, description="Highest exposure, in multiples of equity."
     )
+    max_concentration_pct: Exact | None = Field(
+        default=None, gt=0, le=100_000, description="Highest value in one symbol, in percent of equity."
+    )
+    max_net_notional: Money | None = Field(
+        default=None, description="Highest value of long less short, or short less long."
+    )
+    max_long_notional: Money | None = Field(default=None, description="Highest value of all longs, in cash.")
+    max_short_notional: Money | None = Field(default=None, description="Highest value of all shorts, in cash.")
+    max_strategy_notional: Money | None = Field(
+        default=None, description="Highest value that one strategy has open, in cash."
+    )
+    max_cluster_notional: Money | None = Field(
+        default=None, description="Highest value in symbols that move together, in cash."
+    )
+    max_var95: Money | None = Field(default=None, description="Highest loss of all but the worst day in 20, in cash.")
+    max_cvar95: Money | None = Field(default=None, description="Highest mean loss of the worst day in 20, in cash.")
+    max_var99: Money | None = Field(default=None, description="Highest loss of all but the worst day in 100, in cash.")
+    max_cvar99: Money | None = Field(default=None, description="Highest mean loss of the worst day in 100, in cash.")
+    max_volume_pct: Exact | None = Field(
+        default=None, gt=0, le=100, description="Highest part of what traded in 24 hours that one entry is, in percent."
+    )
+    liquidation_stops: Exact | None = Field(
+        default=None,
+        gt=0,
+        le=1000,
+        description="Least distance of an entry's liquidation, in distances of its stop.",
+    )
+    max_entries_per_hour: Int | None = Field(
+        default=None, ge=1, le=1000, description="Entries of one strategy within an hour of the market."
+    )
+    price_collar_pct: Exact | None = Field(
+        default=None, gt=0, le=100, description="How much worse than the mark an entry may be priced, in percent of it."
+    )
+    duplicate_window_s: Exact = Field(
+        default=Decimal(2),
+        ge=0,
+        le=3600,
+        description="An entry like the last is not sent within, seconds; 0 allows it.",
+    )
+    max_orders_per_s: Int | None = Field(
+        default=None, ge=1, le=100_000, description="Orders in a second beyond which no entry is sent, exits counted."
+    )
+    max_orders_per_min: Int | None = Field(
+        default=None, ge=1, le=1_000_000, description="Orders in a minute beyond which no entry is sent, exits counted."
+    )
     live_cap_notional: Money | None = Field(
         default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
     )

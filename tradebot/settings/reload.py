@@ -5,6 +5,8 @@ from decimal import Decimal
 from typing import NamedTuple
 
 from tradebot.pipeline.risk.gates.sequence import LIMITS
+from tradebot.pipeline.risk.order_gates.own_orders import WINDOW
+from tradebot.pipeline.risk.order_gates.sequence import MEASURES
 from tradebot.settings.model import Settings
 
 _FREE = frozenset(
@@ -20,7 +22,9 @@ _FREE = frozenset(
         "store.snapshot_s",
     }
 )
-_LIMITS = frozenset(f"risk.{gate.setting}" for gate in LIMITS)
+# A longer window is stricter, and a lower number of all others.
+_STRICTER = {*(gate.setting for gate in LIMITS), *MEASURES} - {WINDOW}
+_LIMITS = frozenset(f"risk.{setting}" for setting in _STRICTER)
 
 
 class ReloadDiff(NamedTuple):
@@ -46,9 +50,9 @@ def reload_diff(old: Settings, new: Settings, *, is_halted: bool = False) -> Rel
 
 
 def _is_tighter(before: object, after: object) -> bool:
-    if not isinstance(after, Decimal):
+    if not isinstance(after, Decimal | int):
         return False
-    return not isinstance(before, Decimal) or after < before
+    return not isinstance(before, Decimal | int) or after < before
 
 
 def _flat(value: object, key: str) -> dict[str, object]:

@@ -18,6 +18,7 @@ from tradebot.pipeline.risk.gates.sequence import GateState
 from tradebot.pipeline.risk.gates.zone import ZoneState
 from tradebot.pipeline.risk.holdings import NO_CASH, OpenPosition, WorkingEntry
 from tradebot.pipeline.risk.measures.daily import DailyState
+from tradebot.pipeline.risk.order_gates.sequence import OrderGateState
 
 _NO_RATIO = Ratio(ZERO)
 _NEVER = Nanos(0)
@@ -70,7 +71,7 @@ class RiskState:
     funded: dict[str, tuple[Nanos, ...]] = field(default_factory=dict)
     deposit_ids: tuple[str, ...] = ()
     found_ids: tuple[str, ...] = ()
-    gates: dict[str, GateState] = field(default_factory=dict)
+    gates: dict[str, GateState | OrderGateState] = field(default_factory=dict)
     flattens_own: bool = False
     instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
     breakers: dict[str, BreakerState] = field(default_factory=dict)

@@ -1,13 +1,13 @@
 """The desk: whether a signal may become an order now, and of what size."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import assert_never
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument, Listing
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
-from tradebot.model.order import Fill, OrderDone, OrderRequest, OrderRole
+from tradebot.model.order import Fill, OrderDone, OrderFound, OrderRole, OrderSide, PositionSide
 from tradebot.model.signal import WISH_GATES, Action, Approved, Cut, Refused, Signal
 from tradebot.model.time import Nanos
 from tradebot.pipeline.instruments import Instruments
@@ -18,12 +18,13 @@ from tradebot.pipeline.risk.gates.base import Stopped
 from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.gates.zone import GATE as ZONE
-from tradebot.pipeline.risk.holdings import WorkingEntry
+from tradebot.pipeline.risk.holdings import Exposed, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits
 from tradebot.pipeline.risk.measures.measuring import Measures
+from tradebot.pipeline.risk.order_gates.sequence import OrderGates
 from tradebot.pipeline.risk.recent import Recent
-from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price
+from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price, fit
 from tradebot.pipeline.risk.trip import Trip
 
 MANUAL = "manual"
@@ -33,6 +34,8 @@ class Desk:
     """Decides on signals by the trading state, the positions, the entries at work and the limits."""
 
     __slots__ = (
+        "_counted",
+        "_is_deciding",
         "asked",
         "breakers",
         "entries",
@@ -47,6 +50,7 @@ class Desk:
         "limits",
         "manual",
         "measures",
+        "order_gates",
         "refused",
         "signals",
         "sizing",
@@ -70,6 +74,10 @@ class Desk:
         self.sizing = sizing
         self.gates = gates
         self.measures = measures
+        self.order_gates = OrderGates()
+        # While an entry is decided on nothing changes, and most gates ask for the same.
+        self._is_deciding = False
+        self._counted: tuple[Exposed, ...] | None = None
         self.limits: Mapping[str, Decimal] = limits
         self.breakers = breakers
         # What breakers said of the entry that was decided on last.
@@ -94,6 +102,7 @@ class Desk:
         self.flattens_own = state.flattens_own
         self.entries = dict(state.entries)
         self.gates.load({ZONE: state.zones, **state.gates})
+        self.order_gates.load(state.gates)
         self.instruments.seen = dict(state.instruments)
         self.manual = dict(state.manual)
         self.stops = dict(state.stops)
@@ -158,13 +167,30 @@ class Desk:
 
     def exposure(self) -> Cash:
         """Return the notional of what is open and of the entries at work."""
-        return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
+        if self._counted is None:
+            return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
+        return Cash(sum((one.notional for one in self._counted), ZERO))
 
     def own_exposure(self, strategy: str) -> Cash:
         """Return the part of the exposure that is of ``strategy``."""
-        marks, trips, entries = self.ledger.marks, self.ledger.trips.values(), self.entries.values()
-        held = sum((abs(t.qty) * marks[t.symbol] for t in trips if t.strategy == strategy and not t.is_closing), ZERO)
-        return Cash(held + sum((e.qty * e.price for e in entries if e.strategy == strategy), ZERO))
+        return Cash(sum((one.notional for one in self.exposed() if one.strategy == strategy), ZERO))
+
+    def exposed(self) -> Sequence[Exposed]:
+        """Return what the exposure is the sum of."""
+        if not self._is_deciding:
+            return tuple(self._exposed())
+        if self._counted is None:
+            self._counted = tuple(self._exposed())
+        return self._counted
+
+    def _exposed(self) -> Iterator[Exposed]:
+        marks = self.ledger.marks
+        for trip in self.ledger.trips.values():
+            if not trip.is_closing:
+                notional = abs(trip.qty) * marks[trip.symbol]
+                yield Exposed(trip.symbol, trip.strategy, trip.side, notional, is_held=True)
+        for entry in self.entries.values():
+            yield Exposed(entry.symbol, entry.strategy, entry.side, entry.qty * entry.price, is_held=False)
 
     def equity(self) -> Cash:
         """Return cash and open P&L at the marks."""
@@ -201,6 +227,7 @@ class Desk:
     def on_done(self, done: OrderDone) -> None:
         """Free what an order held that ended: the room of an entry, a position, the price of a stop."""
         self.gates.hear(done)
+        self.order_gates.hear(done, self)
         if done.role is OrderRole.ENTRY:
             self.entries.pop(done.signal_id, None)
         elif done.role is OrderRole.EXIT and (trip := self.ledger.trips.get(done.symbol)) is not None:
@@ -209,18 +236,29 @@ class Desk:
             # A stop that was to be moved and was refused: it may be moved to any price beyond the one in force.
             self.stops[done.symbol] = done.stop_price
 
-    def on_found(self, order: OrderRequest) -> None:
+    def on_found(self, found: OrderFound) -> None:
         """Count an order of ours that was found at the venue: what it may fill, and where the stop is."""
+        order = found.order
         if order.client_order_id in self.found_ids:
             return
         self.found_ids.add(order.client_order_id)
+        self.order_gates.hear(found, self)
         limit = order.price if order.price is not None else order.trigger
         if order.role is OrderRole.STOP and order.trigger is not None:
             self.stops.setdefault(order.symbol, order.trigger)
         elif order.role is OrderRole.ENTRY and limit is not None:
             self.entries[order.signal_id] = WorkingEntry(
-                signal_id=order.signal_id, symbol=order.symbol, strategy=order.strategy, qty=order.qty, price=limit
+                signal_id=order.signal_id,
+                symbol=order.symbol,
+                strategy=order.strategy,
+                qty=order.qty,
+                price=limit,
+                side=PositionSide.LONG if order.side is OrderSide.BUY else PositionSide.SHORT,
             )
+
+    def instrument(self, symbol: str) -> Instrument:
+        """Return the rules of ``symbol`` as they hold now."""
+        return self.instruments.of(symbol)
 
     def listing(self, symbol: str) -> Listing:
         """Return whether the venue trades ``symbol``."""
@@ -265,7 +303,11 @@ class Desk:
         if stopped is not None:
             return stopped
         instrument = self.instruments.of(signal.symbol)
+        self._is_deciding = True
         sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
+        if isinstance(sized, Sized):
+            sized = self._fit(signal, sized, instrument)
+        self._is_deciding, self._counted = False, None
         if isinstance(sized, Sized):
             sized = self._reduced(sized, signal, instrument)
         if isinstance(sized, Sized):
@@ -277,7 +319,21 @@ class Desk:
                 price=checked_price(signal),
                 stop=signal.stop,
                 expected=signal.entry_price,
+                side=signal.side,
             )
+        return sized
+
+    def _fit(self, signal: Signal, sized: Sized, instrument: Instrument) -> Sized | Stopped:
+        """Return what the gates that look at a size leave of it."""
+        price = checked_price(signal)
+        for room_of in self.gates.rooms:
+            room = room_of(signal, sized.qty, price, self)
+            if room is None:
+                continue
+            fitted = fit(sized, room, instrument, price)
+            if isinstance(fitted, Stopped):
+                return fitted
+            sized = fitted
         return sized
 
     def _judge(self, signal: Signal) -> Sized | Stopped:
@@ -361,4 +417,5 @@ def _working(entry: WorkingEntry, qty: Decimal) -> WorkingEntry:
         price=entry.price,
         stop=entry.stop,
         expected=entry.expected,
+        side=entry.side,
     )

@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 from tradebot.model.money import ZERO, Cash, Price, Qty, mean_price
+from tradebot.model.order import PositionSide
 from tradebot.model.record import Value
 from tradebot.model.time import Nanos
 
@@ -54,7 +56,8 @@ class OpenPosition:
 class WorkingEntry(Value, frozen=True, kw_only=True):
     """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked.
 
-    ``expected`` is the price that it waits for; ``None`` for one at market.
+    ``expected`` is the price that it waits for; ``None`` for one at market. ``side`` is ``None`` where an earlier
+    version kept none: it counts on both.
     """
 
     signal_id: str
@@ -64,3 +67,21 @@ class WorkingEntry(Value, frozen=True, kw_only=True):
     price: Price
     stop: Price | None = None
     expected: Price | None = None
+    side: PositionSide | None = None
+
+
+class Exposed(NamedTuple):
+    """What counts towards the limits: a position at its mark, or an entry at work at the price it was checked at.
+
+    ``notional`` >= 0. ``is_held``: it is a position, and not only may become one.
+    """
+
+    symbol: str
+    strategy: str
+    side: PositionSide | None
+    notional: Decimal
+    is_held: bool
+
+    def is_on(self, side: PositionSide) -> bool:
+        """Return whether it is, or may be, on ``side``."""
+        return self.side is None or self.side is side

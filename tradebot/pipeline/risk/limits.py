@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from tradebot.model.money import ONE
 
+ACCOUNT = "account"
+"""The scope of a limit on all there is."""
+
 
 class SizeKind(StrEnum):
     """How the size of an entry follows from the rule's value."""
@@ -89,10 +92,13 @@ A limit cuts an order and refuses only one cut to nothing; ``min_confidence`` re
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitUse:
-    """How much of one limit is used: ``pct_used`` of ``max``, in percent; ``scope`` is what it bounds."""
+    """How much of one limit is used: ``pct_used`` of ``max``, in percent.
+
+    ``scope`` is what it bounds: the account, or the symbol, side or strategy that uses most of it.
+    """
 
     limit: str
     value: Decimal
     max: Decimal
     pct_used: Decimal
-    scope: str = "account"
+    scope: str = ACCOUNT

@@ -9,7 +9,7 @@ from tradebot.model.instrument import Instrument
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.order import OrderType
 from tradebot.model.signal import Cut, Signal
-from tradebot.pipeline.risk.gates.base import Bound, Stopped
+from tradebot.pipeline.risk.gates.base import NOTHING_LEFT, Bound, Room, Stopped
 from tradebot.pipeline.risk.limits import SizeKind, SizeRule
 from tradebot.pipeline.risk.scaling import ALL, Asked, Scaling, at_risk
 
@@ -74,12 +74,23 @@ def _cut(
         asked = open_notional + qty * price
         if asked <= limit * unit:
             continue
-        value = rounded(asked / unit, 8)
-        qty = instrument.qty_down(max(ZERO, limit * unit - open_notional) / price)
+        value = rounded(asked / unit, 8) if unit else asked
+        room = max(ZERO, limit * unit - open_notional)
+        qty = instrument.qty_down(room / price)
+        if qty * price > room:
+            # The division rounded up to a whole number of lots.
+            qty = Qty(qty - instrument.lot)
         if instrument.below_minimum(qty, price):
-            return Stopped(gate, limit, value, "what the limit leaves is below the smallest order")
+            return Stopped(gate, limit, value, NOTHING_LEFT)
         cuts = (*cuts, Cut(gate=gate, limit=limit, value=value))
     return Sized(qty, cuts)
+
+
+def fit(sized: Sized, room: Room, instrument: Instrument, price: Price) -> Sized | Stopped:
+    """Return what ``room`` leaves of an entry."""
+    if instrument.below_minimum(room.qty, price):
+        return Stopped(room.gate, room.limit, room.value, room.detail)
+    return Sized(room.qty, (*sized.cuts, Cut(gate=room.gate, limit=room.limit, value=room.value)))
 
 
 def checked_price(signal: Signal) -> Price:

@@ -9,7 +9,16 @@ from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
 from tradebot.model.market import BarsClosed, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
-from tradebot.model.order import ActionsLeft, Fill, FillDisputed, OrderDone, OrderFound, OrderRole
+from tradebot.model.order import (
+    ActionsLeft,
+    CancelOrder,
+    Fill,
+    FillDisputed,
+    OrderDone,
+    OrderFound,
+    OrderRole,
+    SubmitOrders,
+)
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSeen, RoundTrip
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
@@ -21,8 +30,10 @@ from tradebot.pipeline.risk.commands import Operator
 from tradebot.pipeline.risk.curve import EquityCurve
 from tradebot.pipeline.risk.desk import Desk
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate
-from tradebot.pipeline.risk.gates.base import Cooldown, GateConfig
+from tradebot.pipeline.risk.gates.base import MAINTENANCE, Cooldown, GateConfig, Stopped
 from tradebot.pipeline.risk.gates.sequence import Gates
+from tradebot.pipeline.risk.gates.volume import SETTING as VOLUME
+from tradebot.pipeline.risk.gates.volume import VolumeGate
 from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
@@ -56,10 +67,13 @@ class RiskStage:
         cooldowns: Mapping[str, Cooldown] | None = None,
         breakers: Mapping[str, Tiers] | None = None,
         measured: MeasureRule = DEFAULT_MEASURES,
+        maintenance: Decimal = MAINTENANCE,
     ) -> None:
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
-        gates = Gates(GateConfig(rule=size, require_stop=require_stop, cooldowns=cooldowns or {}))
+        gates = Gates(
+            GateConfig(rule=size, require_stop=require_stop, cooldowns=cooldowns or {}, maintenance=maintenance)
+        )
         self._breakers = Breakers(breakers or {})
         self._measures = Measures(measured)
         self._daily = self._measures.daily
@@ -67,6 +81,7 @@ class RiskStage:
         sizing = Sizing(size, self._scaling)
         self._desk = Desk(instruments, self._ledger, sizing, gates, limits, self._breakers, self._measures)
         self._operator = Operator(self._desk)
+        self._volume = gates.one(VolumeGate)
         self._market_ts = self._looked_ts = Nanos(0)
         self._marked: dict[str, Nanos] = {}
         self._looked_cash: Cash | None = None
@@ -129,7 +144,7 @@ class RiskStage:
             funded=dict(ledger.funded),
             deposit_ids=tuple(ledger.deposit_ids),
             found_ids=tuple(desk.found_ids),
-            gates=desk.gates.save(),
+            gates={**desk.gates.save(), **desk.order_gates.save()},
             instruments=dict(desk.instruments.seen),
             breakers=desk.breakers.save(),
             is_lowered=desk.is_lowered,
@@ -151,6 +166,14 @@ class RiskStage:
         self._marked = dict(state.marked)
         self._looked_ts = state.looked_ts
         self._residual = state.residual
+
+    def stopped(self, submit: SubmitOrders) -> Mapping[str, Stopped]:
+        """Return by id the orders that may not go to the venue, and why; those that may are remembered."""
+        return self._desk.order_gates.stopped(submit, self._desk)
+
+    def note_cancel(self, cancel: CancelOrder) -> None:
+        """Remember a cancel on its way to the venue."""
+        self._desk.order_gates.hear(cancel, self._desk)
 
     def set_limits(self, limits: Limits) -> None:
         """Hold all later signals against ``limits``."""
@@ -274,6 +297,8 @@ class RiskStage:
         self._marked[symbol] = ts
         ledger.marks[symbol] = bar.close
         self._daily.close(symbol, ts, bar.close)
+        if VOLUME in self._desk.limits:
+            self._volume.take(closed.bars[-1])
         trip = ledger.trips.get(symbol)
         if trip is not None:
             if bar.low < trip.low:
@@ -331,6 +356,8 @@ class RiskStage:
         is_one_day = (run.times[at] - 1) // DAY == (ts - 1) // DAY
         for place in (last,) if is_one_day else range(at, until):
             self._daily.close(run.symbol, run.times[place], run.closes[place])
+        for bar in run.bars[at:until] if VOLUME in self._desk.limits else ():
+            self._volume.take(bar)
         trip = ledger.trips.get(run.symbol)
         if trip is not None:
             low, high = min(run.lows[at:until]), max(run.highs[at:until])
@@ -415,7 +442,7 @@ class RiskStage:
         return self._operator.flatten_more(tick.ts_event) if self._desk.is_flattening else ()
 
     def _on_found(self, found: OrderFound) -> Sequence[Message]:
-        self._desk.on_found(found.order)
+        self._desk.on_found(found)
         return ()
 
     def _on_actions_left(self, told: ActionsLeft) -> Sequence[Message]:

@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tradebot.model.signal import Signal
-from tradebot.pipeline.risk.gates.base import Book, Limit
+from tradebot.pipeline.risk.gates.base import Book, Limit, Used
 
 
 class ExposureNotionalGate(Limit):
@@ -12,12 +12,13 @@ class ExposureNotionalGate(Limit):
 
     setting = "max_exposure_notional"
     names: ClassVar = {setting: "what is open leaves less of `max_exposure_notional` than the smallest order"}
+    is_needed_live = True
 
     def counted(self, signal: Signal, book: Book) -> Decimal:
         """Return what is open and at work."""
         del signal
         return book.exposure()
 
-    def used(self, book: Book) -> Decimal:
+    def used(self, book: Book) -> Used:
         """Return what is open and at work."""
-        return book.exposure()
+        return Used(book.exposure())

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from tradebot.model.money import ZERO, rounded
 from tradebot.model.signal import Signal
-from tradebot.pipeline.risk.gates.base import Book, Limit
+from tradebot.pipeline.risk.gates.base import Book, Limit, Used
 
 
 class LeverageGate(Limit):
@@ -24,7 +24,7 @@ class LeverageGate(Limit):
         """Return the equity."""
         return book.equity()
 
-    def used(self, book: Book) -> Decimal:
+    def used(self, book: Book) -> Used:
         """Return the leverage now; 0 without equity."""
         equity = book.equity()
-        return rounded(book.exposure() / equity, 8) if equity > 0 else ZERO
+        return Used(rounded(book.exposure() / equity, 8) if equity > 0 else ZERO)

@@ -16,7 +16,10 @@ class ListingGate(Gate):
 
     def check(self, signal: Signal, book: Book) -> Stopped | None:
         """Return that the symbol is not traded."""
-        listing = book.listing(signal.symbol)
-        if listing is Listing.TRADED:
-            return None
-        return Stopped(NOT_TRADED, detail=f"{signal.symbol} is {listing} at the venue")
+        return untraded(signal.symbol, book)
+
+
+def untraded(symbol: str, book: Book) -> Stopped | None:
+    """Return that the venue takes no orders of ``symbol``."""
+    listing = book.listing(symbol)
+    return None if listing is Listing.TRADED else Stopped(NOT_TRADED, detail=f"{symbol} is {listing} at the venue")

@@ -1,9 +1,8 @@
 """How much one entry may be worth in the first days of real money."""
 
-from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.pipeline.risk.gates.base import Book, Limit, largest_entry
+from tradebot.pipeline.risk.gates.base import Book, Limit, Used, largest_entry
 
 
 class LiveCapGate(Limit):
@@ -13,6 +12,6 @@ class LiveCapGate(Limit):
     names: ClassVar = {setting: "`live_cap_notional` leaves less than the smallest order"}
     is_live_only = True
 
-    def used(self, book: Book) -> Decimal:
+    def used(self, book: Book) -> Used:
         """Return the largest entry at work."""
         return largest_entry(book)

@@ -1,9 +1,8 @@
 """How much one entry may be worth."""
 
-from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.pipeline.risk.gates.base import Book, Limit, largest_entry
+from tradebot.pipeline.risk.gates.base import Book, Limit, Used, largest_entry
 
 
 class OrderNotionalGate(Limit):
@@ -11,7 +10,8 @@ class OrderNotionalGate(Limit):
 
     setting = "max_order_notional"
     names: ClassVar = {setting: "`max_order_notional` leaves less than the smallest order"}
+    is_needed_live = True
 
-    def used(self, book: Book) -> Decimal:
+    def used(self, book: Book) -> Used:
         """Return the largest entry at work."""
         return largest_entry(book)

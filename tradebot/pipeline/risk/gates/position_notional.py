@@ -1,10 +1,8 @@
 """How much one position may be worth."""
 
-from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.model.money import ZERO
-from tradebot.pipeline.risk.gates.base import Book, Limit
+from tradebot.pipeline.risk.gates.base import Book, Limit, Used, largest_sum
 
 
 class PositionNotionalGate(Limit):
@@ -12,7 +10,8 @@ class PositionNotionalGate(Limit):
 
     setting = "max_position_notional"
     names: ClassVar = {setting: "`max_position_notional` leaves less than the smallest order"}
+    is_needed_live = True
 
-    def used(self, book: Book) -> Decimal:
+    def used(self, book: Book) -> Used:
         """Return the largest position at its mark."""
-        return max((abs(trip.qty) * book.marks[trip.symbol] for trip in book.trips.values()), default=ZERO)
+        return largest_sum((trip.symbol, abs(trip.qty) * book.marks[trip.symbol]) for trip in book.trips.values())

@@ -7,18 +7,30 @@ from tradebot.model.market import Message
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate, AllowanceState
 from tradebot.pipeline.risk.gates.base import Book, Bound, Gate, GateConfig, Limit, Stopped
+from tradebot.pipeline.risk.gates.cluster_notional import ClusterNotionalGate
+from tradebot.pipeline.risk.gates.concentration import ConcentrationGate
+from tradebot.pipeline.risk.gates.confidence import SETTING as MIN_CONFIDENCE
 from tradebot.pipeline.risk.gates.confidence import ConfidenceGate
+from tradebot.pipeline.risk.gates.entry_rate import SETTING as MAX_ENTRIES
+from tradebot.pipeline.risk.gates.entry_rate import EntryRateGate, EntryRateState
 from tradebot.pipeline.risk.gates.equity import EquityGate
 from tradebot.pipeline.risk.gates.exposure_notional import ExposureNotionalGate
 from tradebot.pipeline.risk.gates.leverage import LeverageGate
+from tradebot.pipeline.risk.gates.liquidation import SETTING as LIQUIDATION_STOPS
+from tradebot.pipeline.risk.gates.liquidation import LiquidationGate
 from tradebot.pipeline.risk.gates.listing import ListingGate
 from tradebot.pipeline.risk.gates.live_cap import LiveCapGate
+from tradebot.pipeline.risk.gates.net_notional import NetNotionalGate
 from tradebot.pipeline.risk.gates.order_notional import OrderNotionalGate
 from tradebot.pipeline.risk.gates.owner import OwnerGate
 from tradebot.pipeline.risk.gates.position_notional import PositionNotionalGate
 from tradebot.pipeline.risk.gates.share import ShareExposureGate, ShareLeverageGate
+from tradebot.pipeline.risk.gates.side_notional import LongNotionalGate, ShortNotionalGate
 from tradebot.pipeline.risk.gates.stop import StopGate
+from tradebot.pipeline.risk.gates.strategy_notional import StrategyNotionalGate
+from tradebot.pipeline.risk.gates.tail import Cvar95Gate, Cvar99Gate, Var95Gate, Var99Gate
 from tradebot.pipeline.risk.gates.trading_state import TradingStateGate
+from tradebot.pipeline.risk.gates.volume import VolumeGate, VolumeState
 from tradebot.pipeline.risk.gates.zone import ZoneGate, ZoneState
 from tradebot.pipeline.risk.limits import LimitUse
 
@@ -28,23 +40,39 @@ GATES: tuple[type[Gate], ...] = (
     OwnerGate,
     ZoneGate,
     AllowanceGate,
+    EntryRateGate,
     ConfidenceGate,
     StopGate,
     EquityGate,
     OrderNotionalGate,
     LiveCapGate,
+    VolumeGate,
     PositionNotionalGate,
+    ConcentrationGate,
     ExposureNotionalGate,
     LeverageGate,
+    NetNotionalGate,
+    LongNotionalGate,
+    ShortNotionalGate,
+    StrategyNotionalGate,
+    ClusterNotionalGate,
     ShareExposureGate,
     ShareLeverageGate,
+    LiquidationGate,
+    Var95Gate,
+    Cvar95Gate,
+    Var99Gate,
+    Cvar99Gate,
 )
 """Those that stop come before those that bound: a size is only reckoned for what may enter."""
 
 LIMITS: tuple[type[Limit], ...] = tuple(gate for gate in GATES if issubclass(gate, Limit))
-"""Those that are set by a key of ``[risk]``."""
+"""Those that are set by a key of ``[risk]`` of their name."""
 
-GateState = ZoneState | AllowanceState
+OTHER_SETTINGS = (MIN_CONFIDENCE, MAX_ENTRIES, LIQUIDATION_STOPS)
+"""The keys of ``[risk]`` by which others go."""
+
+GateState = ZoneState | AllowanceState | EntryRateState | VolumeState
 """What gates remember."""
 
 G = TypeVar("G", bound=Gate)
@@ -57,6 +85,8 @@ class Gates:
         self._gates = [gate(config) for gate in GATES]
         self._stopping = [gate for gate in self._gates if type(gate).check is not Gate.check]
         self._bounding = [gate for gate in self._gates if type(gate).bound is not Gate.bound]
+        self.rooms = [gate.room for gate in self._gates if type(gate).room is not Gate.room]
+        """Of those that look at the size that is left: what each leaves of it."""
         self._hearing = [gate for gate in self._gates if type(gate).hear is not Gate.hear]
 
     def check(self, signal: Signal, book: Book) -> Stopped | None:
@@ -91,7 +121,7 @@ class Gates:
         """Return what each gate remembers."""
         return {_name(gate): state for gate in self._gates if isinstance(state := gate.save(), GateState)}
 
-    def load(self, states: Mapping[str, GateState]) -> None:
+    def load(self, states: Mapping[str, object]) -> None:
         """Become what ``save`` saw; a gate of which nothing is known begins anew."""
         for gate in self._gates:
             state = states.get(_name(gate))

@@ -20,10 +20,15 @@ class TradingStateGate(Gate):
 
     def check(self, signal: Signal, book: Book) -> Stopped | None:
         """Return what stands in the way of any entry in the symbol."""
-        if book.trading_state is not TradingState.RUNNING:
-            return Stopped(book.trading_state.value, detail=book.state_reason)
-        if book.is_flattening:
-            return Stopped("flattening", detail="every position is being closed")
-        if book.frozen and (reasons := (*book.frozen.get("", ()), *book.frozen.get(signal.symbol, ()))):
-            return Stopped("frozen", detail=", ".join(reasons))
-        return None
+        return barred(signal.symbol, book)
+
+
+def barred(symbol: str, book: Book) -> Stopped | None:
+    """Return what stands in the way of any entry in ``symbol``."""
+    if book.trading_state is not TradingState.RUNNING:
+        return Stopped(book.trading_state.value, detail=book.state_reason)
+    if book.is_flattening:
+        return Stopped("flattening", detail="every position is being closed")
+    if book.frozen and (reasons := (*book.frozen.get("", ()), *book.frozen.get(symbol, ()))):
+        return Stopped("frozen", detail=", ".join(reasons))
+    return None

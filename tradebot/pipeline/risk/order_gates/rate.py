@@ -1,0 +1,100 @@
+"""How many orders go out in a second and in a minute, by market time. Cancels have a measure of their own.
+
+Exits, stops and cancels draw from it and are never stopped: what they take is missing to entries.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import ClassVar, NamedTuple
+
+from tradebot.model.errors import InvariantError
+from tradebot.model.market import Message
+from tradebot.model.order import CancelOrder, OrderRequest, SubmitOrders
+from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.pipeline.risk.gates.base import Book, Stopped
+from tradebot.pipeline.risk.order_gates.base import OrderGate
+
+GATE = "order_rate"
+CANCELS = 3
+"""So many cancels may go for each order."""
+_PERIODS: Mapping[str, int] = {"max_orders_per_s": NANOS_PER_S, "max_orders_per_min": 60 * NANOS_PER_S}
+
+
+class _Meter(NamedTuple):
+    """``most`` in each ``period``, all of them at once if need be: a bucket that refills evenly."""
+
+    most: int
+    period: int
+
+    def taken(self, until: int, now: int) -> int:
+        """Return how many of ``most`` are not there at ``now``, when the bucket is full again at ``until``."""
+        return -(-max(0, until - now) * self.most // self.period)
+
+    def take(self, until: int, now: int, count: int) -> Nanos:
+        """Return when the bucket is full again once ``count`` more are taken; it is never more than empty."""
+        return Nanos(min(max(until, now) + count * self.period // self.most, now + self.period))
+
+    @property
+    def of_cancels(self) -> "_Meter":
+        """The measure of cancels beside it."""
+        return _Meter(self.most * CANCELS, self.period)
+
+
+@dataclass(frozen=True, slots=True)
+class RateState:
+    """When each bucket is full again, by the key that sets it; those of cancels apart."""
+
+    kind: ClassVar[str] = "rates"
+    orders: dict[str, Nanos] = field(default_factory=dict)
+    cancels: dict[str, Nanos] = field(default_factory=dict)
+
+
+class RateGate(OrderGate):
+    """Entries with their exits as far as the measures allow."""
+
+    names: ClassVar = {GATE: "`max_orders_per_s` or `max_orders_per_min` is used up, or thrice that by cancels"}
+    settings = tuple(_PERIODS)
+
+    def __init__(self) -> None:
+        self._orders: dict[str, Nanos] = {}
+        self._cancels: dict[str, Nanos] = {}
+
+    def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
+        """Return the measure that the orders go beyond; a full one lets through what is larger than itself."""
+        now, count = orders[0].ts_event, len(orders)
+        for key, meter in _meters(book):
+            taken = meter.taken(self._orders.get(key, 0), now)
+            if taken and taken + count > meter.most:
+                return Stopped(GATE, Decimal(meter.most), Decimal(taken + count), f"orders, by risk.{key}")
+            most, canceled = meter.of_cancels.most, meter.of_cancels.taken(self._cancels.get(key, 0), now)
+            if canceled >= most:
+                return Stopped(GATE, Decimal(most), Decimal(canceled), f"cancels, by risk.{key}")
+        return None
+
+    def hear(self, message: Message, book: Book) -> None:
+        """Take what goes out."""
+        if isinstance(message, SubmitOrders):
+            for key, meter in _meters(book):
+                until = self._orders.get(key, 0)
+                self._orders[key] = meter.take(until, message.ts_event, len(message.orders))
+        elif isinstance(message, CancelOrder):
+            for key, meter in _meters(book):
+                self._cancels[key] = meter.of_cancels.take(self._cancels.get(key, 0), message.ts_event, 1)
+
+    def save(self) -> RateState:
+        """Return what is remembered."""
+        return RateState(dict(self._orders), dict(self._cancels))
+
+    def load(self, state: object) -> None:
+        """Become what ``save`` saw."""
+        if not isinstance(state, RateState):
+            raise InvariantError(f"{state!r} is not what {GATE} remembers")
+        self._orders, self._cancels = dict(state.orders), dict(state.cancels)
+
+
+def _meters(book: Book) -> Iterator[tuple[str, _Meter]]:
+    for key, period in _PERIODS.items():
+        most = book.limits.get(key)
+        if most is not None:
+            yield key, _Meter(int(most), period)
