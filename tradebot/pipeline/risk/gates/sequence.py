@@ -1,6 +1,7 @@
 """All gates, in the order in which an entry is held against them."""
 
 from collections.abc import Iterator, Mapping
+from decimal import Decimal
 from typing import TypeVar
 
 from tradebot.model.market import Message
@@ -87,6 +88,9 @@ class Gates:
         self._bounding = [gate for gate in self._gates if type(gate).bound is not Gate.bound]
         self.rooms = [gate.room for gate in self._gates if type(gate).room is not Gate.room]
         """Of those that look at the size that is left: what each leaves of it."""
+        # Most limits are not set, and a call for each at every entry would cost more than those that are.
+        self._limits: Mapping[str, Decimal] | None = None
+        self._set: list[Gate] = []
         self._hearing = [gate for gate in self._gates if type(gate).hear is not Gate.hear]
 
     def check(self, signal: Signal, book: Book) -> Stopped | None:
@@ -99,7 +103,9 @@ class Gates:
 
     def bounds(self, signal: Signal, book: Book) -> Iterator[Bound]:
         """Yield how large the entry of ``signal`` may be."""
-        for gate in self._bounding:
+        if book.limits is not self._limits:
+            self._limits, self._set = book.limits, [gate for gate in self._bounding if _may_bound(gate, book)]
+        for gate in self._set:
             bound = gate.bound(signal, book)
             if bound is not None:
                 yield bound
@@ -127,6 +133,10 @@ class Gates:
             state = states.get(_name(gate))
             if state is not None:
                 gate.load(state)
+
+
+def _may_bound(gate: Gate, book: Book) -> bool:
+    return not isinstance(gate, Limit) or gate.setting in book.limits
 
 
 def _name(gate: Gate) -> str:

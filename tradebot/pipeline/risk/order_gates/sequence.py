@@ -46,9 +46,11 @@ class OrderGates:
 
         What opens goes with its exits or not at all. What only reduces is never stopped, unless it means nothing.
         """
-        if all(order.reduce_only for order in submit.orders):
-            found = ((order.client_order_id, nonsense(order)) for order in submit.orders)
-            stopped = {name: why for name, why in found if why is not None}
+        if submit.orders[0].reduce_only and all(order.reduce_only for order in submit.orders):
+            stopped: dict[str, Stopped] = {}
+            for order in submit.orders:
+                if (why := nonsense(order)) is not None:
+                    stopped[order.client_order_id] = why
         else:
             why = next((why for gate in self._gates if (why := gate.check(submit.orders, book)) is not None), None)
             stopped = {} if why is None else {order.client_order_id: why for order in submit.orders}
