@@ -23,7 +23,7 @@ from tradebot.model.order import (
     SubmitOrders,
 )
 from tradebot.model.signal import Action, Approved, Signal
-from tradebot.model.time import Nanos, parse_timeframe
+from tradebot.model.time import DAY, Nanos, Timeframe, parse_timeframe
 from tradebot.pipeline.orders.brackets import bracket
 from tradebot.pipeline.risk.gates.sequence import LIMITS, OTHER_SETTINGS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
@@ -34,6 +34,8 @@ HELD = 10
 AIM_US = 20.0
 _COUNT = 2_000
 _MINUTE = parse_timeframe("1m")
+_DAYS = 45
+_NOW = _DAYS * DAY
 _ONE = Price(Decimal(100))
 _FREE = {"min_confidence": Decimal(1), "liquidation_stops": Decimal(1), "duplicate_window_s": Decimal(2)}
 
@@ -56,7 +58,7 @@ def _medians_us(limits: Limits) -> tuple[float, float]:
     risk = _book(limits)
     entries, orders = [], []
     for number in range(RUNS * _COUNT):
-        wish = _signal("NEW", f"new-{number}", Nanos((number + 10) * _MINUTE))
+        wish = _signal("NEW", f"new-{number}", Nanos(_NOW + (number + 10) * _MINUTE))
         begin = time.perf_counter()
         (decision,) = risk.handle(wish)
         entries.append(time.perf_counter() - begin)
@@ -76,12 +78,15 @@ def _book(limits: Limits) -> RiskStage:
     symbols = ["NEW", *(f"HELD{n}" for n in range(HELD)), *(f"WORK{n}" for n in range(HELD))]
     instruments = {symbol: Instrument(symbol=symbol, tick=Decimal("0.1"), lot=Decimal("0.001")) for symbol in symbols}
     risk = RiskStage(instruments, Cash(Decimal(1_000_000)), SizeRule(SizeKind.QTY, Decimal(1)), limits)
+    for day in range(1, _DAYS):
+        for number, symbol in enumerate(symbols, 1):
+            price = Price(_ONE + (day * number) % 4) if day < _DAYS - 1 else _ONE
+            bar = Bar(symbol, Timeframe(DAY), Nanos(day * DAY), price, price, price, price, Qty(Decimal(100_000)))
+            risk.handle(BarsClosed(symbol, bar.ts_event, (bar,)))
     for number, symbol in enumerate(symbols):
-        bar = Bar(symbol, _MINUTE, Nanos(_MINUTE), _ONE, _ONE, _ONE, _ONE, Qty(Decimal(100_000)))
-        risk.handle(BarsClosed(symbol, bar.ts_event, (bar,)))
         if symbol == "NEW":
             continue
-        wish = _signal(symbol, f"a-{symbol}", Nanos(_MINUTE * (number - 200)))
+        wish = _signal(symbol, f"a-{symbol}", Nanos(_NOW + _MINUTE * (number - 200)))
         risk.handle(wish)
         if symbol.startswith("HELD"):
             risk.handle(_fill(wish))

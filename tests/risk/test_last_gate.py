@@ -451,6 +451,16 @@ def test_entries_wait_when_orders_go_out_too_fast_and_the_measure_refills_evenly
     assert entries(world, 1, "1") == [""]
 
 
+def test_what_went_out_counts_after_a_restart_and_is_told() -> None:
+    world = World(max_orders_per_min="6")
+    assert entries(world, 3) == ["", "", ""]
+    again = World(max_orders_per_min="6")
+    again.risk.load(decode(RiskStage.STATE, encode(world.risk.save())))
+    (answer, *_) = again.send(*again.approve(signal("late", stop="90", ts_event=at("5"))))
+    assert isinstance(answer, OrderRejected)
+    assert answer.reason == "order_rate: orders, by risk.max_orders_per_min (8, limit 6)"
+
+
 def test_a_bracket_larger_than_the_measure_goes_when_that_is_full() -> None:
     world = World(max_orders_per_s="1")
     assert entries(world, 2) == ["", "order_rate"]
