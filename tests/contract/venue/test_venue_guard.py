@@ -214,7 +214,7 @@ async def test_the_book_is_a_fold_over_what_the_venue_says(world: World) -> None
         @given(st.permutations(words * 2))
         def holds(told: list[Said]) -> None:
             line = JournaledLine(bot.line.instruments)
-            line.begin(type(bot.home)(b"fold"), [])
+            line.begin(type(bot.home)(b"fold"), [], [])
             for wish in bot.wishes:
                 line.run(wish)
             for word in told:

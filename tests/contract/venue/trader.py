@@ -18,7 +18,7 @@ from tradebot.live.watch import LiveWatch, Watched
 from tradebot.model.command import Alert, AlertName, Verb
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Message
-from tradebot.model.order import OrderType
+from tradebot.model.order import Fill, OrderType
 from tradebot.model.signal import Action, Approved, Signal
 from tradebot.model.time import Nanos
 from tradebot.model.venue import Intent
@@ -37,10 +37,10 @@ class JournaledLine(BareLine):
     heard: list[Message]
     alerts: list[AlertName]
 
-    def begin(self, home: Home, alerts: list[AlertName]) -> None:
-        """Hear of what the line alerts of, and of all that it is told, news or not."""
+    def begin(self, home: Home, alerts: list[AlertName], fills: list[Fill]) -> None:
+        """Hear of what the line alerts of and books, and of all that it is told, news or not."""
         self.home, self.alerts, self.heard = home, alerts, []
-        self.line.sinks[Alert] = self._on_alert
+        self.line.sinks |= {Alert: self._on_alert, Fill: fills.append}  # type: ignore[dict-item]
 
     def _on_alert(self, message: Message) -> None:
         assert isinstance(message, Alert)
@@ -63,6 +63,7 @@ class Trader:
         self.home = Home(tag)
         self.pages: list[tuple[AlertName, str]] = []
         self.alerts: list[AlertName] = []
+        self.fills: list[Fill] = []
         self.wishes: list[Approved] = []
         self.signals = 0
         self._line: JournaledLine | None = None
@@ -79,7 +80,7 @@ class Trader:
         self.execution = venue = await world.client(home)
         self._line = await self._new_line() if self._line is None else self._line.reborn()  # type: ignore[assignment]
         line = self.line
-        line.begin(home, self.alerts)
+        line.begin(home, self.alerts, self.fills)
         self.broker = Broker(venue, line, _durable, world.sleep)
         sides = Sides(
             venue=venue,
@@ -242,12 +243,17 @@ class Trader:
         await self.world.until(self.agrees, self.describe)
         self.is_once()
 
+    def booked(self) -> set[str]:
+        """Return the trade ids that were booked in all its lives, each of them once."""
+        trades = [one.trade_id for one in self.fills]
+        assert len(trades) == len(set(trades))
+        return set(trades)
+
     def is_once(self) -> None:
         """Hold that each intent made one order at most, and each fill was booked once."""
         repeated = {cloid: oids for cloid, oids in self.world.placed().items() if len(oids) > 1}
         assert repeated == {}
-        booked = [one.trade_id for one in self.line.delivered if one.kind == "fill_report"]  # type: ignore[attr-defined]
-        assert len(booked) == len(set(booked))
+        self.booked()
 
     def describe(self) -> str:
         orders = {
