@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import MINUTE, bar, bars_closed, cash, fill, instrument, minute, signal
+from tests.builders import MINUTE, bar, bars_closed, cash, fill, instrument, minute, order_request, signal
 from tradebot.model.errors import InvariantError
-from tradebot.model.order import OrderSide, OrderType, PositionSide
+from tradebot.model.order import OrderFound, OrderSide, OrderType, PositionSide
 from tradebot.model.signal import Approved, Refused, Signal
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.risk.gates.base import GateConfig
@@ -69,6 +69,8 @@ def test_where_nothing_traded_nothing_is_entered() -> None:
     decision = decide(risk, signal("cross-SOL-1", symbol="SOL"))
     assert isinstance(decision, Refused)
     assert (decision.gate, decision.limit, decision.value) == ("max_volume_pct", 10, 1000)
+    found = order_request("old-SOL-1-entry", symbol="SOL", type_=OrderType.LIMIT, limit="100")
+    risk.handle(OrderFound(ts_event=minute(1), order=found, venue_order_id="7"))
     assert [use.value for use in risk.limits_view()] == [0]
 
 

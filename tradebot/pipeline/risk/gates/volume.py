@@ -38,9 +38,7 @@ class VolumeGate(Limit):
 
     def bound(self, signal: Signal, book: Book) -> Bound | None:
         """Return the limit, of the volume at the price of the entry."""
-        limit = book.limits.get(SETTING)
-        if limit is None:
-            return None
+        limit = book.limits[SETTING]
         price = signal.close if signal.entry_price is None else max(signal.close, signal.entry_price)
         return Bound(SETTING, limit, ZERO, self._volume(signal.symbol) * price * _PERCENT)
 
