@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import cash, price
 from tradebot.pipeline.risk.measures.daily import Panel
-from tradebot.pipeline.risk.stress import Exposed, Stressed, stress
+from tradebot.pipeline.risk.stress import AtRisk, Stressed, stress
 from tradebot.pipeline.risk.stress_days import DAYS
 
 BTC = tuple(n % 7 / 100 - 0.03 for n in range(40))
@@ -16,18 +16,18 @@ ETH = tuple(-0.08 if n == 20 else n % 5 / 50 - 0.04 for n in range(40))
 PANEL = Panel({"BTC": BTC, "ETH": ETH})
 
 
-def exposed(symbol: str = "BTC", notional: str = "1000", stop: str | None = None, max_leverage: int = 40) -> Exposed:
-    return Exposed(
+def exposed(symbol: str = "BTC", notional: str = "1000", stop: str | None = None, max_leverage: int = 40) -> AtRisk:
+    return AtRisk(
         symbol=symbol, notional=Decimal(notional), mark=price(100), stop=None if stop is None else price(stop),
         max_leverage=max_leverage,
     )  # fmt: skip
 
 
-def found(*held: Exposed, equity: str = "10000") -> dict[str, Stressed]:
+def found(*held: AtRisk, equity: str = "10000") -> dict[str, Stressed]:
     return {one.scenario: one for one in stress(held, cash(equity), PANEL)}
 
 
-def loss(name: str, *held: Exposed) -> Decimal:
+def loss(name: str, *held: AtRisk) -> Decimal:
     return found(*held)[name].loss
 
 

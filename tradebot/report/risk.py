@@ -13,7 +13,7 @@ from tradebot.pipeline.risk.measures.clusters import Cluster
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
 from tradebot.pipeline.risk.measures.tails import HORIZON_DAYS, LEVELS, Tail, TailMethod, as_loss, marginal, tail
 from tradebot.pipeline.risk.stage import RiskStage
-from tradebot.pipeline.risk.stress import Exposed, stress
+from tradebot.pipeline.risk.stress import AtRisk, stress
 from tradebot.report.breakers import breaker_rows
 from tradebot.report.shapes import Document, Json
 from tradebot.report.views import limit_rows
@@ -163,7 +163,7 @@ def _exposure(state: RiskState, notionals: Mapping[str, Decimal], groups: tuple[
 def _stress(books: RiskFacts, measures: Measures, notionals: Mapping[str, Decimal]) -> list[Json]:
     state, equity = books.risk, books.risk.equity
     held = [
-        Exposed(
+        AtRisk(
             symbol=symbol,
             notional=notional,
             mark=state.marks[symbol],

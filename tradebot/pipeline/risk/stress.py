@@ -28,7 +28,7 @@ _BASE = re.compile(r"[A-Za-z]+?(?=USDT?|USDC|[^A-Za-z]|$)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exposed:
+class AtRisk:
     """A position: ``notional`` at the mark (short < 0), its stop if it has one, the leverage the venue allows."""
 
     symbol: str
@@ -47,7 +47,7 @@ class Stressed:
     liquidated: bool
 
 
-def stress(book_: Sequence[Exposed], equity: Cash, panel: Panel) -> tuple[Stressed, ...]:
+def stress(book_: Sequence[AtRisk], equity: Cash, panel: Panel) -> tuple[Stressed, ...]:
     """Return every scenario for what is held, in a fixed order."""
     against = {one.symbol: _worst(one, panel) for one in book_}
     found = [
@@ -64,7 +64,7 @@ def stress(book_: Sequence[Exposed], equity: Cash, panel: Panel) -> tuple[Stress
     return tuple(found)
 
 
-def _moved(name: str, held: Iterable[Exposed], equity: Cash, moves: Mapping[str, Decimal]) -> Stressed:
+def _moved(name: str, held: Iterable[AtRisk], equity: Cash, moves: Mapping[str, Decimal]) -> Stressed:
     """Return what it costs that each symbol moves by its fraction; a price falls to nothing at most."""
     lost, margin = ZERO, ZERO
     for one in held:
@@ -74,14 +74,14 @@ def _moved(name: str, held: Iterable[Exposed], equity: Cash, moves: Mapping[str,
     return Stressed(name, book(lost), margin > 0 and equity - lost < margin)
 
 
-def _funded(held: Iterable[Exposed], equity: Cash) -> Stressed:
+def _funded(held: Iterable[AtRisk], equity: Cash) -> Stressed:
     gross = sum((abs(one.notional) for one in held), ZERO)
     margin = sum((abs(one.notional) * MAINTENANCE / one.max_leverage for one in held), ZERO)
     paid = gross * FUNDING_RATE * FUNDING_HOURS
     return Stressed("funding_spike", book(paid), gross > 0 and equity - paid < margin)
 
 
-def _worst(one: Exposed, panel: Panel) -> Decimal:
+def _worst(one: AtRisk, panel: Panel) -> Decimal:
     """Return the move against the position that one day in a hundred passes."""
     returns, side = panel.returns.get(one.symbol), 1 if one.notional > 0 else -1
     if returns is None:
@@ -89,7 +89,7 @@ def _worst(one: Exposed, panel: Panel) -> Decimal:
     return side * min(ZERO, from_float(quantile(sorted(side * value for value in returns), _WORST)))
 
 
-def _worst_day(held: Sequence[Exposed], panel: Panel) -> dict[str, Decimal] | None:
+def _worst_day(held: Sequence[AtRisk], panel: Panel) -> dict[str, Decimal] | None:
     """Return how all moved on the day of the window that would cost this book most; ``None`` if it is not measured."""
     pnl = panel.pnl({one.symbol: float(one.notional) for one in held})
     if not pnl:
@@ -98,7 +98,7 @@ def _worst_day(held: Sequence[Exposed], panel: Panel) -> dict[str, Decimal] | No
     return {one.symbol: from_float(panel.returns[one.symbol][back]) for one in held}
 
 
-def _gap(one: Exposed) -> Decimal:
+def _gap(one: AtRisk) -> Decimal:
     """Return the move from the mark over the stop to as far behind it again."""
     side = 1 if one.notional > 0 else -1
     if one.stop is None:
@@ -108,7 +108,7 @@ def _gap(one: Exposed) -> Decimal:
     return -side * 2 * distance
 
 
-def _drop(one: Exposed, drops: Mapping[str, Decimal]) -> Decimal:
+def _drop(one: AtRisk, drops: Mapping[str, Decimal]) -> Decimal:
     """Return how its coin fell that day; one that is not known falls as the worst of them, or not if it is short."""
     base = _BASE.match(one.symbol)
     known = drops.get(one.symbol) or drops.get(base.group().upper() if base else "")
