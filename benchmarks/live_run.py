@@ -137,7 +137,7 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
         home, clock = Path(name), SystemClock()
         loaded = load(write_live_config(home, url, kind, coins), home)
         journal = await SqliteJournal.open(home / JOURNAL_NAME, clock)
-        live = await Live.connect(loaded, home, journal, clock, Patience(clock, _told, lambda: None))
+        live = await Live.connect(loaded, home, journal, clock, Patience(clock, _told, lambda: None), _told)
         loaded = live.overrule(loaded)
         engine = Engine(home, loaded, await boot(home, loaded, journal, lambda: None), journal, clock)
         supervisor = Supervisor()
@@ -158,5 +158,6 @@ async def live_engine(url: str, kind: str, coins: Sequence[str]) -> AsyncIterato
             await journal.close()
 
 
-def _told(name: AlertName, what: str, mend: str = "", symbol: str = "") -> None:
+def _told(name: AlertName, what: str, mend: str = "", symbol: str = "", about: str = "") -> None:
+    del about
     raise RuntimeError(f"{name} {symbol}: {what}; {mend}")
