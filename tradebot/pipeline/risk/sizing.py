@@ -98,9 +98,13 @@ def checked_price(signal: Signal) -> Price:
     match signal.entry_type:
         case OrderType.MARKET:
             return signal.close
-        case OrderType.LIMIT | OrderType.STOP_MARKET | OrderType.STOP_LIMIT:
-            return _dearer(signal)
-        case OrderType.TAKE_PROFIT | OrderType.TRAILING_STOP:
+        case (
+            OrderType.LIMIT
+            | OrderType.STOP_MARKET
+            | OrderType.STOP_LIMIT
+            | OrderType.TAKE_PROFIT
+            | OrderType.TRAILING_STOP
+        ):
             return _dearer(signal)
         case _ as never:  # pragma: no cover - mypy shows that it cannot be
             assert_never(never)
