@@ -1,6 +1,5 @@
 """What a boot asks of its venue: no more than it must, once, and what protects a position before all else."""
 
-import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed"
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 
 from tests.live.rehearsal import LONG, D, Run, Stage, run, stage
+from tests.virtual import LoopClock
 from tradebot.model.errors import NotPermitted
 from tradebot.model.logevent import LogEvent
 from tradebot.model.venue import Purpose
@@ -105,8 +105,7 @@ async def test_all_boots_of_a_machine_count_what_they_sent_together(tmp_path: Pa
         async with run(venue) as bot:
             assert bot.live.budget <= left - 100
             requests = bot.live.execution._link.resilience.requests  # type: ignore[union-attr]
-            now = time.monotonic()
-            assert requests.take(900, Purpose.HISTORY, now) > 0
+            assert requests.take(900, Purpose.HISTORY, LoopClock().monotonic()) > 0
             await enter(bot)
             assert bot.position() > D(0)
 
