@@ -19,7 +19,7 @@ from tradebot.cli.parse import parse
 from tradebot.control.protocol import find_socket
 from tradebot.live.guard import GuardWatch, Pulse
 from tradebot.model.command import Command, Verb
-from tradebot.model.errors import NotPermitted
+from tradebot.model.errors import NotPermitted, RefusedByRule
 from tradebot.model.time import Nanos
 from tradebot.runtime.boot import BOOT
 from tradebot.runtime.clock import SystemClock
@@ -125,6 +125,13 @@ async def test_without_a_key_of_its_own_it_does_not_begin(place: Place, capsys: 
     assert "guard.key" in capsys.readouterr().err
     assert await place.cli("guard", "--after", "1") == 2
     assert "give 5 or more" in capsys.readouterr().err
+
+
+def test_where_nothing_is_at_a_venue_it_says_that_it_is_the_guard_that_has_nothing_to_do(tmp_path: Path) -> None:
+    (tmp_path / "tradebot.toml").write_text('[venue]\nkind = "simulated"\n')
+    with pytest.raises(RefusedByRule) as refused:
+        commands_guard.guard(Context(parse(["guard"]), {"TRADEBOT_HOME": str(tmp_path)}))
+    assert refused.value.where == "guard"
 
 
 async def test_it_says_whom_it_guards_and_with_whose_key(

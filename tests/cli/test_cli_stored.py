@@ -192,6 +192,9 @@ def test_risk_of_a_stopped_home_is_that_of_the_last_snapshot(
     assert isinstance(found["as_of"], int)
     assert [row["scenario"] for row in found["stress"]][:2] == ["flash_crash", "flash_rally"]  # type: ignore[attr-defined]
     assert "<h2>Stress" in (tmp_path / "risk.html").read_text() or not found["exposure"]["by_symbol"]  # type: ignore[index]
+    cli(home, "--config", config, "risk", "--html", str(tmp_path / "risk.html"))
+    said = capsysbinary.readouterr()
+    assert (said.out, said.err.decode().splitlines()) == (b"", [f"wrote {tmp_path / 'risk.html'}"])
     cli(home, "--config", config, "risk")
     assert "stopped as of 20" in capsysbinary.readouterr().out.decode()
 

@@ -121,6 +121,16 @@ def test_where_the_equity_is_needed_for_others_nothing_is_entered() -> None:
     assert (decision.gate, decision.limit, decision.value) == ("liquidation_distance", 5, 0)
 
 
+def test_a_cut_whose_division_is_rounded_up_is_a_lot_smaller() -> None:
+    # 4 of 7 * (1/6 + 1/7 * 5/6) is 2, and in 28 digits two of it are more than 4.
+    fine = {"BTC": instrument(lot="0.01", min_notional="0", max_leverage=3)}
+    risk = RiskStage(fine, cash(4), SizeRule(SizeKind.QTY, Decimal(100)), Limits(liquidation_stops=Decimal(1)))
+    risk.handle(bars_closed(bar(close="7")))
+    decision = decide(risk, signal(close="7", stop="6"))
+    assert isinstance(decision, Approved)
+    assert decision.qty == Decimal("1.99")
+
+
 def test_the_view_shows_the_position_whose_liquidation_is_nearest_to_its_stop() -> None:
     risk = stage("100", liquidation_stops="2")
     (use,) = risk.limits_view()

@@ -110,6 +110,27 @@ def test_an_entry_that_makes_a_book_beyond_its_limit_no_riskier_passes_and_any_o
     assert refused.detail.endswith(", and what the limit leaves is below the smallest order")
 
 
+def test_an_entry_that_comes_exactly_to_the_limit_passes_whole_and_a_cut_one_comes_up_to_it() -> None:
+    exactly = loss(stage(), "max_var95", {"BTC": Decimal(100)})
+    decision = decide(stage(max_var95=str(exactly)), signal())
+    assert isinstance(decision, Approved)
+    assert (decision.qty, decision.cuts) == (100, ())
+    decision = decide(stage("101", max_var95=str(exactly)), signal())
+    assert isinstance(decision, Approved)
+    # Money has eight places: a few lots more may lose no more than it shows.
+    assert loss(stage(), "max_var95", {"BTC": decision.qty}) == exactly
+
+
+def test_of_a_book_that_is_at_its_limit_a_hedge_may_grow_until_it_is_there_again() -> None:
+    at_limit = loss(stage(), "max_var95", {"ETH": Decimal(60)})
+    risk = stage("1000", max_var95=str(at_limit))
+    hold(risk, "ETH", 60)
+    decision = decide(risk, signal(side=SHORT))
+    assert isinstance(decision, Approved)
+    assert 60 < decision.qty < 1000
+    assert loss(risk, "max_var95", {"ETH": Decimal(60), "BTC": -decision.qty}) <= at_limit
+
+
 @pytest.mark.parametrize(("days", "symbol"), [(31, "BTC"), (DAYS, "NEW")])
 def test_what_cannot_be_measured_is_refused(days: int, symbol: str) -> None:
     risk = stage(days=days, max_var95="1000")

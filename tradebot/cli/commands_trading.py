@@ -101,7 +101,7 @@ def risk(context: Context) -> int:
         context.note(f"wrote {path}")
     if context.is_json:
         context.write_bytes(body)
-    else:
+    elif path is None:
         context.write(risk_text(document, context.is_colour))
     return 0
 

@@ -153,10 +153,11 @@ def aim_of(context: Context, key_file: Path | None = None) -> Aim:
 
     ``key_file`` overrules both. Raises ``ConfigError``, ``UsageError`` and ``RefusedByRule`` for what is missing.
     """
+    given = context.given
+    asked = "--emergency" if given.flag("emergency") else "guard"
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise ConfigError(f"it needs {', '.join(missing)}", where="--emergency", mend="install tradebot[hyperliquid]")
-    given = context.given
+        raise ConfigError(f"it needs {', '.join(missing)}", where=asked, mend="install tradebot[hyperliquid]")
     files = [Path(name).absolute() for name in given.texts("config")]
     salvaged = salvage_venue(context.home, files, given.text("profile"), context.environ)
     for note in salvaged.notes:
@@ -170,9 +171,7 @@ def aim_of(context: Context, key_file: Path | None = None) -> Aim:
         network = "mainnet"
     if network is None and venue.get("kind", "simulated") == "simulated" and not salvaged.notes:
         what = "this configuration trades on the simulated exchange, which lives in the daemon alone"
-        raise RefusedByRule(
-            what, where="--emergency", mend="for a real account name it: --network, --account, --key-file"
-        )
+        raise RefusedByRule(what, where=asked, mend="for a real account name it: --network, --account, --key-file")
     if network is None:
         raise UsageError(
             "which network is not to be read from the configuration", mend="give --network, --account, --key-file"

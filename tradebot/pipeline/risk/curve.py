@@ -104,9 +104,8 @@ class EquityCurve:
 
         It is not reckoned again when its time is over and nothing but bars of others came in between.
         """
-        if self._settled is None:
-            self._settled = self._point(ts)
-        return self._settled
+        self._settled = point = self._point(ts)
+        return point
 
     def pending(self) -> EquityMark | None:
         """Return the point whose time may not be over, as it is now."""
