@@ -5,15 +5,34 @@ from pathlib import Path
 
 import pytest
 
+from tradebot.report.benchmark import Closes, benchmark
 from tradebot.report.fold import ReportFold
 from tradebot.report.trades import TRADE_KEYS
+from tradebot.report.uncertainty import uncertainty
 from tradebot.report.views import BookFacts, RuntimeFacts
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "json.md").read_text()
 WORDS = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", PAGE))))
 
 
-@pytest.mark.parametrize("keys", [ReportFold().result(), ReportFold().run_counts(1, 1.0), TRADE_KEYS])
+LUCK = uncertainty([0.1, -0.1], [1.0, -1.0], 10.0)
+BENCHMARK = benchmark(Closes(["BTC"]), ["BTC"], [])
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        ReportFold().result(),
+        ReportFold().result()["streaks"],
+        ReportFold().result()["excursions"],
+        ReportFold().run_counts(1, 1.0),
+        LUCK,
+        LUCK["uncertainty"],
+        LUCK["monte_carlo"],
+        BENCHMARK,
+        TRADE_KEYS,
+    ],
+)
 def test_every_key_of_a_result_is_documented(keys: object) -> None:
     assert set(keys) <= WORDS  # type: ignore[call-overload]
 

@@ -66,7 +66,8 @@ def test_a_day_without_points_keeps_its_value() -> None:
 
 def test_what_needs_two_days_is_null_before() -> None:
     found = metrics.curve_metrics(*curve([100, 110]))
-    assert found == dict.fromkeys(("sharpe", "sortino", "calmar", "var95", "cvar95")) | {"max_drawdown_pct": 0.0}
+    ratios = ("annual_return", "volatility", "sharpe", "sortino", "calmar", "var95", "cvar95")
+    assert found == dict.fromkeys(ratios) | {"max_drawdown_pct": 0.0, "return_pct": pytest.approx(10)}
 
 
 def test_a_flat_curve_has_no_ratio_but_a_risk_of_nothing() -> None:

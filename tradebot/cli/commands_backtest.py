@@ -15,6 +15,7 @@ from tradebot.report.document import document
 from tradebot.report.gaps import ends_text
 from tradebot.report.table import moment
 from tradebot.report.trades import trade_line
+from tradebot.report.uncertainty import with_uncertainty
 
 
 def backtest(context: Context) -> int:
@@ -46,7 +47,7 @@ def backtest(context: Context) -> int:
         context.note(f"warning: strategy {row.strategy} was disabled at {moment(to_ms(row.ts_event))}: {row.reason}")
     for tick in result.assumed:
         context.note(f"warning: {tick}")
-    body = document(result.document)
+    body = document(with_uncertainty(result.document, result.trades))
     lines = [trade_line(trip).decode() for trip in result.trades]
     trades, page = given.text("trades"), given.text("html")
     if trades is not None:

@@ -24,14 +24,17 @@ from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.trip import Trip
+from tradebot.report.breakdown import breakdown
 from tradebot.report.breakers import breaker_row
+from tradebot.report.costs import costs
 from tradebot.report.curve import Curve
 from tradebot.report.gaps import GapCounts
 from tradebot.report.metrics import curve_metrics, time_weighted
+from tradebot.report.periods import daily_rows, drawdown_rows, monthly_rows
 from tradebot.report.set_aside import set_aside_row
 from tradebot.report.shapes import Document, Json
 from tradebot.report.tally import By, Tally, period, period_name
-from tradebot.report.trades import optional
+from tradebot.report.trades import by_exit, optional
 
 _M = TypeVar("_M", bound=Message)
 UNOWNED = "unowned"
@@ -64,6 +67,8 @@ class ReportFold:
         # The very ledger of the risk stage, so that money and positions cannot differ from its own.
         self._ledger = Ledger(Cash(ZERO))
         self._estimates = 0
+        self._turnover: Decimal = ZERO
+        self._trips: list[RoundTrip] = []
         self._gaps = GapCounts()
         self._approved = self._refused = 0
         self.disabled: list[StrategyDisabled] = []
@@ -119,6 +124,7 @@ class ReportFold:
         now: a window that ended before knows neither.
         """
         curve, exposed = self._with_pending(pending)
+        values = time_weighted(curve.units, curve.deposits)
         now = self._until is None
         report: Document = {
             **self._span(curve),
@@ -128,9 +134,14 @@ class ReportFold:
             "trades": self._total.trades,
             **self._total.ratios(),
             **self._total.averages(),
-            **curve_metrics(curve.ts, time_weighted(curve.units, curve.deposits)),
+            **curve_metrics(curve.ts, values),
             "exposure_pct": exposed / (len(curve) - 1) * 100 if len(curve) > 1 else None,
             "funding_estimates": self._estimates,
+            **costs(self._total, self._turnover, curve),
+            **breakdown(self.trips),
+            "monthly": monthly_rows(curve.ts, values),
+            "drawdowns": drawdown_rows(curve.ts, values),
+            "daily_returns": daily_rows(curve.ts, values),
             "open_positions": self._open_positions(marks if now and marks is not None else {}),
             "by_symbol": _group(self._symbols),
             "by_strategy": _group(self._strategies),
@@ -143,6 +154,11 @@ class ReportFold:
             report |= {"by": str(self._by), "rows": self._rows(self._by, curve)}
         report["equity_curve"] = curve
         return report
+
+    @property
+    def trips(self) -> list[RoundTrip]:
+        """The round trips that ended in the window, in order of exit."""
+        return by_exit(self._trips)
 
     def run_counts(self, bars: int, wall_s: float) -> Document:
         """Return what a backtest adds to its report. ``orders`` + ``refused`` = ``signals``."""
@@ -172,6 +188,8 @@ class ReportFold:
         before = self._ledger.realized
         self._ledger.fill(fill)
         gross = self._ledger.realized - before
+        if self._has(fill.ts_event):
+            self._turnover += fill.qty * fill.price
         self._book(fill.symbol, fill.strategy, fill.ts_event, gross=gross, fees=fill.fee)
 
     def _on_funding(self, funding: FundingPaid) -> None:
@@ -193,6 +211,7 @@ class ReportFold:
 
     def _on_trip(self, trip: RoundTrip) -> None:
         if self._has(trip.exit_ts):
+            self._trips.append(trip)
             for tally in self._tallies(trip.symbol, trip.strategy, trip.exit_ts):
                 tally.trip(trip)
 

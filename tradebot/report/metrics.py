@@ -64,6 +64,25 @@ def daily_returns(values: Sequence[float]) -> list[float] | None:
     return [later / earlier - 1 for earlier, later in pairwise(values)]
 
 
+def volatility(returns: Sequence[float]) -> float | None:
+    """Return the standard deviation (ddof 1) x sqrt(365)."""
+    if len(returns) < 2:
+        return None
+    mean = math.fsum(returns) / len(returns)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in returns) / (len(returns) - 1) * PERIODS)
+
+
+def annual_return(values: Sequence[float]) -> float | None:
+    """Return the compound yearly growth of daily values; ``None`` below two days."""
+    days = len(values) - 1
+    if days < 2 or values[-1] < 0:
+        return None
+    try:
+        return math.pow(values[-1] / values[0], PERIODS / days) - 1
+    except OverflowError:
+        return None
+
+
 def sharpe(returns: Sequence[float]) -> float | None:
     """Return mean / standard deviation (ddof 1) x sqrt(365)."""
     if len(returns) < 2 or min(returns) == max(returns):
@@ -84,15 +103,8 @@ def sortino(returns: Sequence[float]) -> float | None:
 
 def calmar(values: Sequence[float]) -> float | None:
     """Return the compound yearly growth over the deepest fall, both of daily values."""
-    days = len(values) - 1
-    fall = max_drawdown(values)
-    if days < 2 or not fall or values[-1] < 0:
-        return None
-    try:
-        growth = (values[-1] / values[0]) ** (PERIODS / days) - 1
-    except OverflowError:
-        return None
-    return _ratio(growth, fall)
+    growth, fall = annual_return(values), max_drawdown(values)
+    return _ratio(growth, fall) if growth is not None and fall else None
 
 
 def value_at_risk(returns: Sequence[float]) -> float | None:
@@ -150,12 +162,18 @@ def curve_metrics(ts: Sequence[int], equity: Sequence[float]) -> dict[str, float
     values = daily_values(ts, equity)
     returns = daily_returns(values) if len(values) > 2 else None
     fall = max_drawdown(equity)
+    whole = {
+        "return_pct": (equity[-1] / equity[0] - 1) * 100 if equity and equity[0] > 0 else None,
+        "max_drawdown_pct": None if fall is None else fall * 100,
+    }
     if returns is None:
         # Fewer than two days, or a day that began with nothing: no return has a meaning.
-        ratios = dict.fromkeys(("sharpe", "sortino", "calmar", "var95", "cvar95"))
-        return {"max_drawdown_pct": None if fall is None else fall * 100, **ratios}
+        ratios = ("annual_return", "volatility", "sharpe", "sortino", "calmar", "var95", "cvar95")
+        return {**whole, **dict.fromkeys(ratios)}
     return {
-        "max_drawdown_pct": None if fall is None else fall * 100,
+        **whole,
+        "annual_return": annual_return(values),
+        "volatility": volatility(returns),
         "sharpe": sharpe(returns),
         "sortino": sortino(returns),
         "calmar": calmar(values),

@@ -8,6 +8,7 @@ from pathlib import Path
 from tradebot.report.document import document
 from tradebot.report.shapes import Json
 from tradebot.report.trades import trade_row
+from tradebot.report.uncertainty import with_uncertainty
 from tradebot.runtime.backtest import run_backtest
 from tradebot.settings.load import Loaded, load_settings
 
@@ -30,7 +31,10 @@ def run(config: str | Path | Mapping[str, object], data: str | Sequence[str] | N
     """Return what a configuration earns: see ``tradebot.research.backtest``."""
     specs = [data] if isinstance(data, str) else list(data or ())
     result = run_backtest(load(config), data=specs)
-    return Backtest(json.loads(document(result.document)), [trade_row(trip) for trip in result.trades])
+    return Backtest(
+        json.loads(document(with_uncertainty(result.document, result.trades))),
+        [trade_row(trip) for trip in result.trades],
+    )
 
 
 def load(config: str | Path | Mapping[str, object]) -> Loaded:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import localcontext
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from tradebot.model.errors import UsageError
-from tradebot.model.market import Message
+from tradebot.model.market import Bar, Message
 from tradebot.model.money import MONEY_CONTEXT, Price
 from tradebot.model.order import Fill
 from tradebot.model.position import RoundTrip
@@ -19,7 +19,9 @@ from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.line import Line
 from tradebot.pipeline.quiet import QuietLine
 from tradebot.ports import Clock
+from tradebot.report.benchmark import Closes, benchmark
 from tradebot.report.fold import ReportFold
+from tradebot.report.periods import daily_of
 from tradebot.report.shapes import Document
 from tradebot.report.trades import by_exit
 from tradebot.runtime.assumed import AssumedTick, assumed_ticks
@@ -107,10 +109,14 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings, wired.files) if progress is not None else 0
     count = 0
+    symbols = loaded.settings.bot.symbols
+    closes = Closes(symbols)
     pump = pumping(wired, line, report)
     with watching(wired.strategy), _collecting_seldom():
         while bars := list(islice(wired.feed, _CHUNK_BARS)):
             pump(bars)
+            # The market of a backtest is made of bars alone.
+            closes.take(cast("list[Bar]", bars))
             count += len(bars)
             if progress is not None and count % _PROGRESS_BARS == 0:
                 progress(count, total)
@@ -118,6 +124,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
         progress(count, count)
     risk = wired.risk
     document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
+    document["benchmark"] = benchmark(closes, symbols, daily_of(document))
     document |= report.run_counts(count, clock.monotonic() - started_at)
     # Orders that never filled stood near the last price.
     assumed = assumed_ticks(loaded.settings, {**risk.marks, **lowest})

@@ -17,6 +17,7 @@ from tradebot.report.document import document, line
 from tradebot.report.fold import ReportFold
 from tradebot.report.tally import By
 from tradebot.report.trades import by_exit, trade_line
+from tradebot.report.uncertainty import with_uncertainty
 from tradebot.report.why import WhyFold
 from tradebot.runtime.quarantine import failures
 from tradebot.store.schema import Row
@@ -83,7 +84,8 @@ def _report(query: Mapping[str, str], now: Nanos) -> Reading:
     fold = ReportFold(since, until, None if by is None else By(by))
 
     def finish(standing: Standing) -> bytes:
-        return document(fold.result(standing.pending, standing.marks, standing.venue_equity))
+        report = fold.result(standing.pending, standing.marks, standing.venue_equity)
+        return document(with_uncertainty(report, fold.trips))
 
     return Reading(kinds=ReportFold.KINDS, add=fold.add, finish=finish)
 
