@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import MINUTE, bar, bars_closed, cash, fill, instrument, minute, order_request, signal
+from tests.builders import MINUTE, bar, bars_closed, cash, command, fill, instrument, minute, order_request, signal
+from tradebot.model.command import Alert, Verb
 from tradebot.model.errors import InvariantError
 from tradebot.model.order import OrderFound, OrderSide, OrderType, PositionSide
-from tradebot.model.signal import Approved, Refused, Signal
+from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.risk.gates.base import GateConfig
 from tradebot.pipeline.risk.gates.entry_rate import EntryRateGate, EntryRateState
@@ -188,31 +189,52 @@ def at(minutes: int) -> Nanos:
     return minute(minutes)
 
 
-def test_a_strategy_enters_so_often_within_an_hour() -> None:
+def test_a_strategy_that_enters_too_often_within_an_hour_is_halted_until_an_operator_resumes() -> None:
     risk = stage("1", max_entries_per_hour="2")
 
     def enter(number: int, minutes: int, strategy: str = "cross") -> str:
-        decision = decide(risk, signal(f"{strategy}-BTC-{number}", strategy=strategy, ts_event=at(minutes)))
+        wish = signal(f"{strategy}-BTC-{number}", strategy=strategy, ts_event=at(minutes))
+        decision = next(one for one in risk.handle(wish) if isinstance(one, Approved | Refused))
         risk.handle(fill(f"t{number}", signal_id=f"{strategy}-BTC-{number}", strategy=strategy))
         risk.handle(fill(f"u{number}", OrderSide.SELL, strategy=strategy))
         return decision.gate if isinstance(decision, Refused) else ""
 
-    assert [enter(number, minutes) for number, minutes in enumerate((1, 30, 31, 60, 61, 62))] == [
-        "",
-        "",
-        "entry_rate",
-        "entry_rate",
-        "",
-        "entry_rate",
-    ]
-    assert enter(9, 62, "other") == ""
+    minutes = (1, 30, 61, 90, 91, 200, 300)
+    passed, late = [""] * 4, ["entry_rate"] * 3
+    # An hour and a minute after the first there is room again; after the refusal there is none, however late it is.
+    assert [enter(number, when) for number, when in enumerate(minutes)] == passed + late
+    assert enter(9, 300, "other") == ""
     again = stage("1", max_entries_per_hour="2")
     again.load(decode(RiskStage.STATE, encode(risk.save())))
     assert again.save() == risk.save()
-    refused = decide(again, signal("cross-BTC-10", ts_event=at(63)))
+    # Without the limit it stays halted: only a word brings it back.
+    again.set_limits(Limits())
+    refused, disabled, alert = again.handle(signal("cross-BTC-10", ts_event=at(301)))
     assert isinstance(refused, Refused)
-    assert (refused.gate, refused.limit, refused.value) == ("entry_rate", 2, 2)
-    assert refused.detail == "cross entered 2 times within an hour"
+    assert (refused.gate, refused.limit, refused.value) == ("entry_rate", None, None)
+    assert isinstance(disabled, StrategyDisabled)
+    assert (disabled.strategy, disabled.by_limit) == ("cross", True)
+    assert isinstance(alert, Alert)
+    assert alert.about == "max_entries_per_hour cross"
+    again.handle(command(Verb.PAUSE))
+    again.handle(command(Verb.RESUME))
+    risk = again
+    risk.set_limits(Limits(max_entries_per_hour=Decimal(2)))
+    assert [enter(number, 302) for number in (11, 12, 13)] == ["", "", "entry_rate"]
+    assert enter(14, 302, "other") == ""
+
+
+def test_the_one_too_many_says_how_many_there_were() -> None:
+    risk = stage("1", max_entries_per_hour="1")
+    decide(risk, signal(ts_event=at(1)))
+    risk.handle(fill("t1"))
+    risk.handle(fill("u1", OrderSide.SELL))
+    refused, disabled, _ = risk.handle(signal("cross-BTC-2", ts_event=at(60)))
+    assert isinstance(refused, Refused)
+    assert (refused.limit, refused.value) == (1, 1)
+    assert refused.detail.startswith("cross entered 1 times within an hour and wants more: it is halted")
+    assert isinstance(disabled, StrategyDisabled)
+    assert disabled.reason == f"max_entries_per_hour: {refused.detail}"
 
 
 def test_a_gate_does_not_become_what_another_remembers() -> None:
@@ -228,12 +250,15 @@ def test_no_hour_has_more_entries_than_the_limit(limit: int, waits: list[int]) -
     risk, now, entered = stage("1", max_entries_per_hour=str(limit)), 1, []
     for number, wait in enumerate(waits):
         now += wait
-        decision = decide(risk, signal(f"cross-BTC-{number}", ts_event=at(now)))
+        decision, *_ = risk.handle(signal(f"cross-BTC-{number}", ts_event=at(now)))
         if isinstance(decision, Approved):
             entered.append(now)
             risk.handle(fill(f"t{number}", signal_id=f"cross-BTC-{number}"))
             risk.handle(fill(f"u{number}", OrderSide.SELL))
         else:
+            assert isinstance(decision, Refused)
             assert decision.gate == "entry_rate"
             assert sum(now - 60 < one <= now for one in entered) == limit
+            risk.handle(command(Verb.RESUME))
+            entered = []
     assert all(sum(start <= one < start + 60 for one in entered) <= limit for start in entered)

@@ -26,6 +26,21 @@ class Eager:
         if position is None:
             yield Enter(PositionSide.LONG)
 '''
+WILD = '''
+from tradebot.pipeline.strategy.base import Enter, Exit, Params, PositionSide
+
+class Wild:
+    """In at every other bar, out at the next."""
+
+    class Params(Params):
+        pass
+
+    def __init__(self, params):
+        pass
+
+    def on_bar(self, bar, position):
+        yield Enter(PositionSide.LONG) if position is None else Exit()
+'''
 BARS, CRASH = 400, 200
 RISK = "max_trades_per_day = 3\n"
 
@@ -97,3 +112,37 @@ def test_a_crash_trips_in_backtest_and_daemon_alike_and_holds_over_a_kill(tmp_pa
     assert [one["name"] for one in alerts] == ["breaker"]
     trades = [json.loads(line) for line in backtest_trades(config, tmp_path).splitlines()]
     assert [one["exit_reason"] for one in trades] == ["manual"]
+
+
+def test_fault_53_a_strategy_gone_wild_is_halted_alone_over_a_kill_until_a_word(tmp_path: Path) -> None:
+    home, killed = tmp_path / "home", tmp_path / "killed"
+    (tmp_path / "wild.py").write_text(WILD)
+    wild = f'[[strategy]]\nkind = "{tmp_path}/wild.py:Wild"\nname = "wild"\nsymbols = ["BBB"]'
+    cross = '[[strategy]]\nkind = "sma_cross"\nsymbols = ["AAA"]\nfast = 3\nslow = 8'
+    config = write_config(
+        tmp_path, bars=200, strategies=f"{cross}\n{wild}", at_end="stay", risk="max_entries_per_hour = 8\n"
+    )
+
+    async def run_wild(daemon: Running) -> None:
+        await daemon.feed_finished()
+        await daemon.image(killed)
+        await daemon.act("stop")
+
+    async def brought_back(daemon: Running) -> None:
+        status = await daemon.up()
+        (disabled,) = status["disabled"]
+        assert disabled["strategy"] == "wild"
+        assert disabled["reason"].startswith("max_entries_per_hour: wild entered 8 times within an hour")
+        assert status["state"] == "running"
+        (newest,) = [json.loads(line) for line in (await daemon.read("why", of="BBB", limit="1")).splitlines()]
+        assert (newest["outcome"], newest["gate"]) == ("refused", "entry_rate")
+        await daemon.act("resume")
+        assert (await daemon.status())["disabled"] == []
+        await daemon.act("stop")
+
+    assert run(home, config, run_wild) == 0
+    entered = [json.loads(row.payload)["signal"] for row in rows_of(killed, "approved")]
+    assert sum(one["strategy"] == "wild" and one["action"] == "enter" for one in entered) == 8
+    assert sum(one["strategy"] == "sma_cross" for one in entered) > 8
+    assert run(killed, config, brought_back) == 0
+    assert [json.loads(row.payload)["about"] for row in rows_of(killed, "alert")] == ["max_entries_per_hour wild"]

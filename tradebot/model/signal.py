@@ -117,10 +117,11 @@ class Refused(Message, frozen=True, kw_only=True):
 
 
 class StrategyDisabled(Message, frozen=True, kw_only=True):
-    """A strategy that raised, blocked or spoke nonsense; it is not asked again."""
+    """A strategy that raised, blocked or spoke nonsense; it is not asked again. ``by_limit``: one of ours stopped it."""
 
     kind: ClassVar[str] = "strategy_disabled"
     ts_event: Nanos
     strategy: str
     symbol: str
     reason: str
+    by_limit: bool = False

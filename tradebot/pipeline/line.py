@@ -74,7 +74,8 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Approved: (S.ORDERS,),
     # What is refused or ends frees its strategy to ask again; the refusals of regimes are counted with the others.
     Refused: (S.RISK, S.STRATEGY),
-    StrategyDisabled: (),
+    # One that a limit stops is not asked again either.
+    StrategyDisabled: (S.STRATEGY,),
     SubmitOrders: (S.VENUE,),
     CancelOrder: (S.VENUE,),
     OrderAccepted: (S.ORDERS,),

@@ -160,9 +160,9 @@ def _decider(kind: str, _: Nanos, payload: bytes) -> str:
 
 
 def _blocked(outputs: Iterable[Row]) -> dict[str, str]:
-    # Only the wall clock knew that these strategies did not come back; the journal remembers it.
+    # Only the wall clock knew that these strategies did not come back; the journal remembers it. Limits know again.
     messages = (decode_message(row.kind, row.payload) for row in outputs if row.kind == StrategyDisabled.kind)
-    return {m.strategy: m.reason for m in messages if isinstance(m, StrategyDisabled)}
+    return {m.strategy: m.reason for m in messages if isinstance(m, StrategyDisabled) and not m.by_limit}
 
 
 async def _turns(

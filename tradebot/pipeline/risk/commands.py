@@ -14,6 +14,7 @@ from tradebot.model.signal import Approved
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.breakers.base import Breaker
 from tradebot.pipeline.risk.desk import Desk
+from tradebot.pipeline.risk.gates.entry_rate import EntryRateGate
 from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 
 DOUBT = "doubt"
@@ -164,6 +165,7 @@ class Operator:
         closing: list[Message] = []
         if target is TradingState.RUNNING:
             desk.is_flattening = False
+            desk.gates.one(EntryRateGate).release()
         elif _wants_flat(command):
             closing = self._flatten(command.ts_event, own=_is_own(command))
         return (*changed, *closing, _done(command, detail + _closing(closing)))

@@ -31,6 +31,8 @@ from tradebot.pipeline.risk.curve import EquityCurve
 from tradebot.pipeline.risk.desk import Desk
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate
 from tradebot.pipeline.risk.gates.base import MAINTENANCE, Cooldown, GateConfig, Stopped
+from tradebot.pipeline.risk.gates.entry_rate import GATE as THROTTLE
+from tradebot.pipeline.risk.gates.entry_rate import halted
 from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.gates.volume import SETTING as VOLUME
 from tradebot.pipeline.risk.gates.volume import VolumeGate
@@ -399,6 +401,8 @@ class RiskStage:
         desk = self._desk
         decided = desk.decide(signal)
         if not desk.asked:
+            if isinstance(decided, Refused) and decided.gate == THROTTLE:
+                return (decided, *halted(decided))
             return (decided,)
         changes, desk.asked = desk.asked, NO_CHANGE
         return (*self._operator.on_changes(changes), decided)

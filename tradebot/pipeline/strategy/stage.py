@@ -89,6 +89,7 @@ class StrategyStage:
             OrderDone: self._order_done,
             Command: self._command,
             InstrumentSeen: self._seen,
+            StrategyDisabled: self._disabled,
         }
 
     def _subscribe(self, spec: StrategySpec, symbol: str) -> None:
@@ -227,6 +228,13 @@ class StrategyStage:
         for other in self._of(name):
             other.is_disabled = True
         return (StrategyDisabled(ts_event=finest.ts_event, strategy=name, symbol=asker.symbol, reason=reason),)
+
+    def _disabled(self, disabled: StrategyDisabled) -> Sequence[Message]:
+        if disabled.by_limit:
+            self.disabled[disabled.strategy] = disabled.reason
+            for asker in self._of(disabled.strategy):
+                asker.is_disabled = True
+        return ()
 
     def _of(self, strategy: str) -> list[Asker]:
         return [asker for (name, _), asker in self._askers.items() if name == strategy]
