@@ -120,7 +120,7 @@ def test_fault_53_a_strategy_gone_wild_is_halted_alone_over_a_kill_until_a_word(
     wild = f'[[strategy]]\nkind = "{tmp_path}/wild.py:Wild"\nname = "wild"\nsymbols = ["BBB"]'
     cross = '[[strategy]]\nkind = "sma_cross"\nsymbols = ["AAA"]\nfast = 3\nslow = 8'
     config = write_config(
-        tmp_path, bars=200, strategies=f"{cross}\n{wild}", at_end="stay", risk="max_entries_per_hour = 8\n"
+        tmp_path, bars=200, strategies=f"{cross}\n{wild}", at_end="stay", risk="max_entries_per_hour = 14\n"
     )
 
     async def run_wild(daemon: Running) -> None:
@@ -132,7 +132,7 @@ def test_fault_53_a_strategy_gone_wild_is_halted_alone_over_a_kill_until_a_word(
         status = await daemon.up()
         (disabled,) = status["disabled"]
         assert disabled["strategy"] == "wild"
-        assert disabled["reason"].startswith("max_entries_per_hour: wild entered 8 times within an hour")
+        assert disabled["reason"].startswith("max_entries_per_hour: wild entered 14 times within an hour")
         assert status["state"] == "running"
         (newest,) = [json.loads(line) for line in (await daemon.read("why", of="BBB", limit="1")).splitlines()]
         assert (newest["outcome"], newest["gate"]) == ("refused", "entry_rate")
@@ -142,7 +142,7 @@ def test_fault_53_a_strategy_gone_wild_is_halted_alone_over_a_kill_until_a_word(
 
     assert run(home, config, run_wild) == 0
     entered = [json.loads(row.payload)["signal"] for row in rows_of(killed, "approved")]
-    assert sum(one["strategy"] == "wild" and one["action"] == "enter" for one in entered) == 8
+    assert sum(one["strategy"] == "wild" and one["action"] == "enter" for one in entered) == 14
     assert sum(one["strategy"] == "sma_cross" for one in entered) > 8
     assert run(killed, config, brought_back) == 0
     assert [json.loads(row.payload)["about"] for row in rows_of(killed, "alert")] == ["max_entries_per_hour wild"]

@@ -117,7 +117,7 @@ class Refused(Message, frozen=True, kw_only=True):
 
 
 class StrategyDisabled(Message, frozen=True, kw_only=True):
-    """A strategy that raised, blocked or spoke nonsense; it is not asked again. ``by_limit``: one of ours stopped it."""
+    """A strategy that raised, blocked or spoke nonsense; it is not asked again. ``by_limit``: a limit stopped it."""
 
     kind: ClassVar[str] = "strategy_disabled"
     ts_event: Nanos

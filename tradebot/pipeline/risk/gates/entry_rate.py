@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.model.errors import InvariantError
 from tradebot.model.command import Alert, AlertName
+from tradebot.model.errors import InvariantError
 from tradebot.model.market import Message
 from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 from tradebot.model.time import HOUR, Nanos
