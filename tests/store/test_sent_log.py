@@ -120,6 +120,22 @@ def test_whatever_is_in_the_file_the_log_goes_on(
     assert all(row.at_s <= 4.0 and abs(row.weight) <= 10_000 for row in seen(log, 3.0))
 
 
+@given(st.lists(st.tuples(st.integers(0, 1), st.integers(-5, 40), st.sampled_from([b"", b"#", b"cut"])), max_size=20))
+def test_who_has_followed_a_file_sees_what_one_that_opens_it_does(
+    tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[int, int, bytes]]
+) -> None:
+    machine = Machine(tmp_path_factory.mktemp("machine"))
+    writers = machine.log(), machine.log()
+    now_s = 0.0
+    for number, weight, damage in steps:
+        now_s += 9.0
+        add(writers[number], now_s, weight)
+        content = machine.file.read_bytes()
+        machine.file.write_bytes(content[:-20] if damage == b"cut" else content + damage)
+        fresh = machine.log(folders=(machine.folder,))
+        assert seen(writers[0], now_s) == seen(fresh, now_s)
+
+
 def test_a_file_that_makes_no_sense_is_told_of_and_written_anew(machine: Machine) -> None:
     log = machine.log()
     add(log, 1.0)

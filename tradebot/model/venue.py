@@ -27,6 +27,9 @@ SETTLED = "settlement-"
 class Purpose(StrEnum):
     """What a request is for, the most urgent first."""
 
+    # It is a key of hot tables, and the hash of an Enum is computed by Python code.
+    __hash__ = str.__hash__
+
     PROTECT = "protect"
     """Cancels, stops, closes, questions about orders whose outcome is not known, and all that a boot that may have
     something to protect must know before it can."""

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from pathlib import Path
+from typing import NamedTuple
 
 from tradebot.ports import Sent
 from tradebot.store.account_lock import SHARED_FOLDERS, is_shared
@@ -34,6 +35,13 @@ _MOST_WEIGHT = 10_000
 _AHEAD_S = 1.0
 # Whoever holds the lock holds it for microseconds, unless it was stopped there.
 _TRIES, _TRY_S = 10, 0.001
+
+
+class _Read(NamedTuple):
+    """A file as it was read last, all of it sound, and those of its rows that counted then."""
+
+    content: bytes
+    rows: tuple[Sent, ...] = ()
 
 
 class SharedLog:
@@ -59,6 +67,7 @@ class SharedLog:
         self._descriptor: int | None = None
         self._known: list[Sent] = []
         self._unwritten: list[Sent] = []
+        self._read: dict[Path, _Read] = {}
         self._is_told = False
 
     def update(self, now_s: float, decide: Callable[[Sequence[Sent]], Sequence[Sent]]) -> None:
@@ -92,7 +101,7 @@ class SharedLog:
             content = os.pread(descriptor, _MAX_BYTES, 0)
         except OSError as error:
             content, wrong = b"", str(error)
-        own, is_sound = self._rows(content, now_s, is_own=True)
+        own, is_sound = self._rows(Path(self._name), content, now_s, is_own=True)
         own += _fresh(self._unwritten, now_s - self._span_s)
         others = self._others(now_s)
         added = list(decide([*own, *others]))
@@ -119,23 +128,32 @@ class SharedLog:
         _put(descriptor, fresh, 0)
         os.ftruncate(descriptor, len(fresh))
 
-    def _rows(self, content: bytes, now_s: float, *, is_own: bool) -> tuple[list[Sent], bool]:
-        """Return what counts in ``content``, and whether it is as a daemon of this boot writes it."""
+    def _rows(self, path: Path, content: bytes, now_s: float, *, is_own: bool) -> tuple[list[Sent], bool]:
+        """Return what counts in ``content`` of ``path``, and whether it is as a daemon of this boot writes it."""
         if not content.startswith(self._header):
             # New, or of another boot of the machine: nothing of it is of the last minute.
             return [], not content or content.startswith(_MAGIC)
-        body = content[_HEADER_BYTES:]
+        read = self._read.get(path)
+        if read is None or not content.startswith(read.content):
+            read = _Read(self._header)
+        # Mostly a row was added to what is known: reading all of a minute anew would cost more than the request.
+        body = content[len(read.content) :]
         whole = len(body) - len(body) % _ROW.size
         rows = [_unpacked(row, is_own=is_own) for row in _ROW.iter_unpack(body[:whole])]
         sound = [row for row in rows if row is not None and row.at_s <= now_s + _AHEAD_S]
-        return _fresh(sound, now_s - self._span_s), len(sound) == len(rows) and whole == len(body)
+        is_sound = len(sound) == len(rows) and whole == len(body)
+        fresh = _fresh([*read.rows, *sound], now_s - self._span_s)
+        if is_sound:
+            self._read[path] = _Read(content, tuple(fresh))
+        return fresh, is_sound
 
     def _others(self, now_s: float) -> list[Sent]:
         found: list[Sent] = []
         for folder in self._folders:
             for name in _listed(folder, f"{self._stem}.")[:_MOST_FILES]:
                 if name != self._name:
-                    found += self._rows(_content(folder / name), now_s, is_own=False)[0]
+                    path = folder / name
+                    found += self._rows(path, _content(path), now_s, is_own=False)[0]
         return found
 
     def _locked(self) -> int:

@@ -37,6 +37,7 @@ class RateLimited(Unavailable):
 
 
 _URGENCY = tuple(Purpose)
+_BY_NAME = {purpose.value: purpose for purpose in Purpose}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,12 +133,12 @@ class RequestBudget:
 
     def _wait_s(self, seen: Sequence[Sent], weight: int, purpose: Purpose, now_s: float) -> float:
         # What another user of this machine says he sent must not keep us from protecting: the venue may be asked.
-        counted = sorted(sent for sent in seen if sent.is_own or purpose is not Purpose.PROTECT)
+        counted = [sent for sent in seen if sent.is_own] if purpose is Purpose.PROTECT else seen
         used = dict.fromkeys(_URGENCY, 0)
         for sent in counted:
             used[_purpose(sent)] += sent.weight
         wait_s = 0.0
-        for sent in counted:
+        for sent in () if self._fits(used, weight, purpose) else sorted(counted):
             if self._fits(used, weight, purpose):
                 break
             used[_purpose(sent)] -= sent.weight
@@ -163,7 +164,7 @@ class RequestBudget:
 
 def _purpose(sent: Sent) -> Purpose:
     # Another version of this program may have purposes that we do not know.
-    return Purpose(sent.purpose) if sent.purpose in _URGENCY else Purpose.HISTORY
+    return _BY_NAME.get(sent.purpose, Purpose.HISTORY)
 
 
 class Refusals:
