@@ -68,5 +68,5 @@ def test_a_lock_that_is_not_whole_is_refused(project: Path, file: str, pattern: 
 
 def test_an_extra_that_was_added_without_locking_is_refused(project: Path) -> None:
     path = project / "pyproject.toml"
-    path.write_text(path.read_text().replace('research = ["numba', 'research = ["networkx>=3", "numba'))
+    path.write_text(path.read_text().replace('research = ["joblib', 'research = ["networkx>=3", "joblib'))
     assert "dev.txt lacks networkx>=3" in said_of(project)[1]

@@ -19,14 +19,27 @@ from tradebot.report.uncertainty import with_uncertainty
 
 
 def backtest(context: Context) -> int:
-    """Run a backtest and print its report; nothing is written under the home."""
+    """Run a backtest, or many, and print what they found; nothing is written under the home."""
+    given = context.given
+    if given.flag("force") and not given.flag("repair"):
+        raise UsageError("--force is for --repair", where="tradebot backtest", mend="add --repair, or leave it out")
+    if given.texts("grid") or given.texts("each"):
+        from tradebot.cli.commands_grid import grid
+
+        return grid(context)
+    for option in ("workers", "results"):
+        if given.values.get(option) is not None:
+            what = f"--{option} is for many runs"
+            raise UsageError(what, where="tradebot backtest", mend="add --grid NAME=A,B,C or --each SYMBOL:TF=FILE")
+    return _single(context)
+
+
+def _single(context: Context) -> int:
     from tradebot.runtime.backtest import run_backtest
 
     given = context.given
     loaded = load(context)
     bars = given.whole("bars", 0)
-    if given.flag("force") and not given.flag("repair"):
-        raise UsageError("--force is for --repair", where="tradebot backtest", mend="add --repair, or leave it out")
     # What a strategy prints is no part of the result.
     with progress_bar() as progress, redirect_stdout(sys.stderr):
         result = run_backtest(

@@ -8,8 +8,8 @@ Progress = Callable[[int, int], None]
 
 
 @contextmanager
-def progress_bar() -> Iterator[Progress | None]:
-    """Give what draws a bar on a terminal, and nothing elsewhere."""
+def progress_bar(what: str = "bars") -> Iterator[Progress | None]:
+    """Give what draws a bar of how much of ``what`` is done on a terminal, and nothing elsewhere."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -17,7 +17,7 @@ def progress_bar() -> Iterator[Progress | None]:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    columns = (TextColumn("bars"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("bars", total=None)
+        task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total or None)

@@ -63,7 +63,7 @@ def environ_layer(environ: Mapping[str, str], working_dir: Path) -> Layer:
         try:
             if not all(parts) or len(parts) > _DEEPEST:
                 raise ValueError("is not TRADEBOT__SECTION__KEY, such as TRADEBOT__LOG__LEVEL")
-            _put(tree, parts, _environ_value(environ[name]))
+            _put(tree, parts, variable_value(environ[name]))
         except ValueError as error:
             problems.append(Problem(".".join(parts), str(error), f"environment {name}", "correct or unset it"))
         origins[key] = f"environment {name}"
@@ -98,6 +98,21 @@ def options_layer(overrides: Mapping[str, object], working_dir: Path) -> Layer:
         origins[tuple(int(part) if _is_index(part) else part for part in parts)] = f"option for {key}"
     refuse_secrets(tree, origins)
     return Layer(_absolute(tree, working_dir), origins)
+
+
+def variable_value(text: str) -> object:
+    """Return what a variable, or one value of a grid, says. Raises ``ValueError`` for a broken array or table."""
+    if any("\ud800" <= letter <= "\udfff" for letter in text):
+        raise ValueError("is not UTF-8 text")
+    if not text.lstrip().startswith(("[", "{")):
+        return VariableText(text)
+    try:
+        values = tomllib.loads(f"value = {text}", parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise ValueError('is not a TOML array or table, such as ["BTC", "ETH"]') from error
+    if len(values) != 1:
+        raise ValueError("is more than one value")
+    return values["value"]
 
 
 def lay_over(lower: Layer, upper: Layer) -> Layer:
@@ -178,20 +193,6 @@ def _put(tree: dict[str, object], parts: list[str], value: object) -> None:
     if isinstance(table.get(parts[-1]), dict):
         raise ValueError(f"{parts[-1]} is set as a value and as a table")
     table[parts[-1]] = value
-
-
-def _environ_value(text: str) -> object:
-    if any("\ud800" <= letter <= "\udfff" for letter in text):
-        raise ValueError("is not UTF-8 text")
-    if not text.lstrip().startswith(("[", "{")):
-        return VariableText(text)
-    try:
-        values = tomllib.loads(f"value = {text}", parse_float=Decimal)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ValueError('is not a TOML array or table, such as ["BTC", "ETH"]') from error
-    if len(values) != 1:
-        raise ValueError("is more than one value")
-    return values["value"]
 
 
 def _merged(
