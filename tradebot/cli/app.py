@@ -7,6 +7,7 @@ millisecond; typer takes a tenth of a second to import.
 import inspect
 import sys
 from collections.abc import Callable, Sequence
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -15,7 +16,11 @@ from tradebot.cli.table import COMMANDS, FLAG, FLOAT, GLOBALS, INT, Argument, Op
 from tradebot.model.errors import UsageError
 
 _ABOUT = "A trading daemon: backtest, paper and live on one line of code."
-_GROUP_HELP = {"config": "check or show the configuration", "state": "look after the state on disk"}
+_GROUP_HELP = {
+    "config": "check or show the configuration",
+    "data": "import, look at and export bars",
+    "state": "look after the state on disk",
+}
 _OWN_OPTIONS = {"help"}
 
 
@@ -70,7 +75,8 @@ def _function(
 
 def _argument(argument: Argument) -> inspect.Parameter:
     default = typer.Argument(... if argument.is_required else None, metavar=argument.name, help=argument.help)
-    kind = str if argument.is_required else str | None
+    kind: Any = list[str] if argument.is_repeatable else str
+    kind = kind if argument.is_required else kind | None
     return inspect.Parameter(argument.key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
@@ -90,4 +96,6 @@ def _option(option: Option) -> inspect.Parameter:
     )
     kinds: dict[str, Any] = {FLAG: bool, INT: int | None, FLOAT: float | None}
     kind = list[str] | None if option.is_repeatable else kinds.get(option.kind, str | None)
-    return inspect.Parameter(option.key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+    # A word of the language, such as --as, is no name of a parameter.
+    key = f"{option.key}_" if iskeyword(option.key) else option.key
+    return inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)

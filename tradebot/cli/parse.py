@@ -30,7 +30,7 @@ class Given(NamedTuple):
         return value if isinstance(value, str) else None
 
     def texts(self, key: str) -> list[str]:
-        """Return all texts of a repeatable option."""
+        """Return all texts of a repeatable option or argument."""
         value = self.values.get(key)
         return value if isinstance(value, list) else []
 
@@ -141,7 +141,10 @@ class _Parser:
 
     def _bind(self, command: CommandSpec, *, is_help: bool) -> None:
         for argument in command.arguments:
-            if self._arguments:
+            if self._arguments and argument.is_repeatable:
+                rest: list[str] = self._arguments
+                self._values[argument.key], self._arguments = rest, []
+            elif self._arguments:
                 self._values[argument.key] = self._arguments.pop(0)
             elif argument.is_required and not is_help:
                 raise UsageError(f"{argument.name} is missing", where=self._where(), mend=f"name {argument.help}")

@@ -62,7 +62,8 @@ def _command(command: CommandSpec) -> str:
 
 
 def _usage(argument: Argument) -> str:
-    return argument.name if argument.is_required else f"[{argument.name}]"
+    name = argument.name if argument.is_required else f"[{argument.name}]"
+    return name + ("..." if argument.is_repeatable else "")
 
 
 def _short_usage(option: Option) -> str:

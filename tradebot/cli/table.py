@@ -30,11 +30,12 @@ class Option(NamedTuple):
 
 
 class Argument(NamedTuple):
-    """A positional argument, a text."""
+    """A positional argument, a text; a repeatable one, the last of its command, takes all that follow."""
 
     name: str
     help: str
     is_required: bool = True
+    is_repeatable: bool = False
 
     @property
     def key(self) -> str:
@@ -78,6 +79,9 @@ _TIMEOUT = Option("--timeout", "seconds to wait for its end (30)", FLOAT, "S", a
 _LIVE = Option("--live", 'trade real money; the configuration must say mode = "live" too')
 _LAST = Option("--last", "at most this many, the newest (50)", INT, "N", "-n", at_least=1)
 _LEVELS = ("debug", "info", "warning", "error")
+
+_KEEP = Option("--keep", "which bar stays where the store differs", TEXT, "WHICH", choices=("stored", "new"))
+_SERIES = Argument("SERIES", "a series of the store: VENUE:SYMBOL:TIMEFRAME")
 
 COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
@@ -292,6 +296,43 @@ COMMANDS: tuple[CommandSpec, ...] = (
             ),
             Option("--prefixes", "how many parts of the history are run (50)", INT, "K", at_least=1),
         ),
+    ),
+    CommandSpec(
+        "data import",
+        RESEARCH,
+        "read bars of other programs into the store of bars, and say what each column was taken for",
+        "commands_data:import_files",
+        (
+            Option("--as", "the series they are, such as hyperliquid:BTC:5m", TEXT, "VENUE:SYMBOL:TF"),
+            Option("--columns", "which column is what, such as time=Date,open=2", TEXT, "NAME=COLUMN,..."),
+            Option("--unit", "of the stamps", TEXT, "UNIT", choices=("s", "ms", "us", "ns")),
+            Option("--dates", "the order of day and month", TEXT, "ORDER", choices=("dmy", "mdy")),
+            Option("--zone", "of stamps that have none (UTC): a name such as Europe/Athens, or +02:00", TEXT, "ZONE"),
+            Option("--decimal", "what stands before the fraction", TEXT, "CHAR", choices=(".", ",")),
+            Option("--separator", "what stands between the columns", TEXT, "CHAR"),
+            Option("--closes", "the stamps are those of the closes"),
+            _KEEP,
+            Option("--repair", "leave out lines that are no bars, and say so"),
+            Option("--force", "with --repair: leave out more than 5 % of a file"),
+        ),
+        (Argument("FILE", "CSV, JSON, Parquet or Feather, also as gzip or zip", is_repeatable=True),),
+    ),
+    CommandSpec("data list", RESEARCH, "list the series of the store of bars", "commands_data:list_series"),
+    CommandSpec(
+        "data show",
+        RESEARCH,
+        "show one series: its first and last bars, how its days are covered, and where it came from",
+        "commands_data:show",
+        (Option("--last", "how many bars of each end (3)", INT, "N", "-n", at_least=0),),
+        (_SERIES,),
+    ),
+    CommandSpec(
+        "data export",
+        RESEARCH,
+        "write a series as CSV, JSON or Parquet, by the file's ending; .gz packs it",
+        "commands_data:export",
+        (_SINCE, _UNTIL),
+        (_SERIES, Argument("FILE", "where to: name.csv, name.csv.gz, name.json or name.parquet")),
     ),
     CommandSpec(
         "devnet",

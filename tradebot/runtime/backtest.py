@@ -198,7 +198,7 @@ def _repaired(settings: Settings, folder: Path, repairs: list[str], *, is_forced
     if isinstance(feed, ReplayFeedSettings):
         bars = [
             taken(spec, repair_bars(one.path, one.timeframe, folder / f"{number}.csv", is_forced=is_forced))
-            for number, (spec, one) in enumerate(zip(feed.data, feed.series, strict=True))
+            for number, (spec, one) in enumerate(zip(feed.data, feed.series, strict=False))
         ]
         settings = settings.model_copy(update={"feed": feed.model_copy(update={"data": tuple(bars)})})
     if isinstance(venue, SimulatedVenueSettings):

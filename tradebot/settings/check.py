@@ -160,13 +160,20 @@ def _file_problems(loaded: Loaded) -> Iterator[Problem]:
     feed, venue = loaded.settings.feed, loaded.settings.venue
     if isinstance(feed, ReplayFeedSettings):
         seen = set()
-        for index, series in enumerate(feed.series):
-            path = ("feed", "data", index)
+        places = [("data", index) for index, _ in enumerate(feed.data)]
+        places += [("store", index) for index, _ in enumerate(feed.store)]
+        for place, series in zip(places, feed.series, strict=True):
+            path = ("feed", *place)
             if (series.symbol, series.timeframe) in seen:
                 what = f"{series.symbol}:{timeframe_name(series.timeframe)} is given twice"
                 yield _problem(loaded, path, what, "keep one file for each symbol and timeframe")
             seen.add((series.symbol, series.timeframe))
-            yield from _missing_file(loaded, path, series.path)
+            if place[0] == "store" and not series.path.exists():
+                name = feed.store[place[1]].partition("=")[0]
+                mend = f"import or download it; `tradebot data list` shows what there is. It would be {series.path}"
+                yield _problem(loaded, path, f"the store has no {name}", mend)
+            else:
+                yield from _missing_file(loaded, path, series.path)
     if isinstance(venue, SimulatedVenueSettings):
         yield from _funding_problems(loaded, venue)
 

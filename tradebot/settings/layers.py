@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradebot.model.near import nearest
+from tradebot.settings.dataspec import placed_stored
 from tradebot.settings.errors import BadSettings, Problem
 from tradebot.settings.toml import KeyPath, read_toml
 
@@ -113,6 +114,15 @@ def variable_value(text: str) -> object:
     if len(values) != 1:
         raise ValueError("is more than one value")
     return values["value"]
+
+
+def with_stored(layer: Layer, root: Path) -> Layer:
+    """Return the layer with the file of each series that it takes from the store at ``root``."""
+    feed = layer.tree.get("feed")
+    if not isinstance(feed, Mapping) or "store" not in feed:
+        return layer
+    placed = _each(feed["store"], lambda item: placed_stored(item, root) if isinstance(item, str) else item)
+    return Layer({**layer.tree, "feed": {**feed, "store": placed}}, layer.origins)
 
 
 def lay_over(lower: Layer, upper: Layer) -> Layer:

@@ -18,6 +18,7 @@ from pydantic import SecretStr, ValidationError
 
 from tradebot.model.errors import ConfigError
 from tradebot.model.near import did_you_mean
+from tradebot.settings.dataspec import store_root
 from tradebot.settings.errors import BadSettings, Found, Problem, found_in
 from tradebot.settings.layers import (
     Layer,
@@ -29,6 +30,7 @@ from tradebot.settings.layers import (
     options_layer,
     origin_of,
     unread_variables,
+    with_stored,
 )
 from tradebot.settings.model import SYMBOL_PATTERN, Settings, StrategySettings, canonical, place_of
 from tradebot.settings.toml import KeyPath, to_toml
@@ -108,6 +110,7 @@ def load_settings(
         layer = lay_over(layer, file_layer(path))
     layer = lay_over(layer, environ_layer(environ, Path.cwd()))
     layer = lay_over(layer, options_layer(overrides or {}, Path.cwd()))
+    layer = with_stored(layer, store_root(environ))
     settings = _validated(layer)
     return Loaded(settings, config_hash(settings), tuple(files), tuple(notes), layer.origins)
 

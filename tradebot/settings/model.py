@@ -12,12 +12,21 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, SecretStr
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    SecretStr,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tradebot.model.money import plain
 from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe, timeframe_name
-from tradebot.settings.dataspec import FundingFile, Series, parse_funding, parse_series
+from tradebot.settings.dataspec import FundingFile, Series, parse_funding, parse_series, parse_stored
 from tradebot.settings.layers import Layer
 from tradebot.settings.source import LayerSource
 from tradebot.settings.tiers import check_tiers, read_tiers, whole_tiers, written
@@ -32,6 +41,11 @@ def _timeframe(text: str) -> str:
 
 def _series(text: str) -> str:
     parse_series(text)
+    return text
+
+
+def _stored(text: str) -> str:
+    parse_stored(text.partition("=")[0])
     return text
 
 
@@ -119,6 +133,7 @@ Number = Annotated[float, BeforeValidator(_no_truth)]
 Exact = Annotated[Decimal, BeforeValidator(_no_truth), AfterValidator(_one_form)]
 TimeframeText = Annotated[str, AfterValidator(_timeframe)]
 SeriesText = Annotated[str, AfterValidator(_series)]
+StoredText = Annotated[str, AfterValidator(_stored)]
 FundingText = Annotated[str, AfterValidator(_funding)]
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
 Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(_unique)]
@@ -184,12 +199,22 @@ class ReplayFeedSettings(FeedSettings):
     """Bars from files, interleaved by time."""
 
     kind: Literal["replay"] = Field(description="Names this feed.")
-    data: tuple[SeriesText, ...] = Field(min_length=1, description='Bar files, each "SYMBOL:TIMEFRAME=FILE".')
+    data: tuple[SeriesText, ...] = Field(default=(), description='Bar files, each "SYMBOL:TIMEFRAME=FILE".')
+    store: tuple[StoredText, ...] = Field(
+        default=(), description='Series of the store of bars, each "VENUE:SYMBOL:TIMEFRAME"; see `tradebot data list`.'
+    )
 
     @property
     def series(self) -> tuple[Series, ...]:
-        """The files, in the order of the configuration."""
-        return tuple(parse_series(text) for text in self.data)
+        """The files, in the order of the configuration: those that it names, then those of the store."""
+        # Of VENUE:SYMBOL:TIMEFRAME=FILE the venue says only where it is kept.
+        return tuple(parse_series(text) for text in (*self.data, *(text.partition(":")[2] for text in self.store)))
+
+    @model_validator(mode="after")
+    def _has_series(self) -> Self:
+        if not self.data and not self.store:
+            raise ValueError('a replay needs bars: list files in data = ["BTC:5m=btc.csv.gz"], or series in store')
+        return self
 
 
 Network = Literal["mainnet", "testnet", "devnet"]

@@ -83,7 +83,7 @@ class BarFile:
         """Give the checked rows after the first ``skip`` as columns: times of opening, OHLC and volume."""
         times = self._times = Times(self._timeframe, is_whole=not skip)
         for batch in read_batches(self.path, BAR_COLUMNS, skip, self._note_cut):
-            if not (_is_sound(batch) and times.take(batch.ts)):
+            if not (is_sound(batch.columns) and times.take(batch.ts)):
                 self._explain(batch, times)
             for hear in self._heard_by:
                 hear(batch)
@@ -220,8 +220,9 @@ def hold_against_each_other(files: Iterable[BarFile]) -> Iterable[Sequence[BarFi
     return by_symbol.values()
 
 
-def _is_sound(batch: Batch) -> bool:
-    open_, high, low, close, volume = batch.columns
+def is_sound(columns: Sequence[Sequence[Decimal]] | Sequence[Sequence[float]]) -> bool:
+    """Return whether all of these prices and volumes can be; ``numbers_fault`` says of a row what cannot."""
+    open_, high, low, close, volume = columns
     try:
         return (
             all(map(le, low, open_))

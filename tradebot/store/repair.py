@@ -3,7 +3,7 @@
 import gzip
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
@@ -34,11 +34,13 @@ class Repair:
 
 
 @dataclass(frozen=True, slots=True)
-class _Row:
+class MendedRow:
+    """A row that could be read: its time in ms, its numbers, and how it is written."""
+
     line: int
     ts: int
     numbers: list[Decimal]
-    text: str
+    text: str = ""
 
 
 class _Actions:
@@ -91,6 +93,25 @@ def repair_funding(path: Path, target: Path | None = None, *, is_forced: bool = 
     return _Mending(path, FUNDING_COLUMNS, funding_fault).run(target, is_forced)
 
 
+def usable_rows(
+    where: Path,
+    timeframe: Timeframe,
+    rows: list[MendedRow],
+    unread: Sequence[tuple[int, str]],
+    *,
+    is_forced: bool = False,
+) -> tuple[list[MendedRow], tuple[str, ...]]:
+    """Return what can be used of bars that another reader found, by the rules of ``repair``, and what was done.
+
+    ``unread`` are the lines that were no bars, each with the reason. Raises ``DataError`` as ``repair`` does.
+    """
+
+    def fault(ts: int, numbers: Sequence[Decimal], last: int | None) -> str | None:
+        return bar_fault(ts, numbers, last, timeframe)
+
+    return _Mending(where, BAR_COLUMNS, fault).sift(rows, unread, is_forced)
+
+
 class _Mending:
     def __init__(self, path: Path, header: Sequence[str], fault: _Fault) -> None:
         self._path = path
@@ -99,8 +120,20 @@ class _Mending:
         self._actions = _Actions(path)
 
     def run(self, target: Path | None, is_forced: bool) -> Repair:
+        kept = self._kept(self._possible(self._in_ms(self._parsed())), is_forced)
+        target = target or _beside(self._path)
+        _write(target, self._header, kept)
+        return Repair(target, len(kept), self._actions.all())
+
+    def sift(
+        self, rows: list[MendedRow], unread: Sequence[tuple[int, str]], is_forced: bool
+    ) -> tuple[list[MendedRow], tuple[str, ...]]:
+        for line, what in unread:
+            self._actions.leave_out(line, what, "lines that are no row of numbers")
+        return self._kept(self._possible(rows), is_forced), self._actions.all()
+
+    def _kept(self, rows: list[MendedRow], is_forced: bool) -> list[MendedRow]:
         actions = self._actions
-        rows = self._readable()
         disordered = sum(after.ts < before.ts for before, after in pairwise(rows))
         if disordered:
             actions.say(f"sorted: {disordered} lines were earlier than the one above")
@@ -110,12 +143,10 @@ class _Mending:
             raise DataError("no line of it can be used", where=str(self._path), mend="fetch the data again")
         if not is_forced:
             self._check_loss(len(kept))
-        target = target or _beside(self._path)
-        _write(target, self._header, kept)
-        return Repair(target, len(kept), actions.all())
+        return kept
 
-    def _readable(self) -> list[_Row]:
-        parsed: list[_Row] = []
+    def _parsed(self) -> list[MendedRow]:
+        parsed: list[MendedRow] = []
         for line, text in self._lines():
             try:
                 ts, numbers = parse_row(text, len(self._header))
@@ -124,9 +155,12 @@ class _Mending:
                 is_loss = bool(text.strip()) and text.strip() != ",".join(self._header)
                 self._actions.leave_out(line, str(fault), "lines that are no row of numbers", is_loss=is_loss)
                 continue
-            parsed.append(_Row(line, ts, numbers, text.strip()))
+            parsed.append(MendedRow(line, ts, numbers, text.strip()))
+        return parsed
+
+    def _possible(self, given: Iterable[MendedRow]) -> list[MendedRow]:
         rows = []
-        for row in self._in_ms(parsed):
+        for row in given:
             what = self._fault(row.ts, row.numbers, None)
             if what is None:
                 rows.append(row)
@@ -134,7 +168,7 @@ class _Mending:
                 self._actions.leave_out(row.line, what, "rows that cannot be")
         return rows
 
-    def _in_ms(self, rows: list[_Row]) -> Iterator[_Row]:
+    def _in_ms(self, rows: list[MendedRow]) -> Iterator[MendedRow]:
         # A file that begins in 1970 is of an invented market, whose milliseconds look like the seconds of ours.
         if not rows or unit_of(rows[0].ts) is None:
             yield from rows
@@ -147,12 +181,12 @@ class _Mending:
                 continue
             converted[unit] += 1
             ts = row.ts * unit.nanos // NANOS_PER_MS
-            yield _Row(row.line, ts, row.numbers, ",".join([str(ts), *row.text.split(",")[1:]]))
+            yield MendedRow(row.line, ts, row.numbers, ",".join([str(ts), *row.text.split(",")[1:]]))
         for unit, count in sorted(converted.items()):
             self._actions.say(f"converted: {count} times from {unit.name} to milliseconds ({_how(unit)})")
 
-    def _usable(self, rows: list[_Row]) -> list[_Row]:
-        kept: list[_Row] = []
+    def _usable(self, rows: list[MendedRow]) -> list[MendedRow]:
+        kept: list[MendedRow] = []
         for row in rows:
             last = kept[-1] if kept else None
             what = self._fault(row.ts, row.numbers, None if last is None else last.ts)
@@ -222,7 +256,7 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{stem}.repaired.csv" + (".gz" if path.name.endswith(".gz") else ""))
 
 
-def _write(target: Path, header: Sequence[str], rows: list[_Row]) -> None:
+def _write(target: Path, header: Sequence[str], rows: list[MendedRow]) -> None:
     text = "\n".join([",".join(header), *(row.text for row in rows), ""]).encode()
     # mtime=0: the same rows give the same bytes, hence the same digest.
     content = gzip.compress(text, mtime=0) if target.name.endswith(".gz") else text
