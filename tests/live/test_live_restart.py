@@ -86,6 +86,25 @@ async def test_an_exit_that_was_never_sent_goes_out_once(tmp_path: Path) -> None
         check(venue)
 
 
+async def test_an_exit_that_was_never_sent_does_not_go_out_for_a_position_turned_round_meanwhile(
+    tmp_path: Path,
+) -> None:
+    async with stage(tmp_path) as venue:
+        async with run(venue) as bot:
+            await enter(bot)
+            bot.mute()
+            await bot.bar(OUT)
+            await bot.engine.durable()
+        venue.hand.trade("", "BTC", -2 * venue.position())
+        short = venue.position()
+        async with run(venue) as bot:
+            await bot.quiet()
+            await bot.agreed()
+            assert bot.orders()["script-BTC-2-exit"].reason.startswith("not sent: script-BTC-2-exit is to sell")
+            assert venue.position() == bot.position() == short
+        check(venue)
+
+
 async def test_an_intent_that_is_durable_and_was_never_sent_is_settled(tmp_path: Path) -> None:
     async with stage(tmp_path) as venue:
         async with run(venue) as bot:

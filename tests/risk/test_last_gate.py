@@ -13,6 +13,7 @@ from tests.builders import (
     bars_closed,
     cash,
     command,
+    fill,
     instrument,
     minute,
     order_request,
@@ -193,6 +194,50 @@ def test_a_number_that_is_none_goes_nowhere_whatever_the_order_is_for(field: str
     (submit,) = world.venue.taken
     assert isinstance(submit, SubmitOrders)
     assert [order.client_order_id for order in submit.orders] == ["cross-BTC-1-stop"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"side": OrderSide.BUY}, {"role": OrderRole.ENTRY}], ids=["it would add", "it is no exit"]
+)
+def test_what_is_to_reduce_and_would_not_is_stopped_and_pages(changes: dict[str, Any]) -> None:
+    world = World()
+    exit_of = replace(exit_(), reduce_only=True)
+    # Without a position it is the venue that drops it: its fill may be on its way.
+    assert world.send(exit_of) == ()
+    world.risk.handle(fill())
+    assert world.send(exit_of) == ()
+    answers = world.send(replace(exit_of, **changes), replace(exit_of, client_order_id="cross-BTC-1-stop"))
+    assert (stopped(answers), pages(answers)) == ("bad_exit", ["cross-BTC-1-exit"])
+    assert len(world.venue.taken) == 3
+    world.risk.handle(fill("t2", OrderSide.SELL, 2))
+    assert stopped(world.send(exit_of)) == "bad_exit"
+    assert world.send(replace(exit_of, side=OrderSide.BUY)) == ()
+
+
+@pytest.mark.parametrize(("size", "gate"), [("0.2", ""), ("0.099", "order_minimum"), ("0.1", "")])
+def test_a_part_that_a_target_closes_is_as_large_as_the_venue_wants_it(size: str, gate: str) -> None:
+    world = World()
+    entry, *_, target = world.approve(signal(stop="90", target="101"))
+    answers = world.send(entry, replace(target, qty=qty(size), price=price(100), trigger=price(100)))
+    assert stopped(answers) == gate
+
+
+def test_all_of_a_small_position_may_be_closed_at_any_price() -> None:
+    world = World("0.1")
+    orders = world.approve(signal(side=SHORT, stop="110", target="90"))
+    assert world.send(*orders) == ()
+
+
+def test_no_order_is_of_more_than_may_be_entered_of_its_symbol() -> None:
+    world = World("2")
+    (entry,) = world.approve(signal())
+    world.risk.set_limits(Limits({"max_order_qty.BTC": Decimal("1.999"), "max_order_qty.ETH": Decimal(1)}))
+    answers = world.send(entry)
+    assert (stopped(answers), pages(answers)) == ("order_size", ["cross-BTC-1-entry"])
+    assert isinstance(answers[0], OrderRejected)
+    assert answers[0].reason.endswith("risk.max_order_qty.BTC (2, limit 1.999)")
+    world.risk.set_limits(Limits({"max_order_qty.BTC": Decimal(2)}))
+    assert world.send(entry) == ()
 
 
 STATES = {

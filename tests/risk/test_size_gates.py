@@ -122,6 +122,26 @@ def test_where_the_equity_is_needed_for_others_nothing_is_entered() -> None:
     assert (decision.gate, decision.limit, decision.value) == ("liquidation_distance", 5, 0)
 
 
+def test_an_entry_is_of_at_most_so_much_of_its_symbol() -> None:
+    limits = {"max_order_qty.BTC": "2.0005", "max_order_qty.ETH": "50"}
+    risk = stage(**limits)
+    (use,) = risk.limits_view()
+    assert (use.limit, use.value, use.pct_used, use.scope) == ("max_order_qty", 0, 0, "BTC")
+    decision = decide(risk, signal())
+    assert isinstance(decision, Approved)
+    assert decision.qty == 2
+    assert [(cut.gate, cut.limit, cut.value) for cut in decision.cuts] == [("max_order_qty", Decimal("2.0005"), 10)]
+    whole = decide(risk, signal("cross-ETH-1", symbol="ETH"))
+    assert isinstance(whole, Approved)
+    assert (whole.qty, whole.cuts) == (10, ())
+    (use,) = risk.limits_view()
+    assert (use.value, use.max, use.scope) == (2, Decimal("2.0005"), "BTC")
+    assert use.pct_used == Decimal("99.9750")
+    refused = decide(stage(**{"max_order_qty.BTC": "0.0009"}), signal())
+    assert isinstance(refused, Refused)
+    assert (refused.gate, refused.value) == ("max_order_qty", 10)
+
+
 def test_a_cut_whose_division_is_rounded_up_is_a_lot_smaller() -> None:
     # 4 of 7 * (1/6 + 1/7 * 5/6) is 2, and in 28 digits two of it are more than 4.
     fine = {"BTC": instrument(lot="0.01", min_notional="0", max_leverage=3)}

@@ -212,3 +212,17 @@ def test_a_reload_applies_logs_and_tighter_limits_and_refuses_the_rest(tmp_path:
     assert reload_diff(new, old).refused.keys() == {"risk.max_leverage", "risk.max_order_notional", "venue.leverage"}
     assert "risk.max_leverage" in reload_diff(new, old, is_halted=True).applicable
     assert reload_diff(old, old) == ((), {})
+
+
+def test_a_largest_quantity_is_of_a_symbol_and_is_tightened_at_any_time(tmp_path: Path) -> None:
+    settings = [
+        load(tmp_path, f"[risk]\nmax_order_qty = {{ {quantities} }}").settings
+        for quantities in ('BTC = "2"', 'BTC = "1.5"', "")
+    ]
+    assert build_limits(settings[0].risk)["max_order_qty.BTC"] == 2
+    assert reload_diff(*settings[:2]).applicable == ("risk.max_order_qty.BTC",)
+    for looser in (settings[0], settings[2]):
+        refused = reload_diff(settings[1], looser).refused
+        assert refused["risk.max_order_qty.BTC"] == "limits are loosened only while halted"
+    strange = load(tmp_path, '[risk]\nmax_order_qty = { ETH = "2" }')
+    assert [where for where, _ in told(strange)] == ["risk.max_order_qty.ETH"]

@@ -18,6 +18,7 @@ from tradebot.log import log
 from tradebot.model.errors import Rejected, VenueError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.market import Message
+from tradebot.model.money import ZERO
 from tradebot.model.order import (
     CancelOrder,
     OrderCanceled,
@@ -30,6 +31,7 @@ from tradebot.model.order import (
 from tradebot.model.time import Nanos
 from tradebot.model.venue import Intent
 from tradebot.pipeline.orders.lifecycle import Order
+from tradebot.pipeline.risk.order_gates.reducing import why_not_reducing
 from tradebot.ports import Execution
 
 _RETRY_FIRST_S, _RETRY_MAX_S = 0.25, 2.0
@@ -152,9 +154,21 @@ class Broker:
         if not self._is_wanted(submit.orders[0].client_order_id):
             await self._line.deliver([_never(order, "canceled") for order in submit.orders])
             return
+        if not is_entry and (senseless := self._senseless(submit)):
+            # Not all that comes here has passed the last gate: what a death kept from leaving has not.
+            await self._line.deliver(senseless)
+            return
         together, later = _split(submit, self.venue.capabilities.bracket_targets)
         self._deferred |= {order.client_order_id: order for order in later}
         await self.tell(await self.venue.submit(together))
+
+    def _senseless(self, submit: SubmitOrders) -> Sequence[OrderRejected]:
+        """Return the refusal of orders that are to reduce, if one of them would not."""
+        held = self._line.risk.positions
+        whys = [why_not_reducing(order, held.get(order.symbol, ZERO)) for order in submit.orders]
+        if not any(whys):
+            return ()
+        return [_never(order, f"not sent: {'; '.join(filter(None, whys))}") for order in submit.orders]
 
     def resume(self, intents: Iterable[tuple[Intent, str]]) -> None:
         """Settle the intents that the last run left without an outcome, each with its symbol."""

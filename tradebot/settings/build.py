@@ -8,6 +8,7 @@ from typing import assert_never
 from tradebot.model.instrument import Instrument
 from tradebot.pipeline.risk.breakers.base import Tiers
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
+from tradebot.pipeline.risk.gates.order_qty import limit_of
 from tradebot.pipeline.risk.gates.sequence import LIMITS, OTHER_SETTINGS
 from tradebot.pipeline.risk.limits import (
     ConfidenceScale,
@@ -83,7 +84,8 @@ def _size(risk: RiskSettings) -> tuple[SizeKind, Decimal]:
 def build_limits(risk: RiskSettings, mode: str = "paper") -> Limits:
     """Return the limits of the risk stage; some are for the mode ``live`` alone."""
     keys = [*OTHER_SETTINGS, *(gate.setting for gate in LIMITS if mode == "live" or not gate.is_live_only), *MEASURES]
-    return {key: Decimal(value) for key in keys if (value := getattr(risk, key))}
+    limits = {key: Decimal(value) for key in keys if (value := getattr(risk, key))}
+    return limits | {limit_of(symbol): qty for symbol, qty in risk.max_order_qty.items()}
 
 
 def build_measures(risk: RiskSettings) -> MeasureRule:

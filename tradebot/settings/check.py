@@ -87,6 +87,7 @@ def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
     problems.extend(_share_problems(loaded))
     problems.extend(_stop_problems(loaded))
     problems.extend(_scale_problems(loaded))
+    problems.extend(_quantity_problems(loaded))
     problems.extend(live_problems(loaded, is_live=is_live))
     for _ in _strategies(loaded, problems):
         pass
@@ -266,6 +267,14 @@ def _stop_problems(loaded: Loaded) -> Iterator[Problem]:
         if strategy.stop is None and isinstance(settings.risk.size, RiskFractionSize):
             what = '"none" does not go with risk_fraction, which sizes by the distance of the stop'
             yield _problem(loaded, ("strategy", index, "stop"), what, "set a stop, or another risk.size")
+
+
+def _quantity_problems(loaded: Loaded) -> Iterator[Problem]:
+    symbols = loaded.settings.bot.symbols
+    for symbol in loaded.settings.risk.max_order_qty:
+        if symbol not in symbols:
+            path = ("risk", "max_order_qty", symbol)
+            yield _problem(loaded, path, f"{symbol} is not in bot.symbols", did_you_mean(symbol, symbols))
 
 
 def _stop_rule(stop: Stop) -> StopRule:

@@ -524,6 +524,9 @@ class RiskSettings(Section):
     confidence_scale: Literal["none", "linear"] = Field(
         default="none", description="Size by confidence: not at all, or size x confidence / 100."
     )
+    max_order_qty: Mapping[Symbol, Annotated[Exact, Field(gt=0, le=Decimal("1e15"))]] = Field(
+        default={}, description="Largest quantity of one entry, by symbol."
+    )
     max_order_notional: Money | None = Field(default=None, description="Highest value of one entry, in cash.")
     max_position_notional: Money | None = Field(default=None, description="Highest value of one position, in cash.")
     max_exposure_notional: Money | None = Field(default=None, description="Highest value of all positions, in cash.")

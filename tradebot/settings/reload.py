@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import NamedTuple
 
+from tradebot.pipeline.risk.gates.order_qty import limit_of
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.order_gates.own_orders import WINDOW
 from tradebot.pipeline.risk.order_gates.sequence import MEASURES
@@ -25,6 +26,7 @@ _FREE = frozenset(
 # A longer window is stricter, and a lower number of all others.
 _STRICTER = {*(gate.setting for gate in LIMITS), *MEASURES} - {WINDOW}
 _LIMITS = frozenset(f"risk.{setting}" for setting in _STRICTER)
+_QUANTITIES = f"risk.{limit_of('')}"
 
 
 class ReloadDiff(NamedTuple):
@@ -42,10 +44,11 @@ def reload_diff(old: Settings, new: Settings, *, is_halted: bool = False) -> Rel
     for key in sorted(before.keys() | after.keys()):
         if before.get(key) == after.get(key):
             continue
-        if key in _FREE or (key in _LIMITS and (is_halted or _is_tighter(before.get(key), after.get(key)))):
+        is_limit = key in _LIMITS or key.startswith(_QUANTITIES)
+        if key in _FREE or (is_limit and (is_halted or _is_tighter(before.get(key), after.get(key)))):
             applicable.append(key)
         else:
-            refused[key] = "limits are loosened only while halted" if key in _LIMITS else "needs a restart"
+            refused[key] = "limits are loosened only while halted" if is_limit else "needs a restart"
     return ReloadDiff(tuple(applicable), refused)
 
 

@@ -3,13 +3,13 @@
 Ids are the signal's id and what the order is for; exits placed anew carry their generation: ``-stop2``.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from msgspec.structs import replace
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.money import Price, Qty
+from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.order import OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.signal import Approved, Rung
 from tradebot.model.time import Nanos
@@ -54,21 +54,28 @@ def bracket(approved: Approved, instrument: Instrument, *, venue_trails: bool = 
     return (*orders, *_rungs(entry, signal.ladder, instrument))
 
 
-def _rungs(entry: OrderRequest, ladder: Sequence[Rung], instrument: Instrument) -> Iterator[OrderRequest]:
-    """Give the targets of a ladder. None is larger than its share; the last takes what rounding left over.
+def _rungs(entry: OrderRequest, ladder: Sequence[Rung], instrument: Instrument) -> Sequence[OrderRequest]:
+    """Give the targets of a ladder, each of its share in whole lots; the last takes what rounding left over.
 
-    They cancel nothing when they fill: the stop lives on for what they leave, and goes with the position.
+    One too small for the venue gives its share to the next, the last one to that before it. They cancel nothing when
+    they fill: the stop lives on for what they leave, and goes with the position.
     """
-    left = entry.qty
+    rungs: list[OrderRequest] = []
+    left, short = entry.qty, ZERO
     for number, rung in enumerate(ladder, start=1):
         is_rest = number == len(ladder) and sum(one.fraction for one in ladder) == 1
-        qty = left if is_rest else min(left, instrument.qty_down(entry.qty * rung.fraction))
-        left = Qty(left - qty)
-        if qty > 0:
-            price = instrument.price_passive(rung.price, entry.side.opposite)
-            target = _child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, price, price)
-            name = f"{entry.signal_id}-rung{number}"
-            yield replace(target, client_order_id=name, qty=qty, oco_id=None)
+        share = left if is_rest else min(left, instrument.qty_down(entry.qty * rung.fraction))
+        left, qty = Qty(left - share), Qty(share + short)
+        price = instrument.price_passive(rung.price, entry.side.opposite)
+        if instrument.below_minimum(qty, price):
+            short = qty
+            continue
+        short = ZERO
+        target = _child(entry, OrderRole.TARGET, OrderType.TAKE_PROFIT, price, price)
+        rungs.append(replace(target, client_order_id=f"{entry.signal_id}-rung{number}", qty=qty, oco_id=None))
+    if rungs and short:
+        rungs[-1] = replace(rungs[-1], qty=Qty(rungs[-1].qty + short))
+    return rungs
 
 
 def moved_stop(held: Held, old: OrderRequest, trigger: Price, instrument: Instrument, ts: Nanos) -> OrderRequest:

@@ -23,6 +23,7 @@ from tradebot.pipeline.risk.gates.listing import ListingGate
 from tradebot.pipeline.risk.gates.live_cap import LiveCapGate
 from tradebot.pipeline.risk.gates.net_notional import NetNotionalGate
 from tradebot.pipeline.risk.gates.order_notional import OrderNotionalGate
+from tradebot.pipeline.risk.gates.order_qty import OrderQtyGate
 from tradebot.pipeline.risk.gates.owner import OwnerGate
 from tradebot.pipeline.risk.gates.position_notional import PositionNotionalGate
 from tradebot.pipeline.risk.gates.share import ShareExposureGate, ShareLeverageGate
@@ -45,6 +46,7 @@ GATES: tuple[type[Gate], ...] = (
     ConfidenceGate,
     StopGate,
     EquityGate,
+    OrderQtyGate,
     OrderNotionalGate,
     LiveCapGate,
     VolumeGate,

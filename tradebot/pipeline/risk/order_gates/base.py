@@ -1,6 +1,5 @@
 """What an order gate is: it stops an order that opens, with all that goes with it, and says by what number."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
@@ -9,7 +8,7 @@ from tradebot.model.order import OrderRequest
 from tradebot.pipeline.risk.gates.base import Book, Stopped
 
 
-class OrderGate(ABC):
+class OrderGate:
     """One rule. ``names`` says of each name by which it stops an order when it does; the reference lists them.
 
     ``settings`` are the keys of ``[risk]`` that are its own. By the names in ``faults`` no order is ever stopped that
@@ -21,16 +20,22 @@ class OrderGate(ABC):
     settings: ClassVar[tuple[str, ...]] = ()
     faults: ClassVar[tuple[str, ...]] = ()
 
-    @abstractmethod
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
         """Return why ``orders`` may not go: the first opens, and the others are its exits."""
+        del orders, book
+        return None
 
-    def hear(self, message: Message, book: Book) -> None:  # noqa: B027  # some remember nothing
+    def check_exit(self, order: OrderRequest, book: Book) -> Stopped | None:
+        """Return why ``order``, which only reduces, may not go."""
+        del order, book
+        return None
+
+    def hear(self, message: Message, book: Book) -> None:
         """Remember what matters of ``message``."""
 
     def save(self) -> object | None:
         """Return what is remembered."""
         return None
 
-    def load(self, state: object) -> None:  # noqa: B027  # some remember nothing
+    def load(self, state: object) -> None:
         """Become what ``save`` saw."""

@@ -16,7 +16,7 @@ class GridGate(OrderGate):
 
     names: ClassVar = {
         GRID: "a price is no multiple of the tick, or a quantity none of the lot",
-        MINIMUM: "the entry, at its own price, is worth less than the venue's smallest order",
+        MINIMUM: "the entry, or a part of it that a target closes, is worth less than the venue's smallest order",
     }
 
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
@@ -30,6 +30,11 @@ class GridGate(OrderGate):
         price = first.price or first.trigger or book.marks.get(first.symbol)
         if price is not None and first.qty * price < instrument.min_notional:
             return Stopped(MINIMUM, instrument.min_notional, first.qty * price, "the venue takes no smaller order")
+        for order in orders:
+            # What closes all of a position may be of any size.
+            if order.qty < first.qty and order.price is not None and order.qty * order.price < instrument.min_notional:
+                what = f"{order.client_order_id} closes less than the venue takes as an order"
+                return Stopped(MINIMUM, instrument.min_notional, order.qty * order.price, what)
         return None
 
 

@@ -1,4 +1,4 @@
-"""The numbers of an order: exact, finite and above 0. The only rule that exits and stops are held against too."""
+"""The numbers of an order: exact, finite and above 0. Exits and stops are held against it too."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -21,12 +21,15 @@ class NumbersGate(OrderGate):
 
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
         """Return the first number that is none."""
+        return next((stopped for order in orders if (stopped := self.check_exit(order, book)) is not None), None)
+
+    def check_exit(self, order: OrderRequest, book: Book) -> Stopped | None:
+        """Return what no venue could make sense of in ``order``."""
         del book
-        return next((stopped for order in orders if (stopped := nonsense(order)) is not None), None)
+        return _nonsense(order)
 
 
-def nonsense(order: OrderRequest) -> Stopped | None:
-    """Return what no venue could make sense of in ``order``."""
+def _nonsense(order: OrderRequest) -> Stopped | None:
     if _is_bad(order.qty):
         return _stopped("qty", order.qty)
     if order.price is not None and _is_bad(order.price):

@@ -8,14 +8,16 @@ from tradebot.pipeline.risk.gates.base import Book, Stopped
 from tradebot.pipeline.risk.order_gates.base import OrderGate
 from tradebot.pipeline.risk.order_gates.collar import CollarGate
 from tradebot.pipeline.risk.order_gates.grid import GridGate
-from tradebot.pipeline.risk.order_gates.numbers import NumbersGate, nonsense
+from tradebot.pipeline.risk.order_gates.numbers import NumbersGate
 from tradebot.pipeline.risk.order_gates.order_size import OrderSizeGate
 from tradebot.pipeline.risk.order_gates.own_orders import OpeningState, OwnOrdersGate
 from tradebot.pipeline.risk.order_gates.rate import RateGate, RateState
+from tradebot.pipeline.risk.order_gates.reducing import ReducingGate
 from tradebot.pipeline.risk.order_gates.standing import StandingGate
 
 ORDER_GATES: tuple[type[OrderGate], ...] = (
     NumbersGate,
+    ReducingGate,
     StandingGate,
     OwnOrdersGate,
     OrderSizeGate,
@@ -23,7 +25,7 @@ ORDER_GATES: tuple[type[OrderGate], ...] = (
     CollarGate,
     RateGate,
 )
-"""Those behind the third may take it that a working entry of the book asks for the order."""
+"""Those behind the fourth may take it that a working entry of the book asks for the order."""
 
 MEASURES = tuple(key for gate in ORDER_GATES for key in gate.settings)
 """The keys of ``[risk]`` that are theirs."""
@@ -39,20 +41,23 @@ class OrderGates:
 
     def __init__(self) -> None:
         self._gates = [gate() for gate in ORDER_GATES]
+        self._openings = [gate for gate in self._gates if type(gate).check is not OrderGate.check]
+        self._exits = [gate for gate in self._gates if type(gate).check_exit is not OrderGate.check_exit]
         self._hearing = [gate for gate in self._gates if type(gate).hear is not OrderGate.hear]
 
     def stopped(self, submit: SubmitOrders, book: Book) -> Mapping[str, Stopped]:
         """Return by id the orders that may not go, and why; those that may are remembered.
 
-        What opens goes with its exits or not at all. What only reduces is never stopped, unless it means nothing.
+        What opens goes with its exits or not at all. What only reduces is stopped where it means nothing, or would not.
         """
         if submit.orders[0].reduce_only and all(order.reduce_only for order in submit.orders):
             stopped: dict[str, Stopped] = {}
             for order in submit.orders:
-                if (why := nonsense(order)) is not None:
+                why = next((why for gate in self._exits if (why := gate.check_exit(order, book)) is not None), None)
+                if why is not None:
                     stopped[order.client_order_id] = why
         else:
-            why = next((why for gate in self._gates if (why := gate.check(submit.orders, book)) is not None), None)
+            why = next((why for gate in self._openings if (why := gate.check(submit.orders, book)) is not None), None)
             stopped = {} if why is None else {order.client_order_id: why for order in submit.orders}
         if len(stopped) < len(submit.orders):
             self.hear(submit, book)
