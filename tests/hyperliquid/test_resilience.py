@@ -159,17 +159,18 @@ def test_no_sixty_seconds_carry_more_than_the_limit_and_each_purpose_keeps_its_s
 ) -> None:
     policy = Policy()
     budget = RequestBudget(policy, MemoryLog(policy.span_s))
-    now, sent = 0.0, list[tuple[float, int, Purpose]]()
+    now, sent, left_at = 0.0, list[tuple[float, int, Purpose]](), list[tuple[float, int, Purpose]]()
     for number, (weight, purpose, pause) in enumerate(requests):
         now += pause
         if budget.take(weight, purpose, now) == 0:
-            used = {one: sum(w for at, w, p in sent if p is one and at > now - policy.span_s) for one in Purpose}
+            used = {one: sum(w for at, w, p in left_at if p is one and at > now - policy.span_s) for one in Purpose}
             for urgent in list(Purpose)[: list(Purpose).index(purpose)]:
                 left = policy.weight_per_minute - sum(used.values()) - weight
                 assert left >= policy.share(urgent) - used[urgent], "its share is there when it comes"
                 assert left >= policy.protect_least
             # Some arrive at once, others as late as they can.
             sent.append((now + (travel_s if number % 2 else 0.0), weight, purpose))
+            left_at.append((now, weight, purpose))
     for start, _, _ in sent:
         window = [(w, p) for at, w, p in sent if start <= at < start + 60]
         assert sum(w for w, _ in window) <= policy.weight_per_minute

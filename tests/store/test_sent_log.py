@@ -106,6 +106,15 @@ def test_other_users_are_counted_and_named_so(machine: Machine) -> None:
     assert machine.told == []
 
 
+def test_other_users_are_looked_for_once_a_second(machine: Machine) -> None:
+    log, theirs = machine.log(), machine.log(user=os.geteuid() + 1)
+    assert seen(log, 1.0) == []
+    add(theirs, 1.1)
+    assert seen(log, 2.0) == [Sent(1.1, 20, "watch", is_own=False)]
+    add(theirs, 2.1)
+    assert len(seen(log, 2.2)) == 2
+
+
 @given(st.binary(max_size=400), st.booleans())
 def test_whatever_is_in_the_file_the_log_goes_on(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, at_end: bool

@@ -33,6 +33,8 @@ _STALE_S = 600
 _MOST_WEIGHT = 10_000
 # What a stamp may lie ahead of us: another process may have read the clock a moment later.
 _AHEAD_S = 1.0
+# How often daemons of other users are looked for: to list the folders takes longer than all the rest.
+_LIST_S = 1.0
 # Whoever holds the lock holds it for microseconds, unless it was stopped there.
 _TRIES, _TRY_S = 10, 0.001
 
@@ -68,6 +70,8 @@ class SharedLog:
         self._known: list[Sent] = []
         self._unwritten: list[Sent] = []
         self._read: dict[Path, _Read] = {}
+        self._others_paths: list[Path] = []
+        self._listed_s = -math.inf
         self._is_told = False
 
     def update(self, now_s: float, decide: Callable[[Sequence[Sent]], Sequence[Sent]]) -> None:
@@ -148,12 +152,17 @@ class SharedLog:
         return fresh, is_sound
 
     def _others(self, now_s: float) -> list[Sent]:
+        if now_s >= self._listed_s + _LIST_S:
+            self._listed_s = now_s
+            self._others_paths = [
+                folder / name
+                for folder in self._folders
+                for name in _listed(folder, f"{self._stem}.")[:_MOST_FILES]
+                if name != self._name
+            ]
         found: list[Sent] = []
-        for folder in self._folders:
-            for name in _listed(folder, f"{self._stem}.")[:_MOST_FILES]:
-                if name != self._name:
-                    path = folder / name
-                    found += self._rows(path, _content(path), now_s, is_own=False)[0]
+        for path in self._others_paths:
+            found += self._rows(path, _content(path), now_s, is_own=False)[0]
         return found
 
     def _locked(self) -> int:
