@@ -168,7 +168,9 @@ kind = "sma_cross"
 symbols = {json.dumps(list(shares[0]))}
 fast = 5
 slow = 15
+stop = {{ kind = "atr", trail = {{ kind = "structure", swing = 3 }}, break_even = {{ at_r = 0.7 }} }}
 target = {{ kind = "r", r = 2.0 }}
+max_hold = {{ bars = 40, unless_r = 0.5 }}
 [[strategy]]
 kind = "donchian_breakout"
 symbols = {json.dumps(list(shares[1]))}

@@ -66,6 +66,13 @@ STRATEGIES: Mapping[str, str] = {
     "stops": 'kind = "sma_cross"\nfast = 2\nslow = 5\ndirection = "long"\nstop = { kind = "atr", n = 5, mult = 1 }\n'
     'target = { kind = "r", r = 1.5 }',
     "trails": 'kind = "own.py:Own"\nstop = { kind = "percent", percent = 1, trail = true }',
+    "structure": 'kind = "own.py:Own"\nstop = { kind = "percent", percent = 1, '
+    'trail = { kind = "structure", swing = 2 }, break_even = { at_r = 0.5 } }',
+    "even": 'kind = "donchian_breakout"\nentry = 5\nexit = 4\nstop = { kind = "atr", n = 5, mult = 2, '
+    "break_even = { at_r = 0.7 } }\nmax_hold = { bars = 9, unless_r = 1 }",
+    "held": 'kind = "sma_cross"\nfast = 3\nslow = 8\nmax_hold = { time = "6m" }',
+    "orphan": 'kind = "own.py:Own"\nlast = 120\nstop = { kind = "percent", percent = 2, '
+    "break_even = { at_atr = 1, n = 5 } }\nmax_hold = { bars = 30 }",
     "channel": 'kind = "donchian_breakout"\nentry = 8\nexit = 4',
 }
 RISKS: Mapping[str, str] = {

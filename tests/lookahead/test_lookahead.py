@@ -242,7 +242,10 @@ def test_open_is_as_before_afterwards(tmp_path: Path) -> None:
 
 
 def test_strategies_run_together_and_on_several_timeframes(tmp_path: Path) -> None:
-    coarse = '[[strategy]]\nkind = "donchian_breakout"\ntimeframe = "15m"\nentry = 4\nexit = 2\nstop = "none"\n'
+    coarse = '[[strategy]]\nkind = "donchian_breakout"\ntimeframe = "15m"\nentry = 4\nexit = 2\nstop = { kind = "atr", '
+    coarse += (
+        'n = 3, trail = { kind = "structure", swing = 2 }, break_even = { at_r = 0.5 } }\nmax_hold = { bars = 6 }\n'
+    )
     text = (
         '[bot]\nsymbols = ["BTC", "ETH"]\n[feed]\nkind = "generated"\nbars = 400\n[[strategy]]\nkind = "sma_cross"\n'
         f'name = "cross"\nsymbols = ["BTC"]\nfast = 2\nslow = 5\nstop = "none"\n{coarse}'

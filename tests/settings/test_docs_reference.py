@@ -25,7 +25,7 @@ def value_text(value: object) -> str:
     if value is PydanticUndefined:
         return "required"
     if isinstance(value, BaseModel):
-        return "`{ " + ", ".join(f"{key} = {value_text(item)[1:-1]}" for key, item in value) + " }`"
+        return "`{ " + ", ".join(f"{key} = {value_text(item)[1:-1]}" for key, item in value if item is not None) + " }`"
     if isinstance(value, Decimal):
         return f"`{plain(value)}`"
     if isinstance(value, str):

@@ -142,6 +142,7 @@ class OrderRequest(Value, frozen=True, kw_only=True):
     cancels the others. ``reason`` becomes the exit reason. ``trail`` > 0 is how far the trigger of a stop stays behind
     the best price: the venue moves that of a trailing stop, we move that of any other.
     An entry is withdrawn at the close of ``expires_ts``, and at a close beyond ``void_price``.
+    ``moved_by`` says what took a stop to its trigger, once it is not where its entry put it.
     """
 
     client_order_id: str
@@ -162,6 +163,7 @@ class OrderRequest(Value, frozen=True, kw_only=True):
     expires_ts: Nanos | None = None
     void_price: Price | None = None
     trail: Price | None = None
+    moved_by: str = ""
 
 
 class SubmitOrders(Message, frozen=True, kw_only=True):

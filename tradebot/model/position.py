@@ -26,13 +26,14 @@ class Position(Value, frozen=True, kw_only=True):
 
 
 class PositionChanged(Message, frozen=True, kw_only=True):
-    """A strategy's position in a symbol after a fill; ``None`` when flat."""
+    """A strategy's position in a symbol after a fill; ``None`` when flat. ``signal_id`` is that of the fill."""
 
     kind: ClassVar[str] = "position_changed"
     ts_event: Nanos
     symbol: str
     strategy: str
     position: Position | None
+    signal_id: str = ""
 
 
 class FundingPaid(Message, frozen=True, kw_only=True):

@@ -264,6 +264,7 @@ def _position(position: OpenPosition, risk: RiskState, stop: Protection | None) 
         "mark_price": optional(mark),
         "unrealized_pnl": None if mark is None else plain(book(position.unrealized(mark))),
         "stop_price": None if stop is None else optional(stop.stop_price),
+        "stop_moved_by": None if stop is None else stop.moved_by or None,
         "protected": stop is not None and stop.is_full,
         "listing": str(risk.untraded.get(position.symbol, Listing.TRADED)),
     }

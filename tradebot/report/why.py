@@ -153,6 +153,7 @@ class _OrderStory:
             "qty": plain(request.qty),
             "price": optional(request.price),
             "trigger": optional(request.trigger),
+            "moved_by": request.moved_by or None,
             "state": self.word(),
             "filled_qty": plain(self.filled),
             "fill_price": plain(mean_price(self.cost, self.filled)) if self.filled else None,

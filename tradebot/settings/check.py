@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
-from typing import assert_never
 
 from pydantic import BaseModel, ValidationError
 
@@ -16,31 +15,24 @@ from tradebot.model.near import did_you_mean, nearest
 from tradebot.model.time import Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.risk.gates.base import Cooldown
 from tradebot.pipeline.strategy.base import (
-    AtrStop,
     Direction,
-    DistanceStop,
-    PercentStop,
     RTarget,
-    StopRule,
     Strategy,
     StrategySpec,
 )
 from tradebot.settings.errors import BadSettings, Problem, found_in
+from tradebot.settings.exits import exit_problems, exit_rules, stop_rule
 from tradebot.settings.layers import dotted
 from tradebot.settings.live import live_problems
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
-    AtrStopSettings,
-    DistanceStopSettings,
     EquityFractionSize,
     GeneratedFeedSettings,
     LiveFeedSettings,
-    PercentStopSettings,
     ReplayFeedSettings,
     RiskFractionSize,
     Settings,
     SimulatedVenueSettings,
-    Stop,
     StrategySettings,
 )
 
@@ -86,6 +78,8 @@ def find_problems(loaded: Loaded, *, is_live: bool = False) -> list[Problem]:
         problems.extend(check(loaded))
     problems.extend(_share_problems(loaded))
     problems.extend(_stop_problems(loaded))
+    for index, strategy in enumerate(loaded.settings.strategy):
+        problems.extend(exit_problems(loaded, index, strategy_timeframe(loaded.settings, strategy)))
     problems.extend(_scale_problems(loaded))
     problems.extend(_quantity_problems(loaded))
     problems.extend(live_problems(loaded, is_live=is_live))
@@ -277,18 +271,6 @@ def _quantity_problems(loaded: Loaded) -> Iterator[Problem]:
             yield _problem(loaded, path, f"{symbol} is not in bot.symbols", did_you_mean(symbol, symbols))
 
 
-def _stop_rule(stop: Stop) -> StopRule:
-    match stop:
-        case AtrStopSettings():
-            return AtrStop(stop.n, stop.mult, stop.trail)
-        case PercentStopSettings():
-            return PercentStop(stop.percent, stop.trail)
-        case DistanceStopSettings():
-            return DistanceStop(stop.distance, stop.trail)
-        case _ as never:  # pragma: no cover - mypy shows that it cannot be
-            assert_never(never)
-
-
 def _scale_problems(loaded: Loaded) -> Iterator[Problem]:
     scale = loaded.settings.risk.scale
     drawdown = None if scale is None else scale.drawdown
@@ -314,6 +296,7 @@ def _checked(loaded: Loaded, index: int, strategy: StrategySettings, problems: l
 
     try:
         cls = load_strategy(strategy.kind, Path.cwd())
+        _refuse_taken(cls)
         params = cls.Params.model_validate(dict(strategy.parameters))
     except ConfigError as error:
         where = loaded.where("strategy", index, "kind")
@@ -331,6 +314,13 @@ def _checked(loaded: Loaded, index: int, strategy: StrategySettings, problems: l
     return _Checked(strategy, cls, params)
 
 
+def _refuse_taken(cls: type[Strategy]) -> None:
+    taken = next((name for name in cls.Params.model_fields if name in _COMMON_KEYS), None)
+    if taken is not None:
+        what = f"its parameter {taken} can never be given: every strategy has a key of that name"
+        raise ConfigError(what, mend=f"name it otherwise in {cls.__name__}.Params")
+
+
 def _spec(settings: Settings, checked: _Checked) -> StrategySpec:
     strategy = checked.settings
     timeframe = strategy_timeframe(settings, strategy)
@@ -342,7 +332,8 @@ def _spec(settings: Settings, checked: _Checked) -> StrategySpec:
         timeframe=timeframe,
         factory=partial(checked.cls, checked.params),
         direction=Direction(strategy.direction),
-        stop=None if strategy.stop is None else _stop_rule(strategy.stop),
+        stop=None if strategy.stop is None else stop_rule(strategy.stop),
         target=None if strategy.target is None else RTarget(strategy.target.r),
         regimes=strategy.regimes,
+        exits=exit_rules(settings, strategy, timeframe),
     )

@@ -207,7 +207,8 @@ def _value_text(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f"{_key_text(k)} = {_value_text(v)}" for k, v in value.items()) + " }"
+        items = (f"{_key_text(key)} = {_value_text(item)}" for key, item in value.items() if item is not None)
+        return "{ " + ", ".join(items) + " }"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(_value_text(item) for item in value) + "]"
     # JSON strings are TOML basic strings, but for DEL, which JSON leaves bare, and surrogate pairs.

@@ -17,6 +17,8 @@ from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Held, WantedExit
 
 TRAIL = "trail"
+STRATEGY = "strategy"
+"""What moved a stop where its strategy did not say what."""
 
 
 def bracket(approved: Approved, instrument: Instrument, *, venue_trails: bool = False) -> tuple[OrderRequest, ...]:
@@ -78,7 +80,9 @@ def _rungs(entry: OrderRequest, ladder: Sequence[Rung], instrument: Instrument) 
     return rungs
 
 
-def moved_stop(held: Held, old: OrderRequest, trigger: Price, instrument: Instrument, ts: Nanos) -> OrderRequest:
+def moved_stop(
+    held: Held, old: OrderRequest, trigger: Price, instrument: Instrument, ts: Nanos, moved_by: str
+) -> OrderRequest:
     """Return a stop like ``old`` at ``trigger``, for all of ``held``, in its generation."""
     return replace(
         old,
@@ -88,6 +92,7 @@ def moved_stop(held: Held, old: OrderRequest, trigger: Price, instrument: Instru
         trigger=instrument.price_against(trigger, old.side),
         parent_id=None,
         reason=TRAIL,
+        moved_by=moved_by,
     )
 
 

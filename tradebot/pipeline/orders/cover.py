@@ -19,6 +19,7 @@ def protection(register: Register, held: Held) -> Protection:
         qty=Qty(abs(held.qty)),
         stop_price=resting[-1].request.trigger if resting else None,
         covered_qty=Qty(min(abs(held.qty), covered)),
+        moved_by=resting[-1].request.moved_by if resting else "",
     )
 
 

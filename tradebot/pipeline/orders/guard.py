@@ -18,7 +18,7 @@ from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
 from tradebot.model.order import OrderRole, OrderState, OrderType, RefusalClass, SubmitOrders
 from tradebot.model.time import Nanos
-from tradebot.pipeline.orders.brackets import exits_anew, moved_stop
+from tradebot.pipeline.orders.brackets import TRAIL, exits_anew, moved_stop
 from tradebot.pipeline.orders.cover import awake, closing, kin, lacks_stop, stops
 from tradebot.pipeline.orders.exits import UNPROTECTED, Exits
 from tradebot.pipeline.orders.lifecycle import Order
@@ -62,7 +62,7 @@ class Guard:
         placed = self.repair(held, ts)
         return placed or ([] if self.is_spent(held) else self.close(held, ts))
 
-    def move_stop(self, symbol: str, trigger: Price, ts: Nanos) -> list[Message]:
+    def move_stop(self, symbol: str, trigger: Price, ts: Nanos, moved_by: str) -> list[Message]:
         """Return what puts the stop of a position at ``trigger``: the new one, for the old one goes when it rests."""
         held = self._register.held.get(symbol)
         olds = [] if held is None else awake(self._register, held, OrderRole.STOP)
@@ -72,7 +72,7 @@ class Guard:
         if last.trail is not None and last.trigger is not None and (last.trigger - trigger) * last.side.sign <= 0:
             # It has come further by itself.
             return []
-        request = moved_stop(self._register.next_generation(held), last, trigger, instrument, ts)
+        request = moved_stop(self._register.next_generation(held), last, trigger, instrument, ts, moved_by)
         self._register.submit((request,), {request.client_order_id: _ids(olds)})
         return [SubmitOrders(ts_event=ts, orders=(request,))]
 
@@ -91,11 +91,11 @@ class Guard:
         gained = (stop.request.trigger - trigger) * request.side.sign
         if request.type is OrderType.TRAILING_STOP:
             if gained > 0:
-                self._register.keep(replace(stop, request=replace(request, trigger=trigger)))
+                self._register.keep(replace(stop, request=replace(request, trigger=trigger, moved_by=TRAIL)))
             return []
         if gained < trail * _STEP or not stop.is_resting or closing(self._register, held):
             return []
-        return self.move_stop(symbol, trigger, ts)
+        return self.move_stop(symbol, trigger, ts, TRAIL)
 
     def repair(self, held: Held, ts: Nanos) -> list[Message]:
         """Return a stop for ``held`` placed anew, or nothing when that was done before or cannot help."""

@@ -24,7 +24,7 @@ from tradebot.model.signal import Action, Approved
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders import fold
 from tradebot.pipeline.orders.audit import Audit
-from tradebot.pipeline.orders.brackets import bracket
+from tradebot.pipeline.orders.brackets import STRATEGY, bracket
 from tradebot.pipeline.orders.cancels import Canceller
 from tradebot.pipeline.orders.cover import protection
 from tradebot.pipeline.orders.disputes import held_back, let_go
@@ -154,7 +154,9 @@ class OrdersStage:
     def _on_approved(self, approved: Approved) -> Sequence[Message]:
         signal, symbol = approved.signal, approved.signal.symbol
         if signal.action is Action.MOVE_STOP:
-            return [] if signal.stop is None else self._guard.move_stop(symbol, signal.stop, approved.ts_event)
+            if signal.stop is None:
+                return []
+            return self._guard.move_stop(symbol, signal.stop, approved.ts_event, signal.pattern or STRATEGY)
         if signal.action is Action.ENTER:
             instrument = self._register.instruments.of(symbol)
             requests = bracket(approved, instrument, venue_trails=self._venue_trails)

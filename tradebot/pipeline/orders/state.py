@@ -27,12 +27,16 @@ class Held(Value, frozen=True, kw_only=True):
 
 
 class Protection(Value, frozen=True, kw_only=True):
-    """How much of a position a resting stop covers: ``covered_qty`` >= 0 of ``qty`` > 0."""
+    """How much of a position a resting stop covers: ``covered_qty`` >= 0 of ``qty`` > 0.
+
+    ``moved_by`` says what took the stop to its price, once it is not where its entry put it.
+    """
 
     symbol: str
     qty: Qty
     stop_price: Price | None
     covered_qty: Qty
+    moved_by: str = ""
 
     @property
     def is_full(self) -> bool:

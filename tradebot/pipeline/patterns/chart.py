@@ -30,7 +30,7 @@ from tradebot.pipeline.patterns.leg import BLOCK, BLOCK_BOTTOM, BLOCK_TOP, LEVEL
 from tradebot.pipeline.patterns.liquidity import COUNT as LEVEL_COUNT
 from tradebot.pipeline.patterns.liquidity import Levels, has_place, join, new_levels, take
 from tradebot.pipeline.patterns.params import PatternParams
-from tradebot.pipeline.patterns.window import GREATEST, Window, new_window, push
+from tradebot.pipeline.patterns.window import GREATEST, Window, find_swing, new_window
 from tradebot.pipeline.patterns.zones import Zones, change, count_zones, has_room, new_zones, open_zone
 
 # Whole numbers of the chart: bars seen, trend of the structure, 1 when there is an ATR, and the parameters.
@@ -130,10 +130,9 @@ def step(chart: Chart, events: Events, o: float, h: float, lo: float, c: float, 
 
 def confirm(half: Half, events: Events, kind: int, side: int, now: int, strength: int, h: float) -> int:
     """Take in a high; return 1 when it confirms the swing ``strength`` bars before, and add that event."""
-    highest = push(half.window, h)
-    if highest != now - strength or now < 2 * strength:
+    if not find_swing(half.window, strength, h):
         return 0
-    add_level(events, kind, side, highest, now, side, half.window.floats[GREATEST], 0)
+    add_level(events, kind, side, now - strength, now, side, half.window.floats[GREATEST], 0)
     return 1
 
 

@@ -28,6 +28,7 @@ from tradebot.pipeline.patterns import (
 KERNELS: tuple[Callable[..., object], ...] = (
     atr.step,
     window.push,
+    window.find_swing,
     emit.add_level,
     emit.add_zone,
     leg.extend,

@@ -56,3 +56,12 @@ def push(window: Window, x: float) -> int:
     queue[COUNT] = count + 1
     values[GREATEST] = values[VALUES + head]
     return queue[QUEUE + head]
+
+
+def find_swing(window: Window, strength: int, x: float) -> int:
+    """Take in a high; return 1 when it confirms the swing ``strength`` bars before, whose level is the greatest.
+
+    The window is over twice as many bars and one. A swing low is one of mirrored lows.
+    """
+    now = window.ints[SEEN]
+    return 1 if push(window, x) == now - strength and now >= 2 * strength else 0

@@ -6,7 +6,7 @@ from decimal import Decimal
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, book
 from tradebot.model.order import Fill
-from tradebot.model.position import Deposit, FundingPaid, PositionChanged
+from tradebot.model.position import Deposit, FundingPaid, Position, PositionChanged
 from tradebot.model.time import Nanos
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import NO_CASH
@@ -138,8 +138,18 @@ class Ledger:
 
 
 def _changed(fill: Fill, trip: Trip) -> PositionChanged:
-    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=trip.position())
+    return _now(fill, trip, trip.position())
 
 
 def _flat(fill: Fill, trip: Trip) -> PositionChanged:
-    return PositionChanged(ts_event=fill.ts_event, symbol=trip.symbol, strategy=trip.strategy, position=None)
+    return _now(fill, trip, None)
+
+
+def _now(fill: Fill, trip: Trip, position: Position | None) -> PositionChanged:
+    return PositionChanged(
+        ts_event=fill.ts_event,
+        symbol=trip.symbol,
+        strategy=trip.strategy,
+        position=position,
+        signal_id=fill.signal_id,
+    )

@@ -2,15 +2,17 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar
-from tradebot.model.position import Position
+from tradebot.model.money import Price
+from tradebot.model.position import Position, PositionChanged
 from tradebot.model.signal import Action, Refused, Signal
 from tradebot.model.time import Timeframe
-from tradebot.pipeline.strategy.base import Strategy, StrategySpec
+from tradebot.pipeline.strategy.base import Exit, Strategy, StrategySpec
+from tradebot.pipeline.strategy.care import Care, Cared, is_nearer
 from tradebot.pipeline.strategy.entry import entry_signal
 from tradebot.pipeline.strategy.failure import told
 from tradebot.pipeline.strategy.measures import Atr
@@ -27,7 +29,7 @@ class AskerState:
     """One strategy on one symbol: the signals and bars so far, and its fields as JSON unless disabled.
 
     ``origin`` is that of the fresh object: fields of another timeframe or other parameters are not taken over.
-    ``entries`` are the ids of its entries at work.
+    ``entries`` are the ids of its entries at work, ``stops`` the stops of those that have one.
     """
 
     strategy: str
@@ -39,17 +41,23 @@ class AskerState:
     position: Position | None
     fields: str | None
     entries: tuple[str, ...] = ()
+    stops: dict[str, Price] = field(default_factory=dict)
+    cared: Cared | None = None
 
 
 @dataclass(slots=True)
 class Asker:
-    """What the stage keeps of one strategy on one symbol."""
+    """What the stage keeps of one strategy on one symbol.
+
+    ``entries`` are those at work, by id, with their stops. ``is_cared``: a position is open, and rules care for it.
+    """
 
     spec: StrategySpec
     symbol: str
     instrument: Instrument
     atr: Atr | None
     gauge: Gauge | None
+    care: Care | None
     strategy: Strategy = field(init=False)
     origin: str = field(init=False)
     shared: Mapping[str, Shared] = field(init=False)
@@ -57,7 +65,9 @@ class Asker:
     signals: int = 0
     asked: int = 0
     position: Position | None = None
-    entries: list[str] = field(default_factory=list)
+    entries: dict[str, Price | None] = field(default_factory=dict)
+    cared: Cared | None = None
+    is_cared: bool = False
     is_disabled: bool = False
 
     def __post_init__(self) -> None:
@@ -79,20 +89,47 @@ class Asker:
         self.is_told = hasattr(fresh, _WAITS)
         self.asked = 0
 
-    def tell(self) -> None:
-        """Give a strategy that wants to know it, whether an entry of it is at work."""
-        setattr(self.strategy, _WAITS, bool(self.entries))
+    def prepare(self, bar: Bar) -> None:
+        """Tell a strategy that wants to know it whether an entry is at work; let the exit rules take in ``bar``."""
+        if self.is_told:
+            setattr(self.strategy, _WAITS, bool(self.entries))
+        self.learn(bar)
+
+    def learn(self, bar: Bar) -> None:
+        """Let the exit rules of an open position take in a bar of the strategy."""
+        if self.care is not None and self.cared is not None and self.position is not None:
+            self.cared = self.care.learn(self.cared, self.position, bar, self.instrument)
+
+    def hold(self, changed: PositionChanged) -> None:
+        """Take in what the position has become."""
+        position, before = changed.position, self.position
+        self.position = position
+        if position is None:
+            self.cared = None
+        elif before is None or before.side is not position.side:
+            stop = self.entries.get(changed.signal_id)
+            self.cared = Cared(first=stop, stop=stop)
+        self.is_cared = position is not None and self.care is not None
 
     def signals_of(self, answer: object, finest: Bar) -> Sequence[Signal | Refused]:
-        """Return one signal, or its refusal, for each wish of what the strategy answered. Raises ``Nonsense``."""
+        """Return one signal, or its refusal, for each wish of what the strategy answered, and of its exit rules.
+
+        Raises ``Nonsense``.
+        """
         leave, enter, move = gather(answer)
         moment = Moment(finest.ts_event, self.symbol, finest.close, self.position, self.atr, self.signals + 1)
         signals: list[Signal | Refused] = []
+        if leave is None and self._is_over(moment):
+            leave = Exit("time")
         if leave is not None:
             signals.append(exit_signal(leave, self.spec, moment))
             moment.number += 1
         if move is not None:
             signals.append(move_signal(move, self.spec, self.instrument, moment))
+            moment.number += 1
+        moved = None if leave is not None else self._moved(moment, signals)
+        if moved is not None:
+            signals.append(moved)
             moment.number += 1
         if enter is not None:
             entry = entry_signal(enter, self.spec, self.instrument, moment)
@@ -101,15 +138,46 @@ class Asker:
             signals.append(entry)
         return signals
 
+    def _is_over(self, moment: Moment) -> bool:
+        position, cared = moment.position, self.cared
+        if self.care is None or position is None or cared is None:
+            return False
+        return self.care.is_over(cared, position, moment.close, moment.ts_event)
+
+    def _moved(self, moment: Moment, before: Sequence[Signal | Refused]) -> Signal | Refused | None:
+        """Return how the exit rules move the stop further than ``before`` does."""
+        position, cared = moment.position, self._after(before)
+        if self.care is None or position is None or cared is None:
+            return None
+        wish = self.care.move(cared, position, moment.close, self.instrument)
+        return None if wish is None else move_signal(wish, self.spec, self.instrument, moment)
+
+    def _after(self, signals: Sequence[Signal | Refused]) -> Cared | None:
+        """Return what is remembered of the position once ``signals`` have moved its stop."""
+        cared = self.cared
+        for one in signals:
+            if isinstance(one, Signal) and one.action is Action.MOVE_STOP and one.stop is not None:
+                # One that the close has passed will be refused.
+                is_placed = cared is not None and is_nearer(one.close, one.stop, one.side)
+                cared = cared.with_stop(one.stop, one.side) if cared is not None and is_placed else cared
+        return cared
+
     def sent(self, signals: Sequence[Signal | Refused]) -> None:
         """Count what goes out; an entry is at work until it is refused or ends."""
         self.signals += len(signals)
-        self.entries += [one.id for one in signals if isinstance(one, Signal) and one.action is Action.ENTER]
+        self.cared = self._after(signals)
+        self.entries.update(
+            {one.id: one.stop for one in signals if isinstance(one, Signal) and one.action is Action.ENTER}
+        )
 
     def over(self, signal_id: str) -> None:
         """Take an entry that was refused, or whose order ended, off those at work."""
-        if signal_id in self.entries:
-            self.entries.remove(signal_id)
+        self.entries.pop(signal_id, None)
+
+    def stopped_at(self, stop: Price) -> None:
+        """Learn that the venue did not take the stop that was asked for last: ``stop`` is in force."""
+        if self.cared is not None:
+            self.cared = replace(self.cared, stop=stop)
 
     def frozen(self) -> str:
         """Return the fields as JSON.
@@ -136,11 +204,17 @@ class Asker:
             position=self.position,
             fields=fields,
             entries=tuple(self.entries),
+            stops={name: stop for name, stop in self.entries.items() if stop is not None},
+            cared=self.cared,
         )
 
     def load(self, saved: AskerState, is_disabled: bool) -> None:
         """Become what ``save`` saw; fields of another timeframe or other parameters start afresh."""
-        self.signals, self.position, self.entries = saved.signals, saved.position, list(saved.entries)
+        self.signals, self.position = saved.signals, saved.position
+        self.entries = {name: saved.stops.get(name) for name in saved.entries}
+        # One that was saved before there was any care has no stop that is known of.
+        self.cared = saved.cared or (None if saved.position is None else Cared())
+        self.is_cared = saved.position is not None and self.care is not None
         self.is_disabled = is_disabled
         self.renew()
         if saved.origin != self.origin or saved.timeframe != self.spec.timeframe:

@@ -17,15 +17,18 @@ from tradebot.model.market import Bar
 from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position
 from tradebot.model.signal import Rung
-from tradebot.model.time import Timeframe
+from tradebot.model.time import Nanos, Timeframe
 
 __all__ = [
     "AtrStop",
     "Bar",
+    "BreakEven",
     "Direction",
     "Enter",
     "Exit",
+    "ExitRules",
     "Field",
+    "MaxHold",
     "MoveStop",
     "OrderType",
     "Params",
@@ -35,6 +38,7 @@ __all__ = [
     "Rung",
     "Strategy",
     "StrategySpec",
+    "StructureTrail",
 ]
 
 
@@ -71,9 +75,14 @@ class Enter:
 
 @dataclass(frozen=True, slots=True)
 class MoveStop:
-    """The wish to put the stop of the position at ``stop``: only ever in its favour."""
+    """The wish to put the stop of the position at ``stop``: only ever in its favour.
+
+    ``pattern`` names what moves it, and ``levels`` its prices: both are for ``why``.
+    """
 
     stop: Decimal
+    pattern: str = ""
+    levels: Mapping[str, Decimal] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +173,50 @@ class RTarget:
             raise ValueError(f"a target needs r > 0, not {self.r}")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StructureTrail:
+    """A stop that goes behind each swing, of ``swing`` bars on both sides, that is confirmed after the entry.
+
+    Between them is room for ``ticks`` and for ``atrs`` average true ranges of ``n`` bars.
+    """
+
+    swing: int
+    atrs: Decimal = Decimal(0)
+    ticks: int = 0
+    n: int = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakEven:
+    """A stop that goes to where the trade costs nothing, once it was ``at`` in profit.
+
+    ``at`` is in distances of the stop that the position began with or, where ``n`` is given, in average true ranges of
+    ``n`` bars. ``fee`` is that of one way, ``offset`` what is kept beyond, both as fractions of the mean entry price.
+    """
+
+    at: Decimal
+    n: int | None = None
+    fee: Decimal = Decimal(0)
+    offset: Decimal = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaxHold:
+    """An end of the position after ``length``, unless it is ``unless_r`` distances of its first stop in profit then."""
+
+    length: Nanos
+    unless_r: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExitRules:
+    """What becomes of a position whatever its strategy says."""
+
+    trail: StructureTrail | None = None
+    break_even: BreakEven | None = None
+    max_hold: MaxHold | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class StrategySpec:
     """A strategy as configured. ``factory`` makes a fresh object; it is called once for each symbol.
@@ -179,3 +232,4 @@ class StrategySpec:
     stop: StopRule | None = None
     target: RTarget | None = None
     regimes: tuple[str, ...] = ()
+    exits: ExitRules | None = None

@@ -13,14 +13,12 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.base import AtrStop, DistanceStop, Enter, PercentStop, StopRule, StrategySpec
 from tradebot.pipeline.strategy.measures import Atr
 from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
-from tradebot.pipeline.strategy.wish import Moment, refuse
+from tradebot.pipeline.strategy.wish import LONGEST_NAME, Moment, checked_levels, checked_pattern, refuse
 
 ENTRY_TYPES = (OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_MARKET)
 _MOST_RUNGS = 10
 _MOST_BARS = 1_000_000
 _MOST_FACTORS = 64
-_MOST_LEVELS = 8
-_LONGEST_NAME = 64
 
 
 def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment: Moment) -> Signal | Refused:
@@ -39,7 +37,7 @@ def entry_signal(wish: Enter, spec: StrategySpec, instrument: Instrument, moment
     expires_ts = _expires_ts(wish, spec, moment)
     confidence = _confidence(wish.confidence)
     factors = _factors(wish.factors)
-    pattern, levels = _pattern(wish.pattern), _levels(wish.levels)
+    pattern, levels = checked_pattern(wish), checked_levels(wish)
     measured = _measured_stop(spec.stop, side, instrument, reference, moment.atr) if stop is None else None
     if isinstance(measured, Decimal):
         stop = Price(measured)
@@ -253,28 +251,8 @@ def _factors(factors: object) -> Mapping[str, float]:
     if len(factors) > _MOST_FACTORS:
         raise Nonsense(f"Enter.factors has {len(factors)} names, more than {_MOST_FACTORS}")
     for name, value in factors.items():
-        if type(name) is str and (len(name) > _LONGEST_NAME or not name.isprintable()):
-            raise Nonsense(f"Enter.factors has the name {said(name)}, not one of at most {_LONGEST_NAME} characters")
+        if type(name) is str and (len(name) > LONGEST_NAME or not name.isprintable()):
+            raise Nonsense(f"Enter.factors has the name {said(name)}, not one of at most {LONGEST_NAME} characters")
         if type(name) is not str or type(value) not in (int, float) or not math.isfinite(value):
             raise Nonsense(f"Enter.factors has {said(name)}: {said(value)}, not a name and a finite number")
     return {name: float(value) for name, value in factors.items()}
-
-
-def _pattern(name: object) -> str:
-    if type(name) is not str or len(name) > _LONGEST_NAME or not name.isprintable():
-        raise Nonsense(f"Enter.pattern is {said(name)}, not a word of at most {_LONGEST_NAME} characters")
-    return name
-
-
-def _levels(levels: object) -> Mapping[str, Price]:
-    if not isinstance(levels, Mapping) or len(levels) > _MOST_LEVELS:
-        raise Nonsense(f"Enter.levels is {said(levels)}, not a dict of at most {_MOST_LEVELS} names and prices")
-    found: dict[str, Price] = {}
-    for name, value in levels.items():
-        if type(name) is not str or len(name) > _LONGEST_NAME or not name.isprintable():
-            raise Nonsense(f"Enter.levels has the name {said(name)}, not one of at most {_LONGEST_NAME} characters")
-        price = given_price(f"levels[{name}]", value)
-        if price is None:
-            raise Nonsense(f"Enter.levels[{name}] is None")
-        found[name] = Price(price)
-    return found

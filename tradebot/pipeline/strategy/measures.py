@@ -1,12 +1,15 @@
-"""What is measured of a symbol's bars for its strategies: average true ranges for stops, and regimes."""
+"""What is measured of a symbol's bars for its strategies: average true ranges and swings for stops, and regimes."""
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from tradebot.model.market import Bar
 from tradebot.model.time import Timeframe
 from tradebot.pipeline.patterns import atr
+from tradebot.pipeline.patterns.arrays import SavedArrays, load_arrays, save_arrays
+from tradebot.pipeline.patterns.window import GREATEST, Window, find_swing, new_window
 from tradebot.pipeline.strategy.regime import Gauge, RegimeState
 
 
@@ -42,15 +45,56 @@ class Atr:
             self.value = self.out[0]
 
 
+@dataclass(frozen=True, slots=True)
+class SwingsState:
+    """The swings of one strength, as the arrays of their windows."""
+
+    symbol: str
+    timeframe: Timeframe
+    strength: int
+    windows: SavedArrays
+
+
+class SwingWindows(NamedTuple):
+    """The last bars of both halves: highs, and lows mirrored."""
+
+    highs: Window
+    lows: Window
+
+
+class Swings:
+    """Swings of ``strength`` bars on both sides: ``high`` and ``low`` are those that the last bar confirmed."""
+
+    __slots__ = ("high", "low", "strength", "windows")
+
+    def __init__(self, strength: int) -> None:
+        self.strength = strength
+        self.windows = SwingWindows(new_window(2 * strength + 1), new_window(2 * strength + 1))
+        self.high: float | None = None
+        self.low: float | None = None
+
+    def update(self, bar: Bar) -> None:
+        """Take in a closed bar."""
+        highs, lows = self.windows
+        self.high = highs.floats[GREATEST] if find_swing(highs, self.strength, float(bar.high)) else None
+        self.low = -lows.floats[GREATEST] if find_swing(lows, self.strength, -float(bar.low)) else None
+
+
 @dataclass(slots=True)
 class SymbolMeasures:
-    """The averages and gauges of one symbol, by timeframe; whoever asks for the same shares it."""
+    """The averages, swings and gauges of one symbol, by timeframe; whoever asks for the same shares it.
+
+    ``is_empty``: nothing is measured.
+    """
 
     atrs: dict[Timeframe, list[Atr]] = field(default_factory=dict)
+    swings: dict[Timeframe, list[Swings]] = field(default_factory=dict)
     gauges: dict[Timeframe, Gauge] = field(default_factory=dict)
+    is_empty: bool = True
 
     def atr(self, timeframe: Timeframe, n: int) -> Atr:
         """Return the average of ``n`` bars, which is measured from now on."""
+        self.is_empty = False
         averages = self.atrs.setdefault(timeframe, [])
         found = next((known for known in averages if known.n == n), None)
         if found is None:
@@ -58,8 +102,19 @@ class SymbolMeasures:
             averages.append(found)
         return found
 
+    def swings_of(self, timeframe: Timeframe, strength: int) -> Swings:
+        """Return the swings of that strength, which are looked for from now on."""
+        self.is_empty = False
+        known = self.swings.setdefault(timeframe, [])
+        found = next((one for one in known if one.strength == strength), None)
+        if found is None:
+            found = Swings(strength)
+            known.append(found)
+        return found
+
     def gauge(self, timeframe: Timeframe) -> Gauge:
         """Return the regime of a timeframe, which is measured from now on."""
+        self.is_empty = False
         return self.gauges.setdefault(timeframe, Gauge())
 
     def update(self, bars: Sequence[Bar]) -> None:
@@ -67,6 +122,8 @@ class SymbolMeasures:
         for bar in bars:
             for average in self.atrs.get(bar.timeframe, ()):
                 average.update(bar)
+            for swings in self.swings.get(bar.timeframe, ()):
+                swings.update(bar)
             gauge = self.gauges.get(bar.timeframe)
             if gauge is not None:
                 gauge.update(bar)
@@ -77,18 +134,28 @@ class SymbolMeasures:
             for average in averages:
                 yield AtrState(symbol, timeframe, average.n, tuple(average.state), average.value)
 
+    def save_swings(self, symbol: str) -> Iterator[SwingsState]:
+        """Give the swings as values."""
+        for timeframe, known in self.swings.items():
+            for one in known:
+                yield SwingsState(symbol, timeframe, one.strength, save_arrays(one.windows))
+
     def save_regimes(self, symbol: str) -> Iterator[RegimeState]:
         """Give the gauges as values."""
         for timeframe, gauge in self.gauges.items():
             yield RegimeState(symbol, timeframe, gauge.kernel.save(), gauge.now)
 
-    def load(self, atrs: Iterable[AtrState], regimes: Iterable[RegimeState]) -> None:
+    def load(self, atrs: Iterable[AtrState], swings: Iterable[SwingsState], regimes: Iterable[RegimeState]) -> None:
         """Become what was saved of this symbol; what is not measured any more is left out."""
         for known in atrs:
             for average in self.atrs.get(known.timeframe, ()):
                 if average.n == known.n:
                     average.state = array("d", known.values)
                     average.value = known.atr
+        for found in swings:
+            for one in self.swings.get(found.timeframe, ()):
+                if one.strength == found.strength:
+                    one.windows = load_arrays(one.windows, found.windows)
         for seen in regimes:
             gauge = self.gauges.get(seen.timeframe)
             if gauge is not None:

@@ -19,8 +19,9 @@ from tradebot.pipeline.instruments import Instruments
 from tradebot.pipeline.runs import Run
 from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import AtrStop, StrategySpec
+from tradebot.pipeline.strategy.care import Care
 from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
-from tradebot.pipeline.strategy.measures import AtrState, SymbolMeasures
+from tradebot.pipeline.strategy.measures import AtrState, SwingsState, SymbolMeasures
 from tradebot.pipeline.strategy.regime import RegimeState
 
 _PRECISION, _ROUNDING = MONEY_CONTEXT.prec, MONEY_CONTEXT.rounding
@@ -40,6 +41,7 @@ class StrategyState:
     unfit: dict[str, str]
     regimes: tuple[RegimeState, ...] = ()
     instruments: dict[str, InstrumentSeen] = field(default_factory=dict)
+    swings: tuple[SwingsState, ...] = ()
 
 
 @dataclass(slots=True)
@@ -98,7 +100,8 @@ class StrategyStage:
         plan = self._plans.setdefault(symbol, _Plan())
         atr = plan.measures.atr(spec.timeframe, spec.stop.n) if isinstance(spec.stop, AtrStop) else None
         gauge = plan.measures.gauge(spec.timeframe) if spec.regimes else None
-        asker = Asker(spec, symbol, self._instruments.of(symbol), atr, gauge)
+        care = None if spec.exits is None else Care(spec.exits, spec.timeframe, plan.measures)
+        asker = Asker(spec, symbol, self._instruments.of(symbol), atr, gauge, care)
         plan.askers.append((asker, spec.timeframe))
         self._askers[spec.name, symbol] = asker
 
@@ -110,14 +113,19 @@ class StrategyStage:
     def _position_changed(self, changed: PositionChanged) -> Sequence[Message]:
         asker = self._askers.get((changed.strategy, changed.symbol))
         if asker is not None:
-            asker.position = changed.position
+            asker.hold(changed)
         return ()
 
     def _refused(self, refused: Refused) -> Sequence[Message]:
         return self._over(refused.signal.strategy, refused.signal.symbol, refused.signal.id)
 
     def _order_done(self, done: OrderDone) -> Sequence[Message]:
-        return self._over(done.strategy, done.symbol, done.signal_id) if done.role is OrderRole.ENTRY else ()
+        if done.role is OrderRole.ENTRY:
+            return self._over(done.strategy, done.symbol, done.signal_id)
+        asker = self._askers.get((done.strategy, done.symbol))
+        if asker is not None and done.stop_price is not None:
+            asker.stopped_at(done.stop_price)
+        return ()
 
     def _over(self, strategy: str, symbol: str, signal_id: str) -> Sequence[Message]:
         asker = self._askers.get((strategy, symbol))
@@ -146,13 +154,14 @@ class StrategyStage:
             return ()
         bars = closed.bars
         measures = plan.measures
-        if measures.atrs or measures.gauges:
+        if not measures.is_empty:
             measures.update(bars)
         out: Sequence[Message] = ()
         for asker, timeframe in plan.askers:
             for bar in bars:
-                if bar.timeframe == timeframe and not asker.is_disabled:
-                    _, answers = self._ask(asker, (bar,), bars[-1])
+                if bar.timeframe == timeframe and (asker.is_cared or not asker.is_disabled):
+                    ask = self._only_care if asker.is_disabled else self._ask
+                    _, answers = ask(asker, (bar,), bars[-1])
                     # Mostly there is nothing to say.
                     if answers:
                         out = [*out, *answers]
@@ -164,14 +173,19 @@ class StrategyStage:
         if plan is None:
             return until, ()
         measures, bars = plan.measures, run.bars
-        askers = [asker for asker, timeframe in plan.askers if timeframe == run.timeframe and not asker.is_disabled]
-        if len(askers) == 1 and not (measures.atrs or measures.gauges):
-            asked, out = self._ask(askers[0], bars[at:until])
+        askers = [
+            (asker, self._only_care if asker.is_disabled else self._ask)
+            for asker, timeframe in plan.askers
+            if timeframe == run.timeframe and (asker.is_cared or not asker.is_disabled)
+        ]
+        if len(askers) == 1 and measures.is_empty:
+            ((asker, ask),) = askers
+            asked, out = ask(asker, bars[at:until])
             return at + asked, out
         for place in range(at, until):
             together = bars[place : place + 1]
             measures.update(together)
-            answers = [answer for asker in askers for answer in self._ask(asker, together)[1]]
+            answers = [answer for asker, ask in askers for answer in ask(asker, together)[1]]
             if answers:
                 return place + 1, answers
         return until, ()
@@ -193,10 +207,10 @@ class StrategyStage:
             self.calls += 1
             self.asking = name
             try:
-                if asker.is_told:
-                    asker.tell()
+                if asker.is_told or asker.is_cared:
+                    asker.prepare(bar)
                 answer = strategy.on_bar(bar, asker.position)
-                if answer != ():
+                if answer != () or asker.is_cared:
                     signals = asker.signals_of(answer, finest or bar)
                 # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
                 if asked & (asked - 1) == 0:
@@ -214,6 +228,16 @@ class StrategyStage:
                 asker.sent(signals)
                 break
         return count, signals
+
+    def _only_care(self, asker: Asker, bars: Sequence[Bar], finest: Bar | None = None) -> tuple[int, Sequence[Message]]:
+        """Let the exit rules go on with the position of a strategy that is disabled, as ``_ask`` would."""
+        for count, bar in enumerate(bars, start=1):
+            asker.learn(bar)
+            signals = asker.signals_of((), finest or bar)
+            if signals:
+                asker.sent(signals)
+                return count, signals
+        return len(bars), ()
 
     ask_code: ClassVar[CodeType] = _ask.__code__
 
@@ -258,6 +282,7 @@ class StrategyStage:
             unfit=dict(self._unfit),
             regimes=tuple(gauge for symbol, measures in measured for gauge in measures.save_regimes(symbol)),
             instruments=dict(self._instruments.seen),
+            swings=tuple(found for symbol, measures in measured for found in measures.save_swings(symbol)),
         )
 
     def _saved_fields(self, asker: Asker) -> str | None:
@@ -285,5 +310,6 @@ class StrategyStage:
         for symbol, plan in self._plans.items():
             plan.measures.load(
                 [known for known in state.atrs if known.symbol == symbol],
+                [found for found in state.swings if found.symbol == symbol],
                 [seen for seen in state.regimes if seen.symbol == symbol],
             )

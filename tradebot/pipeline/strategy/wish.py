@@ -18,6 +18,8 @@ from tradebot.pipeline.strategy.base import Enter, Exit, MoveStop, StrategySpec
 from tradebot.pipeline.strategy.measures import Atr
 from tradebot.pipeline.strategy.nonsense import Nonsense, given_price, said
 
+LONGEST_NAME = 64
+_MOST_LEVELS = 8
 EXIT_REASONS = ("signal", "time", "trail", "stop", "target")
 _FIELDS: Mapping[type, str] = {Exit: "leave", Enter: "enter", MoveStop: "move"}
 
@@ -101,8 +103,34 @@ def move_signal(wish: MoveStop, spec: StrategySpec, instrument: Instrument, mome
         close=moment.close,
         stop=stop,
         reason="trail",
+        pattern=checked_pattern(wish),
+        levels=checked_levels(wish),
     )
     return signal if moment.position is not None else _nothing_held(signal)
+
+
+def checked_pattern(wish: Enter | MoveStop) -> str:
+    """Return what a wish says that it is made of."""
+    name, of = wish.pattern, type(wish).__name__
+    if type(name) is not str or len(name) > LONGEST_NAME or not name.isprintable():
+        raise Nonsense(f"{of}.pattern is {said(name)}, not a word of at most {LONGEST_NAME} characters")
+    return name
+
+
+def checked_levels(wish: Enter | MoveStop) -> Mapping[str, Price]:
+    """Return the prices that a wish names."""
+    levels, of = wish.levels, type(wish).__name__
+    if not isinstance(levels, Mapping) or len(levels) > _MOST_LEVELS:
+        raise Nonsense(f"{of}.levels is {said(levels)}, not a dict of at most {_MOST_LEVELS} names and prices")
+    found: dict[str, Price] = {}
+    for name, value in levels.items():
+        if type(name) is not str or len(name) > LONGEST_NAME or not name.isprintable():
+            raise Nonsense(f"{of}.levels has the name {said(name)}, not one of at most {LONGEST_NAME} characters")
+        price = given_price(f"levels[{name}]", value, of)
+        if price is None:
+            raise Nonsense(f"{of}.levels[{name}] is None")
+        found[name] = Price(price)
+    return found
 
 
 def _side_of(moment: Moment) -> PositionSide:

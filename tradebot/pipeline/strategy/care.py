@@ -1,0 +1,140 @@
+"""The care of open positions by the rules of the configuration: a stop that moves, and an end by time.
+
+They are asked at each close of the strategy's bars, also of one that is disabled, and wish what a strategy could wish
+itself; so risk and orders see to it that a stop is only ever moved in favour of its position, and how. Times are those
+of the market: a bar that is missing counts as the time that it would have taken.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from tradebot.model.instrument import Instrument
+from tradebot.model.market import Bar
+from tradebot.model.money import ZERO, Price, from_float
+from tradebot.model.order import PositionSide
+from tradebot.model.position import Position
+from tradebot.model.time import Nanos, Timeframe, floor_to
+from tradebot.pipeline.strategy.base import BreakEven, ExitRules, MoveStop, StructureTrail
+from tradebot.pipeline.strategy.measures import Atr, SymbolMeasures
+
+BREAK_EVEN = "break_even"
+_SWINGS = {PositionSide.LONG: "swing_low", PositionSide.SHORT: "swing_high"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cared:
+    """What is remembered of an open position.
+
+    ``first`` is the stop that it began with, ``stop`` the nearest one that was asked for; ``None`` without a stop.
+    ``has_gained``: it was once so far in profit that it shall not lose any more. ``behind`` is the nearest place
+    behind a swing, ``swing`` the level of that swing.
+    """
+
+    first: Price | None = None
+    stop: Price | None = None
+    has_gained: bool = False
+    behind: Price | None = None
+    swing: Price | None = None
+
+    def risked(self, position: Position) -> Decimal | None:
+        """Return the distance of the first stop from the mean entry price: one R; ``None`` where there is none."""
+        if self.first is None:
+            return None
+        distance = (position.entry_price - self.first) * position.side.sign
+        return distance if distance > 0 else None
+
+    def with_stop(self, stop: Price, side: PositionSide) -> "Cared":
+        """Return it with ``stop`` asked for, where that is nearer."""
+        return replace(self, stop=stop) if self.stop is None or is_nearer(stop, self.stop, side) else self
+
+
+class Care:
+    """The exit rules of one strategy in one symbol, and what they measure there."""
+
+    __slots__ = ("_gain_atr", "_room_atr", "_rules", "_swings", "_timeframe")
+
+    def __init__(self, rules: ExitRules, timeframe: Timeframe, measures: SymbolMeasures) -> None:
+        trail, break_even = rules.trail, rules.break_even
+        self._rules = rules
+        self._timeframe = timeframe
+        self._swings = None if trail is None else measures.swings_of(timeframe, trail.swing)
+        self._room_atr = measures.atr(timeframe, trail.n) if trail is not None and trail.atrs else None
+        n = None if break_even is None else break_even.n
+        self._gain_atr = None if n is None else measures.atr(timeframe, n)
+
+    def is_over(self, cared: Cared, position: Position, close: Price, ts: Nanos) -> bool:
+        """Return whether the time of ``position`` is over at the close of ``ts``, from the bar of its entry on."""
+        rule = self._rules.max_hold
+        if rule is None or ts < floor_to(position.entry_ts, self._timeframe) + rule.length:
+            return False
+        risked = cared.risked(position)
+        if rule.unless_r is None or risked is None:
+            return True
+        return (close - position.entry_price) * position.side.sign < rule.unless_r * risked
+
+    def learn(self, cared: Cared, position: Position, bar: Bar, instrument: Instrument) -> Cared:
+        """Return what is remembered after ``bar``."""
+        trail, break_even = self._rules.trail, self._rules.break_even
+        if break_even is not None and not cared.has_gained and self._gains(break_even, cared, position, bar):
+            cared = replace(cared, has_gained=True)
+        found = None if trail is None else self._behind(trail, position.side, instrument)
+        if found is not None and (cared.behind is None or is_nearer(found[0], cared.behind, position.side)):
+            cared = replace(cared, behind=found[0], swing=found[1])
+        return cared
+
+    def move(self, cared: Cared, position: Position, close: Price, instrument: Instrument) -> MoveStop | None:
+        """Return where the stop is to go from where ``cared`` has it: to the nearest place that ``close`` allows."""
+        stop, best = cared.stop, None
+        if stop is None:
+            return None
+        for wish in self._places(cared, position, instrument):
+            if is_nearer(close, wish.stop, position.side) and is_nearer(wish.stop, stop, position.side):
+                stop, best = Price(wish.stop), wish
+        return best
+
+    def _places(self, cared: Cared, position: Position, instrument: Instrument) -> Iterator[MoveStop]:
+        if cared.behind is not None and cared.swing is not None:
+            yield MoveStop(cared.behind, _SWINGS[position.side], {"level": cared.swing})
+        if cared.has_gained and self._rules.break_even is not None:
+            price = _costless(self._rules.break_even, position, instrument)
+            yield MoveStop(price, BREAK_EVEN, {"entry": position.entry_price})
+
+    def _gains(self, rule: BreakEven, cared: Cared, position: Position, bar: Bar) -> bool:
+        side = position.side
+        unit = cared.risked(position) if self._gain_atr is None else _measured(self._gain_atr)
+        if unit is None:
+            return False
+        best = bar.high if side is PositionSide.LONG else bar.low
+        if position.entry_ts >= bar.ts_open:
+            # Of the bar of the entry only the close is known to have come later.
+            best = bar.close
+        return (best - position.entry_price) * side.sign >= rule.at * unit
+
+    def _behind(self, trail: StructureTrail, side: PositionSide, instrument: Instrument) -> tuple[Price, Price] | None:
+        """Return the place behind the swing that the last bar confirmed, and that swing's level."""
+        assert self._swings is not None  # noqa: S101 - they are looked for where a stop follows them
+        found = self._swings.low if side is PositionSide.LONG else self._swings.high
+        room = ZERO if self._room_atr is None else _measured(self._room_atr)
+        if found is None or room is None:
+            return None
+        level = from_float(found)
+        away = room * trail.atrs + trail.ticks * instrument.tick_at(level)
+        price = instrument.price_against(level - away * side.sign, side.entry.opposite)
+        return (price, Price(level)) if price > 0 else None
+
+
+def is_nearer(price: Decimal, other: Decimal, side: PositionSide) -> bool:
+    """Return whether a stop at ``price`` leaves a position less room than one at ``other``."""
+    return (price - other) * side.sign > 0
+
+
+def _measured(average: Atr) -> Decimal | None:
+    return None if average.value is None else from_float(average.value)
+
+
+def _costless(rule: BreakEven, position: Position, instrument: Instrument) -> Price:
+    """Return where leaving pays for the fees of both ways and the offset, on the tick that pays more."""
+    sign = position.side.sign
+    price = position.entry_price * (1 + sign * rule.fee) / (1 - sign * rule.fee) * (1 + sign * rule.offset)
+    return instrument.price_passive(price, position.side.entry.opposite)
