@@ -27,7 +27,7 @@ def backtest(context: Context) -> int:
         from tradebot.cli.commands_grid import grid
 
         return grid(context)
-    for option in ("workers", "results"):
+    for option in ("workers", "cluster", "results"):
         if given.values.get(option) is not None:
             what = f"--{option} is for many runs"
             raise UsageError(what, where="tradebot backtest", mend="add --grid NAME=A,B,C or --each SYMBOL:TF=FILE")

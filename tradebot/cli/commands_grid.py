@@ -1,8 +1,11 @@
 """The configuration in many sets of parameters, or on many files, over all processors."""
 
 import os
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -12,6 +15,10 @@ from tradebot.cli.progress import progress_bar
 from tradebot.model.errors import UsageError
 from tradebot.report.shapes import Json, section
 from tradebot.report.table import cell, money, table
+from tradebot.settings.load import Loaded
+
+if TYPE_CHECKING:
+    from tradebot.research.sets import Pool
 
 _FIGURES = {
     "net_pnl": money,
@@ -52,17 +59,18 @@ def grid(context: Context) -> int:
         force=given.flag("force"),
     )
     results = given.text("results")
-    workers = given.whole("workers", 0) or min(_processors(), len(sets))
+    pool = _pool(context, loaded, len(sets))
     rows = []
-    with progress_bar("sets") as progress:
-        lines = run_sets(
-            run, loaded, sets, workers=workers, results=Path(results) if results else None, progress=progress
-        )
+    out = sys.stdout.buffer
+    # What strategies print, or a cluster says of its machines, is no part of the result.
+    with progress_bar("sets") as progress, redirect_stdout(sys.stderr):
+        lines = run_sets(run, loaded, sets, pool=pool, results=Path(results) if results else None, progress=progress)
         for line in lines:
             row = orjson.loads(line)
             rows.append({key: row.get(key) for key in ("params", "error", "disabled", *_FIGURES)})
             if context.is_json:
-                context.write_bytes(line)
+                out.write(line)
+                out.flush()
     if not context.is_json:
         context.write(grid_text(rows, context.is_colour))
     refused = [row for row in rows if _code(row) == "config"]
@@ -76,6 +84,20 @@ def grid(context: Context) -> int:
     if disabled:
         context.note(f"warning: in {disabled} of {len(rows)} sets a strategy was disabled; run one alone to see why")
     return 1 if failed or len(refused) == len(rows) else 0
+
+
+def _pool(context: Context, loaded: Loaded, count: int) -> "Pool":
+    address, workers = context.given.text("cluster"), context.given.whole("workers", 0)
+    if address is None:
+        from tradebot.research.sets import local_pool
+
+        return local_pool(workers or min(_processors(), count))
+    if workers:
+        what = "--workers is for this machine"
+        raise UsageError(what, where="tradebot backtest --cluster", mend="a cluster uses all that its machines have")
+    from tradebot.research.cluster import cluster_pool
+
+    return cluster_pool(address, loaded.settings)
 
 
 def grid_text(rows: list[dict[str, Json]], colour: bool) -> str:

@@ -265,6 +265,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
                 is_repeatable=True,
             ),
             Option("--workers", "processes for many runs (one for each processor)", INT, "N", at_least=1),
+            Option("--cluster", "many runs on a Ray cluster, by the address of its head", TEXT, "HOST:PORT"),
             Option("--results", "keep the result of each run there, and go on with what is in it", PATH, "FILE"),
             _HTML,
         ),

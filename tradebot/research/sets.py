@@ -15,7 +15,7 @@ import orjson
 
 from tradebot import __version__
 from tradebot.control.protocol import error_document
-from tradebot.model.errors import InvariantError, TradebotError
+from tradebot.model.errors import ConfigError, InvariantError, TradebotError
 from tradebot.model.time import DAY
 from tradebot.report.curve import Curve
 from tradebot.report.document import document
@@ -38,6 +38,7 @@ class GridRun:
     bars: int | None = None
     repair: bool = False
     force: bool = False
+    version: str = __version__
 
 
 class SetJob(NamedTuple):
@@ -47,16 +48,25 @@ class SetJob(NamedTuple):
     one: ParameterSet
 
 
+Pool = Callable[[Mapping[int, SetJob]], Iterator[Done[bytes]]]
+"""Runs jobs by ``run_set`` somewhere and gives what becomes of each, by its number, as they are done."""
+
+
+def local_pool(workers: int) -> Pool:
+    """Return the pool of so many processes of this machine."""
+    return lambda jobs: run_jobs(run_set, jobs, workers)
+
+
 def run_sets(
     run: GridRun,
     loaded: Loaded,
     sets: Sequence[ParameterSet],
     *,
-    workers: int,
+    pool: Pool,
     results: Path | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[bytes]:
-    """Give a line of JSON for each set, in their order whatever the number of ``workers``.
+    """Give a line of JSON for each set, in their order wherever ``pool`` runs them.
 
     It holds ``params`` and the report, or ``params`` and ``error``: a set that fails ends no other. With ``results``
     they are kept there as they come; what is there is not run again, unless it failed. Raises ``UsageError`` for a
@@ -68,7 +78,7 @@ def run_sets(
         lines = {number: line for number, line in known.items() if line is not None and not is_failed(line)}
         jobs = {number: SetJob(run, one) for number, one in enumerate(sets) if number not in lines}
         due = 0
-        for done in chain(starmap(Done, list(lines.items())), run_jobs(_run_set, jobs, workers)):
+        for done in chain(starmap(Done, list(lines.items())), pool(jobs)):
             line = _lost(sets[done.number]) if done.result is None else done.result
             if kept is not None and done.number in jobs:
                 kept.add(sets[done.number].params, line)
@@ -87,12 +97,16 @@ def is_failed(line: bytes) -> bool:
     return "error" in orjson.loads(line)
 
 
-def _run_set(job: SetJob) -> bytes:
+def run_set(job: SetJob) -> bytes:
+    """Return what becomes of one set, a line of JSON."""
     run, one = job
     options = replace(run.options, overrides={**run.options.overrides, **one.overrides})
     # What a strategy prints is no part of the result, and a thousand of them no help.
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         try:
+            if run.version != __version__:
+                what = f"this machine has tradebot {__version__}, and the grid is run by {run.version}"
+                raise ConfigError(what, mend="install the same everywhere")
             loaded = options.load(run.home, run.environ)
             found = run_backtest(loaded, data=one.data, bars=run.bars, repair=run.repair, force=run.force)
         except TradebotError as error:
