@@ -32,6 +32,7 @@ NAMES = (
     "weight",
     "private",
     "gates",
+    "kill",
 )
 _MARKS = {True: "met", False: "MISSED", None: ""}
 

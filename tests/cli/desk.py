@@ -12,14 +12,14 @@ from typing import Any
 class Desk:
     """A devnet as a process, and the real command for homes that trade there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *net_options: str) -> None:
         self.folder, self.home = folder, folder / "home"
         runtime = folder / "run"
         runtime.mkdir(mode=0o700)
         kept = {key: value for key, value in os.environ.items() if not key.startswith("TRADEBOT")}
         self.environ = kept | {"XDG_RUNTIME_DIR": str(runtime)}
         words = ["--json", "--home", str(self.home), "devnet", "--port", "0", "--history", "250"]
-        words += ["--symbol", "BTC", "--symbol", "ETH", "--symbol", "SOL"]
+        words += ["--symbol", "BTC", "--symbol", "ETH", "--symbol", "SOL", *net_options]
         self.net = subprocess.Popen(
             [sys.executable, "-m", "tradebot", *words], stdout=subprocess.PIPE, text=True, env=self.environ
         )

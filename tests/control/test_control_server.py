@@ -3,6 +3,7 @@ import fcntl
 import json
 import os
 import shutil
+import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -13,7 +14,7 @@ from tradebot.control import client
 from tradebot.control.binding import bind
 from tradebot.control.ending import Ending
 from tradebot.control.holder import find_holder
-from tradebot.control.protocol import VERBS, VIEWS, Peer
+from tradebot.control.protocol import URGENT, VERBS, VIEWS, Peer
 from tradebot.control.registry import find_running
 from tradebot.control.server import ControlServer
 from tradebot.model.errors import InvariantError, NotPermitted, NotRunning, RefusedByRule, TimedOut
@@ -176,6 +177,20 @@ def test_a_silent_daemon_times_out(home: Path) -> None:
     with pytest.raises(TimedOut):
         client.read(home / "control.sock", "status", timeout=0.1)
     listener.close()
+
+
+@pytest.mark.parametrize(("verb", "is_urgent"), [("halt", True), ("pause", False)])
+def test_who_waits_for_a_halt_urges_the_daemon(home: Path, verb: str, is_urgent: bool) -> None:
+    urged: list[int] = []
+    before = signal.signal(URGENT, lambda number, _frame: urged.append(number))
+    listener = bind(home / "control.sock")
+    try:
+        with pytest.raises(TimedOut, match="did not answer"):
+            client.act(home / "control.sock", verb, timeout=0.1)
+    finally:
+        listener.close()
+        signal.signal(URGENT, before)
+    assert (len(urged) > 1) is is_urgent
 
 
 async def test_a_killed_daemon_is_never_listed(home: Path, environ: dict[str, str], asked) -> None:

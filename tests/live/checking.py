@@ -7,7 +7,8 @@ from tradebot.live.preflight import TOTAL_S, has_never_traded, preflight
 from tradebot.log import log
 from tradebot.model.finding import Finding
 from tradebot.ports import Clock
-from tradebot.runtime.real_venue import shared_log, venue_config
+from tradebot.runtime.alone import shared_log
+from tradebot.runtime.real_venue import venue_config
 from tradebot.settings.load import Loaded
 from tradebot.venues.hyperliquid.connect import HyperliquidConnection
 from tradebot.venues.hyperliquid.doctor import checks

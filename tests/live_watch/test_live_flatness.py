@@ -283,6 +283,40 @@ async def test_looks_are_further_and_further_apart_while_nothing_changes() -> No
         assert 20.0 in looked
 
 
+async def test_it_is_finished_at_the_venue_alone_when_the_line_takes_nothing_more() -> None:
+    async with bench(coins=("BTC", "ETH", "SOL")) as made:
+        await made.begin()
+        await made.enter()
+        made.hand.trade("", "SOL", D("-1"))
+        watch, told = flatness(made), []
+        watch.on_change = told.append
+        await halted(made, watch)
+        # The line's own orders never leave, and nothing that happens reaches it.
+        sent = list(made.line.commands)
+        assert await watch.finish(5.0)
+        assert (made.line.commands, await at_venue(made)) == (sent, ({}, []))
+        assert told == [True, False]
+
+
+async def test_what_is_not_ours_is_left_when_it_is_finished_without_the_line() -> None:
+    async with bench(coins=("BTC", "ETH", "SOL")) as made:
+        await made.begin()
+        await made.enter()
+        made.hand.trade("", "SOL", D("-1"))
+        watch = flatness(made)
+        await halted(made, watch, own="true")
+        assert await watch.finish(5.0)
+        assert (await at_venue(made))[0] == {"SOL": D(-1)}
+
+
+async def test_it_is_given_up_in_time_when_the_venue_never_says_flat() -> None:
+    async with bench() as made:
+        await made.begin()
+        watch = flatness(made, Told([said(DOGE="5")], kept="no"))
+        await halted(made, watch)
+        assert not await watch.finish(5.0)
+
+
 async def test_a_resume_ends_it() -> None:
     async with bench() as made:
         await made.begin()

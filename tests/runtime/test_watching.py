@@ -2,19 +2,23 @@
 
 import asyncio
 import os
+import selectors
 import signal
 import socket
 import threading
+from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from tests.virtual import VirtualLoop
+from tradebot.control.protocol import URGENT
 from tradebot.pipeline.strategy.failure import StrategyBlocked
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime import probes
 from tradebot.runtime.guard import StrategyGuard, watching
+from tradebot.runtime.loop import new_loop
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import DiskProbe, LagProbe
 
@@ -32,6 +36,22 @@ async def test_a_loop_that_is_held_up_shows_its_lag() -> None:
     await asyncio.sleep(0.2)
     measuring.cancel()
     assert 6.9 < probe.worst_s < 7.5
+
+
+async def test_a_busy_loop_looks_at_its_sockets_seldom_but_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [0.0]
+    monkeypatch.setattr("tradebot.runtime.loop.time.monotonic", lambda: now[0])
+    ours, theirs = socket.socketpair()
+    with ours, theirs, closing(new_loop()) as loop:
+        selector = loop._selector  # type: ignore[attr-defined]
+        selector.register(ours, selectors.EVENT_READ)
+        selector.select(0.0)
+        theirs.send(b"x")
+        assert selector.select(0.0) == [], "the rounds are short"
+        now[0] += 0.01
+        assert selector.select(0.0), "the last look is long ago"
+        assert [bool(selector.select(0.0)) for _ in range(9)] == [False] * 8 + [True]
+        assert selector.select(0.01), "it has nothing else to do"
 
 
 async def test_a_full_disk_is_told_once_each_time_it_fills(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,6 +151,41 @@ def test_a_long_call_is_interrupted_again_when_it_swallows_the_first() -> None:
             swallow(caught)
         stage.asking = None
     assert caught
+
+
+def test_what_is_urgent_ends_a_call_of_more_than_a_moment_and_no_shorter_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage: StrategyStage = StrategyStage([], {})
+    watch, heard = StrategyGuard(stage), []
+    watch.on_urgent = lambda: heard.append("urgent")
+    before = signal.getsignal(signal.SIGALRM)
+    watch.install()
+    try:
+        os.kill(os.getpid(), URGENT)
+        stage.calls, stage.asking = 1, "own"
+        with watch:
+            os.kill(os.getpid(), URGENT)
+            monkeypatch.setattr("tradebot.runtime.guard._SHORT_S", 0.0)
+            with pytest.raises(StrategyBlocked, match="longer than a halt waits"):
+                os.kill(os.getpid(), URGENT)
+            caught: list[BaseException] = []
+            stage.calls = 2
+            with pytest.raises(StrategyBlocked):
+                swallow_urgent(caught)
+            stage.asking = None
+    finally:
+        watch.uninstall(before)
+    assert len(heard) >= 4
+    assert caught
+    # A process that does not know it goes on.
+    os.kill(os.getpid(), URGENT)
+
+
+def swallow_urgent(caught: list[BaseException]) -> None:
+    while True:
+        try:
+            os.kill(os.getpid(), URGENT)
+        except BaseException as error:
+            caught.append(error)
 
 
 def test_outside_the_main_thread_there_is_no_timer() -> None:

@@ -12,7 +12,8 @@ from pydantic_settings import BaseSettings
 
 from tradebot.model.errors import ConfigError
 from tradebot.settings.errors import BadSettings, Problem
-from tradebot.settings.load import Loaded, LoadOptions, effective_toml, load_settings, profile_path
+from tradebot.settings.files import profile_path
+from tradebot.settings.load import Loaded, LoadOptions, effective_toml, load_settings
 from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, Settings
 
 SMALL = """\

@@ -12,9 +12,9 @@ from tradebot.control import client
 from tradebot.live.guard import PERIOD_S, GuardWatch, Pulse
 from tradebot.model.command import Command, Verb
 from tradebot.model.errors import NotRunning, StorageFailed, TradebotError, Unavailable, UsageError
+from tradebot.runtime.alone import key_alone
 from tradebot.runtime.boot import BOOT
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.real_venue import key_alone
 from tradebot.store.codec import decode
 from tradebot.store.lock import holder
 from tradebot.store.rows import JournalReader, Query

@@ -1,4 +1,7 @@
-"""``halt``, and with ``--flatten`` the wait until the venue says that nothing is left."""
+"""``halt``, and with ``--flatten`` the wait until the venue says that nothing is left.
+
+The daemon does it. Where none answers, this process does it at the venue, as far as it can read where that is.
+"""
 
 import json
 import time
@@ -24,8 +27,10 @@ from tradebot.model.errors import (
 FLATTEN_TIMEOUT_S = 60.0
 _POLL_S = 0.1
 _LEAST_WAIT_S = 1.0
+_SILENT_S = 0.3
+"""A daemon that listens and is silent for longer, though it was urged to speak, is passed by where that can be."""
 _HANGS_S = 10.0
-"""A daemon that is silent for longer hangs."""
+"""One that holds the home without listening, or that nobody can stand in for, is waited for so long."""
 _OF_FLATTEN = ("own", "timeout", "emergency")
 _OF_EMERGENCY = ("network", "url", "account", "key_file")
 _SILENCE = (NotRunning, TimedOut, Unreadable, StorageFailed, InvariantError)
@@ -46,13 +51,42 @@ def halt(context: Context) -> int:
     _refuse_alone(given, _OF_EMERGENCY, "emergency")
     timeout = given.number("timeout", FLATTEN_TIMEOUT_S)
     if not given.flag("emergency"):
-        try:
-            return _flatten(context, timeout, max(min(timeout, _HANGS_S), _LEAST_WAIT_S))
-        except _NoAnswer as no_answer:
-            raise no_answer.as_error(context) from None
+        return _flatten_or_act(context, timeout)
     if given.flag("own"):
         raise UsageError("without a daemon nobody knows what is ours", mend="leave --own out: --emergency ends all")
     return _flatten_anyhow(context, timeout)
+
+
+def _flatten_or_act(context: Context, timeout: float) -> int:
+    """Let the daemon flatten, or do it here where none answers, if it is to be read where and that all is to end."""
+    try:
+        return _flatten(context, timeout, _SILENT_S)
+    except _NoAnswer as no_answer:
+        error = no_answer
+    except Unavailable:
+        if not _may_act(context):
+            raise
+        return _flatten_anyhow(context, timeout)
+    if _may_act(context):
+        return _flatten_anyhow(context, timeout, error)
+    if isinstance(error.error, TimedOut):
+        try:
+            return _flatten(context, timeout, max(min(timeout, _HANGS_S), _LEAST_WAIT_S))
+        except _NoAnswer as no_answer:
+            error = no_answer
+    raise error.as_error(context) from None
+
+
+def _may_act(context: Context) -> bool:
+    from tradebot.cli.emergency import aim_of
+
+    if context.given.flag("own"):
+        return False
+    try:
+        aim_of(context, is_quiet=True)
+    except TradebotError:
+        return False
+    return True
 
 
 def _refuse_alone(given: Given, names: Sequence[str], goes_with: str) -> None:
@@ -121,8 +155,11 @@ def _ask(context: Context, before: Mapping[str, Any], timeout: float) -> Mapping
     return found if isinstance(found, dict) else before
 
 
-def _flatten_anyhow(context: Context, timeout: float) -> int:
-    """Let the daemon flatten if one answers, else do it here. One that holds the home gets a while to speak."""
+def _flatten_anyhow(context: Context, timeout: float, silent: _NoAnswer | None = None) -> int:
+    """Let the daemon flatten if one answers, else do it here. One that holds the home gets a while to speak.
+
+    ``silent``: it was asked just now, and this is what it did instead.
+    """
     from tradebot.cli.emergency import run_emergency
     from tradebot.store.lock import holder
 
@@ -130,11 +167,14 @@ def _flatten_anyhow(context: Context, timeout: float) -> int:
     error: TradebotError
     while True:
         try:
-            return _flatten(context, timeout, _HANGS_S)
+            if silent is not None:
+                raise silent
+            return _flatten(context, timeout, _SILENT_S)
         except _NoAnswer as no_answer:
             error, is_silent = no_answer.error, not no_answer.is_gone
         except Unavailable as ending:
             error, is_silent = ending, False
+        silent = None
         pid = holder(context.home)
         if is_silent or pid is None or time.monotonic() >= patience:
             context.note(f"no daemon does it: {error.what}")

@@ -13,8 +13,8 @@ from tradebot.report.table import listing
 
 def init(context: Context) -> int:
     """Write a configuration, asking what a person at a terminal may want to choose."""
+    from tradebot.settings.files import HOME_FILE
     from tradebot.settings.init import Kind, init_text, next_steps, questions, write_init
-    from tradebot.settings.load import HOME_FILE
 
     kinds = [kind for kind in Kind if context.given.flag(kind.value)]
     if len(kinds) > 1:

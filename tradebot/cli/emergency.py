@@ -22,7 +22,7 @@ from tradebot.model.errors import (
 )
 from tradebot.ports import Clock
 from tradebot.report.flatness import flatness, left_text
-from tradebot.settings.build import URLS
+from tradebot.settings.files import URLS
 from tradebot.settings.salvage import salvage_venue
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
@@ -85,7 +85,7 @@ def _end_all(
 ) -> "tuple[Progress, bool]":
     """Act, with the locks held and a mark left; return how it ended, and whether the mark is there."""
     from tradebot.live.emergency import Progress, end_all
-    from tradebot.runtime.real_venue import key_alone
+    from tradebot.runtime.alone import key_alone
 
     venue, progress = key_alone(aim.network, aim.url, aim.account, aim.key_file, aim.slippage, clock), Progress()
     context.note(f"acting at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
@@ -148,10 +148,11 @@ def _mark(context: Context, mark: Mark) -> bool:
     return True
 
 
-def aim_of(context: Context, key_file: Path | None = None) -> Aim:
+def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = False) -> Aim:
     """Return what options say, else configuration and environment, as far as they can be read.
 
-    ``key_file`` overrules both. Raises ``ConfigError``, ``UsageError`` and ``RefusedByRule`` for what is missing.
+    ``key_file`` overrules both. ``is_quiet``: nothing is told of what could not be read. Raises ``ConfigError``,
+    ``UsageError`` and ``RefusedByRule`` for what is missing.
     """
     given = context.given
     asked = "--emergency" if given.flag("emergency") else "guard"
@@ -160,7 +161,7 @@ def aim_of(context: Context, key_file: Path | None = None) -> Aim:
         raise ConfigError(f"it needs {', '.join(missing)}", where=asked, mend="install tradebot[hyperliquid]")
     files = [Path(name).absolute() for name in given.texts("config")]
     salvaged = salvage_venue(context.home, files, given.text("profile"), context.environ)
-    for note in salvaged.notes:
+    for note in () if is_quiet else salvaged.notes:
         context.note(f"not read: {note}")
     venue = dict(salvaged.venue)
     network = given.text("network") or venue.get("network")

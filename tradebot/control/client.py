@@ -1,17 +1,21 @@
 """A small client of the control socket: standard library, no event loop."""
 
+import contextlib
 import json
 import os
+import select
 import socket
 import struct
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from tradebot.control.protocol import PREFIX, Peer, error_from
+from tradebot.control.protocol import PREFIX, URGENT, URGENT_WORDS, Peer, error_from
 from tradebot.model.errors import NotPermitted, NotRunning, TimedOut, Unreadable
 
 DEFAULT_TIMEOUT_S = 10.0
 _CHUNK = 64 * 1024
+_URGE_S = 0.03
 _MAX_HEAD = 16 * 1024
 _START_MEND = "start it with: tradebot start"
 _HUNG_UP_MEND = "ask: tradebot status"
@@ -24,7 +28,10 @@ def read(path: Path, view: str, query: Mapping[str, str] | None = None, timeout:
 
 
 def act(path: Path, verb: str, arguments: Mapping[str, str] | None = None, timeout: float = DEFAULT_TIMEOUT_S) -> bytes:
-    """Return the answer to ``verb``. Raises the daemon's error as its class."""
+    """Return the answer to ``verb``. Raises the daemon's error as its class.
+
+    A strategy that keeps the daemon from hearing what is urgent is interrupted.
+    """
     status, body = request(path, "POST", PREFIX + verb, json.dumps(dict(arguments or {})).encode(), timeout)
     if status != 200:
         raise error_from(status, body)
@@ -97,6 +104,7 @@ class _Exchange:
     def __init__(self, path: Path, timeout: float) -> None:
         self._path = path
         self._timeout = timeout
+        self._is_urgent = False
         self._connection = connect(path, timeout)
         self._buffer = b""
         self._length: int | None = None
@@ -109,6 +117,7 @@ class _Exchange:
 
     def send(self, method: str, target: str, body: bytes) -> int:
         """Send the request and return the status of the answer."""
+        self._is_urgent = target.removeprefix(PREFIX) in URGENT_WORDS
         head = (
             f"{method} {target} HTTP/1.1\r\nHost: tradebot\r\nConnection: close\r\nContent-Length: {len(body)}\r\n\r\n"
         )
@@ -172,6 +181,8 @@ class _Exchange:
         return line
 
     def _more(self) -> None:
+        if self._is_urgent:
+            self._urge()
         try:
             data = self._connection.recv(_CHUNK)
         except TimeoutError:
@@ -183,6 +194,19 @@ class _Exchange:
                 "the daemon hung up before its answer was whole", where=str(self._path), mend=_HUNG_UP_MEND
             )
         self._buffer += data
+
+    def _urge(self) -> None:
+        """Wait for the daemon to speak, and let it know again and again that it is waited for."""
+        until = time.monotonic() + self._timeout
+        pid = peer_of(self._connection).pid
+        while time.monotonic() < until:
+            # From another namespace of processes it has no number.
+            if pid > 0:
+                with contextlib.suppress(OSError):
+                    os.kill(pid, URGENT)
+            if select.select([self._connection], [], [], _URGE_S)[0]:
+                return
+        raise _silent(self._path, self._timeout)
 
 
 def _silent(path: Path, timeout: float) -> TimedOut:

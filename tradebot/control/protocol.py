@@ -6,6 +6,7 @@ arguments of a verb are a flat JSON object. Standard library only: the quick com
 
 import json
 import os
+import signal
 import stat
 from collections.abc import Mapping
 from pathlib import Path
@@ -114,6 +115,11 @@ CODES: tuple[Code, ...] = (
     Code("internal", InvariantError, 500),
     Code("error", TradebotError, 500),
 )
+
+URGENT_WORDS = frozenset({"halt", "flatness"})
+"""What is not to wait for a strategy: who asks for it sends ``URGENT`` until there is an answer."""
+URGENT = signal.SIGURG
+"""Ends a strategy's call of more than a moment; a process that does not know it is not harmed."""
 
 
 def code_of(error: TradebotError) -> Code:

@@ -47,7 +47,7 @@ class Flatness:
     ) -> None:
         self._line, self._sweep, self._reconcile, self._page, self._sleep = line, sweep, reconcile, page, sleep
         self._symbols = frozenset(symbols)
-        self._is_open = self._is_repeating = False
+        self.is_open = self._is_repeating = self._is_alone = False
         self._verb = Verb.HALT
         self._began_ms = 0
         self._asked = 0
@@ -57,6 +57,8 @@ class Flatness:
         self._own: frozenset[str] = frozenset()
         self._unchanged: dict[str, int] = {}
         self._is_behind = False
+        self._wake = asyncio.Event()
+        self._looking: asyncio.Future[None] | None = None
         self.on_flat: Callable[[], None] = _unheard
         self.on_change: Callable[[bool], None] = _unheard_change
 
@@ -71,12 +73,34 @@ class Flatness:
             if not alike or waited >= _PAUSES.delay_s(alike) or standing != before:
                 before, waited = standing, 0.0
                 left = self._left()
+                await self._look_once()
+                alike = 1 if self._left() != left else alike + 1
+            await self._nap()
+            waited += _TICK_S
+
+    async def _look_once(self) -> None:
+        self._looking = asyncio.ensure_future(self.look())
+        try:
+            await asyncio.wait({self._looking})
+            if not self._looking.cancelled():
                 # The venue cannot be asked now, or the daemon is stopping: this look is none.
                 with contextlib.suppress(VenueError, Unavailable):
-                    await self.look()
-                alike = 1 if self._left() != left else alike + 1
-            await self._sleep(_TICK_S)
-            waited += _TICK_S
+                    self._looking.result()
+        finally:
+            self._looking.cancel()
+            self._looking = None
+
+    async def _nap(self) -> None:
+        """Wait for a tick, or until it is asked for."""
+        tick, wake = (asyncio.ensure_future(wait) for wait in (self._sleep(_TICK_S), self._wake.wait()))
+        try:
+            await asyncio.wait({tick, wake}, return_when=asyncio.FIRST_COMPLETED)
+            if tick.done():
+                tick.result()
+        finally:
+            tick.cancel()
+            wake.cancel()
+        self._wake.clear()
 
     def _standing(self) -> tuple[int, bool, bool]:
         return self._asked, self._line.risk.is_flattening, self._line.risk.is_flat
@@ -90,9 +114,10 @@ class Flatness:
         if self._is_repeating and verb is self._verb:
             # Our own word to the line: what was seen still counts.
             return
-        self._is_open, self._verb, self._seen = True, verb, None
+        self.is_open, self._verb, self._seen = True, verb, None
         self._began_ms = self._sweep.now_ms()
         self._asked += 1
+        self._wake.set()
         self._refused, self._unchanged, self._is_behind = {}, {}, False
         risk = self._line.risk
         self._own = frozenset(symbol for symbol in risk.positions if risk.is_own(symbol))
@@ -100,9 +125,23 @@ class Flatness:
 
     def give_up(self) -> None:
         """See nothing through any more: it is not wanted, or whoever asked was told that it did not come to its end."""
-        if self._is_open:
-            self._is_open = False
+        if self._looking is not None and self._looking is not asyncio.current_task():
+            # What it still tries to send is not wanted.
+            self._looking.cancel()
+        if self.is_open:
+            self.is_open = False
             self.on_change(False)
+
+    async def finish(self, seconds: float) -> bool:
+        """End at the venue alone what is left, for the line takes nothing more; return whether that says flat."""
+        self._is_alone = True
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while self.is_open:
+                    with contextlib.suppress(VenueError):
+                        await self.look()
+                    await asyncio.sleep(_TICK_S if self.is_open else 0)
+        return self.facts().is_flat
 
     def facts(self) -> FlatFacts:
         """Return how far it is, by the last look since it began."""
@@ -125,10 +164,13 @@ class Flatness:
     def _is_settled(self, seen: Remains) -> bool:
         """Return whether ``seen`` is from after the beginning, and the book holds nothing against it."""
         is_fresh = seen.ts_event is not None and to_ms(seen.ts_event) >= self._began_ms
-        return is_fresh and not self._line.risk.is_flattening
+        return is_fresh and (self._is_alone or not self._line.risk.is_flattening)
 
     def _in_doubt(self, listed: Collection[RestingOrder]) -> list[RestingFacts]:
         """Return the orders that were sent and of which the venue has said nothing: they may yet arrive."""
+        if self._is_alone:
+            # Nobody will hear of them; what they may still open, the next run ends.
+            return []
         names = {found.owner.client_order_id for found in listed if found.owner is not None}
         return [
             RestingFacts(id=name, symbol=order.request.symbol, what="sent, not answered", own=True)
@@ -143,7 +185,7 @@ class Flatness:
         if not is_asked:
             self.give_up()
             return
-        if not self._is_open:
+        if not self.is_open:
             if not risk.is_flattening:
                 return
             # The last run was asked for it.
@@ -193,7 +235,7 @@ class Flatness:
 
     def _is_at_work(self, found: RestingOrder) -> bool:
         known = None if found.owner is None else self._line.orders.find(found.owner.client_order_id)
-        return known is not None and not known.state.is_terminal
+        return not self._is_alone and known is not None and not known.state.is_terminal
 
     def _is_wanted_gone(self, found: RestingOrder) -> bool:
         return found.owner is not None or not self._line.risk.own_only
@@ -205,6 +247,8 @@ class Flatness:
 
     async def _close(self, positions: Mapping[str, Decimal]) -> dict[str, str]:
         """Close what is left: by the line what the book holds, which first learns what it missed; the rest here."""
+        if self._is_alone:
+            return await self._sweep_away(positions)
         risk, held = self._line.risk, self._line.risk.positions
         strange = {symbol: qty for symbol, qty in positions.items() if symbol not in self._symbols}
         refused = await self._sweep_away(strange)

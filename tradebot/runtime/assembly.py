@@ -287,6 +287,8 @@ class Live:
 
 
 def _note_flattening(engine: Engine, journal: SqliteJournal, is_open: bool) -> None:
+    if journal.failed is not None:
+        return
     payload = _BEGUN if is_open else b'{"open":false}'
     journal.append(FLATTENING, engine.session.market_time, payload)
 

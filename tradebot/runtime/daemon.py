@@ -19,7 +19,7 @@ from tradebot.model.money import MONEY_CONTEXT
 from tradebot.ports import Clock
 from tradebot.runtime import logs
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.engine import Engine
+from tradebot.runtime.engine import Engine, Flattening
 from tradebot.runtime.host import Host, Start, open_host, pager_task
 from tradebot.runtime.line_boot import RunningLine, come_up, recover_line
 from tradebot.runtime.loop import new_loop
@@ -32,6 +32,7 @@ from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.lock import HomeLock
+from tradebot.store.mark import Mark, write_mark
 from tradebot.store.upkeep import free_reserve
 
 T = TypeVar("T")
@@ -217,8 +218,20 @@ class Daemon:
         elif host.journal.failed is None and self._is_internal(error):
             # The next boot comes up halted.
             await self._quietly(set_aside(host.journal, failed_seq, error))
+        elif engine.flatness is not None and engine.flatness.is_open:
+            await self._end_risk(engine.flatness, own_only=engine.risk.own_only)
         if line.live is not None:
             await line.live.close()
+
+    async def _end_risk(self, flatness: Flattening, *, own_only: bool) -> None:
+        """End at the venue what was to be ended, though the journal takes nothing more, and let the next run halt."""
+        is_over = await flatness.finish(_HARD_S)
+        what = "the journal failed while all was being closed; " + (
+            "the venue said flat" if is_over else "not flat yet"
+        )
+        # Of a mark that is over, the next run ends only what is ours.
+        with contextlib.suppress(StorageFailed):
+            write_mark(self._home, Mark(what=what, is_over=is_over or own_only))
 
     def _is_internal(self, error: BaseException | None) -> bool:
         # A word of the venue that ends a task is no better than a bug.

@@ -1,6 +1,7 @@
 """The recovered line with the tasks that run it: turns, commands, books, snapshots."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -32,6 +33,9 @@ from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 
 _OF_ORDERS: tuple[type[Message], ...] = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
+# So long bars wait when something urgent is to be heard, and while all is being closed at a venue: nothing that they
+# lead to is wanted then.
+_HEAR_S, _HOLD_S = 0.25, 2.0
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
 _FEED_FINISHED = "the feed is finished: no bar comes that could close a position"
@@ -87,6 +91,11 @@ class LiveFacts(Protocol):
 class Flattening(Protocol):
     """What sees a flattening through to the venue's word."""
 
+    @property
+    def is_open(self) -> bool:
+        """Whether one is under way."""
+        ...
+
     def begin(self, verb: Verb = ...) -> None:
         """Begin anew: what was seen before counts for nothing."""
         ...
@@ -97,6 +106,10 @@ class Flattening(Protocol):
 
     def facts(self) -> FlatFacts:
         """Return how far it is."""
+        ...
+
+    async def finish(self, seconds: float) -> bool:
+        """End without the line what is left, within ``seconds``; return whether the venue says flat."""
         ...
 
 
@@ -120,7 +133,12 @@ class Engine:
         self.session = booted.session
         self.recent = RecentFacts()
         booted.recorder.listeners += [self.recent.hear, self._hear_answer]
+        self._loop = asyncio.get_running_loop()
+        self._bars_pass = asyncio.Event()
+        self._bars_pass.set()
+        self._held: asyncio.TimerHandle | None = None
         guard = StrategyGuard(booted.wired.strategy)
+        guard.on_urgent = self._urged
         guard.install()
         # What a real venue gets waits for its own intent's row, which is written behind these.
         durable = _at_once if self._has_venue else self.durable
@@ -162,6 +180,7 @@ class Engine:
         """Run a turn for each message that is news, in order. Raises ``StorageFailed``."""
         for message in messages:
             if isinstance(message, Bar):
+                await self._bars_pass.wait()
                 await self.journal.room()
             async with self.runner.gate:
                 # The venue's word is heard to the end; the market's is not.
@@ -181,6 +200,8 @@ class Engine:
         Raises ``Unavailable`` when the end has begun, or the line has failed.
         """
         session = self.session
+        if arguments.get("flatten") == "true":
+            self._hold_bars(_HOLD_S)
         async with self.runner.gate:
             if self._is_ending and not self.runner.has_failed:
                 raise Unavailable("the daemon is stopping", mend="start it again, then repeat the command")
@@ -251,8 +272,26 @@ class Engine:
         """Whether a real venue has the last word."""
         return isinstance(self.booted.wired.venue, Outbox)
 
+    def _urged(self) -> None:
+        # It is called by a signal, whatever runs; at the very end the loop is closed.
+        with contextlib.suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._hold_bars, _HEAR_S)
+
+    def _hold_bars(self, seconds: float) -> None:
+        # Where the venue is simulated, bars are what closes.
+        if self._has_venue:
+            self._let_bars_pass()
+            self._bars_pass.clear()
+            self._held = self._loop.call_later(seconds, self._bars_pass.set)
+
+    def _let_bars_pass(self) -> None:
+        if self._held is not None:
+            self._held.cancel()
+        self._bars_pass.set()
+
     def venue_is_flat(self) -> None:
-        """End the turns, if a stop waits for nothing else."""
+        """Let bars pass again, and end the turns if a stop waits for nothing else."""
+        self._let_bars_pass()
         if self._ends_when_flat:
             self.end_turns()
 

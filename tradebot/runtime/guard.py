@@ -3,16 +3,21 @@
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
+from tradebot.control.protocol import URGENT
 from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S, StrategyBlocked
 from tradebot.pipeline.strategy.stage import StrategyStage
 
 # How often a call is looked at until its time is over.
 _LOOKS = 4
+# A call that takes no longer is waited for, however urgent it is.
+_SHORT_S = 0.05
+_URGED = "interrupted: it took longer than a halt waits"
 
 
 @contextmanager
@@ -36,28 +41,34 @@ def is_operators(error: BaseException) -> bool:
 class StrategyGuard:
     """Held around one or many steps of the strategies: raises ``StrategyBlocked`` into a call that takes ``limit_s``.
 
-    Held around many steps it may be later by a quarter. A call that is stuck in C code cannot be interrupted;
-    for that there is the watchdog. Outside the main thread there are no timers, and it does nothing.
+    Held around many steps it may be later by a quarter. ``URGENT`` ends a step of more than a moment at once. A call
+    that is stuck in C code cannot be interrupted; for that there is the watchdog. Outside the main thread there are no
+    signals, and it does nothing. ``on_urgent`` is called in the signal's handler: whatever it finds under way.
     """
 
     def __init__(self, strategies: StrategyStage, limit_s: float = BLOCKED_AFTER_S) -> None:
         self._strategies = strategies
         self._period_s = limit_s / _LOOKS
-        self._call = self._looks = 0
+        self._call = self._looks = self._urged = 0
+        self._began_s = 0.0
+        self.on_urgent: Callable[[], object] = lambda: None
         self._is_able = threading.current_thread() is threading.main_thread()
 
     def install(self) -> None:
-        """Take over SIGALRM."""
+        """Take over SIGALRM and ``URGENT``."""
         if self._is_able:
             signal.signal(signal.SIGALRM, self._interrupt)
+            signal.signal(URGENT, self._urge)
 
     def uninstall(self, before: Any) -> None:
         """Give SIGALRM back."""
         if self._is_able:
             signal.signal(signal.SIGALRM, before or signal.SIG_DFL)
+            signal.signal(URGENT, signal.SIG_DFL)
 
     def __enter__(self) -> None:
         if self._is_able:
+            self._began_s = time.monotonic()
             # It repeats, for a second strategy of the same step that blocks as well.
             signal.setitimer(signal.ITIMER_REAL, self._period_s, self._period_s)
 
@@ -77,10 +88,20 @@ class StrategyGuard:
         if self._looks < _LOOKS:
             return
         if self._looks > _LOOKS:
-            self._raise_again_behind(frame)
+            self._raise_again_behind(frame, "")
         raise StrategyBlocked
 
-    def _raise_again_behind(self, frame: FrameType | None) -> None:
+    def _urge(self, _signal: int, frame: FrameType | None) -> None:
+        self.on_urgent()
+        strategies = self._strategies
+        if strategies.asking is None or time.monotonic() - self._began_s < _SHORT_S:
+            return
+        if strategies.calls == self._urged:
+            self._raise_again_behind(frame, _URGED)
+        self._urged = strategies.calls
+        raise StrategyBlocked(_URGED)
+
+    def _raise_again_behind(self, frame: FrameType | None, why: str) -> None:
         """Let the next line of the strategy raise as well: it has caught what was raised into it before."""
         strategies, before = self._strategies, sys.gettrace()
 
@@ -90,7 +111,7 @@ class StrategyGuard:
                 return None
             if event == "line":
                 # Python takes the trace function away by itself when it raises.
-                raise StrategyBlocked
+                raise StrategyBlocked(why)
             return raise_in_line
 
         def trace_calls(_frame: FrameType, _event: str, _argument: Any) -> Any:

@@ -4,7 +4,6 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from decimal import Decimal
 from pathlib import Path
 from typing import assert_never
 
@@ -13,9 +12,9 @@ from tradebot.live.market import FeedPace
 from tradebot.live.preflight import has_never_traded
 from tradebot.log import log
 from tradebot.model.errors import ConfigError, InvariantError
-from tradebot.model.logevent import LogEvent
 from tradebot.model.venue import why_not_live
-from tradebot.ports import Clock, Connection, KeyAlone, VenueChecks
+from tradebot.ports import Clock, Connection, VenueChecks
+from tradebot.runtime.alone import shared_log
 from tradebot.runtime.boot import CONFIG
 from tradebot.settings.build import feed_url, key_path, venue_url
 from tradebot.settings.load import Loaded
@@ -30,11 +29,9 @@ from tradebot.store.account_lock import AccountLock
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.store.schema import INSTANCE
-from tradebot.store.sent_log import SharedLog
 from tradebot.venues.hyperliquid.config import AccountConfig, TradingRules, VenueConfig
 from tradebot.venues.hyperliquid.connect import Home, Outside, connect
 from tradebot.venues.hyperliquid.doctor import checks
-from tradebot.venues.hyperliquid.key_alone import HyperliquidKeyAlone
 from tradebot.venues.resilience import Policy
 
 _TAG_BYTES = 4
@@ -97,14 +94,6 @@ async def venue_checks(loaded: Loaded, home: Path, clock: Clock) -> AsyncIterato
             assert_never(never)
 
 
-def key_alone(network: str, url: str, account: str | None, key_file: Path, slippage: Decimal, clock: Clock) -> KeyAlone:
-    """Return the account as its key alone reaches it. Raises ``NotPermitted`` for a key file that cannot be used."""
-    config = AccountConfig(
-        network=network, url=url, account=account, key_file=key_file, trading=TradingRules(slippage=slippage)
-    )
-    return HyperliquidKeyAlone(config, clock, shared_log, log)
-
-
 def feed_pace(settings: Settings) -> FeedPace:
     """Return how the live feed is to be. Raises ``InvariantError`` where there is none."""
     if not isinstance(settings.feed, LiveFeedSettings):
@@ -132,11 +121,6 @@ def venue_config(settings: Settings, home: Path) -> VenueConfig:
         weight_per_minute=weight,
         account=account,
     )
-
-
-def shared_log(place: str, span_s: float) -> SharedLog:
-    """Return what this machine sent to ``place``, by whatever daemon or command."""
-    return SharedLog(place, span_s, lambda why: log(LogEvent.BUDGET_UNSHARED, level="warning", reason=why))
 
 
 def _admit(place: str, account: str, home: Path) -> Callable[[], None]:

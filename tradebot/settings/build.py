@@ -21,6 +21,7 @@ from tradebot.pipeline.risk.limits import (
 )
 from tradebot.pipeline.risk.measures.measuring import MeasureRule
 from tradebot.pipeline.risk.order_gates.sequence import MEASURES
+from tradebot.settings.files import URLS
 from tradebot.settings.model import (
     EquityFractionSize,
     HyperliquidFeedSettings,
@@ -99,14 +100,6 @@ def build_measures(risk: RiskSettings) -> MeasureRule:
 def build_breakers(risk: RiskSettings) -> Mapping[str, Tiers]:
     """Return the tiers of the breakers that are on, by name."""
     return {breaker.name: tiers for breaker in BREAKERS if (tiers := getattr(risk, breaker.name))}
-
-
-URLS: Mapping[str, str] = {
-    "mainnet": "https://api.hyperliquid.xyz",
-    "testnet": "https://api.hyperliquid-testnet.xyz",
-    "devnet": "http://127.0.0.1:3001",
-}
-"""Where each network answers."""
 
 
 def feed_network(settings: Settings) -> str:

@@ -11,8 +11,8 @@ from typing import assert_never
 
 from tradebot.model.errors import ConfigError, NotPermitted, StorageFailed, UsageError
 from tradebot.model.money import plain
+from tradebot.settings.files import profile_path
 from tradebot.settings.form import Form, quoted
-from tradebot.settings.load import profile_path
 from tradebot.settings.model import ADDRESS_PATTERN, SYMBOL_PATTERN
 
 KEY_NAME = "agent.key"

@@ -15,9 +15,9 @@ from pathlib import Path
 from tradebot.model.near import nearest
 from tradebot.settings.dataspec import placed_stored
 from tradebot.settings.errors import BadSettings, Problem
+from tradebot.settings.files import ENV_PREFIX
 from tradebot.settings.toml import KeyPath, read_toml
 
-ENV_PREFIX = "TRADEBOT__"
 _READ_VARIABLES = ("TRADEBOT_HOME", "TRADEBOT_CONFIG")
 # Of the tests: where real market data is.
 _OTHER_VARIABLES = frozenset({*_READ_VARIABLES, "TRADEBOT_TEST_DATA"})

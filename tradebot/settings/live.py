@@ -5,8 +5,9 @@ from importlib.util import find_spec
 from urllib.parse import urlsplit
 
 from tradebot.pipeline.risk.gates.sequence import LIMITS
-from tradebot.settings.build import URLS, feed_network, feed_url, venue_url
+from tradebot.settings.build import feed_network, feed_url, venue_url
 from tradebot.settings.errors import Problem
+from tradebot.settings.files import URLS
 from tradebot.settings.layers import dotted
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (

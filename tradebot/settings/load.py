@@ -16,10 +16,9 @@ from pathlib import Path
 
 from pydantic import SecretStr, ValidationError
 
-from tradebot.model.errors import ConfigError
-from tradebot.model.near import did_you_mean
 from tradebot.settings.dataspec import store_root
 from tradebot.settings.errors import BadSettings, Found, Problem, found_in
+from tradebot.settings.files import files_of
 from tradebot.settings.layers import (
     Layer,
     VariableText,
@@ -35,12 +34,6 @@ from tradebot.settings.layers import (
 from tradebot.settings.model import SYMBOL_PATTERN, Settings, StrategySettings, canonical, place_of
 from tradebot.settings.toml import KeyPath, to_toml
 
-CONFIG_VARIABLE = "TRADEBOT_CONFIG"
-HOME_FILE = "tradebot.toml"
-DEFAULT_PROFILE = "demo"
-_PACKAGE = Path(__file__).resolve().parent.parent
-# In the wheel beside the code, in a checkout beside the package.
-_PROFILE_FOLDERS = (_PACKAGE / "config", _PACKAGE.parent / "config")
 _NOT_BUILT = {
     ("feed", "kind"): ("ccxt",),
     ("venue", "kind"): ("ccxt",),
@@ -141,34 +134,6 @@ def _toml(settings: Settings, secret_text: Callable[[SecretStr], str | None]) ->
             secrets = {key: value for key, value in section.items() if isinstance(value, SecretStr)}
             section |= {key: secret_text(value) for key, value in secrets.items()}
     return to_toml(tree)
-
-
-def profile_path(name: str) -> Path:
-    """Return the file of a shipped profile. Raises ``ConfigError`` when there is none of that name."""
-    known = {path.stem: path for folder in reversed(_PROFILE_FOLDERS) for path in sorted(folder.glob("*.toml"))}
-    if name not in known:
-        raise ConfigError(f"no profile {name!r}", where="--profile", mend=did_you_mean(name, known))
-    return known[name]
-
-
-def files_of(
-    home: Path, config_files: Sequence[Path], profile: str | None, environ: Mapping[str, str]
-) -> tuple[list[Path], list[str]]:
-    """Return the files that make the configuration, in order, and notes. Raises ``ConfigError`` for a profile."""
-    base = [] if profile is None else [profile_path(profile)]
-    named = environ.get(CONFIG_VARIABLE, "")
-    if config_files:
-        return [*base, *config_files], []
-    if named:
-        return [*base, Path(named)], []
-    if (home / HOME_FILE).exists():
-        return [*base, home / HOME_FILE], []
-    if base:
-        return base, []
-    return [profile_path(DEFAULT_PROFILE)], [
-        f"no configuration: profile {DEFAULT_PROFILE} (a simulated exchange, no real money); "
-        "`tradebot init` writes one of your own"
-    ]
 
 
 def _validated(layer: Layer) -> Settings:

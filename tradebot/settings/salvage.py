@@ -11,8 +11,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from tradebot.model.errors import ConfigError
-from tradebot.settings.layers import ENV_PREFIX
-from tradebot.settings.load import files_of
+from tradebot.settings.files import ENV_PREFIX, files_of
 from tradebot.settings.toml import read_toml
 
 _SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"' -]+?)\s*\]\s*(#.*)?")

@@ -15,7 +15,10 @@ _MOST_SAID = 300
 
 
 class StrategyBlocked(BaseException):
-    """Raised into a strategy's call that took too long; no ``Exception``, so that it is not swallowed."""
+    """Raised into a strategy's call that took too long; no ``Exception``, so that it is not swallowed.
+
+    Its text says why, if not for the time that every call has.
+    """
 
 
 def why_disabled(error: BaseException, strategy: Strategy) -> str:
@@ -24,7 +27,7 @@ def why_disabled(error: BaseException, strategy: Strategy) -> str:
         case Nonsense():
             return f"nonsense: {error}"
         case StrategyBlocked():
-            return f"blocked for more than {BLOCKED_AFTER_S} s"
+            return str(error) or f"blocked for more than {BLOCKED_AFTER_S} s"
         case StrategyError():
             return error.what
         case _:

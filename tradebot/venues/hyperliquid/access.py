@@ -55,6 +55,18 @@ async def check_signer(rest: RestClient, account: str, signer: str) -> None:
         raise NotPermitted(f"the key's address {signer} is no agent of {account}", mend=_MEND)
 
 
+async def master_of(rest: RestClient, signer: str) -> str:
+    """Return the account that the key of ``signer`` signs for: its master's where it is an agent, else its own."""
+    found = role(await rest.info({"type": "userRole", "user": signer}, Purpose.PROTECT))
+    if found.kind is RoleKind.MISSING:
+        raise NotPermitted(
+            f"the venue does not know {signer}, the address of the key",
+            where="venue.key_file",
+            mend="approve it as an API wallet of your account, or deposit first; check the network",
+        )
+    return found.master if found.kind is RoleKind.AGENT and found.master is not None else signer
+
+
 async def agent_expiry(rest: RestClient, account: str, signer: str, purpose: Purpose = Purpose.WATCH) -> Nanos | None:
     """Return until when ``signer`` may trade; ``None`` for an unnamed agent or the account's own key."""
     known = agents(await rest.info({"type": "extraAgents", "user": account}, purpose, RECENT_S))

@@ -7,13 +7,13 @@ from tradebot.model.errors import NotPermitted
 from tradebot.model.time import to_ms
 from tradebot.model.venue import Purpose
 from tradebot.ports import Clock, Notes
-from tradebot.venues.hyperliquid.access import RoleKind, role
+from tradebot.venues.hyperliquid.access import master_of
 from tradebot.venues.hyperliquid.checks import HyperliquidChecks
 from tradebot.venues.hyperliquid.cloid import account_cloids
 from tradebot.venues.hyperliquid.config import AccountConfig, VenueConfig
 from tradebot.venues.hyperliquid.gateway import Gateway, Recorder, VenueTime
 from tradebot.venues.hyperliquid.inquiry import Inquiry
-from tradebot.venues.hyperliquid.keys import SigningKey, read_key
+from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Link, Links, Share
 from tradebot.venues.hyperliquid.market import venue_time
 from tradebot.venues.hyperliquid.memory import Memory
@@ -119,7 +119,7 @@ async def open_account(config: AccountConfig, link: Link, home: Home, clock: Clo
     key = read_key(config.key_file)
     memory = Memory(home.notes, clock, link.rest, link.url, key.address)
     await memory.recall()
-    address = config.account.lower() if config.account else await master_of(link, key)
+    address = config.account.lower() if config.account else await master_of(link.rest, key.address)
     rules = Rules.of(CAPABILITIES)
     signer = ActionSigner(key, is_mainnet=config.network == "mainnet")
     gateway = Gateway(link.rest, signer, address, clock, home.recorder, rules)
@@ -133,18 +133,6 @@ async def open_account(config: AccountConfig, link: Link, home: Home, clock: Clo
         await venue.open()
     await memory.keep()
     return venue
-
-
-async def master_of(link: Link, key: SigningKey) -> str:
-    """Return the account that the key signs for: its master's where it is an agent, else its own."""
-    found = role(await link.rest.info({"type": "userRole", "user": key.address}, Purpose.PROTECT))
-    if found.kind is RoleKind.MISSING:
-        raise NotPermitted(
-            f"the venue does not know {key.address}, the address of the key",
-            where="venue.key_file",
-            mend="approve it as an API wallet of your account, or deposit first; check the network",
-        )
-    return found.master if found.kind is RoleKind.AGENT and found.master is not None else key.address
 
 
 def _nothing() -> None:

@@ -3,9 +3,9 @@
 from tradebot.model.errors import InvariantError, NotPermitted
 from tradebot.model.venue import Intent, Settled
 from tradebot.ports import Clock
+from tradebot.venues.hyperliquid.access import master_of
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.config import AccountConfig
-from tradebot.venues.hyperliquid.connect import master_of
 from tradebot.venues.hyperliquid.gateway import Gateway
 from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Links, Share
@@ -71,7 +71,7 @@ class HyperliquidKeyAlone:
 
     async def whose(self) -> str:
         """Return the account that the key signs for. Raises ``NotPermitted`` for a key that the venue does not know."""
-        return self._config.account or await master_of(self._links.to(self._config.url), self._key)
+        return self._config.account or await master_of(self._links.to(self._config.url).rest, self._key.address)
 
     async def open(self, account: str) -> None:
         """Learn the venue's time: nonces and expiries are by it, not by this machine."""

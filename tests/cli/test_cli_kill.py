@@ -1,0 +1,146 @@
+"""``halt --flatten`` of a real daemon that is hampered: a strategy that does not come back, a disk that is full."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.desk import Desk
+from tests.waiting import wait_until
+from tradebot.store.mark import read_mark
+
+pytest.importorskip("coincurve")
+STRATEGY = """
+import itertools
+import time
+from collections import deque
+from pathlib import Path
+
+from tradebot.pipeline.strategy.base import Params
+
+HOW = Path(__file__).with_name("how")
+
+
+def spin():
+    while True:
+        pass
+
+
+HANGS = {
+    "spin": spin,
+    "sleep": lambda: time.sleep(3600),
+    "deaf": lambda: deque(itertools.repeat(None), maxlen=0),
+}
+
+
+class Hanging:
+    class Params(Params):
+        pass
+
+    def __init__(self, params):
+        pass
+
+    def on_bar(self, bar, position):
+        if HOW.exists():
+            how = HOW.read_text()
+            HOW.with_name("hangs").touch()
+            HANGS[how]()
+        return ()
+"""
+CONFIG = """
+[[strategy]]
+kind = "hanging.py:Hanging"
+name = "hanging"
+timeframe = "1m"
+stop = { kind = "atr", n = 5, mult = 2 }
+"""
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(tmp_path, "--speed", "60")
+    (tmp_path / "hanging.py").write_text(STRATEGY)
+    mine = tmp_path / "mine.toml"
+    mine.write_text(mine.read_text() + CONFIG)
+    yield made
+    made.close()
+
+
+def crowd(desk: Desk) -> None:
+    """Let another hand open positions, one of which the bot books, and place orders."""
+    for coin, size in (("ETH", "0.05"), ("SOL", "-1")):
+        desk.by_hand("trade", coin=coin, size=size)
+    for number in range(5):
+        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
+
+
+def truth(desk: Desk) -> tuple[Any, Any, Any]:
+    (account,) = desk.by_hand("accounts")
+    return account["positions"], account["open"], account["repeated"]
+
+
+def hang(desk: Desk, how: str) -> None:
+    (desk.folder / "how").write_text(how)
+    wait_until((desk.folder / "hangs").exists)
+
+
+@pytest.mark.parametrize("how", ["spin", "sleep"])
+def test_a_strategy_that_does_not_come_back_keeps_nothing_from_being_closed(desk: Desk, how: str) -> None:
+    desk.ask("start", "--live", *desk.options)
+    crowd(desk)
+    hang(desk, how)
+    assert "halted, flat" in desk.ask("halt", "--flatten")
+    assert truth(desk) == ({}, [], {})
+    assert "longer than a halt waits" in desk.ask("logs", "--event", "strategy.disabled")
+    # With what it hung at gone, an operator goes on, and it is asked again.
+    (desk.folder / "how").unlink()
+    desk.ask("resume", "--reason", "mended")
+    assert desk.status()["state"] == "running"
+
+
+def test_a_daemon_that_nothing_reaches_is_passed_by_without_being_told_to(desk: Desk) -> None:
+    desk.ask("start", "--live", *desk.options)
+    pid = int(str(desk.status()["pid"]))
+    crowd(desk)
+    hang(desk, "deaf")
+    done = desk.run("halt", "--flatten", *desk.options)
+    assert done.returncode == 0, done.stderr
+    assert truth(desk) == ({}, [], {})
+    assert f"acting beside it; end it: kill -9 {pid}" in done.stderr
+    assert read_mark(desk.home) is not None
+    os.kill(pid, signal.SIGKILL)
+
+
+def test_a_disk_that_is_full_keeps_nothing_from_being_closed_and_the_next_start_is_halted(
+    desk: Desk, tmp_path: Path
+) -> None:
+    desk.home.mkdir(mode=0o700, exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48m,mode=0700", "tmpfs", str(desk.home)]
+    key = (desk.home / "devnet.key").read_text()
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    try:
+        (desk.home / "devnet.key").write_text(key)
+        (desk.home / "devnet.key").chmod(0o600)
+        desk.ask("start", "--live", *desk.options)
+        crowd(desk)
+        filler = desk.home / "filler"
+        with filler.open("wb", buffering=0) as file, suppress(OSError):
+            while True:
+                file.write(bytes(4096))
+        done = desk.run("halt", "--flatten", *desk.options)
+        assert done.returncode == 0, done.stderr
+        assert truth(desk) == ({}, [], {})
+        wait_until(lambda: desk.run("status").returncode == 3)
+        filler.unlink()
+        desk.ask("start", "--live", *desk.options)
+        status = desk.status()
+        assert (status["state"], status["positions"]) == ("halted", [])
+        desk.ask("stop")
+    finally:
+        subprocess.run(["umount", "-l", str(desk.home)], check=True)
