@@ -86,7 +86,11 @@ def books(covered: str = "2") -> views.BookFacts:
         unknown=1,
         protection=(
             Protection(
-                symbol="BTC", qty=Qty(Decimal(2)), stop_price=Price(Decimal("102.5")), covered_qty=Qty(Decimal(covered))
+                symbol="BTC",
+                qty=Qty(Decimal(2)),
+                stop_price=Price(Decimal("102.5")),
+                covered_qty=Qty(Decimal(covered)),
+                moved_by="swing_high",
             ),
         ),
         limits=(
@@ -125,7 +129,7 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     (held,) = found["positions"]
     assert {
         "symbol": "BTC", "strategy": "cross", "side": "short", "qty": "2", "entry_price": "100", "mark_price": "99.5",
-        "unrealized_pnl": "1", "stop_price": "102.5", "protected": True,
+        "unrealized_pnl": "1", "stop_price": "102.5", "stop_moved_by": "swing_high", "protected": True,
     }.items() <= held.items()  # fmt: skip
     assert found["protected"] == {"protected": 1, "total": 1}
     assert found["orders"] == {"open": 2, "unknown": 1}

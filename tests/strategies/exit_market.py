@@ -7,7 +7,7 @@ from typing import Any
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, Message
 from tradebot.model.money import MONEY_CONTEXT, Cash, Price, Qty
-from tradebot.model.order import PositionSide
+from tradebot.model.order import Fill, OrderDone, PositionSide, SubmitOrders
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe
@@ -19,6 +19,7 @@ from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.strategy.base import Enter, ExitRules, StrategySpec
 from tradebot.pipeline.strategy.stage import StrategyStage
+from tradebot.report.why import WhyFold
 from tradebot.store.codec import decode, encode
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.venue import SimulatedVenue
@@ -89,9 +90,12 @@ class ExitMarket:
         self.trips: list[tuple[int, Decimal, str]] = []
         self.net: list[Decimal] = []
         self.answers: list[Approved | Refused] = []
+        self.why = WhyFold()
         self._bar = 0
-        sinks = {RoundTrip: self._ended, Approved: self._answered, Refused: self._answered}
-        self._line = Line(self.stages, sinks)
+        told = dict.fromkeys((SubmitOrders, Fill, OrderDone), self.why.add)
+        self._line = Line(
+            self.stages, {**told, RoundTrip: self._ended, Approved: self._answered, Refused: self._answered}
+        )
 
     def _ended(self, trip: Message) -> None:
         assert isinstance(trip, RoundTrip)
@@ -101,6 +105,7 @@ class ExitMarket:
     def _answered(self, answer: Message) -> None:
         assert isinstance(answer, Approved | Refused)
         self.answers.append(answer)
+        self.why.add(answer)
 
     def bar(self, number: int, prices: Iterable[Decimal]) -> Decimal | None:
         """Run the ``number``-th minute; return where the stop is after it."""

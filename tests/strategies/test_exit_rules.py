@@ -22,6 +22,7 @@ from tradebot.pipeline.strategy.base import (
     PercentStop,
     StructureTrail,
 )
+from tradebot.report.result_text import why_text
 from tradebot.venues.simulated.costs import Costs
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -338,6 +339,11 @@ def test_why_and_positions_say_what_moved_the_stop(
     assert (move.signal.action, move.signal.reason, move.signal.pattern) == (Action.MOVE_STOP, "trail", expected)
     given = {name: D(at) if side is LONG else mirrored(D(at)) for name, at in levels.items()}
     assert move.signal.levels == given
+    moved, first = market.why.rows()
+    assert (moved["pattern"], moved["outcome"]) == (expected, "ordered")
+    said = why_text([first])
+    assert f"(moved by {expected}): working" in said
+    assert "canceled (replaced)" in said
 
 
 def test_a_stop_of_its_own_strategy_counts_where_it_is_nearer() -> None:

@@ -278,7 +278,7 @@ def test_after_the_first_target_the_stop_goes_to_the_entry_and_then_only_onward(
 
 def test_without_a_trail_the_stop_is_moved_once_to_the_entry() -> None:
     wishes = in_position(made("liquidity_sweep", trail_atr=0), drift(1), ["1", "0.5", "0.5", "0.5"])
-    assert wishes == [MoveStop(Decimal(100))]
+    assert wishes == [MoveStop(Decimal(100), "first_target")]
 
 
 @pytest.mark.parametrize("kind", ["fvg_fill", "bos_orderblock"])

@@ -148,6 +148,8 @@ def test_a_pattern_and_its_levels_are_told_as_they_were_given() -> None:
         (MoveStop(None), "MoveStop.stop"),  # type: ignore[arg-type]
         (MoveStop(D(0)), "MoveStop.stop"),
         (MoveStop(95.0), "MoveStop.stop"),  # type: ignore[arg-type]
+        (MoveStop(D(95), "x" * 65), "MoveStop.pattern"),
+        (MoveStop(D(95), "low", {"low": D(-1)}), "MoveStop.levels[low]"),
     ],
 )
 def test_nonsense_disables_the_strategy_and_says_what_it_was(wish: object, said: str) -> None:

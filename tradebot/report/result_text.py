@@ -182,6 +182,8 @@ def _numbers(row: Mapping[str, Json]) -> str:
 
 def _order_text(order: Mapping[str, Json]) -> str:
     at = "".join(f" {name} {cell(order.get(name))}" for name in ("price", "trigger") if order.get(name) is not None)
+    if order.get("moved_by") is not None:
+        at += f" (moved by {cell(order['moved_by'])})"
     text = (
         f"{cell(order.get('role'))} {cell(order.get('side'))} {cell(order.get('qty'))}"
         f" {cell(order.get('type')).replace('_', '-')}{at}: {cell(order.get('state')).replace('_', ' ')}"

@@ -54,11 +54,11 @@ def positions_text(document: Mapping[str, Json], colour: bool = False, width: in
     listed = rows(document, "positions")
     if not listed:
         return "no open position"
-    names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "protected")
+    names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "moved by", "protected")
     keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price")
+    stop = ("stop_price", "stop_moved_by")
     body = [
-        [*columns(row, keys), money(row.get("unrealized_pnl")), cell(row.get("stop_price")), _protected(row)]
-        for row in listed
+        [*columns(row, keys), money(row.get("unrealized_pnl")), *columns(row, stop), _protected(row)] for row in listed
     ]
     return table(names, body, left=3, colour=colour, width=width)
 

@@ -198,15 +198,16 @@ class SmartMoney:
         if held == self.entered_qty:
             return [Exit("time")] if now - self.entered_at >= self.params.time_stop else []
         # The first target is behind us: what is left shall not lose any more.
-        stop, atr = Decimal(position.entry_price), self.scanner.atr
+        stop, moved_by, atr = Decimal(position.entry_price), "first_target", self.scanner.atr
         if self.params.trail_atr and atr is not None:
             trailed = bar.close - side * from_float(self.params.trail_atr * atr)
-            stop = max(stop, trailed) if side > 0 else min(stop, trailed)
+            if (trailed - stop) * side > 0:
+                stop, moved_by = trailed, "trail"
         is_better = self.stop_moved_to is None or (stop - self.stop_moved_to) * side > 0
         if not is_better or (bar.close - stop) * side <= 0 or stop <= 0:
             return []
         self.stop_moved_to = stop
-        return [MoveStop(stop)]
+        return [MoveStop(stop, moved_by)]
 
 
 def _grow(
