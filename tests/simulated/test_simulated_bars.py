@@ -82,11 +82,11 @@ class Market:
         self.length = Timeframe(minutes * MINUTE)
         self.now = Nanos(START)
 
-    def bar(self, text: str, symbol: str = "BTC", *, is_same_time: bool = False) -> list[Message]:
+    def bar(self, text: str, symbol: str = "BTC", *, is_same_time: bool = False, volume: str = "0") -> list[Message]:
         if not is_same_time:
             self.now = Nanos(self.now + self.length)
         o, h, low, c = (D(part) for part in text.split())
-        bar = Bar(symbol, self.length, self.now, o, h, low, c, D(0))
+        bar = Bar(symbol, self.length, self.now, o, h, low, c, D(volume))
         return list(self.venue.handle(BarsClosed(symbol, self.now, (bar,))))
 
     def submit(self, *orders: OrderRequest) -> list[Message]:
@@ -897,3 +897,75 @@ def test_messages_it_does_not_match_on_pass_without_effect() -> None:
 def test_costs_out_of_range_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="is "):
         Costs(**wrong)
+
+
+# Partial fills: our share of the volume of a bar.
+
+
+def test_a_market_order_takes_its_share_of_each_bar_until_it_is_filled() -> None:
+    market = Market(volume_share=D("0.1"))
+    market.bar("100 100 100 100", volume="50")
+    market.submit(order("a", BUY, qty="1"))
+    assert fills(market.bar("100 100 100 100", volume="4.26")) == [("a", "0.42", "100")]
+    assert fills(market.bar("101 101 101 101", volume="0")) == []
+    assert fills(market.bar("102 102 102 102", volume="3")) == [("a", "0.3", "102")]
+    assert fills(market.bar("103 103 103 103", volume="90")) == [("a", "0.28", "103")]
+    assert fills(market.bar("104 104 104 104", volume="90")) == []
+
+
+def test_a_bar_of_zero_volume_fills_nothing_and_ends_nothing() -> None:
+    market = Market(volume_share=D(1))
+    market.bar("100 100 100 100", volume="1")
+    market.submit(*bracket(order("a", BUY, LIMIT, price="99"), "95", "110"))
+    assert market.bar("100 100 90 100", volume="0") == []
+    assert fills(market.bar("100 100 98 100", volume="1")) == [("a", "1", "99")]
+
+
+def test_orders_share_a_bar_in_the_order_in_which_they_are_met() -> None:
+    market = Market(volume_share=D("0.5"))
+    market.bar("100 100 100 100", volume="1")
+    market.submit(
+        order("first", BUY, qty="0.6"), order("second", BUY, qty="0.6"), order("limit", BUY, LIMIT, price="99")
+    )
+    reports = market.bar("100 100 98 100", volume="2")
+    assert fills(reports) == [("first", "0.6", "100"), ("second", "0.4", "100")]
+    assert fills(market.bar("101 101 98 98", volume="2")) == [("second", "0.2", "101"), ("limit", "0.8", "99")]
+    assert fills(market.bar("98 98 98 98", volume="2")) == [("limit", "0.2", "98")]
+
+
+def test_a_stop_that_the_volume_does_not_cover_goes_on_at_the_market() -> None:
+    market = Market(volume_share=D("0.5"))
+    market.bar("100 100 100 100", volume="9")
+    market.submit(*bracket(order("a", BUY, qty="1"), "95", "110"))
+    assert fills(market.bar("100 100 100 100", volume="9")) == [("a", "1", "100")]
+    assert fills(market.bar("100 100 94 96", volume="0.5")) == [("a-stop", "0.25", "95")]
+    assert fills(market.bar("97 112 97 112", volume="0.5")) == [("a-stop", "0.25", "97")]
+    reports = market.bar("99 112 90 100", volume="4")
+    assert fills(reports) == [("a-stop", "0.5", "99")]
+    assert cancels(reports) == [("a-target", "sibling_filled")]
+    assert market.venue.position("BTC") == 0
+
+
+def test_exits_are_for_what_has_filled_of_their_entry() -> None:
+    market = Market(volume_share=D("0.5"))
+    market.bar("100 100 100 100", volume="9")
+    market.submit(*bracket(order("a", BUY, qty="1"), "95", "110"))
+    assert fills(market.bar("100 100 100 100", volume="0.8")) == [("a", "0.4", "100")]
+    reports = market.bar("100 120 100 111", volume="1.2")
+    assert fills(reports) == [("a", "0.6", "100")], "the share is used up by the entry"
+    reports = market.bar("111 120 100 111", volume="9")
+    assert fills(reports) == [("a-target", "1", "111")]
+
+
+def test_a_liquidation_waits_for_no_volume() -> None:
+    market = Market(volume_share=D("0.001"), cash="100")
+    market.bar("100 100 100 100", volume="9000")
+    market.submit(order("a", BUY, qty="5"))
+    assert fills(market.bar("100 100 100 100", volume="9000")) == [("a", "5", "100")]
+    assert fills(market.bar("100 100 50 50", volume="0")) == [(None, "5", "50")]
+
+
+@pytest.mark.parametrize("share", ["0", "-0.1", "1.1"])
+def test_a_share_of_volume_is_above_0_and_up_to_1(share: str) -> None:
+    with pytest.raises(ValueError, match="volume_share"):
+        Costs(volume_share=D(share))

@@ -1,7 +1,7 @@
 """Laws of the simulated venue, on random markets with random orders of every kind."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from typing import Any
 
@@ -40,6 +40,8 @@ COSTS = Costs(
     funding_rate=D("0.0001"),
 )
 SLOW_COSTS = Costs(taker_bps=D("4.5"), slippage_bps=D(7), leverage=50, latency=Nanos(LENGTH // 2))
+THIN_COSTS = replace(COSTS, volume_share=D("0.3"))
+any_costs = st.sampled_from([COSTS, SLOW_COSTS, THIN_COSTS])
 
 
 def venue(costs: Costs = COSTS) -> SimulatedVenue:
@@ -117,7 +119,7 @@ def script(plan: Sequence[Step]) -> list[Message]:
         close = price[step.symbol] = low + (high - low) * step.close // 100
         values = [D(value) / 10 for value in (open_, high, low, close)]
         o, h, lo, c = values
-        bar = Bar(step.symbol, LENGTH, Nanos(now), o, h, lo, c, D(1))  # type: ignore[arg-type]
+        bar = Bar(step.symbol, LENGTH, Nanos(now), o, h, lo, c, D(step.qty % 50))  # type: ignore[arg-type]
         messages.append(BarsClosed(step.symbol, Nanos(now), (bar,)))
         if step.kind == "cancel":
             cid = f"{step.symbol}{n - step.far % 4}"
@@ -149,10 +151,10 @@ def run(messages: Sequence[Message], on: SimulatedVenue) -> list[Message]:
     return [report for message in messages for report in on.handle(message)]
 
 
-@given(steps)
-def test_equity_is_what_a_naive_ledger_of_the_reports_says(plan: list[Step]) -> None:
+@given(steps, any_costs)
+def test_equity_is_what_a_naive_ledger_of_the_reports_says(plan: list[Step], costs: Costs) -> None:
     """Cash flows alone, without average cost or realized P&L, give the same equity at every moment."""
-    on = venue()
+    on = venue(costs)
     flow = CASH
     held = {"A": D(0), "B": D(0)}
     mark = {"A": D(0), "B": D(0)}
@@ -169,9 +171,9 @@ def test_equity_is_what_a_naive_ledger_of_the_reports_says(plan: list[Step]) -> 
         assert {symbol: on.position(symbol) for symbol in held} == held
 
 
-@given(steps)
-def test_no_order_fills_past_its_size_and_no_reduce_only_order_adds(plan: list[Step]) -> None:
-    on = venue()
+@given(steps, any_costs)
+def test_no_order_fills_past_its_size_and_no_reduce_only_order_adds(plan: list[Step], costs: Costs) -> None:
+    on = venue(costs)
     orders: dict[str, OrderRequest] = {}
     filled: dict[str, Decimal] = {}
     held = {"A": D(0), "B": D(0)}
@@ -195,8 +197,20 @@ def test_no_order_fills_past_its_size_and_no_reduce_only_order_adds(plan: list[S
 
 
 @given(steps)
-def test_every_accepted_order_ends_at_most_once_or_still_rests(plan: list[Step]) -> None:
-    on = venue()
+def test_no_more_of_a_bar_is_taken_than_our_share_of_its_volume(plan: list[Step]) -> None:
+    on = venue(THIN_COSTS)
+    for message in script(plan):
+        reports = on.handle(message)
+        fills = [report for report in reports if isinstance(report, FillReport) and report.client_order_id is not None]
+        if isinstance(message, BarsClosed):
+            taken = sum(fill.qty for fill in fills)
+            assert taken <= message.bars[-1].volume * D("0.3")
+            assert all(fill.qty % D("0.01") == 0 for fill in fills)
+
+
+@given(steps, any_costs)
+def test_every_accepted_order_ends_at_most_once_or_still_rests(plan: list[Step], costs: Costs) -> None:
+    on = venue(costs)
     messages = script(plan)
     sizes = {order.client_order_id: order.qty for m in messages if isinstance(m, SubmitOrders) for order in m.orders}
     accepted: set[str] = set()
@@ -216,7 +230,7 @@ def test_every_accepted_order_ends_at_most_once_or_still_rests(plan: list[Step])
     assert len(accepted) == len(filled) + len(canceled) + len(resting)
 
 
-@given(steps, st.data(), st.sampled_from([COSTS, SLOW_COSTS]))
+@given(steps, st.data(), any_costs)
 def test_a_venue_saved_and_loaded_anywhere_goes_on_as_if_nothing_was(
     plan: list[Step], data: st.DataObject, costs: Costs
 ) -> None:

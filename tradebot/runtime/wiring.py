@@ -173,4 +173,5 @@ def build_costs(venue: SimulatedVenueSettings) -> Costs:
         leverage=venue.leverage,
         maintenance=venue.maintenance,
         funding_rate=venue.funding_rate,
+        volume_share=venue.volume_share,
     )

@@ -324,6 +324,9 @@ class SimulatedVenueSettings(Section):
         default=Decimal("1.0"), ge=0, le=1000, description="Taker fills worsen by it, basis points."
     )
     latency_ms: Int = Field(default=0, ge=0, le=3_600_000, description="From decision to exchange, milliseconds.")
+    volume_share: Exact | None = Field(
+        default=None, gt=0, le=1, description="The part of a bar's volume that our orders may take; none: any quantity."
+    )
     leverage: Int = Field(default=5, ge=1, le=1000, description="The highest leverage the account uses.")
     maintenance: Exact = Field(
         default=Decimal("0.5"),

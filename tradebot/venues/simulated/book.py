@@ -17,7 +17,16 @@ from tradebot.venues.simulated.account import SimulatedAccount
 from tradebot.venues.simulated.costs import Costs
 from tradebot.venues.simulated.execution import FillMoment, SymbolOrders
 from tradebot.venues.simulated.funding import FundingRates
-from tradebot.venues.simulated.matching import Resting, at_close, at_open, at_print, at_quote, limit_within, stop_within
+from tradebot.venues.simulated.matching import (
+    Offer,
+    Resting,
+    at_close,
+    at_open,
+    at_print,
+    at_quote,
+    limit_within,
+    stop_within,
+)
 
 _NEVER = 2**63 - 1
 
@@ -31,10 +40,12 @@ class SymbolBook:
 
     __slots__ = (
         "_account",
+        "_costs",
         "_execution",
         "_funding_due",
         "_has_trailing",
         "_is_settled",
+        "_left",
         "_solvent_cash",
         "_wake_high",
         "_wake_low",
@@ -57,6 +68,9 @@ class SymbolBook:
         self.ts = 0
         self.is_idle = True
         self._account = account
+        self._costs = costs
+        # What our orders may still trade in this bar; None: any quantity.
+        self._left: Qty | None = None
         self._execution = execution
         # Whether any order here ever trailed: most books never see one.
         self._has_trailing = False
@@ -254,11 +268,12 @@ class SymbolBook:
 
     def _match_bar(self, bar: Bar, ts_open: Nanos) -> Sequence[Resting]:
         """Match ``bar`` and return the orders that trailed from its open on."""
+        self._left = self._costs.available(bar.volume, self.instrument)
         at_the_open = FillMoment(ts_open)
         for order in self._eligible(ts_open):
             offer = at_open(order, bar.open)
             if offer is not None:
-                self._execution.trade(order, offer, at_the_open)
+                self._trade(order, offer, at_the_open)
         trailing = self._trailing(ts_open)
         within = FillMoment(ts_open, bar.ts_event)
         asleep = [order for order in self._placed_by(ts_open) if not order.armed]
@@ -267,13 +282,18 @@ class SymbolBook:
         for order in self._eligible(ts_open):
             offer = limit_within(order, bar.low, bar.high)
             if offer is not None:
-                self._execution.trade(order, offer, within)
+                self._trade(order, offer, within)
                 has_filled = True
         if has_filled:
             # The stops of entries that have just filled: they may be reached in the entry's bar.
             self._match_stops(bar, within)
         self._match_woken(asleep, bar.close, within)
         return trailing
+
+    def _trade(self, order: Resting, offer: Offer, moment: FillMoment) -> None:
+        traded = self._execution.trade(order, offer, moment, self._left)
+        if self._left is not None:
+            self._left = Qty(self._left - traded)
 
     def _trailing(self, ts: int) -> Sequence[Resting]:
         return [order for order in self._placed_by(ts) if order.trails] if self._has_trailing else ()
@@ -293,10 +313,10 @@ class SymbolBook:
             if order.armed > order.filled and not order.is_done:
                 offer = at_close(order, close)
                 if offer is not None:
-                    self._execution.trade(order, offer, within)
+                    self._trade(order, offer, within)
 
     def _match_stops(self, bar: Bar, within: FillMoment) -> None:
         for order in self._eligible(within.ts):
             offer = stop_within(order, bar.low, bar.high, bar.ts_event)
             if offer is not None:
-                self._execution.trade(order, offer, within)
+                self._trade(order, offer, within)
