@@ -129,7 +129,8 @@ def opened(asked: Signal, size: str = "1") -> OrdersStage:
 def test_the_rungs_are_whole_lots_and_together_what_the_ladder_names(
     steps: tuple[tuple[str, str], ...], size: str, expected: list[str]
 ) -> None:
-    _, stop, *targets = submitted(stage().handle(approved(laddered(*steps), size)))
+    orders = OrdersStage({"BTC": instrument(min_notional="0")})
+    _, stop, *targets = submitted(orders.handle(approved(laddered(*steps), size)))
     assert [target.qty for target in targets] == [Decimal(qty) for qty in expected]
     assert stop.qty == Decimal(size)
     for target in targets:
