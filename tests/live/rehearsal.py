@@ -101,7 +101,8 @@ leverage = {leverage}
 kind = "script.py:Script"
 name = "{strategy}"
 timeframe = "1m"
-stop = {{ kind = "atr", n = 5, mult = 1.5, trail = {trails} }}
+stop = {{ kind = "atr", n = 5, mult = 1.5, trail = {trails}{break_even} }}
+{hold}
 [risk]
 size = {{ kind = "notional", notional = "1000" }}
 max_order_notional = "2000"
@@ -124,7 +125,9 @@ class Stage:
     key_file: str = "devnet.key"
     leverage: int = 1
     risk: str = ""
-    trails: bool = False
+    trails: str = "false"
+    break_even: str = ""
+    hold: str = ""
     weight_per_minute: int = 10**6
     bars: int = 0
     pages: list[tuple[AlertName, str]] = field(default_factory=list)
@@ -171,7 +174,7 @@ class Stage:
         account = f'account = "{self.account}"' if self.account else ""
         fields = {"url": self.net.url, "symbols": self.symbols, "strategy": self.strategy, "key_file": self.key_file}
         fields |= {"leverage": str(self.leverage), "risk": self.risk}
-        fields |= {"trails": str(self.trails).lower()}
+        fields |= {"trails": self.trails, "break_even": self.break_even, "hold": self.hold}
         fields |= {"weight": str(self.weight_per_minute)}
         path.write_text(CONFIG.format(account=account, **fields))
         return LoadOptions(config_files=(path,)).load(self.folder / "home", {})

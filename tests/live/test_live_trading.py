@@ -32,7 +32,7 @@ from tests.live.rehearsal import (
 from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
 from tradebot.model.command import Alert, AlertName, TradingState, Verb
-from tradebot.model.order import OrderState
+from tradebot.model.order import OrderRole, OrderState
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
@@ -257,7 +257,7 @@ async def test_a_moved_stop_replaces_the_old_one(tmp_path: Path, fault: str) -> 
 @pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "partial_batch"])
 async def test_a_stop_that_trails_follows_in_steps_and_never_goes_back(tmp_path: Path, fault: str) -> None:
     async with stage(tmp_path) as venue:
-        venue.trails = True
+        venue.trails = "true"
         async with run(venue) as bot:
             await bot.bar(LONG)
             await bot.until(lambda: bot.position() > 0 and bot.is_protected())
@@ -280,6 +280,42 @@ async def test_a_stop_that_trails_follows_in_steps_and_never_goes_back(tmp_path:
             venue.move("0.94")
             await bot.until(lambda: bot.position() == 0)
             await bot.agreed()
+            assert bot.working() == []
+            assert venue.repeated == {}
+
+
+@pytest.mark.parametrize("fault", ["", "drop_reply", "lost", "partial_batch"])
+async def test_exit_rules_move_the_stop_and_end_the_position_over_a_kill(tmp_path: Path, fault: str) -> None:
+    async with stage(tmp_path) as venue:
+        venue.trails = '{ kind = "structure", swing = 1, buffer_ticks = 0 }'
+        venue.break_even, venue.hold = ", break_even = { at_r = 0.5 }", "max_hold = { bars = 6 }"
+        async with run(venue) as bot:
+            await bot.bar(LONG)
+            await bot.until(lambda: bot.position() > 0 and bot.is_protected())
+            await bot.agreed()
+            entry = D(bot.engine.risk.save().positions["BTC"].entry_price)
+            # A gain of more than half an R, a low that stays above break-even, and the close that makes a swing of it.
+            even = entry * D("1.00045") / D("0.99955")
+            for factor, wanted in [("1.03", even), ("0.985", even), ("1.02", None)]:
+                low = venue.price()
+                venue.move(factor)
+                if fault:
+                    venue.fault(fault, count=1)
+                await bot.bar()
+                await bot.until(partial(stands_at, venue, low if wanted is None else wanted))
+                await bot.until(lambda: bot.is_protected() and len(venue.resting()) == 2)
+                await bot.agreed()
+                venue.clear()
+            (covered,) = bot.engine.orders.protection()
+            assert covered.moved_by == "swing_low"
+        async with run(venue) as bot:
+            await bot.bar()
+            assert bot.position() > 0
+            await bot.bar()
+            await bot.until(lambda: bot.position() == 0)
+            await bot.agreed()
+            exits = [order.request for order in bot.orders().values() if order.request.role is OrderRole.EXIT]
+            assert [request.reason for request in exits] == ["time"]
             assert bot.working() == []
             assert venue.repeated == {}
 
