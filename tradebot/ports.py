@@ -169,7 +169,7 @@ class MarketStream(Protocol):
         ...
 
     async def want(self, symbols: Mapping[str, Timeframe]) -> None:
-        """Be told of exactly ``symbols`` from here on: bars of their timeframes, marks, and the quotes of one."""
+        """Be told of exactly ``symbols`` from here on: bars of their timeframes, marks, quotes as at first."""
         ...
 
     async def close(self) -> None:
@@ -211,8 +211,8 @@ class Market(Protocol):
         """
         ...
 
-    def stream(self, symbols: Mapping[str, Timeframe]) -> MarketStream:
-        """Return a stream of ``symbols``, not yet connected."""
+    def stream(self, symbols: Mapping[str, Timeframe], *, has_quotes: bool = False) -> MarketStream:
+        """Return a stream of ``symbols``, not yet connected; ``has_quotes``: with the best prices of all of them."""
         ...
 
     def budget_left(self) -> int:

@@ -1,5 +1,6 @@
 """A breaker of a live bot: its close-out is seen through to the venue's word, over a kill, and trading needs a word."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,6 +8,10 @@ import pytest
 
 from tests.live.rehearsal import LONG, QUIET, run, stage
 from tradebot.model.command import TradingState, Verb
+from tradebot.model.market import PricesSeen, SymbolPrices
+from tradebot.model.money import Price
+from tradebot.model.order import OrderState
+from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
 
 D = Decimal
 
@@ -52,3 +57,47 @@ async def test_money_that_nobody_explains_ends_entries(tmp_path: Path) -> None:
             await bot.until(lambda: bot.engine.trading_state is TradingState.REDUCE_ONLY, 60)
             await bot.bar(LONG)
             assert not await bot.submitted()
+
+
+@pytest.mark.virtual_time
+async def test_a_fall_between_two_bars_is_acted_on_at_once_and_is_known_after_a_kill(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        venue.risk = "drawdown_pct = 0.05"
+        async with run(venue) as bot:
+            await bot.bar()
+            await bot.bar(LONG)
+            await bot.agreed()
+            assert venue.position()
+            feed = bot.live.feed
+            assert feed is not None
+            await bot.supervisor.start(TaskSpec(name="feed", run=feed.run, policy=FailurePolicy.HALT))
+            await bot.until(lambda: feed.is_connected)
+            venue.move("0.999")
+            await asyncio.sleep(5)
+            assert PricesSeen.kind not in await bot.kinds(), "a small fall alarms nobody"
+            assert bot.engine.trading_state is TradingState.RUNNING
+            # Of 10,000 a tenth is held: half a percent of it is the limit.
+            venue.move("0.99")
+            await bot.until(lambda: bot.engine.trading_state is TradingState.HALTED)
+            await bot.until(lambda: not venue.position() and bot.engine.flat_facts().is_flat)
+            assert (await bot.kinds()).count(PricesSeen.kind) == 1
+        async with run(venue) as bot:
+            # What was told between bars is a part of the past that was run again.
+            assert bot.engine.trading_state is TradingState.HALTED
+            (breaker,) = bot.engine.risk.breakers_view()
+            assert (breaker.name, breaker.state) == ("drawdown_pct", "tripped")
+
+
+async def test_a_bot_of_a_live_market_enters_by_prices_that_are_fresh(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        venue.risk = "price_collar_pct = 1"
+        async with run(venue) as bot:
+            await bot.bar()
+            told = SymbolPrices(symbol="BTC", age_ms=20_000, mark=Price(venue.price()), mid=Price(venue.price()))
+            await bot.engine.deliver([PricesSeen(ts_event=bot.engine.session.market_time, prices=(told,))])
+            await bot.bar(LONG)
+            await bot.until(lambda: "script-BTC-1-entry" in bot.orders())
+            entry = bot.orders()["script-BTC-1-entry"]
+            assert entry.state is OrderState.REJECTED
+            assert entry.reason.startswith("stale_price: the mark of BTC is so many seconds old")
+            assert not venue.position()

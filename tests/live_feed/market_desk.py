@@ -14,7 +14,7 @@ from tradebot.live import market_gaps
 from tradebot.live.market import FeedPace, MarketFeed
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import Unavailable
-from tradebot.model.market import Bar, Message
+from tradebot.model.market import Bar, Message, PricesSeen
 from tradebot.model.money import Price
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.arrivals import Arrivals
@@ -33,10 +33,11 @@ PAST = 50
 
 @dataclass
 class Line:
-    """Remembers what went through it; ``frozen`` holds what is frozen now."""
+    """Remembers what went through it; ``frozen`` holds what is frozen now, ``seen`` how many bars were before."""
 
     arrivals: Arrivals
     bars: list[tuple[Bar, bool]] = field(default_factory=list)
+    seen: list[tuple[PricesSeen, int]] = field(default_factory=list)
     frozen: set[tuple[str, str]] = field(default_factory=set)
     commands: list[tuple[Verb, str, str]] = field(default_factory=list)
     moved: asyncio.Condition = field(default_factory=asyncio.Condition)
@@ -49,6 +50,9 @@ class Line:
     async def deliver(self, messages: Sequence[Message]) -> None:
         await self.has_room.wait()
         for message in messages:
+            if isinstance(message, PricesSeen):
+                self.seen.append((message, len(self.bars)))
+                continue
             assert isinstance(message, Bar)
             self.arrivals.note(message)
             self.bars.append((message, bool(self.frozen)))

@@ -14,6 +14,7 @@ from typing import Protocol, assert_never
 from tradebot.live.freezer import FreezeReason
 from tradebot.live.market_bars import LiveBars
 from tradebot.live.market_gaps import Answer, Gaps, wait
+from tradebot.live.market_looks import Looks, seen
 from tradebot.live.market_silence import ALL, Silence
 from tradebot.live.market_time import MarketTime
 from tradebot.live.market_turns import Due, Turns
@@ -21,7 +22,7 @@ from tradebot.log import log
 from tradebot.model.command import CommandDone, Verb
 from tradebot.model.errors import ConfigError, Unavailable
 from tradebot.model.logevent import LogEvent
-from tradebot.model.market import Bar, Message
+from tradebot.model.market import Bar, Message, SymbolPrices
 from tradebot.model.money import Price
 from tradebot.model.time import NANOS_PER_S, Nanos, Timeframe, to_ms
 from tradebot.model.venue import (
@@ -77,7 +78,8 @@ class MarketFeed:
 
     ``symbols`` names the timeframe of each symbol. ``arrivals`` knows the bars that went through the line, and
     learns of each that is delivered. ``on_mark`` hears every mark price, ``on_silent`` each channel that fell silent
-    while others speak.
+    while others speak. The line is told what the market is like before bars on which it may enter, and whenever that
+    ``is_alarming``: it is asked four times a second.
     """
 
     when_full = "never full: forming bars replace each other"
@@ -101,6 +103,7 @@ class MarketFeed:
         self._heard: dict[str, Nanos] = {}
         self._wake = asyncio.Event()
         self._gaps = Gaps(market, self._bars, self._time, self._wake)
+        self._looks = Looks()
         self._begin()
         self._listener: asyncio.Task[None] | None = None
         self._tried = asyncio.Event()
@@ -109,6 +112,7 @@ class MarketFeed:
         self._deaf: set[str] = set()
         self.on_mark: Callable[[str, Price], None] = lambda symbol, price: None
         self.on_silent: Callable[[Silent], None] = lambda silent: None
+        self.is_alarming: Callable[[Sequence[SymbolPrices]], bool] = lambda prices: False
         self.last_message_at: float | None = None
         self.finished = asyncio.Event()
 
@@ -243,7 +247,17 @@ class MarketFeed:
         )
         for is_late, group in groupby(due, self._is_late):
             bars = [each.bar for each in group]
-            await (self._deliver_frozen(bars) if is_late else self._line.deliver(bars))
+            if is_late:
+                await self._deliver_frozen(bars)
+            else:
+                ts = max(self._time.now(), bars[-1].ts_event)
+                await self._line.deliver([*seen(self._prices(), ts), *bars])
+        prices = self._prices()
+        if self.is_alarming(prices):
+            await self._line.deliver(seen(prices, self._time.now()))
+
+    def _prices(self) -> Sequence[SymbolPrices]:
+        return self._looks.prices(self._symbols, self._clock.monotonic())
 
     def _take(self, answers: Sequence[Answer]) -> None:
         filled: list[Bar] = []
@@ -305,6 +319,7 @@ class MarketFeed:
                 self._is_up = False
                 self._tried.set()
                 self._silence.down(now)
+                self._looks.down()
                 self._lost()
             case Garbled():
                 self._lost()
@@ -334,9 +349,11 @@ class MarketFeed:
                 self._heard_data(context.symbol, now)
                 if self._silence.hear(context.symbol, context, now):
                     self._silence.unmute(context.symbol)
+                    self._looks.context(context, now)
                 self.on_mark(context.symbol, context.mark)
             case Quoted(symbol, quote):
                 self._heard_data(symbol, now)
+                self._looks.quote(symbol, quote)
                 if quote is not None:
                     self._time.stamped(quote.ts_event)
             case _:

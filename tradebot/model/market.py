@@ -56,6 +56,32 @@ class Quote(Message, frozen=True, kw_only=True):
     ask_qty: Qty | None = None
 
 
+class SymbolPrices(Value, frozen=True, kw_only=True):
+    """A symbol as the market last told of it, ``age_ms`` ago: the venue's mark, and the middle of its book.
+
+    ``mid`` is ``None`` while a side of the book is empty. ``bid_qty`` and ``ask_qty`` are offered at the best prices;
+    ``None`` where nobody told.
+    """
+
+    symbol: str
+    age_ms: int
+    mark: Price
+    mid: Price | None
+    bid_qty: Qty | None = None
+    ask_qty: Qty | None = None
+
+
+class PricesSeen(Message, frozen=True, kw_only=True):
+    """What a live market is like right now, before bars on which may be decided, or because equity fell on it.
+
+    It moves no mark of the book: those are the closes of bars, as in a backtest.
+    """
+
+    kind: ClassVar[str] = "prices"
+    ts_event: Nanos
+    prices: tuple[SymbolPrices, ...]
+
+
 class Gap(Message, frozen=True, kw_only=True):
     """Bars that never came: ``missing`` of them, opening from ``ts_from`` up to ``ts_to``, exclusive."""
 

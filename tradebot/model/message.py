@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
-from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
+from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, PricesSeen, Quote, Trade
 from tradebot.model.order import (
     ActionsLeft,
     CancelOrder,
@@ -27,6 +27,7 @@ from tradebot.model.signal import Approved, Refused, Signal, StrategyDisabled
 MARKET: tuple[type[Message], ...] = (Bar, Trade, Quote)
 INPUTS: tuple[type[Message], ...] = (
     *MARKET,
+    PricesSeen,
     Command,
     Heartbeat,
     Tick,

@@ -12,7 +12,7 @@ from enum import StrEnum
 from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, Heartbeat, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
-from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, Quote, Trade
+from tradebot.model.market import Bar, BarsClosed, Disorder, Gap, Message, PricesSeen, Quote, Trade
 from tradebot.model.order import (
     ActionsLeft,
     CancelOrder,
@@ -54,6 +54,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     Bar: (S.BARS,),
     Trade: (S.VENUE, S.RISK, S.BARS),
     Quote: (S.VENUE, S.RISK),
+    PricesSeen: (S.RISK,),
     Command: (S.RISK, S.ORDERS, S.STRATEGY),
     Heartbeat: tuple(StageName),
     # What is overdue: flattening goes on, and positions are looked at for their stops.

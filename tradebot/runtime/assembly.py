@@ -136,9 +136,10 @@ class Live:
         listed = market.listed
         # What is not traded is subscribed to once it is: an unknown coin would end the socket.
         traded = {one: given for one, given in timeframes.items() if one in listed and not listed[one].is_delisted}
-        self.feed = MarketFeed(
-            market, market.stream(traded), arrivals, timeframes, feed_pace(settings), line, self._clock
-        )
+        stream = market.stream(traded, has_quotes=settings.risk.max_book_pct is not None)
+        self.feed = MarketFeed(market, stream, arrivals, timeframes, feed_pace(settings), line, self._clock)
+        # A line that is built anew has another stage.
+        self.feed.is_alarming = lambda prices: line.risk.acts_at(prices)
         if self.execution is not None:
             self.feed.on_mark = self.execution.mark
         return self.feed

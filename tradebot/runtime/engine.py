@@ -10,7 +10,7 @@ from tradebot.feeds.pacing import Pace
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.instrument import InstrumentSeen
-from tradebot.model.market import Bar, Message
+from tradebot.model.market import Bar, Message, PricesSeen
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.money import ZERO, Cash, book, plain
 from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
@@ -184,7 +184,7 @@ class Engine:
                 await self.journal.room()
             async with self.runner.gate:
                 # The venue's word is heard to the end; the market's is not.
-                if self._is_news(message) and not (self._is_ending and isinstance(message, Bar)):
+                if self._is_news(message) and not (self._is_ending and isinstance(message, Bar | PricesSeen)):
                     await self.turn(message)
 
     def _is_news(self, message: Message) -> bool:

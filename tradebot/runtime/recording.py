@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import Alert, Command, CommandDone, StateChanged, Tick
 from tradebot.model.instrument import InstrumentSeen
-from tradebot.model.market import Bar, Disorder, Gap, Message, Quote, Trade
+from tradebot.model.market import Bar, Disorder, Gap, Message, PricesSeen, Quote, Trade
 from tradebot.model.message import VENUE_REPORTS
 from tradebot.model.order import (
     ActionsLeft,
@@ -29,6 +29,7 @@ _INPUTS: tuple[type[Message], ...] = (
     Bar,
     Trade,
     Quote,
+    PricesSeen,
     Command,
     Tick,
     Deposit,

@@ -656,6 +656,12 @@ class RiskSettings(Section):
     max_volume_pct: Exact | None = Field(
         default=None, gt=0, le=100, description="Highest part of what traded in 24 hours that one entry is, in percent."
     )
+    max_book_pct: Exact | None = Field(
+        default=None,
+        gt=0,
+        le=100_000,
+        description="Highest part of what a live book offers at its best price that one entry is, in percent.",
+    )
     liquidation_stops: Exact | None = Field(
         default=None,
         gt=0,
@@ -667,6 +673,12 @@ class RiskSettings(Section):
     )
     price_collar_pct: Exact | None = Field(
         default=None, gt=0, le=100, description="How much worse than the mark an entry may be priced, in percent of it."
+    )
+    max_price_age_s: Exact = Field(
+        default=Decimal(10),
+        ge=1,
+        le=3600,
+        description="How old the prices of a live market may be when an entry leaves, seconds.",
     )
     duplicate_window_s: Exact = Field(
         default=Decimal(2),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from tradebot.model.market import PricesSeen
 from tradebot.model.time import DAY, Nanos
 from tradebot.store.integrity import Tip, digest_rows, last_checkpoint
 from tradebot.store.journal import SqliteJournal
@@ -17,7 +18,7 @@ from tradebot.store.upkeep import backup
 
 _ANCHOR = "anchor"
 _RAW = "SELECT seq, kind, ts_event, ts_wall, payload, h FROM rows WHERE seq > ? AND seq <= ? ORDER BY seq"
-_IS_MARKET = f"kind IN ({MARKET_KINDS})"
+_IS_MARKET = f"kind IN ({MARKET_KINDS}, '{PricesSeen.kind}')"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import InstrumentSeen, Listing
+from tradebot.model.market import PricesSeen
 from tradebot.model.money import ZERO, Cash, Price, Ratio
 from tradebot.model.position import EquityMark
 from tradebot.model.time import Nanos
@@ -40,8 +41,9 @@ class RiskState:
     the orders found at the venue that were booked; all oldest first. ``instruments`` is what the venue said last of
     each symbol. ``breakers`` are kept by their names; ``is_lowered``: it was they that made the state reduce-only.
     ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity;
-    ``residual`` is what a real venue's cash was last more than ours, unexplained. ``daily`` holds the closes
-    from which everything is measured, ``results`` what each strategy's round trips earned, the oldest first.
+    ``residual`` is what a real venue's cash was last more than ours, unexplained. ``seen`` is what a live market told
+    last. ``daily`` holds the closes from which everything is measured, ``results`` what each strategy's round trips
+    earned, the oldest first.
     """
 
     starting_cash: Cash
@@ -81,6 +83,7 @@ class RiskState:
     daily: DailyState = field(default_factory=DailyState)
     results: dict[str, tuple[Cash, ...]] = field(default_factory=dict)
     residual: Cash = NO_CASH
+    seen: PricesSeen | None = None
 
     @property
     def untraded(self) -> dict[str, Listing]:

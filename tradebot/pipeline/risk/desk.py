@@ -6,6 +6,7 @@ from typing import assert_never
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument, Listing
+from tradebot.model.market import PricesSeen, SymbolPrices
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.order import Fill, OrderDone, OrderFound, OrderRole, OrderSide, PositionSide
 from tradebot.model.signal import WISH_GATES, Action, Approved, Cut, Refused, Signal
@@ -52,6 +53,8 @@ class Desk:
         "measures",
         "order_gates",
         "refused",
+        "seen",
+        "seen_ts",
         "signals",
         "sizing",
         "state_reason",
@@ -91,6 +94,8 @@ class Desk:
         self.stops: dict[str, Price] = {}
         self.frozen: dict[str, tuple[str, ...]] = {}
         self.found_ids = Recent()
+        self.seen: Mapping[str, SymbolPrices] | None = None
+        self.seen_ts = Nanos(0)
         self.signals = 0
         self.refused = 0
 
@@ -108,6 +113,8 @@ class Desk:
         self.stops = dict(state.stops)
         self.frozen = dict(state.frozen)
         self.found_ids = Recent(state.found_ids)
+        if state.seen is not None:
+            self.see(state.seen)
         self.signals = state.signals
         self.refused = state.refused
         self.breakers.load(state.breakers)
@@ -223,6 +230,16 @@ class Desk:
             self.entries[fill.signal_id] = _working(entry, left)
         else:
             del self.entries[fill.signal_id]
+
+    def see(self, seen: PricesSeen) -> None:
+        """Take what a live market is like now."""
+        self.seen = {one.symbol: one for one in seen.prices}
+        self.seen_ts = seen.ts_event
+
+    @property
+    def last_seen(self) -> PricesSeen | None:
+        """What was taken last."""
+        return None if self.seen is None else PricesSeen(ts_event=self.seen_ts, prices=tuple(self.seen.values()))
 
     def on_done(self, done: OrderDone) -> None:
         """Free what an order held that ended: the room of an entry, a position, the price of a stop."""

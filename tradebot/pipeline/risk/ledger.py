@@ -1,6 +1,6 @@
 """The ledger: cash, positions and marks. Fills, funding and bars write it; nothing else does."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.market import Message
@@ -66,6 +66,13 @@ class Ledger:
         total: Decimal = self.cash
         for symbol, trip in self.trips.items():
             total += trip.qty * self.marks[symbol] - trip.cost
+        return Cash(total)
+
+    def equity_at(self, prices: Mapping[str, Price]) -> Cash:
+        """Return cash and open P&L at ``prices``, and at the last marks where there is none."""
+        total: Decimal = self.cash
+        for symbol, trip in self.trips.items():
+            total += trip.qty * prices.get(symbol, self.marks[symbol]) - trip.cost
         return Cash(total)
 
     def exposure(self) -> Cash:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tradebot.model.command import Command, Heartbeat, Tick, TradingState
 from tradebot.model.instrument import Instrument, InstrumentSeen, Listing
-from tradebot.model.market import BarsClosed, Message, Quote, Trade
+from tradebot.model.market import BarsClosed, Message, PricesSeen, Quote, SymbolPrices, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import (
     ActionsLeft,
@@ -41,6 +41,7 @@ from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits, LimitUse, SizeRule
 from tradebot.pipeline.risk.listing import what_changed
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
+from tradebot.pipeline.risk.order_gates.fresh import fresh
 from tradebot.pipeline.risk.scaling import Scaling
 from tradebot.pipeline.risk.sizing import Sizing
 from tradebot.pipeline.runs import Run
@@ -95,6 +96,7 @@ class RiskStage:
             BarsClosed: self._on_bars,
             Trade: self._on_trade,
             Quote: self._on_quote,
+            PricesSeen: self._on_prices,
             Signal: self._on_signal,
             Refused: self._on_refused,
             Fill: self._on_fill,
@@ -155,6 +157,7 @@ class RiskStage:
             daily=self._daily.save(),
             results=dict(self._scaling.results),
             residual=self._residual,
+            seen=desk.last_seen,
         )
 
     def load(self, state: RiskState) -> None:
@@ -262,6 +265,13 @@ class RiskStage:
         if isinstance(message, ResidualSeen):
             return message.amount != self._residual
         return not isinstance(message, Deposit) or message.id not in self._ledger.deposit_ids
+
+    def acts_at(self, prices: Sequence[SymbolPrices]) -> bool:
+        """Return whether a breaker would act at ``prices``, between two closing times."""
+        if not self._ledger.trips:
+            return False
+        marks = {one.symbol: one.mark for one in fresh(prices, self._desk.limits)}
+        return self._breakers.acts_at(self._ledger.equity_at(marks))
 
     @property
     def is_flat(self) -> bool:
@@ -396,6 +406,15 @@ class RiskStage:
         self._curve.settle()
         self._ledger.marks[quote.symbol] = Price((quote.bid + quote.ask) / 2)
         return ()
+
+    def _on_prices(self, seen: PricesSeen) -> Sequence[Message]:
+        # The marks stay those of closes, and with them sizes and the curve: they are as in a backtest.
+        self._desk.see(seen)
+        if not self._ledger.trips:
+            return ()
+        prices = {one.symbol: one.mark for one in fresh(seen.prices, self._desk.limits)}
+        changes = self._breakers.on_prices(seen.ts_event, self._ledger.equity_at(prices))
+        return self._operator.on_changes(changes)
 
     def _on_signal(self, signal: Signal) -> Sequence[Message]:
         desk = self._desk

@@ -28,9 +28,13 @@ from tradebot.venues.hyperliquid.venue import CAPABILITIES, HyperliquidVenue
 from tradebot.venues.hyperliquid.wire import Asset
 
 
-def market_subscriptions(symbols: Mapping[str, Timeframe]) -> Sequence[Subscription]:
-    """Return what the socket of a market subscribes to: bars and marks of each symbol, stamps of one."""
-    wanted: list[Subscription] = [{"type": "bbo", "coin": min(symbols)}] if symbols else []
+def market_subscriptions(symbols: Mapping[str, Timeframe], *, has_quotes: bool = False) -> Sequence[Subscription]:
+    """Return what the socket of a market subscribes to: bars and marks of each symbol, best prices of all or one.
+
+    Those of one are for its stamps.
+    """
+    quoted = sorted(symbols) if has_quotes else sorted(symbols)[:1]
+    wanted: list[Subscription] = [{"type": "bbo", "coin": symbol} for symbol in quoted]
     for symbol, timeframe in symbols.items():
         wanted.append({"type": "candle", "coin": symbol, "interval": timeframe_name(timeframe)})
         wanted.append({"type": "activeAssetCtx", "coin": symbol})
@@ -38,10 +42,10 @@ def market_subscriptions(symbols: Mapping[str, Timeframe]) -> Sequence[Subscript
 
 
 class MarketSocket:
-    """The socket of a market."""
+    """The socket of a market; ``has_quotes``: with the best prices of all its symbols."""
 
-    def __init__(self, stream: Stream) -> None:
-        self._stream = stream
+    def __init__(self, stream: Stream, *, has_quotes: bool = False) -> None:
+        self._stream, self._has_quotes = stream, has_quotes
 
     @property
     def is_up(self) -> bool:
@@ -70,7 +74,7 @@ class MarketSocket:
 
     async def want(self, symbols: Mapping[str, Timeframe]) -> None:
         """Be told of exactly ``symbols`` from here on, without a reconnect."""
-        await self._stream.want(market_subscriptions(symbols))
+        await self._stream.want(market_subscriptions(symbols, has_quotes=self._has_quotes))
 
     async def close(self) -> None:
         """Close the socket."""
@@ -114,9 +118,10 @@ class HyperliquidMarket:
         """Return the closed bars that open from ``span[0]`` on, up to market time ``span[1]``, oldest first."""
         return await read_bars(self._link.rest, symbol, timeframe, span, purpose)
 
-    def stream(self, symbols: Mapping[str, Timeframe]) -> MarketSocket:
-        """Return a socket with bars and marks of ``symbols``, not yet connected."""
-        return MarketSocket(self._link.stream(market_subscriptions(symbols)))
+    def stream(self, symbols: Mapping[str, Timeframe], *, has_quotes: bool = False) -> MarketSocket:
+        """Return a socket with bars, marks and by ``has_quotes`` best prices of ``symbols``, not yet connected."""
+        subscriptions = market_subscriptions(symbols, has_quotes=has_quotes)
+        return MarketSocket(self._link.stream(subscriptions), has_quotes=has_quotes)
 
     def budget_left(self) -> int:
         """Return the weight of requests that may still be sent this minute."""

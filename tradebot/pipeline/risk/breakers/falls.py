@@ -6,7 +6,7 @@ from decimal import Decimal
 from tradebot.model.errors import InvariantError
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import Nanos
-from tradebot.pipeline.risk.breakers.base import Breaker, Changes, EquityMemory, Memory, Tiers
+from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Breaker, Changes, EquityMemory, Memory, Tiers
 
 _ALL = Decimal(100)
 # No equity is that low: there is nothing to measure a fall from, or no tier is left.
@@ -35,6 +35,13 @@ class FallBreaker(Breaker):
     @abstractmethod
     def on_equity(self, ts: Nanos, equity: Cash) -> Changes:
         """Look at the equity at the closing time ``ts``."""
+
+    def on_prices(self, ts: Nanos, equity: Cash) -> Changes:
+        """Look whether a tier is reached between two closing times; they alone make peaks and begin days."""
+        if equity > self._floor:
+            return NO_CHANGE
+        self._equity = equity
+        return self._fall(ts)
 
     def silence(self) -> tuple[Cash, Cash]:
         """Return the next tier, and that no rise is of interest."""

@@ -58,6 +58,7 @@ class Breakers:
         self._on_equity = looking
         self.on_equity: Callable[[Nanos, Cash], Changes] = looking[0].on_equity if len(looking) == 1 else self._look
         """Look at the equity at a closing time. It is done at most bars, so one breaker is asked without a detour."""
+        self._on_prices = [one for one in self._all if type(one).on_prices is not Breaker.on_prices]
         self._on_ask = [one for one in self._all if type(one).on_ask is not Breaker.on_ask]
         self._on_fill = [one for one in self._all if type(one).on_fill is not Breaker.on_fill]
         self._on_opened = [one for one in self._all if type(one).on_opened is not Breaker.on_opened]
@@ -92,6 +93,14 @@ class Breakers:
             if changed:
                 changes = (*changes, *changed)
         return changes
+
+    def on_prices(self, ts: Nanos, equity: Cash) -> Changes:
+        """Look at the equity at live prices, between two closing times."""
+        return [changed for one in self._on_prices for changed in one.on_prices(ts, equity)]
+
+    def acts_at(self, equity: Cash) -> bool:
+        """Return whether one would act on ``equity`` between two closing times."""
+        return any(equity <= one.silence()[0] for one in self._on_prices)
 
     @property
     def looks(self) -> bool:

@@ -8,10 +8,10 @@ from typing import ClassVar, NamedTuple, Protocol
 
 from tradebot.model.command import TradingState
 from tradebot.model.instrument import Instrument, Listing
-from tradebot.model.market import Message
+from tradebot.model.market import Message, SymbolPrices
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.signal import Signal
-from tradebot.model.time import Timeframe
+from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline.risk.holdings import Exposed, WorkingEntry
 from tradebot.pipeline.risk.limits import ACCOUNT, LimitUse, SizeRule
 from tradebot.pipeline.risk.measures.measuring import Measures
@@ -71,6 +71,9 @@ class Book(Protocol):
     entries: dict[str, WorkingEntry]
     limits: Mapping[str, Decimal]
     measures: Measures
+    seen: Mapping[str, SymbolPrices] | None
+    """What a live market told of each symbol at ``seen_ts``; ``None`` in a market of bars alone."""
+    seen_ts: Nanos
 
     @property
     def trips(self) -> Mapping[str, Trip]:

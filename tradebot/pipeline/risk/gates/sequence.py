@@ -8,6 +8,7 @@ from tradebot.model.market import Message
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.gates.allowance import AllowanceGate, AllowanceState
 from tradebot.pipeline.risk.gates.base import Book, Bound, Gate, GateConfig, Limit, Stopped
+from tradebot.pipeline.risk.gates.book_share import BookShareGate
 from tradebot.pipeline.risk.gates.cluster_notional import ClusterNotionalGate
 from tradebot.pipeline.risk.gates.concentration import ConcentrationGate
 from tradebot.pipeline.risk.gates.confidence import SETTING as MIN_CONFIDENCE
@@ -50,6 +51,7 @@ GATES: tuple[type[Gate], ...] = (
     OrderNotionalGate,
     LiveCapGate,
     VolumeGate,
+    BookShareGate,
     PositionNotionalGate,
     ConcentrationGate,
     ExposureNotionalGate,

@@ -1,10 +1,10 @@
 """How far from the market an order may be priced."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import ClassVar, assert_never
 
-from tradebot.model.money import ZERO, rounded
+from tradebot.model.money import ZERO, Price, rounded
 from tradebot.model.order import OrderRequest, OrderType
 from tradebot.pipeline.risk.gates.base import Book, Stopped
 from tradebot.pipeline.risk.order_gates.base import OrderGate
@@ -17,11 +17,11 @@ class CollarGate(OrderGate):
     """Entries whose price is of the market as it is now, not of one that has moved on, or of a slip of a digit.
 
     Only the costly side counts: an entry may wait as far away as it likes. One at market must have been decided at a
-    price near the mark.
+    price near the mark. Of a live market that is the venue's mark and the middle of the book, each by itself.
     """
 
     names: ClassVar = {
-        GATE: "its price is worse than the mark, or it was decided on another, by over `price_collar_pct`"
+        GATE: "its price is worse than the mark or the mid, or it was decided on another, by over `price_collar_pct`"
     }
     settings = (SETTING,)
 
@@ -34,8 +34,21 @@ class CollarGate(OrderGate):
         mark = book.marks.get(first.symbol)
         if mark is None:
             return Stopped(GATE, limit, detail=f"no price of {first.symbol} is known")
-        off = rounded(_off(first, mark, book) / mark * 100, 4)
-        return None if off <= limit else Stopped(GATE, limit, off, f"percent away from the mark of {mark}")
+        for name, price in _prices(first.symbol, mark, book):
+            off = rounded(_off(first, price, book) / price * 100, 4)
+            if off > limit:
+                return Stopped(GATE, limit, off, f"percent away from the {name} of {price}")
+        return None
+
+
+def _prices(symbol: str, mark: Price, book: Book) -> Iterator[tuple[str, Price]]:
+    told = None if book.seen is None else book.seen.get(symbol)
+    if told is None:
+        yield "mark", mark
+        return
+    yield "mark", told.mark
+    if told.mid is not None:
+        yield "mid", told.mid
 
 
 def _off(order: OrderRequest, mark: Decimal, book: Book) -> Decimal:

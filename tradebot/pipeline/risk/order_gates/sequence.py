@@ -7,6 +7,7 @@ from tradebot.model.order import SubmitOrders
 from tradebot.pipeline.risk.gates.base import Book, Stopped
 from tradebot.pipeline.risk.order_gates.base import OrderGate
 from tradebot.pipeline.risk.order_gates.collar import CollarGate
+from tradebot.pipeline.risk.order_gates.fresh import FreshGate
 from tradebot.pipeline.risk.order_gates.grid import GridGate
 from tradebot.pipeline.risk.order_gates.numbers import NumbersGate
 from tradebot.pipeline.risk.order_gates.order_size import OrderSizeGate
@@ -22,6 +23,7 @@ ORDER_GATES: tuple[type[OrderGate], ...] = (
     OwnOrdersGate,
     OrderSizeGate,
     GridGate,
+    FreshGate,
     CollarGate,
     RateGate,
 )
