@@ -33,6 +33,7 @@ NAMES = (
     "private",
     "gates",
     "kill",
+    "agreement",
 )
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
