@@ -43,6 +43,7 @@ ANSWERS: Mapping[str, object] = {
     "balance": {"equity": "10000"},
     "risk": {"risk": []},
     "flatness": {"flat": True, "positions": [], "orders": [], "others": [], "stuck": "", "over": False},
+    "page": {"report": {"trades": 1}, "trades": [], "deals": [], "series": [], "curve": {}},
     "report": {"trades": 1, "net_pnl": "5", "equity_curve": [[0, "10000"], [60000, "10005"]]},
 }
 SIGNAL = {"ts": 1, "symbol": "BTC", "signal_id": "cross-BTC-1", "outcome": "refused", "gate": "max_leverage"}

@@ -12,10 +12,18 @@ import pytest
 from tests.recovery.lab import run as run_daemon
 from tests.recovery.lab import write_config
 from tradebot.cli.main import run
+from tradebot.cli.stored import read_stored
 from tradebot.model.money import Cash
 from tradebot.model.position import Deposit
 from tradebot.model.time import Nanos
+from tradebot.report.document import document
+from tradebot.report.page_document import page_document
+from tradebot.report.tape import Tape
+from tradebot.report.uncertainty import with_uncertainty
+from tradebot.runtime.assumptions import recorded_assumptions
+from tradebot.runtime.backtest import run_backtest
 from tradebot.runtime.clock import SystemClock
+from tradebot.settings.load import load_settings
 from tradebot.store.codec import encode_message
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
@@ -68,6 +76,26 @@ def test_a_stopped_daemon_does_not_speak_for_a_real_venue(
     (real,) = rows(capsysbinary)
     assert (simulated["residual"], real["residual"]) == ("0", None)
     assert simulated["ending_equity"] == real["ending_equity"]
+
+
+def test_the_page_of_a_journal_is_that_of_the_backtest(home: Path, ended: Path) -> None:
+    told = json.loads(read_stored(home, "page", {}))
+    loaded = load_settings(home=home, config_files=[ended.parent / "bot.toml"], environ={})
+    tape = Tape()
+    result = run_backtest(loaded, tape=tape)
+    whole = page_document(with_uncertainty(result.document, result.trades), result.trades, tape)
+    expected = json.loads(document(whole))
+    for key in ("trades", "deals", "series", "curve"):
+        assert told[key] == expected[key]
+    assert len(told["deals"]) > 5
+    assert any(deal["stop"] for deal in told["deals"])
+    assert {key: expected["report"][key] for key in told["report"]} == told["report"]
+    assert told["report"]["benchmark"]["symbols"] == ["AAA", "BBB"]
+    assert told["report"]["assumptions"]["is_simulated"]
+
+
+def test_a_configuration_of_another_version_assumes_nothing_that_we_know() -> None:
+    assert recorded_assumptions(b'{"settings": "[bot]\\nsomething = 1"}') is None
 
 
 async def _fund(home: Path) -> None:

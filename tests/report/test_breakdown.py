@@ -176,16 +176,19 @@ def test_holding_is_worth_the_closes_however_the_bars_come(closes: list[int], ch
     assert whole.worth() == closes[-1] / 100
     # The bar that closes at midnight is the last of its day.
     midnights = range(24, len(closes) + 1, 24)
-    assert whole.values == [(START + hour * HOUR, closes[hour - 1] / 100) for hour in midnights]
+    assert whole.worths() == [(START + hour * HOUR, closes[hour - 1] / 100) for hour in midnights]
 
 
 def test_a_symbol_that_comes_later_is_cash_until_then() -> None:
     closes = Closes(["BTC", "ETH", "SOL"])
     closes.take([bar("BTC", 1, 100, 110), bar("ETH", 1, 10, 10)])
-    assert closes.worth() == pytest.approx((1.1 + 1 + 1) / 3)
-    closes.take([bar("SOL", 2, 5, 10)])
+    assert closes.worth() == pytest.approx((1.1 + 1) / 2)
+    closes.take([bar("BTC", 24, 110, 110)])
+    closes.take([bar("SOL", 25, 5, 10)])
     assert closes.worth() == pytest.approx((1.1 + 1 + 2) / 3)
-    assert Closes([]).worth() == 1.0
+    assert closes.worths() == [(START + DAY, pytest.approx((1.1 + 1 + 1) / 3))]
+    assert closes.symbols == ["BTC", "ETH", "SOL"]
+    assert Closes().worth() == 1.0
 
 
 def test_a_run_that_is_the_market_has_its_beta() -> None:
@@ -194,16 +197,16 @@ def test_a_run_that_is_the_market_has_its_beta() -> None:
     closes.take([bar("BTC", 24 * (day + 1), 100, worth) for day, worth in enumerate(worths)])
     own = [((START + (day + 1) * DAY) // 10**6, later / earlier - 1) for day, (earlier, later) in
            enumerate(pairwise([100, *worths]))]  # fmt: skip
-    found: Any = benchmark(closes, ["BTC"], own)
+    found: Any = benchmark(closes, own)
     assert (found["beta"], found["correlation"], found["alpha"]) == (
         pytest.approx(1),
         pytest.approx(1),
         pytest.approx(0),
     )
     assert (found["return_pct"], found["days"]) == (pytest.approx(25), 5)
-    none: Any = benchmark(Closes(["BTC"]), ["BTC"], own)
+    none: Any = benchmark(Closes(["BTC"]), own)
     assert none["beta"] is none["alpha"] is none["correlation"] is none["sharpe"] is None
-    assert benchmark(closes, ["BTC"], [(ts, 0.0) for ts, _ in own])["correlation"] is None
+    assert benchmark(closes, [(ts, 0.0) for ts, _ in own])["correlation"] is None
 
 
 def luck(days: Sequence[float], nets: Sequence[float], start: float | None = 1000.0) -> dict[str, Any]:

@@ -16,7 +16,7 @@ WORDS = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]*)`", PAGE))))
 
 
 LUCK = uncertainty([0.1, -0.1], [1.0, -1.0], 10.0)
-BENCHMARK = benchmark(Closes(["BTC"]), ["BTC"], [])
+BENCHMARK = benchmark(Closes(), [])
 
 
 @pytest.mark.parametrize(

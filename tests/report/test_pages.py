@@ -1,19 +1,22 @@
 """A report as text and as a page."""
 
+import hashlib
 import re
 from html.parser import HTMLParser
 from typing import Any
 
-import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.report import table
-from tradebot.report.chart import equity_chart
+from tradebot.report.assets import asset
+from tradebot.report.fold import ReportFold
 from tradebot.report.gaps import gap_row
 from tradebot.report.html import report_html
+from tradebot.report.html_parts import histogram, month_map
 from tradebot.report.labels import is_signed, label, percent, shown
 from tradebot.report.result_text import report_text, trades_text
+from tradebot.report.verdict import assumption_lines, luck_lines, verdict_lines
 
 GROUP = {
     "trades": 2, "win_rate": 0.5, "profit_factor": None, "gross_pnl": "12", "fees": "1", "funding": "-1",
@@ -37,19 +40,14 @@ REPORT: dict[str, Any] = {
 TRADE = {"exit_ts": 1_767_225_600_000, "symbol": "BTC", "strategy": "cross", "side": "long", "net_pnl": "10"}
 
 
-def curve(chart: str) -> list[tuple[float, float]]:
-    points = re.search(r'points="([^"]*)"', chart)
-    assert points is not None
-    pairs = [point.split(",") for point in points[1].split()]
-    return [(float(x), float(y)) for x, y in pairs]
+DEAL = {"stop": "90", "targets": ["120"], "pattern": "fvg", "levels": {"top": "99", "bottom": "98"}, "regime": []}
+SCRIPTS = 4
+"""The content, the library, and ours."""
 
 
-def scale(chart: str) -> list[float]:
-    return [float(name.replace(",", "")) for name in re.findall(r'class="y"[^>]*>([^<]*)<', chart)]
-
-
-def dates(chart: str) -> list[tuple[float, str]]:
-    return [(float(left), name) for left, name in re.findall(r'class="x[^"]*" style="left:([\d.]+)%">([^<]*)<', chart)]
+def shown_with(report: dict[str, Any], trade: dict[str, Any] = TRADE, deal: dict[str, Any] = DEAL) -> dict[str, Any]:
+    curve = {"points": 2, "equity": [[0, 1.0], [60, 2.0]], "underwater": [[0, 0.0], [60, 0.0]]}
+    return {"report": report, "curve": curve, "trades": [trade], "deals": [deal], "series": []}
 
 
 class Tags(HTMLParser):
@@ -62,75 +60,165 @@ class Tags(HTMLParser):
 
 
 def test_a_page_needs_nothing_from_anywhere() -> None:
-    page = report_html(REPORT, [TRADE])
+    page = report_html(shown_with(REPORT))
     tags = Tags()
     tags.feed(page)
     assert not [tag for tag, attributes in tags.seen if {"src", "href", "onload"} & attributes.keys()]
-    assert "script" not in {tag for tag, _ in tags.seen}
-    assert "default-src 'none'" in page
-    assert "http" not in page.replace("http-equiv", "")
+    assert [tag for tag, _ in tags.seen].count("script") == SCRIPTS
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:" in page
+    # The licence of the charts asks for its name and a word on whose they are.
+    assert "Copyright (c) 2026 TradingView, Inc." in page
+    assert page.startswith("<!doctype html>")
+
+
+def test_the_chart_library_is_the_one_that_its_notice_names() -> None:
+    said = re.search(r"sha256: ([0-9a-f]{64})", asset("lightweight-charts.NOTICE"))
+    assert said is not None
+    assert hashlib.sha256(asset("lightweight-charts.js").encode()).hexdigest() == said[1]
+    assert "Apache License" in asset("lightweight-charts.LICENSE")
 
 
 @given(st.text(min_size=1))
 def test_no_name_can_add_markup_to_a_page(name: str) -> None:
     evil = f"<script>{name}</script>\"'&"
     tags = Tags()
-    tags.feed(report_html({**REPORT, "by_symbol": {evil: GROUP}}, [{**TRADE, "strategy": evil}], title=evil))
-    assert "script" not in {tag for tag, _ in tags.seen}
+    report = {**REPORT, "by_symbol": {evil: GROUP}, "benchmark": {"symbols": [evil], "return_pct": 1.0}}
+    tags.feed(report_html(shown_with(report, {**TRADE, "strategy": evil}, {**DEAL, "pattern": evil}), title=evil))
+    assert [tag for tag, _ in tags.seen].count("script") == SCRIPTS
 
 
 def test_a_page_tells_the_numbers_of_the_report() -> None:
-    page = report_html({**REPORT, "by": "day", "rows": [{"day": "2026-01-01", **GROUP}]}, [TRADE])
-    for part in ("10,010.50", "2026-01-01 00:00:00", "By day", "By strategy", "Open positions", 'class="bad">-3.50'):
+    luck = {"sharpe": [-1.0, 2.0], "expectancy": ["-3", "4.5"], "win_rate": None, "profit_factor": None}
+    page = report_html(
+        shown_with({**REPORT, "by": "day", "rows": [{"day": "2026-01-01", **GROUP}], "uncertainty": luck})
+    )
+    for part in ("10,010.50", "2026-01-01 00:00:00", "By day", ">Strategy<", "Open positions", 'class="bad">-3.50'):
         assert part in page
-    for name, value in (("Max drawdown", "1.2 %"), ("Win rate", "50.0 %"), ("Sharpe ratio", "-"), ("Trades", "2")):
+    for name, value in (("Max drawdown", "1.2 %"), ("Win rate", "50.0 %"), ("Trades", "2")):
         assert f"<dt>{name}</dt><dd>{value}</dd>" in page
+    assert "<dt>Sharpe ratio</dt><dd>-</dd><small>95 %: -1.00 to 2.00</small>" in page
     assert '<dt>Net P&amp;L</dt><dd class="good">10.00</dd>' in page
 
 
 def test_a_page_remarks_on_what_a_reader_must_know() -> None:
     gap = {"symbol": "BTC", "timeframe": "1m", **gap_row(1, 10, (1_767_225_600_000, 10), (1_767_225_600_000, 10))}
     noted = {"gaps": [gap], "data_notes": ["BTC 15m: <odd>"], "disabled": [{"strategy": "mine", "reason": "it raised"}]}
-    page = report_html({**REPORT, **noted})
+    page = report_html(shown_with({**REPORT, **noted}))
     for line in (
         "strategy disabled: mine: it raised",
         "bars missing: BTC 1m: one gap of 10 bars from 2026-01-01 00:00:00",
         "BTC 15m: &lt;odd&gt;",
-        "funding of 3 hours is at the configured rate: none was known",
     ):
         assert f"<li>{line}</li>" in page
-    assert "Remarks" not in report_html({})
+    assert "<h2>Remarks</h2><p>None" in report_html({})
     assert "No closed round trip." in report_html({})
+    assert "No curve yet" in report_html({})
     text = report_text({**REPORT, **noted})
     assert "bars that are missing\nBTC 1m: one gap of 10 bars" in text
     assert "of the data\nBTC 15m: <odd>" in text
 
 
-def test_no_key_of_a_report_is_shown_raw() -> None:
-    page = report_html(
-        {**REPORT, "bars": 1, "wall_s": 1.5, "by": "day", "rows": [{"day": "2026-01-01", **GROUP}]}, [TRADE]
+ASSUMED = {
+    "venue": "simulated",
+    "is_simulated": True,
+    "taker_bps": 4.5,
+    "maker_bps": 1.5,
+    "slippage_bps": 1.0,
+    "latency_ms": 0,
+    "funding_rate": 0.0000125,
+    "funding": {"BTC": "rates.csv"},
+}
+LUCK = {
+    "trades": 12,
+    "days": 1,
+    "expectancy": ["-3", "4.5"],
+    "least_trades": 30,
+    "least_days": 60,
+    "is_too_few_trades": True,
+    "is_too_few_days": True,
+    "is_expectancy_clear": False,
+    "trades_to_tell": 1234,
+}
+
+
+def test_text_and_page_say_what_the_figures_rest_on_and_what_is_luck() -> None:
+    data = {"file": "/a/b/btc.csv", "symbol": "BTC", "timeframe": "5m", "bars": 1000, **gap_row(0, 0, None, None)}
+    orders = {"observed_pct": 5.0, "p50_pct": 6.0, "p95_pct": 12.0, "samples": 1000, "seed": 1}
+    report = {**REPORT, "assumptions": ASSUMED, "uncertainty": LUCK, "monte_carlo": orders, "data": [data]}
+    page, text = report_html(shown_with(report)), report_text(report)
+    for part in (
+        "Fees: 4.5 bp of the notional for takers, 1.5 bp for makers",
+        "Slippage: 1 bp against us",
+        "BTC from rates.csv; 3 hours without a known rate paid 0.00125 %",
+        "1,000 bars of BTC 5m",
+        "no gap (btc.csv)",
+        "12 round trips, and fewer than 30 say nothing",
+        "1 full day, and Sharpe ratios of fewer than 60 are noise",
+        "would say -3.00 to 4.50 (95 %), so it cannot be told from nothing; it would take about 1,234 such trades",
+        "by 12.0 % or more in one of 20 orders",
+    ):
+        assert part in page
+        assert part in " ".join(text.split())
+
+
+def test_sentences_fit_what_is_known() -> None:
+    assert assumption_lines({}) == []
+    live = {"assumptions": {"venue": "hyperliquid", "network": "mainnet", "is_simulated": False}}
+    assert assumption_lines(live) == [
+        "Fees, funding and fills are those that hyperliquid mainnet booked: nothing of them is assumed."
+    ]
+    assert "no file gives real rates" in assumption_lines({"assumptions": {**ASSUMED, "funding": {}}})[1]
+    clear = {"uncertainty": {"expectancy": ["1", "2"], "is_expectancy_clear": True}, "expectancy": "1.5"}
+    assert luck_lines(clear) == [
+        "A round trip brought 1.50 on average; another sample of this kind would say 1.00 to 2.00 (95 %): "
+        "more than chance alone."
+    ]
+    never = {"uncertainty": {"expectancy": ["-1", "1"], "is_expectancy_clear": False, "trades_to_tell": None}}
+    assert luck_lines(never)[0].endswith("so it cannot be told from nothing.")
+    assert luck_lines({}) == luck_lines({"uncertainty": {"expectancy": None}}) == []
+    held = {**REPORT, "return_pct": 2.5, "benchmark": {"symbols": ["BTC"], "return_pct": -3.25}}
+    assert verdict_lines(held)[0] == (
+        "The account went from 10,000.00 to 10,010.50: +2.5 % in 1.0 days; holding BTC without costs: -3.2 %."
     )
-    text = report_text({**REPORT, "bars": 1, "wall_s": 1.5})
-    for shown_text in (re.sub(r"<style>.*?</style>|<[^>]*>", " ", page), text):
-        assert not re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b|\b(?:pct|pnl|avg|ts)\b", shown_text)
 
 
-@given(st.lists(st.integers(-(10**6), 10**6), max_size=3000))
-def test_the_curve_keeps_its_extremes_and_stays_small(values: list[int]) -> None:
-    chart = equity_chart([[number * 1000, str(value)] for number, value in enumerate(values)])
-    if len(values) < 2:
-        assert "points" not in chart
+def test_a_page_says_whether_it_was_real() -> None:
+    for report, kind in (
+        ({"bars": 1}, "Backtest, "),
+        ({"assumptions": ASSUMED}, "Paper trading, "),
+        ({"assumptions": {"venue": "hyperliquid", "is_simulated": False}}, "Live on hyperliquid, "),
+        ({}, "Trading, "),
+    ):
+        assert f"<p>{kind}" in report_html({"report": report})
+
+
+def test_months_are_a_map_that_reads_without_colour() -> None:
+    months = [{"month": "2025-12", "return": 0.1}, {"month": "2026-01", "return": -0.05}, {"month": "2026-03"}]
+    drawn = month_map(months)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", drawn)
+    assert cells[1:14] == [*[""] * 11, "+10.0", "+10.0"]
+    assert cells[14:] == ["-5.0", *[""] * 11, "-5.0"]
+    assert month_map([]) == ""
+
+
+@given(st.lists(st.floats(-1e6, 1e6), max_size=300))
+def test_a_histogram_holds_each_value_once_and_never_mixes_gains_with_losses(values: list[float]) -> None:
+    drawn = histogram(values, "name", "{:.9g}".format)
+    if len(set(values)) < 2:
+        assert drawn == ""
         return
-    drawn = curve(chart)
-    assert len(drawn) <= 1000
-    heights = scale(chart)
-    # The axis holds the curve, and is no more than twice as long.
-    assert heights[0] <= min(values)
-    assert max(values) <= heights[-1]
-    assert heights[-1] - heights[0] <= 2 * max(max(values) - min(values), abs(values[0]) * 0.02, 0.02)
-    for value in (min(values), max(values)):
-        place = 300 * (1 - (value - heights[0]) / (heights[-1] - heights[0]))
-        assert min(abs(y - place) for _, y in drawn) < 0.2
+    bars = re.findall(r'<i class="(up|down)" style="height:([\d.]+)%" title="(\S+) to (\S+): ([\d,]+)">', drawn)
+    assert sum(int(count.replace(",", "")) for *_, count in bars) == len(values)
+    assert max(float(height) for _, height, *_ in bars) == 100
+    assert f"{len(values):,} values" in drawn
+
+
+def test_no_key_of_a_report_is_shown_raw() -> None:
+    whole = {**ReportFold().result(), **REPORT, "bars": 1, "wall_s": 1.5, "uncertainty": LUCK, "assumptions": ASSUMED}
+    page = report_html(shown_with({**whole, "by": "day", "rows": [{"day": "2026-01-01", **GROUP}]}))
+    text = report_text({**REPORT, "bars": 1, "wall_s": 1.5})
+    for shown_text in (re.sub(r"(?s)<style>.*?</style>|<script.*?</script>|<[^>]*>", " ", page), text):
+        assert not re.findall(r"\b[a-z0-9]+(?:_[a-z0-9]+)+\b|\b(?:pct|pnl|avg|ts)\b", shown_text)
 
 
 def test_report_text_tells_money_ratios_and_groups() -> None:
@@ -161,70 +249,6 @@ def test_cells_of_any_kind_stay_on_their_line() -> None:
     assert [table.moment(value) for value in [None, 10**30, 0]] == ["-", str(10**30), "1970-01-01 00:00:00"]
     assert table.signed("0.00", True) == "0.00"
     assert table.signed("-1.00", True) == "\x1b[31m-1.00\x1b[0m"
-
-
-def test_a_curve_of_many_points_is_thinned_to_its_extremes() -> None:
-    values = [1000 + (number * 7919) % 500 for number in range(100_000)]
-    values[77_777], values[5] = 1, 5000
-    chart = equity_chart([[number, str(value)] for number, value in enumerate(values)])
-    drawn = [y for _, y in curve(chart)]
-    assert (len(drawn) <= 1000, scale(chart)) == (True, [0, 1000, 2000, 3000, 4000, 5000])
-    assert (min(drawn), max(drawn)) == (0.0, 299.9)
-
-
-def test_a_curve_that_is_none_is_refused_or_left_out() -> None:
-    assert equity_chart("nonsense") == equity_chart(None) == "<p>No curve yet.</p>"
-    with pytest.raises(ValueError, match="ts_ms"):
-        equity_chart([["x"], [1, 2]])
-
-
-START = 1_735_689_600_000  # 2025-01-01
-HOUR = 3_600_000
-
-
-@pytest.mark.parametrize(
-    ("hours", "names"),
-    [
-        (0.5, ["00:00", "00:05", "00:10", "00:15", "00:20", "00:25", "00:30"]),
-        (10, ["00:00", "02:00", "04:00", "06:00", "08:00", "10:00"]),
-        (72, ["01-01 00:00", "01-01 12:00", "01-02 00:00", "01-02 12:00", "01-03 00:00", "01-03 12:00", "01-04 00:00"]),
-        (24 * 5, ["2025-01-01", "2025-01-02", "2025-01-03", "2025-01-04", "2025-01-05", "2025-01-06"]),
-        (24 * 100, ["2025-01", "2025-02", "2025-03", "2025-04"]),
-        (24 * 365 * 5, ["2025", "2026", "2027", "2028", "2029"]),
-    ],
-)
-def test_dates_stand_below_the_curve(hours: float, names: list[str]) -> None:
-    end = START + int(hours * HOUR)
-    found = dates(equity_chart([[START, "100"], [end, "101"]]))
-    assert [name for _, name in found] == names
-    assert found[0][0] == 0.0
-
-
-@given(st.integers(0, 7 * 10**12), st.integers(1, 2 * 10**12), st.integers(-(10**9), 10**12), st.integers(0, 10**11))
-@example(0, 1, -1, 2_502_502_503)
-def test_every_curve_has_readable_axes(start: int, span: int, cents: int, rise: int) -> None:
-    values = [f"{cents / 100:.2f}", f"{(cents + rise) / 100:.2f}"]
-    chart = equity_chart([[start, values[0]], [start + span, values[1]]])
-    heights, found = scale(chart), dates(chart)
-    assert 2 <= len(heights) <= 8
-    assert len(set(heights)) == len(heights)
-    assert heights[0] <= float(values[0]) <= float(values[1]) <= heights[-1]
-    assert 1 <= len(found) <= 8
-    assert all(0 <= left <= 100 for left, _ in found)
-    assert len({name for _, name in found}) == len(found)
-
-
-def test_a_chart_says_its_ends_and_extremes() -> None:
-    chart = equity_chart(
-        [[START, "1000"], [START + HOUR, "900"], [START + 2 * HOUR, "1200.5"], [START + 3 * HOUR, "1100"]]
-    )
-    for words in (
-        "Start 1,000.00 (2025-01-01 00:00)",
-        "end 1,100.00 (2025-01-01 03:00)",
-        "lowest 900.00 (2025-01-01 01:00)",
-        "highest 1,200.50 (2025-01-01 02:00)",
-    ):
-        assert words in chart
 
 
 def test_values_have_their_units() -> None:

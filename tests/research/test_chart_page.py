@@ -1,20 +1,15 @@
 """The chart is a page of its own that a browser opens and draws."""
 
-import re
-import shutil
-import subprocess
 from array import array
 from html.parser import HTMLParser
 
 import pytest
 
+from tests.browser import opened
 from tests.patterns.series import MINUTE_MS, walk
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.research.chart_page import MOST_BARS, chart_page
 from tradebot.research.history import History, events_of
-
-QUIET = ["--disable-quic", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
-FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--window-size=1200,700", *QUIET]
 
 
 def page(length, title="walk", **given):
@@ -25,16 +20,7 @@ def page(length, title="walk", **given):
 
 
 def drawn(tmp_path, text, view=""):
-    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if browser is None:
-        pytest.skip("there is no chromium to open the page with")
-    file = tmp_path / "chart.html"
-    file.write_text(text)
-    command = (browser, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", f"file://{file}{view}")
-    done = subprocess.run(command, capture_output=True, text=True, timeout=90, check=True)
-    body = re.search(r"<body([^>]*)>", done.stdout)
-    assert body is not None
-    return {name: int(value) for name, value in re.findall(r'data-(\w+)="(-?\d+)"', body[1])}
+    return {name: int(value) for name, value in opened(tmp_path, text, view)[0].items()}
 
 
 def test_a_browser_draws_the_newest_bars_and_their_zones(tmp_path):
@@ -65,8 +51,8 @@ def test_the_page_needs_nothing_from_elsewhere():
     links = Links()
     links.feed(text)
     assert links.found == ()
-    assert "http" not in text.replace("http-equiv", "")
     assert "default-src 'none'" in text
+    assert "Copyright (c) 2026 TradingView" in text
     assert "<b>" not in text
 
 

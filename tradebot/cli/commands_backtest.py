@@ -13,7 +13,9 @@ from tradebot.model.errors import UsageError
 from tradebot.model.time import to_ms
 from tradebot.report.document import document
 from tradebot.report.gaps import ends_text
+from tradebot.report.page_document import page_document
 from tradebot.report.table import moment
+from tradebot.report.tape import Tape
 from tradebot.report.trades import trade_line
 from tradebot.report.uncertainty import with_uncertainty
 
@@ -40,6 +42,8 @@ def _single(context: Context) -> int:
     given = context.given
     loaded = load(context)
     bars = given.whole("bars", 0)
+    trades, page = given.text("trades"), given.text("html")
+    tape = None if page is None else Tape()
     # What a strategy prints is no part of the result.
     with progress_bar() as progress, redirect_stdout(sys.stderr):
         result = run_backtest(
@@ -49,6 +53,7 @@ def _single(context: Context) -> int:
             repair=given.flag("repair"),
             force=given.flag("force"),
             progress=progress,
+            tape=tape,
         )
     for action in result.repairs:
         context.note(f"repaired: {action}")
@@ -60,19 +65,19 @@ def _single(context: Context) -> int:
         context.note(f"warning: strategy {row.strategy} was disabled at {moment(to_ms(row.ts_event))}: {row.reason}")
     for tick in result.assumed:
         context.note(f"warning: {tick}")
-    body = document(with_uncertainty(result.document, result.trades))
-    lines = [trade_line(trip).decode() for trip in result.trades]
-    trades, page = given.text("trades"), given.text("html")
+    report = with_uncertainty(result.document, result.trades)
+    body = document(report)
     if trades is not None:
-        write_lines(Path(trades), lines)
+        write_lines(Path(trades), [trade_line(trip).decode() for trip in result.trades])
         context.note(f"wrote {trades}")
-    if page is not None:
-        write_page(Path(page), json.loads(body), [json.loads(line) for line in lines])
+    if page is not None and tape is not None:
+        shown = json.loads(document(page_document(report, result.trades, tape)))
+        write_page(Path(page), shown, f"Backtest of {loaded.settings.bot.name}")
         context.note(f"wrote {page}")
     if context.is_json:
         context.write_bytes(body)
         return 0
     from tradebot.report.result_text import report_text
 
-    context.write(report_text(json.loads(body), context.is_colour))
+    context.write(report_text(json.loads(body), context.is_colour, context.width))
     return 0

@@ -19,11 +19,11 @@ def report(context: Context) -> int:
     document = json.loads(body)
     page, folder = context.given.text("html"), context.given.text("csv")
     if page is not None or folder is not None:
-        trips = [json.loads(line) for line in _read(context, "trades", keys[:2]).splitlines()]
         if page is not None:
-            write_page(Path(page), document, trips)
+            write_page(Path(page), json.loads(_read(context, "page", keys)))
             context.note(f"wrote {page}")
         if folder is not None:
+            trips = [json.loads(line) for line in _read(context, "trades", keys[:2]).splitlines()]
             _write_tables(Path(folder), document, trips)
             context.note(f"wrote {folder}/trades.csv, equity.csv, report.csv")
     if context.is_json:
@@ -31,7 +31,7 @@ def report(context: Context) -> int:
         return 0
     from tradebot.report.result_text import report_text
 
-    context.write(report_text(document, context.is_colour))
+    context.write(report_text(document, context.is_colour, context.width))
     return 0
 
 
@@ -47,11 +47,11 @@ def trades(context: Context) -> int:
     return 0
 
 
-def write_page(path: Path, document: Mapping[str, Json], trips: list[Document]) -> None:
-    """Write the report as a page of its own. Raises ``UsageError`` when it cannot be written."""
+def write_page(path: Path, document: Mapping[str, Json], title: str = "tradebot report") -> None:
+    """Write the page of a ``page`` document. Raises ``UsageError`` when it cannot be written."""
     from tradebot.report.html import report_html
 
-    write_lines(path, [report_html(document, trips)])
+    write_lines(path, [report_html(document, title=title)])
 
 
 def write_lines(path: Path, lines: Iterable[str]) -> None:

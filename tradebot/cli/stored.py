@@ -4,6 +4,7 @@ The lock is held meanwhile, so that no daemon starts on a file somebody reads.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import orjson
@@ -14,6 +15,8 @@ from tradebot.model.position import Deposit, EquityMark
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.runtime.assumptions import recorded_assumptions
+from tradebot.runtime.boot import CONFIG
 from tradebot.runtime.quarantine import message_of
 from tradebot.runtime.reading import Standing, Voided, reading
 from tradebot.runtime.recording import REAL
@@ -25,7 +28,7 @@ from tradebot.store.upkeep import JOURNAL_NAME
 
 
 def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:
-    """Return ``view`` (report, trades, why or signals) as the daemon would.
+    """Return ``view`` (report, page, trades, why or signals) as the daemon would.
 
     Raises ``NotRunning`` when nothing was ever recorded, ``LockHeld`` when a daemon is coming up.
     """
@@ -36,6 +39,9 @@ def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:
         )
     with HomeLock(home), JournalReader(path) as journal:
         standing = _standing(home, journal)
+        config = next(iter(journal.rows(Query(kinds=(CONFIG,), newest_first=True, limit=1))), None)
+        if config is not None:
+            standing = replace(standing, assumed=recorded_assumptions(config.payload))
         under_way = reading(view, query, standing.now)
         voided = Voided(journal.rows(Query(kinds=(LineFailed.kind,))))
         for row in journal.rows(Query(kinds=under_way.kinds)):

@@ -57,6 +57,7 @@ VIEWS: Mapping[str, tuple[str, ...]] = {
     "why": ("of", "limit"),
     "risk": (),
     "report": ("since", "until", "by"),
+    "page": ("since", "until", "by"),
     "trades": ("since", "until"),
     "logs": ("n", "level", "event"),
     "flatness": (),

@@ -5,7 +5,7 @@ of positions still open too; so these add up to the closed trips, those to the r
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.money import ZERO, book, plain
@@ -32,18 +32,18 @@ def breakdown(trips: Sequence[RoundTrip]) -> Document:
     Hours and weekdays are those of the entry, in UTC.
     """
     return {
-        **{name: grouped(trips, key) for name, key in _KEYS.items()},
+        **{name: grouped((key(trip), trip) for trip in trips) for name, key in _KEYS.items()},
         "streaks": _streaks(trips),
         "excursions": _excursions(trips),
         "avg_hold_s": sum(trip.exit_ts - trip.entry_ts for trip in trips) / len(trips) / NANOS_PER_S if trips else None,
     }
 
 
-def grouped(trips: Sequence[RoundTrip], key: Callable[[RoundTrip], str]) -> Document:
-    """Return a row of sums for each ``key`` of trips; weekdays in their order, all else by name."""
+def grouped(named: Iterable[tuple[str, RoundTrip]]) -> Document:
+    """Return a row of sums for each name of trips; weekdays in their order, all else by name."""
     tallies: defaultdict[str, Tally] = defaultdict(Tally)
-    for trip in trips:
-        tally = tallies[key(trip)]
+    for name, trip in named:
+        tally = tallies[name]
         tally.book(trip.gross_pnl, trip.fees, trip.funding)
         tally.trip(trip)
     order = {name: place for place, name in enumerate(WEEKDAYS)}

@@ -5,7 +5,7 @@ from math import floor, isfinite, log10
 from typing import NamedTuple
 
 from tradebot.report.shapes import Json
-from tradebot.report.table import cell, moment
+from tradebot.report.table import cell, duration, moment
 
 _SMALL = 1e-4
 
@@ -60,6 +60,18 @@ def _whole(value: Json) -> str:
     return f"{value:,.0f}" if isinstance(value, int | float) else "-"
 
 
+def _multiple(value: Json) -> str:
+    return f"{value:,.2f} x equity" if isinstance(value, int | float) else "-"
+
+
+def _basis_points(value: Json) -> str:
+    return f"{value:,.2f} bp" if isinstance(value, int | float) else "-"
+
+
+def _words(value: Json) -> str:
+    return cell(value).replace("_", " ")
+
+
 def _seconds(value: Json) -> str:
     return f"{value:,.2f} s" if isinstance(value, int | float) else "-"
 
@@ -86,7 +98,29 @@ _LABELS: Mapping[str, _Label] = {
     "expectancy": _Label("Expectancy", _amount, is_signed=True),
     "avg_win": _Label("Average win", _amount),
     "avg_loss": _Label("Average loss", _amount),
+    "return_pct": _Label("Return", percent, is_signed=True),
+    "annual_return": _Label("Return a year", _fraction, is_signed=True),
+    "volatility": _Label("Volatility a year", _fraction),
+    "alpha": _Label("Alpha a year", _fraction, is_signed=True),
+    "beta": _Label("Beta", _ratio),
     "max_drawdown_pct": _Label("Max drawdown", percent),
+    "depth_pct": _Label("Depth", percent),
+    "trough": _Label("Deepest", moment),
+    "turnover": _Label("Turnover", _amount),
+    "turnover_per_day": _Label("Turnover a day", _multiple),
+    "fees_bps": _Label("Fees of turnover", _basis_points),
+    "fees_share": _Label("Fees of gross P&L", _fraction),
+    "funding_share": _Label("Funding of gross P&L", _fraction),
+    "avg_hold_s": _Label("Average time held", duration),
+    "longest_wins": _Label("Most wins in a row", _whole),
+    "longest_losses": _Label("Most losses in a row", _whole),
+    "avg_mae": _Label("Average MAE", _amount),
+    "avg_mfe": _Label("Average MFE", _amount),
+    "avg_mae_of_winners": _Label("MAE of winners", _amount),
+    "avg_mfe_of_losers": _Label("MFE of losers", _amount),
+    "regime": _Label("Regime", _words),
+    "hour": _Label("Hour"),
+    "weekday": _Label("Weekday"),
     "exposure_pct": _Label("Exposure", percent),
     "sharpe": _Label("Sharpe ratio", _ratio),
     "sortino": _Label("Sortino ratio", _ratio),

@@ -8,6 +8,7 @@ from tradebot.report.labels import label, shown
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, columns, fold, moment, paint, pairs, signed, table
 from tradebot.report.text import breakers_text, disabled_text, set_aside_line, set_aside_text
+from tradebot.report.verdict import assumption_lines, luck_lines
 
 _TRADING = ("trades", "expectancy", "avg_win", "avg_loss", "max_drawdown_pct", "exposure_pct")
 _RATIOS = ("win_rate", "profit_factor", "sharpe", "sortino", "calmar", "var95", "cvar95", "kelly")
@@ -15,8 +16,8 @@ _GROUP_KEYS = ("trades", "win_rate", "profit_factor", "gross_pnl", "fees", "fund
 _RUN_KEYS = ("bars", "wall_s", "bars_per_s", "signals", "orders", "refused")
 
 
-def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
-    """Return ``report`` (or the result of a backtest): the money, the ratios, and the groups asked for."""
+def report_text(document: Mapping[str, Json], colour: bool = False, width: int | None = None) -> str:
+    """Return ``report`` (or the result of a backtest): money, ratios, the groups asked for, and what they rest on."""
     blocks = [_report_pairs(document, colour)]
     for key, name in (("by_symbol", "symbol"), ("by_strategy", "strategy")):
         groups = section(document, key)
@@ -32,6 +33,8 @@ def report_text(document: Mapping[str, Json], colour: bool = False) -> str:
         body = [[shown(key, row.get(key)) for key in keys] for row in held]
         blocks.append("still open\n" + table([label(key) for key in keys], body, left=3, colour=colour))
     blocks.extend(_remarks(document, colour))
+    told = (("what could be luck", luck_lines(document)), ("what this rests on", assumption_lines(document)))
+    blocks.extend("\n".join([title, *(fold(line, width) for line in lines)]) for title, lines in told if lines)
     run = [(label(key), shown(key, document[key])) for key in _RUN_KEYS if key in document]
     if run:
         blocks.append(pairs(run))

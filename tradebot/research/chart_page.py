@@ -1,16 +1,19 @@
 """A history with its patterns as one page that needs nothing else: candles, zones, breaks, levels and sweeps."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from importlib.resources import files
 
 from tradebot.pipeline.patterns.events import PatternEvent, PatternKind
+from tradebot.report.assets import CHARTS, asset, chart_notice
+from tradebot.report.html import bare_page
+from tradebot.report.shapes import Json
 from tradebot.research.history import History
 
 MOST_BARS = 20_000
 """A page holds the last bars, this many at most: it stays below some 3 MB, and a browser draws it at once."""
 
+_FILES = ("scan.css", "scan.html", "scan.js")
 _BREAKS = (PatternKind.BOS, PatternKind.CHOCH)
 _SWINGS = (PatternKind.SWING_HIGH, PatternKind.SWING_LOW)
 _OPENINGS = (PatternKind.FVG, PatternKind.ORDER_BLOCK)
@@ -33,7 +36,7 @@ def chart_page(history: History, events: Sequence[PatternEvent], max_age: int, *
     # Zones are [0 gap or 1 block, side, from, known, touched or -1, to, top, bottom], all bars counted from ``first``.
     zones = [zone for zone in _zones(events, len(history.ts), max_age) if int(zone[5]) >= first]
     lines = [event for event in events if event.confirmed >= first]
-    content = {
+    content: Mapping[str, Json] = {
         "first": first,
         "ts": history.ts[first:].tolist(),
         "bars": [column[first:].tolist() for column in (history.open, history.high, history.low, history.close)],
@@ -58,10 +61,9 @@ def chart_page(history: History, events: Sequence[PatternEvent], max_age: int, *
         ],
     }
     folder = files("tradebot.research")
-    page = folder.joinpath("chart.html").read_text(encoding="utf-8")
-    script = folder.joinpath("chart.js").read_text(encoding="utf-8")
-    body = json.dumps(content, allow_nan=False, separators=(",", ":"))
-    return page.replace("@TITLE@", escape(title)).replace("@CONTENT@", body).replace("@SCRIPT@", script)
+    style, body, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
+    body = body.replace("@TITLE@", escape(title)).replace("@NOTICE@", escape(chart_notice()))
+    return bare_page(f"{title} - tradebot scan", body, style, content, [*map(asset, CHARTS), script])
 
 
 def _zones(events: Sequence[PatternEvent], bars: int, max_age: int) -> list[list[int | float]]:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -20,6 +21,8 @@ from tradebot.report.health import health
 from tradebot.report.risk import RiskFacts, risk_document
 from tradebot.report.shapes import Json
 from tradebot.report.views import BookFacts, RuntimeFacts
+from tradebot.runtime.assumptions import recorded_assumptions
+from tradebot.runtime.boot import CONFIG
 from tradebot.runtime.logs import log_file
 from tradebot.runtime.logtail import read_log
 from tradebot.runtime.quarantine import message_of
@@ -152,7 +155,9 @@ class DaemonApi:
         return {"state": "stopping", "detail": "waiting entries are cancelled; resting stops stay at the venue"}
 
     async def _read_journal(self, view: str, query: Mapping[str, str]) -> bytes:
-        standing = self._daemon.standing()
+        config = await self._daemon.journal.rows(Query(kinds=(CONFIG,), newest_first=True, limit=1))
+        assumed = recorded_assumptions(config[0].payload) if config else None
+        standing = replace(self._daemon.standing(), assumed=assumed)
         under_way = reading(view, query, standing.now)
         newest = self._daemon.journal.last_seq
         await self._daemon.journal.committed(newest)

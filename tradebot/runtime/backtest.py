@@ -23,10 +23,12 @@ from tradebot.report.benchmark import Closes, benchmark
 from tradebot.report.fold import ReportFold
 from tradebot.report.periods import daily_of
 from tradebot.report.shapes import Document
+from tradebot.report.tape import Tape
 from tradebot.report.trades import by_exit
 from tradebot.runtime.assumed import AssumedTick, assumed_ticks
+from tradebot.runtime.assumptions import assumptions
 from tradebot.runtime.clock import SystemClock
-from tradebot.runtime.data_files import ended_early, notes_of
+from tradebot.runtime.data_files import bars_row, ended_early, notes_of
 from tradebot.runtime.guard import watching
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.settings.dataspec import given_series
@@ -68,12 +70,13 @@ def run_backtest(
     force: bool = False,
     progress: Progress | None = None,
     clock: Clock | None = None,
+    tape: Tape | None = None,
 ) -> BacktestResult:
     """Run the configuration over its bars, or over ``data`` (``SYMBOL:TIMEFRAME=FILE``) instead.
 
     ``bars`` is how many of a generated market, for each symbol. ``repair`` mends bad files in passing, in a
-    temporary folder, and with ``force`` whatever they lose by that. Raises ``ConfigError``, ``DataError`` and
-    ``UsageError``.
+    temporary folder, and with ``force`` whatever they lose by that. ``tape`` hears what a page needs. Raises
+    ``ConfigError``, ``DataError`` and ``UsageError``.
     """
     clock = clock or SystemClock()
     with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
@@ -81,10 +84,12 @@ def run_backtest(
         settings = with_feed(loaded.settings, data, bars)
         if repair:
             settings = _repaired(settings, Path(folder), repairs, is_forced=force)
-        return _run(replace(loaded, settings=settings), progress, clock, repairs)
+        return _run(replace(loaded, settings=settings), progress, clock, repairs, tape)
 
 
-def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Sequence[str]) -> BacktestResult:
+def _run(
+    loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Sequence[str], tape: Tape | None
+) -> BacktestResult:
     started_at = clock.monotonic()
     # A bad line ends a backtest without a result: reading all of the data twice would find no more.
     wired = wire(loaded, check_data=False)
@@ -106,17 +111,20 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
             lowest[message.symbol] = min(message.price, lowest.get(message.symbol, message.price))
 
     sinks |= {RoundTrip: finished, Fill: filled}
+    if tape is not None:
+        sinks |= {kind: _both(sinks[kind], tape.add) for kind in Tape.HEARD}
     line = Line(wired.stages, sinks)
     total = _bars_in_all(loaded.settings, wired.files) if progress is not None else 0
     count = 0
-    symbols = loaded.settings.bot.symbols
-    closes = Closes(symbols)
+    closes = Closes(loaded.settings.bot.symbols)
     pump = pumping(wired, line, report)
     with watching(wired.strategy), _collecting_seldom():
         while bars := list(islice(wired.feed, _CHUNK_BARS)):
             pump(bars)
             # The market of a backtest is made of bars alone.
             closes.take(cast("list[Bar]", bars))
+            if tape is not None:
+                tape.take(cast("list[Bar]", bars))
             count += len(bars)
             if progress is not None and count % _PROGRESS_BARS == 0:
                 progress(count, total)
@@ -124,7 +132,7 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
         progress(count, count)
     risk = wired.risk
     document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
-    document["benchmark"] = benchmark(closes, symbols, daily_of(document))
+    document["benchmark"] = benchmark(closes, daily_of(document))
     document |= report.run_counts(count, clock.monotonic() - started_at)
     # Orders that never filled stood near the last price.
     assumed = assumed_ticks(loaded.settings, {**risk.marks, **lowest})
@@ -133,6 +141,8 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
     document["ended_early"] = [*ended_early(summaries, document)]
     notes = notes_of(summaries)
     document["data_notes"] = list(notes)
+    document["assumptions"] = assumptions(loaded.settings)
+    document["data"] = [bars_row(summary) for summary in summaries]
     return BacktestResult(
         document=document,
         trades=by_exit(trips),
@@ -141,6 +151,14 @@ def _run(loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Seque
         assumed=assumed,
         notes=notes,
     )
+
+
+def _both(first: Callable[[Message], None], then: Callable[[Message], None]) -> Callable[[Message], None]:
+    def each(message: Message) -> None:
+        first(message)
+        then(message)
+
+    return each
 
 
 def pumping(wired: Wired, line: Line, report: ReportFold) -> Callable[[Sequence[Any]], None]:

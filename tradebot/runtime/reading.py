@@ -15,7 +15,10 @@ from tradebot.model.position import EquityMark, RoundTrip
 from tradebot.model.time import Nanos
 from tradebot.report.document import document, line
 from tradebot.report.fold import ReportFold
+from tradebot.report.page_document import page_document
+from tradebot.report.shapes import Document
 from tradebot.report.tally import By
+from tradebot.report.tape import Tape
 from tradebot.report.trades import by_exit, trade_line
 from tradebot.report.uncertainty import with_uncertainty
 from tradebot.report.why import WhyFold
@@ -29,14 +32,15 @@ _LIMIT = 50
 class Standing:
     """What the journal does not hold: the open point of the equity curve, the last prices, the venue's word.
 
-    ``now`` is the newest market time. ``venue_equity`` is the venue's, its positions valued at ``marks``: at other
-    prices, a market that moved would look like money lost.
+    ``now`` is the newest market time, ``assumed`` what the configuration in force assumes. ``venue_equity`` is the
+    venue's, its positions valued at ``marks``: at other prices, a market that moved would look like money lost.
     """
 
     now: Nanos = Nanos(0)
     pending: EquityMark | None = None
     marks: Mapping[str, Price] = field(default_factory=dict)
     venue_equity: Cash | None = None
+    assumed: Document | None = None
 
 
 class Voided:
@@ -62,13 +66,15 @@ class Reading:
 
 
 def reading(view: str, query: Mapping[str, str], now: Nanos) -> Reading:
-    """Return the reading of ``view``: report, trades, why or signals. ``now`` is what ages count from.
+    """Return the reading of ``view``: report, page, trades, why or signals. ``now`` is what ages count from.
 
     Raises ``UsageError`` on a query that does not fit.
     """
     match view:
         case "report":
             return _report(query, now)
+        case "page":
+            return _page(query, now)
         case "trades":
             return _trades(query, now)
         case "why" | "signals":
@@ -77,17 +83,35 @@ def reading(view: str, query: Mapping[str, str], now: Nanos) -> Reading:
 
 
 def _report(query: Mapping[str, str], now: Nanos) -> Reading:
-    since, until = _window(query, now)
+    fold = _report_fold(query, now)
+    return Reading(
+        kinds=ReportFold.KINDS, add=fold.add, finish=lambda standing: document(_report_document(fold, standing))
+    )
+
+
+def _page(query: Mapping[str, str], now: Nanos) -> Reading:
+    fold, tape = _report_fold(query, now), Tape(*_window(query, now))
+
+    def add(message: Message) -> None:
+        fold.add(message)
+        tape.add(message)
+
+    def finish(standing: Standing) -> bytes:
+        return document(page_document(_report_document(fold, standing), fold.trips, tape))
+
+    return Reading(kinds=tuple({*ReportFold.KINDS, *Tape.KINDS}), add=add, finish=finish)
+
+
+def _report_fold(query: Mapping[str, str], now: Nanos) -> ReportFold:
     by = query.get("by")
     if by is not None and by not in list(By):
         raise UsageError(f"cannot report by {by!r}", mend=f"by one of {', '.join(By)}")
-    fold = ReportFold(since, until, None if by is None else By(by))
+    return ReportFold(*_window(query, now), None if by is None else By(by))
 
-    def finish(standing: Standing) -> bytes:
-        report = fold.result(standing.pending, standing.marks, standing.venue_equity)
-        return document(with_uncertainty(report, fold.trips))
 
-    return Reading(kinds=ReportFold.KINDS, add=fold.add, finish=finish)
+def _report_document(fold: ReportFold, standing: Standing) -> Document:
+    report = fold.result(standing.pending, standing.marks, standing.venue_equity)
+    return with_uncertainty(report, fold.trips) | {"assumptions": standing.assumed}
 
 
 def _trades(query: Mapping[str, str], now: Nanos) -> Reading:
