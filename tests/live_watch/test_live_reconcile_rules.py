@@ -139,8 +139,8 @@ def test_every_resting_order_is_sorted_into_exactly_one_place(
         oids = {str(r.order.oid) for r in found}
         assert known is None or known.state.is_terminal or known.venue_order_id in oids - {str(stray.order.oid)}
     assert all(not book[name].state.is_terminal for name in done.listed)
-    assert done.awake.keys() <= done.listed
-    assert done.adopted.keys() <= done.listed
+    assert done.awake.keys() <= done.listed.keys()
+    assert done.adopted.keys() <= done.listed.keys()
 
 
 @given(books, st.frozensets(st.sampled_from(NAMES)))

@@ -30,6 +30,8 @@ from tradebot.model.order import (
     OrderRejected,
     OrderRequest,
     OrderRole,
+    StopFault,
+    StopFaulted,
     SubmitOrders,
     TradingPermitted,
 )
@@ -331,6 +333,9 @@ class LineLab:
         if self.names:
             order = self.bot.wired.orders.find(chance.choice(self.names))
             if order is not None:
+                fault, at = chance.choice(list(StopFault)), chance.choice((None, Price(D("0.1")), Price(D(50_000))))
+                name = order.request.client_order_id
+                made.append(StopFaulted(ts_event=ts, client_order_id=name, fault=fault, trigger=at))
                 found = replace(order.request, client_order_id=f"script-BTC-{self.count}-stop")
                 made.append(OrderFound(ts_event=ts, order=found, venue_order_id=str(self.count)))
         return chance.choice(made)

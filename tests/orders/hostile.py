@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-from tests.builders import FIRST, instrument
+from tests.builders import FIRST, instrument, replace
 from tradebot.model.command import Alert, AlertName, Tick
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
@@ -20,11 +20,15 @@ from tradebot.model.order import (
     OrderRole,
     OrderSide,
     RefusalClass,
+    StopFault,
+    StopFaulted,
     SubmitOrders,
 )
 from tradebot.model.time import NANOS_PER_S, Nanos
+from tradebot.model.venue import VenueOrder
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
+from tradebot.pipeline.orders.witness import Witness
 from tradebot.store.codec import decode, encode
 from tradebot.venues.hyperliquid.cloid import Cloids
 
@@ -197,9 +201,38 @@ class Venue:
             if order.rests and order.request.reduce_only and self.position * order.request.side.sign >= 0:
                 self.end(order.request.client_order_id, "reduce_only")
 
+    def spoil(self, name: str, how: int) -> None:
+        """Let a stop rest for less, or wake farther away or nearer, without a word of it."""
+        order = self.orders[name]
+        trigger = order.request.trigger
+        assert trigger is not None
+        if how % 3 == 0:
+            order.left = max(Decimal(1), order.left - 1)
+        else:
+            order.request = replace(order.request, trigger=Price(trigger + (2 if how % 3 == 1 else -2)))
+
+    def resting(self) -> dict[str, VenueOrder]:
+        return {name: _listed(order) for name, order in self.orders.items() if order.rests}
+
     def covered(self) -> Decimal:
         stops = [o for o in self.orders.values() if o.rests and o.request.role is OrderRole.STOP]
         return sum((o.left for o in stops if o.request.side.sign * self.position < 0), ZERO)
+
+
+def _listed(order: Placed) -> VenueOrder:
+    request = order.request
+    return VenueOrder(
+        oid=str(order.oid),
+        cloid=None,
+        symbol=request.symbol,
+        side=request.side,
+        price=Price(Decimal(100)),
+        qty=Qty(order.left),
+        original_qty=request.qty,
+        ts_event=FIRST,
+        reduce_only=request.reduce_only,
+        trigger=request.trigger,
+    )
 
 
 @dataclass
@@ -215,12 +248,14 @@ class World:
     now: int = FIRST
     exits: dict[str, int] = field(default_factory=dict)
     asked: int = 0
+    nearest: dict[OrderSide, Price] = field(default_factory=dict)
 
     def take(self, outputs: Sequence[Message]) -> None:
         for message in outputs:
             if isinstance(message, SubmitOrders | CancelOrder):
                 self.wire.append(message)
                 self._check_exit(message)
+                self._check_stop(message)
             elif isinstance(message, Fill):
                 assert message.trade_id not in self.fills, "booked twice"
                 self.fills[message.trade_id] = message
@@ -242,12 +277,50 @@ class World:
         assert CLOIDS.encode(request.client_order_id)
         self.exits[request.client_order_id] = self.now
 
+    def _check_stop(self, message: SubmitOrders | CancelOrder) -> None:
+        """No stop is placed farther away than one that rested, and none goes for another before that one rests."""
+        if isinstance(message, SubmitOrders):
+            for request in message.orders:
+                if request.role is OrderRole.STOP and request.parent_id is None:
+                    nearest, trigger = self.nearest.get(request.side), request.trigger
+                    assert trigger is not None
+                    assert nearest is None or (nearest - trigger) * request.side.sign >= 0, "moved back"
+        elif message.reason == "replaced" and self.stage.orders[message.client_order_id].request.role is OrderRole.STOP:
+            gone = self.stage.orders[message.client_order_id].request
+            held = self.stage.held[gone.symbol]
+            stops = [one for one in self.stage.orders.values() if one.is_resting and one.request.role is gone.role]
+            instead = [one for one in stops if not one.is_canceling and one.request.side is gone.side]
+            assert sum((one.left for one in instead), ZERO) >= abs(held.qty), "too little rests in its place"
+
+    def _note_stops(self) -> None:
+        held = self.stage.held.get("BTC")
+        if held is None:
+            self.nearest.clear()
+            return
+        for one in self.stage.orders.values():
+            request, trigger = one.request, one.request.trigger
+            if request.role is OrderRole.STOP and one.is_resting and trigger is not None:
+                before = self.nearest.get(request.side, trigger)
+                self.nearest[request.side] = min(before, trigger) if request.side.sign > 0 else max(before, trigger)
+
+    def look(self) -> None:
+        """Compare the stops, as the watch over a real venue does."""
+        witness = Witness(self.stage.orders, self.stage.held)
+        for faulted in witness.differing(self.venue.resting(), Nanos(self.now)).values():
+            self.hear(faulted)
+
+    def stick(self, name: str) -> None:
+        """Let a stop have been passed, as the watch sees it."""
+        if name in Witness(self.stage.orders, self.stage.held).names:
+            self.hear(StopFaulted(ts_event=Nanos(self.now), client_order_id=name, fault=StopFault.UNFILLED))
+
     def hear(self, message: Message) -> None:
         """Give the stage a report: it knows beforehand whether that is news."""
         before, is_news = self.stage.save(), self.stage.is_news(message)
         outputs = self.stage.handle(message)
         assert is_news is (bool(outputs) or self.stage.save() != before), message
         self.take(outputs)
+        self._note_stops()
 
     def deliver(self, pick: int) -> None:
         if self.venue.said:
@@ -264,6 +337,12 @@ class World:
             message = self.wire.pop(pick % len(self.wire))
             self.venue.submit(message) if isinstance(message, SubmitOrders) else self.venue.cancel(message)
 
+    def arrive(self) -> None:
+        """Let all that is under way arrive, in its order."""
+        while self.wire or self.venue.said:
+            self.leave(0)
+            self.deliver(0)
+
     def tick(self) -> None:
         self.now += NANOS_PER_S
         if self.stage.is_overdue:
@@ -277,9 +356,8 @@ class World:
     def settle(self) -> None:
         """Let everything arrive, and time pass."""
         for _ in range(200):
-            while self.wire or self.venue.said:
-                self.leave(0)
-                self.deliver(0)
+            self.arrive()
+            self.look()
             self.tick()
 
     def has_paged(self, name: AlertName = AlertName.UNPROTECTED) -> bool:

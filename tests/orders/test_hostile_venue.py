@@ -1,5 +1,6 @@
 """Never naked, never twice, never lost: whatever a venue that follows its rules says, when and how often."""
 
+from collections.abc import Sequence
 from decimal import Decimal
 
 from hypothesis import event, given, settings
@@ -13,7 +14,10 @@ from tradebot.model.order import OrderRole, OrderSide, OrderType, RefusalClass
 from tradebot.model.signal import Action, Signal
 
 ENTRY = "cross-BTC-1-entry"
+# Most of the time words and orders arrive in their order: else little ever rests that could be moved or lost.
+ARRIVING = ("deliver", "leave", "arrive")
 STEPS = (
+    *ARRIVING * 3,
     "deliver",
     "deliver_late",
     "again",
@@ -23,6 +27,9 @@ STEPS = (
     "end_entry",
     "wake",
     "lose_child",
+    "spoil_stop",
+    "look",
+    "stick",
     "fill_exit",
     "by_hand",
     "move_stop",
@@ -47,6 +54,8 @@ def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table
     venue = world.venue
     held = world.stage.save().held.get("BTC")
     match name:
+        case "arrive":
+            world.arrive()
         case "deliver" | "deliver_late":
             world.deliver(0 if name == "deliver" else number)
         case "leave" | "leave_late":
@@ -62,6 +71,14 @@ def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table
         case "lose_child" if exits(world, OrderRole.STOP, OrderRole.TARGET):
             resting = exits(world, OrderRole.STOP, OrderRole.TARGET)
             venue.end(resting[number % len(resting)], "canceled")
+        case "spoil_stop" if exits(world, OrderRole.STOP):
+            resting = exits(world, OrderRole.STOP)
+            venue.spoil(resting[number % len(resting)], number)
+        case "stick" if exits(world, OrderRole.STOP):
+            resting = exits(world, OrderRole.STOP)
+            world.stick(resting[number % len(resting)])
+        case "look":
+            world.look()
         case "fill_exit" if exits(world, OrderRole.STOP, OrderRole.TARGET):
             resting = exits(world, OrderRole.STOP, OrderRole.TARGET)
             venue.fill(resting[number % len(resting)], Decimal(1 + number % 3))
@@ -86,6 +103,12 @@ def step(world: World, name: str, number: int) -> None:  # noqa: C901  # a table
             pass
 
 
+def runs_of(names: Sequence[str], most: int) -> st.SearchStrategy[list[tuple[str, int]]]:
+    """Give up to ``most`` steps, as often many as few: lists by themselves are short, and nothing happens in them."""
+    one = st.tuples(st.sampled_from(names), st.integers(0, 11))
+    return st.integers(0, most).flatmap(lambda count: st.lists(one, min_size=count, max_size=count))
+
+
 def _at(moved: Signal, stop: int) -> Signal:
     return replace(moved, stop=Price(Decimal(stop)))
 
@@ -102,7 +125,7 @@ def entered(venue: Venue, *, has_target: bool, entry_type: OrderType, trails: bo
 
 @settings(max_examples=400, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 11)), max_size=50),
+    runs_of(STEPS, 60),
     st.builds(
         Venue,
         is_sleepy=st.booleans(),
@@ -154,7 +177,7 @@ LEAVING = ("deliver", "again", "leave", "leave_late", "exit", "exit_part", "exit
 
 @settings(max_examples=300, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(LEAVING), st.integers(0, 11)), max_size=60),
+    runs_of(LEAVING, 60),
     st.lists(st.sampled_from(MOODS), max_size=8),
     st.lists(st.sampled_from((None, *RefusalClass)), max_size=4),
     st.booleans(),
@@ -186,6 +209,7 @@ def test_exits_never_trade_more_than_was_approved_also_where_nothing_clamps_them
 
 
 QUIET = (
+    *ARRIVING * 3,
     "deliver",
     "deliver_late",
     "again",
@@ -201,7 +225,7 @@ QUIET = (
 
 @settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(st.sampled_from(QUIET), st.integers(0, 11)), max_size=40),
+    runs_of(QUIET, 40),
     st.booleans(),
     st.sampled_from(TYPES),
     st.booleans(),

@@ -40,4 +40,4 @@ def test_every_key_of_a_result_is_documented(keys: object) -> None:
 def test_every_fact_of_a_daemon_is_documented() -> None:
     unspoken = {"journal_error", "progress_age_s", "stops_expected"}  # shown by the checks of health
     assert set(RuntimeFacts.__dataclass_fields__) - unspoken <= WORDS
-    assert set(BookFacts.__dataclass_fields__) - {"protection", "limits"} <= WORDS
+    assert set(BookFacts.__dataclass_fields__) - {"protection", "liquidations", "limits"} <= WORDS

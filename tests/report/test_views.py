@@ -228,6 +228,8 @@ def test_status_reads_as_a_page() -> None:
     page = text.status_text(read(views.status(FACTS, books())))
     assert page.startswith("demo is running (paper), pid 4711, up 1h 2m, version 0.1.0\n")
     assert "equity       10,000.91" in page
+    assert "stops        PROTECTED 1/1" in page
+    assert "is not protected" not in page
     assert "last trade   none yet" in page
     assert "BTC     cross     short" in page
     assert "max_leverage" in page
@@ -250,10 +252,43 @@ def test_status_shows_the_last_decision_and_what_is_wrong() -> None:
     page = text.status_text(document_, colour=True)
     assert "2026-01-01 00:00:00 cross BTC enter long refused (paused)" in page
     assert "cross BTC long stop \x1b[31m-12.3" in page
-    assert "\x1b[31m0 of 1\x1b[0m" in page
+    assert "\x1b[31mPROTECTED 0/1\x1b[0m" in page
+    assert "\x1b[31mBTC is not protected: no stop of it rests at the venue\x1b[0m" in page
     assert "\x1b[31mnot connected\x1b[0m" in page
     assert "\x1b[31m2\x1b[0m in the last hour" in page
     assert "3 lines could not be written" in page
+
+
+def test_a_position_shows_how_far_its_stop_and_its_liquidation_are_away() -> None:
+    # Short at a mark of 99.5, its stop at 102.5.
+    at = {"BTC": Price(Decimal(130))}
+    (row,) = read(views.positions(replace(books(), liquidations=at)))["positions"]
+    assert (row["stop_distance_pct"], row["liquidation_price"], row["liquidation_distance_pct"]) == (
+        3.0151,
+        "130",
+        30.6533,
+    )
+    assert (row["protected"], row["why_unprotected"]) == (True, None)
+    page = text.positions_text(read(views.positions(replace(books(), liquidations=at))))
+    assert "102.5 (3.02 %)" in page
+    assert "130 (30.65 %)" in page
+    (unknown,) = read(views.positions(replace(books(), risk=replace(books().risk, marks={}))))["positions"]
+    assert (unknown["stop_distance_pct"], unknown["liquidation_price"], unknown["liquidation_distance_pct"]) == (
+        None,
+    ) * 3
+
+
+def test_a_stop_beyond_the_liquidation_protects_nothing() -> None:
+    for liquidation, is_clear in ((Decimal("103.02"), True), (Decimal("102.9"), False), (Decimal(101), False)):
+        facts = replace(books(), liquidations={"BTC": Price(liquidation)})
+        found = read(views.positions(facts))
+        assert found["protected"] == {"protected": int(is_clear), "total": 1}
+        (row,) = found["positions"]
+        assert row["protected"] is is_clear
+        expected = f"its stop does not lie clearly before the liquidation at {liquidation}"
+        assert row["why_unprotected"] == (None if is_clear else expected)
+        checks = {check["check"]: check for check in read(health(FACTS, facts))["checks"]}
+        assert checks["protected"]["ok"] is is_clear
 
 
 def test_every_text_stands_a_document_that_lacks_everything() -> None:

@@ -27,12 +27,18 @@ Builder = tuple[str, Decimal] | None
 
 
 class UserDesk:
-    """The desk of one account. ``is_post_only``: for a while after an upgrade only post-only orders are taken."""
+    """The desk of one account. ``is_post_only``: for a while after an upgrade only post-only orders are taken.
+
+    ``sleeping_stops``: the coin whose stops do not wake; ``unfilled_stops``: one whose stops stay triggered, and how
+    much of them trades before. Empty for all coins, ``None`` for none.
+    """
 
     def __init__(self, account: UserAccount, markets: Mapping[str, CoinMarket], counters: Counters) -> None:
         self.account = account
         self.execution = UserTrading(account, markets, counters)
         self.is_post_only = False
+        self.sleeping_stops: str | None = None
+        self.unfilled_stops: tuple[str, Decimal] | None = None
         self._markets = markets
         self._counters = counters
         self._checks = Checks(account, markets)
@@ -122,7 +128,7 @@ class UserDesk:
         mark = self._markets[coin].mark
         self.execution.quote(coin, mark, mark)
         for order in list(account.open.values()):
-            if order.coin.name == coin and order.awaits_mark and order.is_reached(mark):
+            if order.coin.name == coin and order.awaits_mark and order.is_reached(mark) and not self._sleeps(order):
                 self._fire(order)
 
     def coin(self, asset: int) -> Coin:
@@ -252,15 +258,23 @@ class UserDesk:
             order.sz = abs(held)
         self.account.set_status(order, Status.TRIGGERED, self.execution.now_ms)
         slipped = market.mark * (ONE + _MARKET_SLIPPAGE * order.side.sign)
-        self.execution.take(
-            order, min(order.sz, self._affordable(order)), slipped if order.spec.is_market else order.spec.px
-        )
-        if not order.status.is_live:
+        stuck_after, bound = self._stuck_after(order), slipped if order.spec.is_market else order.spec.px
+        qty = min(order.sz, self._affordable(order))
+        self.execution.take(order, qty if stuck_after is None else min(qty, stuck_after), bound)
+        if not order.status.is_live or stuck_after is not None:
             return
         if order.spec.is_market:
             self.execution.end(order, Status.CANCELED if order.filled else Status.NO_LIQUIDITY_REJECTED)
         else:
             self._keep_rest(order, is_ioc=False)
+
+    def _sleeps(self, order: UserOrder) -> bool:
+        return order.spec.tpsl == "sl" and self.sleeping_stops in ("", order.coin.name)
+
+    def _stuck_after(self, order: UserOrder) -> Decimal | None:
+        """Return how much of a stop trades before it stays as it is; ``None`` for one that is not to."""
+        coin, qty = self.unfilled_stops or (None, ZERO)
+        return qty if order.spec.tpsl == "sl" and coin in ("", order.coin.name) else None
 
     def _affordable(self, order: UserOrder) -> Decimal:
         spec, coin = order.spec, order.coin.name

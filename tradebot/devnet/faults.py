@@ -24,6 +24,8 @@ LASTING: Mapping[str, str] = {
     "rate_limit": "a request is answered with 429 null",
     "partial_batch": "the last order of a batch is refused for want of margin",
     "refuse": "every order of an action is refused (text: what the exchange says; coin: of that one alone)",
+    "sleeping_stop": "a stop does not wake though the mark is there (coin: of that one alone)",
+    "unfilled_stop": "a stop that wakes stays triggered (value: what trades of it before; 0; coin: of that one alone)",
     "half_open": "sockets stay open and say nothing, not even pong",
     "silent_coin": "the channels of a coin say nothing; the others go on (coin)",
     "frozen_feed": "the market stands still; sockets live on",

@@ -21,6 +21,7 @@ from tradebot.devnet.limits import IpLimits, action_weight, answer_weight, info_
 from tradebot.devnet.protection import ProtectionCheck
 from tradebot.devnet.stream import Hub
 from tradebot.devnet.wire import Json, Malformed, RefusedWhole, read_list, read_object
+from tradebot.model.money import ZERO
 from tradebot.ports import Clock
 
 _NOT_JSON = "Failed to parse the request body as JSON"
@@ -78,8 +79,11 @@ class Server:
         over_s = self.faults.ended_s("maintenance", now_s)
         is_post_only = over_s is not None and over_s < POST_ONLY_S
         self.info.special_status = "post_only" if is_post_only else None
+        sleeping, unfilled = self.faults.active("sleeping_stop", now_s), self.faults.active("unfilled_stop", now_s)
         for desk in self.exchange.desks.values():
             desk.is_post_only = is_post_only
+            desk.sleeping_stops = None if sleeping is None else sleeping.coin
+            desk.unfilled_stops = None if unfilled is None else (unfilled.coin, unfilled.value or ZERO)
 
     def _changed(self, account: object) -> None:
         desk = self.exchange.desks[getattr(account, "user", "")]

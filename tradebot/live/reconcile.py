@@ -11,11 +11,12 @@ from collections.abc import Awaitable, Callable
 from tradebot.live.reconcile_account import AccountComparison
 from tradebot.live.reconcile_orders import OrdersComparison
 from tradebot.live.sides import Sides
+from tradebot.live.stops import StopChecks
 from tradebot.model.errors import VenueError
 from tradebot.model.money import Cash
 from tradebot.model.venue import AccountState, Purpose
 
-_IN_FLIGHT_S, _ORDERS_S, _ACCOUNT_S = 1.0, 5.0, 15.0
+_DUE_S, _ORDERS_S, _ACCOUNT_S = 1.0, 5.0, 15.0
 # A difference is looked at again sooner than what is well.
 _AGAIN_S = 5.0
 _AT_ONCE_S = 1.0
@@ -26,8 +27,9 @@ class Reconciler:
     """Compares until cancelled, and all at once when asked to."""
 
     def __init__(self, sides: Sides, sleep: Callable[[float], Awaitable[None]] = asyncio.sleep) -> None:
-        self.orders = OrdersComparison(sides)
-        self.money = AccountComparison(sides)
+        self.stops = StopChecks(sides)
+        self.orders = OrdersComparison(sides, self.stops)
+        self.money = AccountComparison(sides, self.stops)
         self._sides, self._sleep = sides, sleep
         self._may_adopt = sides.is_blank()
         self._lock = asyncio.Lock()
@@ -46,7 +48,7 @@ class Reconciler:
         """Compare until cancelled."""
         ready()
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._repeat(self.orders.look_in_flight, _IN_FLIGHT_S))
+            group.create_task(self._repeat(self._look_at_what_is_due, _DUE_S))
             group.create_task(self._repeat(self._look_at_orders, _ORDERS_S))
             group.create_task(self._repeat(self._look_at_account, _ACCOUNT_S))
 
@@ -71,6 +73,10 @@ class Reconciler:
                 await self.money.look_at_account(Purpose.PROTECT)
             if not (self.orders.is_open or self.money.is_open):
                 return
+
+    async def _look_at_what_is_due(self) -> None:
+        await self.orders.look_in_flight()
+        await self.stops.look()
 
     async def _look_at_orders(self) -> None:
         async with self._lock:

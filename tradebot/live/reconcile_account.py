@@ -7,6 +7,7 @@ from tradebot.live.freezer import Freezer, FreezeReason
 from tradebot.live.reconcile_disputes import DisputeSettling
 from tradebot.live.reconcile_rules import Persistence, money_difference, position_differences
 from tradebot.live.sides import COMPARE, Sides
+from tradebot.live.stops import StopChecks
 from tradebot.model.command import AlertName
 from tradebot.model.money import Cash, plain
 from tradebot.model.position import ResidualSeen
@@ -28,7 +29,7 @@ _CASH_MEND = (
 class AccountComparison:
     """Compares the account. ``residual`` is what the venue's cash is more than ours; ``seen`` the account as it was."""
 
-    def __init__(self, sides: Sides) -> None:
+    def __init__(self, sides: Sides, stops: StopChecks) -> None:
         self._sides = sides
         self._venue, self._page = sides.venue, sides.page
         self.residual: Cash | None = None
@@ -39,6 +40,7 @@ class AccountComparison:
         self._leverage: Persistence[str] = Persistence(2)
         self._freezer = Freezer(sides.line, FreezeReason.MISMATCH)
         self._disputes = DisputeSettling(sides)
+        self._stops = stops
         self._looks = 0
         self._differing: dict[str, Mismatch] = {}
         self._cash: tuple[Mismatch, ...] = ()
@@ -61,6 +63,7 @@ class AccountComparison:
             return
         cash = await self._venue.survey.cash(account, purpose)
         self.seen = account
+        await self._stops.compare_liquidations(account)
         await self._disputes.look(account, purpose)
         await self._look_at_positions(account, purpose)
         await self._look_at_money(cash, purpose)

@@ -14,6 +14,7 @@ from tradebot.live.reconcile_rules import (
     unanswered,
 )
 from tradebot.live.sides import COMPARE, Sides
+from tradebot.live.stops import StopChecks
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.money import plain
 from tradebot.model.order import OrderAccepted, OrderFound
@@ -41,7 +42,7 @@ class _Asked:
 class OrdersComparison:
     """Compares orders."""
 
-    def __init__(self, sides: Sides) -> None:
+    def __init__(self, sides: Sides, stops: StopChecks) -> None:
         self._sides = sides
         self._venue, self._line, self._page = sides.venue, sides.line, sides.page
         self._began_ms = sides.venue.survey.now_ms()
@@ -53,11 +54,12 @@ class OrdersComparison:
         self.foreign: Sequence[VenueOrder] = ()
         """The orders of others that rest, as they were last seen."""
         self._looks = 0
+        self._stops = stops
 
     @property
     def is_open(self) -> bool:
         """Whether something differs of which it is not known yet whether it stays so."""
-        return self._absent.is_open or self._strays.is_open
+        return self._absent.is_open or self._strays.is_open or self._stops.is_open
 
     async def look_in_flight(self, purpose: Purpose = Purpose.WATCH) -> None:
         """Ask for one order that was sent and of which nothing is known: the one that waits longest."""
@@ -96,6 +98,7 @@ class OrdersComparison:
         else:
             await self._look_at_strays(sorted_)
         await self._look_at_absent(absent(still, sorted_.listed), purpose)
+        await self._stops.compare({name: order for name, order in sorted_.listed.items() if name in still})
         self._look_at_foreign(sorted_)
         await self._look_at_rivals(sorted_)
 

@@ -4,7 +4,7 @@ A look is never exact: the venue may answer from a replica that lags, and the bo
 counts only when it is the same in several looks.
 """
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Container, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Generic, TypeVar
@@ -79,7 +79,7 @@ class Sorted:
     """All that rests, by what it means.
 
     ``awake``: ours at work, whose id at the venue the book does not have yet. ``rivals``: of another state directory,
-    placed since we began. ``adopted``: ours of such a one, which the book took over. ``listed`` names all of ours.
+    placed since we began. ``adopted``: ours of such a one, which the book took over. ``listed`` are all of ours.
     """
 
     awake: Mapping[str, VenueOrder] = field(default_factory=dict)
@@ -87,7 +87,7 @@ class Sorted:
     rivals: Sequence[VenueOrder] = ()
     foreign: Sequence[VenueOrder] = ()
     adopted: Mapping[str, VenueOrder] = field(default_factory=dict)
-    listed: frozenset[str] = frozenset()
+    listed: Mapping[str, VenueOrder] = field(default_factory=dict)
 
 
 def sort_resting(resting: Iterable[RestingOrder], book: Mapping[str, Order], began: Nanos) -> Sorted:
@@ -99,7 +99,7 @@ def sort_resting(resting: Iterable[RestingOrder], book: Mapping[str, Order], beg
     rivals: list[VenueOrder] = []
     foreign: list[VenueOrder] = []
     adopted: dict[str, VenueOrder] = {}
-    listed: set[str] = set()
+    listed: dict[str, VenueOrder] = {}
     for found in resting:
         owner, order = found.owner, found.order
         if owner is None:
@@ -111,7 +111,7 @@ def sort_resting(resting: Iterable[RestingOrder], book: Mapping[str, Order], beg
         elif known is None or known.state.is_terminal or _is_another(known, order, oids):
             strays.append(Stray(owner.client_order_id, order, known is not None))
         else:
-            listed.add(owner.client_order_id)
+            listed[owner.client_order_id] = order
             if not owner.is_this_instance:
                 adopted[owner.client_order_id] = order
             if known.venue_order_id != order.oid:
@@ -122,7 +122,7 @@ def sort_resting(resting: Iterable[RestingOrder], book: Mapping[str, Order], beg
         rivals=tuple(rivals),
         foreign=tuple(foreign),
         adopted=adopted,
-        listed=frozenset(listed),
+        listed=listed,
     )
 
 
@@ -131,7 +131,7 @@ def _is_another(known: Order, order: VenueOrder, oids: frozenset[str]) -> bool:
     return known.venue_order_id != order.oid and known.venue_order_id in oids
 
 
-def absent(book: Mapping[str, Order], listed: frozenset[str]) -> frozenset[str]:
+def absent(book: Mapping[str, Order], listed: Container[str]) -> frozenset[str]:
     """Return the orders that the book holds for resting and the venue does not list.
 
     An exit that waits for its entry is not listed before it wakes.

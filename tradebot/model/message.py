@@ -18,6 +18,7 @@ from tradebot.model.order import (
     OrderDone,
     OrderFound,
     OrderRejected,
+    StopFaulted,
     SubmitOrders,
     TradingPermitted,
 )
@@ -35,6 +36,7 @@ INPUTS: tuple[type[Message], ...] = (
     ResidualSeen,
     OrderFound,
     FillSettled,
+    StopFaulted,
     ActionsLeft,
     TradingPermitted,
     InstrumentSeen,

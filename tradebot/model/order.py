@@ -298,6 +298,34 @@ class TradingPermitted(Message, frozen=True, kw_only=True):
     ts_event: Nanos
 
 
+class StopFault(StrEnum):
+    """What looking at the venue showed to be wrong with a stop that the book holds for resting."""
+
+    SIDE = "side"
+    """It is of the other side, or would open a position."""
+    SIZE = "size"
+    """It is for less than the book has it."""
+    PRICE = "price"
+    """It wakes elsewhere."""
+    LIQUIDATION = "liquidation"
+    """The venue liquidates the position before it would wake, or hardly after."""
+    UNFILLED = "unfilled"
+    """It woke, or should have long ago, and the position is still there."""
+
+
+class StopFaulted(Message, frozen=True, kw_only=True):
+    """The venue was asked, and a stop of ours does not protect as the book has it.
+
+    ``trigger`` is where it wakes at the venue or, of one beyond the liquidation, where it is to wake.
+    """
+
+    kind: ClassVar[str] = "stop_faulted"
+    ts_event: Nanos
+    client_order_id: str
+    fault: StopFault
+    trigger: Price | None = None
+
+
 class OrderFound(Message, frozen=True, kw_only=True):
     """The venue works an order of ours that the book does not know: its journal was lost.
 

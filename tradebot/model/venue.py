@@ -46,7 +46,7 @@ class Purpose(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueOrder:
-    """An order as the venue holds it. ``qty`` is what is left of ``original_qty``."""
+    """An order as the venue holds it: ``qty`` is what is left of ``original_qty``, ``is_triggered``: it has woken."""
 
     oid: str
     cloid: str | None
@@ -58,6 +58,7 @@ class VenueOrder:
     ts_event: Nanos
     reduce_only: bool = False
     trigger: Price | None = None
+    is_triggered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from tradebot.model.order import (
     OrderDone,
     OrderFound,
     OrderRejected,
+    StopFaulted,
     SubmitOrders,
     TradingPermitted,
 )
@@ -63,6 +64,7 @@ ROUTES: Mapping[type[Message], tuple[StageName, ...]] = {
     ResidualSeen: (S.RISK,),
     OrderFound: (S.RISK, S.ORDERS),
     FillSettled: (S.ORDERS,),
+    StopFaulted: (S.ORDERS,),
     ActionsLeft: (S.RISK,),
     TradingPermitted: (S.ORDERS,),
     # Risk says what it means before orders and strategies act on it.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from tradebot.model.money import plain
 from tradebot.report.shapes import Document
-from tradebot.report.views import BookFacts, RuntimeFacts
+from tradebot.report.views import BookFacts, RuntimeFacts, why_unprotected
 
 _WELL_STATES = frozenset({"running", "paused", "reduce_only"})
 _WELL_TASKS = frozenset({"running", "finished"})
@@ -70,10 +70,13 @@ def _listing_check(books: BookFacts | None) -> list[Document]:
 def _protection_check(facts: RuntimeFacts, books: BookFacts | None) -> Document:
     if books is None:
         return _check("protected", False, "not known before the books are recovered")
-    covered = {each.symbol for each in books.protection if each.is_full}
+    stops = {each.symbol: each for each in books.protection}
     # What has ended at the venue keeps no stop there, and has a check of its own.
     ended = {symbol for symbol, listing in books.risk.untraded.items() if listing.has_ended}
     held = [one for one in books.risk.positions.values() if one.symbol not in ended]
-    due = [one.symbol for one in held if one.strategy in facts.stops_expected]
-    naked = sorted(set(due) - covered)
-    return _check("protected", not naked, f"without a stop: {', '.join(naked)}" if naked else f"all {len(due)} due")
+    due = sorted((one for one in held if one.strategy in facts.stops_expected), key=lambda one: one.symbol)
+    found = [
+        (one.symbol, why_unprotected(one, stops.get(one.symbol), books.liquidations.get(one.symbol))) for one in due
+    ]
+    naked = "; ".join(f"{symbol}: {why}" for symbol, why in found if why)
+    return _check("protected", not naked, f"not protected: {naked}" if naked else f"all {len(due)} due")

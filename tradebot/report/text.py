@@ -54,13 +54,22 @@ def positions_text(document: Mapping[str, Json], colour: bool = False, width: in
     listed = rows(document, "positions")
     if not listed:
         return "no open position"
-    names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "moved by", "protected")
+    names = ("symbol", "strategy", "side", "qty", "entry", "mark", "unrealized", "stop", "moved by", "liquidation")
     keys = ("symbol", "strategy", "side", "qty", "entry_price", "mark_price")
-    stop = ("stop_price", "stop_moved_by")
     body = [
-        [*columns(row, keys), money(row.get("unrealized_pnl")), *columns(row, stop), _protected(row)] for row in listed
+        [
+            *columns(row, keys),
+            money(row.get("unrealized_pnl")),
+            _away(row, "stop"),
+            cell(row.get("stop_moved_by")),
+            _away(row, "liquidation"),
+            _protected(row),
+        ]
+        for row in listed
     ]
-    return table(names, body, left=3, colour=colour, width=width)
+    shown = table((*names, "protected"), body, left=3, colour=colour, width=width)
+    naked = "\n".join(paint(line, "red", colour) for line in _unprotected(document))
+    return f"{shown}\n\n{naked}" if naked else shown
 
 
 def orders_text(listed: Sequence[Mapping[str, Json]], colour: bool = False, width: int | None = None) -> str:
@@ -120,6 +129,21 @@ def _protected(row: Mapping[str, Json]) -> str:
     return cell(row.get("protected")) if listing == "traded" else cell(listing)
 
 
+def _away(row: Mapping[str, Json], what: str) -> str:
+    """Return the price of the stop or of the liquidation, and how far the mark is from it."""
+    price, away = row.get(f"{what}_price"), row.get(f"{what}_distance_pct")
+    return cell(price) if price is None or away is None else f"{cell(price)} ({cell(away)} %)"
+
+
+def _unprotected(document: Mapping[str, Json]) -> list[str]:
+    """Return a line for each position without its protection, with the reason."""
+    return [
+        f"{cell(row.get('symbol'))} is not protected: {cell(row.get('why_unprotected'))}"
+        for row in rows(document, "positions")
+        if row.get("protected") is not True
+    ]
+
+
 def _untraded_text(document: Mapping[str, Json], colour: bool) -> str:
     return "\n".join(
         f"{paint(cell(row.get('symbol')), 'red', colour)}: {cell(row.get('listing'))}, entries are off"
@@ -172,7 +196,7 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
     venue, feed, orders = section(document, "venue"), section(document, "feed"), section(document, "orders")
     protected = section(document, "protected")
     connected = "connected" if venue.get("connected") is True else paint("not connected", "red", colour)
-    guarded = f"{cell(protected.get('protected'))} of {cell(protected.get('total'))}"
+    guarded = f"PROTECTED {cell(protected.get('protected'))}/{cell(protected.get('total'))}"
     if protected.get("protected") != protected.get("total"):
         guarded = paint(guarded, "red", colour)
     errors = cell(document.get("errors_last_hour"))
@@ -185,7 +209,7 @@ def _status_pairs(document: Mapping[str, Json], colour: bool) -> list[tuple[str,
         ("feed", f"{cell(feed.get('kind'))}, {cell(feed.get('state'))}, market time {moment(feed.get('last_ts'))}"),
         *_account_pairs(section(document, "account"), colour),
         ("orders", f"{cell(orders.get('open'))} open, {cell(orders.get('unknown'))} of unknown outcome"),
-        ("protected", guarded),
+        ("stops", guarded),
         ("errors", f"{errors if errors == '0' else paint(errors, 'red', colour)} in the last hour"),
         *unwritten,
         ("last signal", _last_signal(section(document, "last_signal"))),

@@ -7,13 +7,14 @@ from decimal import Decimal
 from tradebot.model.command import TradingState
 from tradebot.model.failure import LineFailed
 from tradebot.model.instrument import Listing
-from tradebot.model.money import Cash, Price, Qty, book, plain
+from tradebot.model.money import Cash, Price, Qty, book, plain, rounded
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Approved, Refused
 from tradebot.model.time import Nanos, to_ms
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.state import Protection
+from tradebot.pipeline.orders.witness import is_clear
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import BreakerView
 from tradebot.pipeline.risk.holdings import OpenPosition
@@ -133,13 +134,15 @@ class BookFacts:
     """What the line knows, taken between two turns, and what others have resting at the venue.
 
     ``orders`` are those the venue may work on, the oldest first; ``unknown`` counts those that were sent and not
-    answered. ``disabled`` gives reasons by strategy.
+    answered. ``liquidations``: where the venue liquidates each position, as far as it says. ``disabled`` gives reasons
+    by strategy.
     """
 
     risk: RiskState
     orders: Sequence[Order]
     unknown: int
     protection: Sequence[Protection]
+    liquidations: Mapping[str, Price] = field(default_factory=dict)
     limits: Sequence[LimitUse]
     disabled: Mapping[str, str] = field(default_factory=dict)
     foreign: Sequence[ForeignOrder] = ()
@@ -211,7 +214,8 @@ def positions(books: BookFacts | None) -> Document:
         return {"positions": [], "protected": {"protected": 0, "total": 0}}
     stops = {each.symbol: each for each in books.protection}
     listed = [
-        _position(position, books.risk, stops.get(symbol)) for symbol, position in sorted(books.risk.positions.items())
+        _position(position, books.risk, stops.get(symbol), books.liquidations.get(symbol))
+        for symbol, position in sorted(books.risk.positions.items())
     ]
     covered = sum(row["protected"] is True for row in listed)
     return {"positions": listed, "protected": {"protected": covered, "total": len(listed)}}
@@ -252,8 +256,9 @@ def _untraded(risk: RiskState) -> list[Json]:
     ]
 
 
-def _position(position: OpenPosition, risk: RiskState, stop: Protection | None) -> Document:
-    mark = risk.marks.get(position.symbol)
+def _position(position: OpenPosition, risk: RiskState, stop: Protection | None, liquidation: Price | None) -> Document:
+    mark, why = risk.marks.get(position.symbol), why_unprotected(position, stop, liquidation)
+    stop_price = None if stop is None else stop.stop_price
     return {
         "symbol": position.symbol,
         "strategy": position.strategy,
@@ -263,11 +268,34 @@ def _position(position: OpenPosition, risk: RiskState, stop: Protection | None) 
         "entry_price": plain(position.entry_price),
         "mark_price": optional(mark),
         "unrealized_pnl": None if mark is None else plain(book(position.unrealized(mark))),
-        "stop_price": None if stop is None else optional(stop.stop_price),
+        "stop_price": optional(stop_price),
         "stop_moved_by": None if stop is None else stop.moved_by or None,
-        "protected": stop is not None and stop.is_full,
+        "stop_distance_pct": _distance_pct(position, mark, stop_price),
+        "liquidation_price": optional(liquidation),
+        "liquidation_distance_pct": _distance_pct(position, mark, liquidation),
+        "protected": not why,
+        "why_unprotected": why or None,
         "listing": str(risk.untraded.get(position.symbol, Listing.TRADED)),
     }
+
+
+def why_unprotected(position: OpenPosition, stop: Protection | None, liquidation: Price | None) -> str:
+    """Return why ``position`` has no stop for its full size that wakes before its liquidation; empty when it has."""
+    if stop is None:
+        return "the book knows no stop of it"
+    if not stop.is_full:
+        return stop.why or "no stop of it rests at the venue"
+    if liquidation is None or stop.stop_price is None or is_clear(stop.stop_price, liquidation, position.qty):
+        return ""
+    return f"its stop does not lie clearly before the liquidation at {plain(liquidation)}"
+
+
+def _distance_pct(position: OpenPosition, mark: Decimal | None, price: Decimal | None) -> float | None:
+    """Return how far the mark may go against ``position`` to ``price``, in percent of it; < 0 beyond it."""
+    if mark is None or price is None:
+        return None
+    against = mark - price if position.qty > 0 else price - mark
+    return float(rounded(against / mark * 100, 4))
 
 
 def _order(order: Order) -> Document:

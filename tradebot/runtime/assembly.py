@@ -22,7 +22,7 @@ from tradebot.model.command import AlertName, StateChanged, TradingState
 from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.finding import Finding
 from tradebot.model.market import Message
-from tradebot.model.money import Cash
+from tradebot.model.money import Cash, Price
 from tradebot.model.time import Nanos, to_ms
 from tradebot.model.venue import AccountState, Listed, Purpose, Silent, VenueOrder
 from tradebot.pipeline.arrivals import Arrivals
@@ -161,6 +161,8 @@ class Live:
         heard_ms = await _heard_ms(journal)
         trading = Trading(venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms)
         self._account = _Account(trading, reconciler)
+        if self.feed is not None:
+            self.feed.on_mark = partial(_mark, venue, reconciler)
         watch = LiveWatch(engine, _watched(venue, trading, engine), page, self._clock)
         flatness = Flatness(engine, venue.sweep, reconciler.reconcile_now, self._symbols, page)
         flatness.on_flat = engine.venue_is_flat
@@ -278,6 +280,11 @@ class Live:
             _foreign(order) for order in sorted(found, key=lambda order: (order.ts_event, len(order.oid), order.oid))
         ]
 
+    @property
+    def liquidations(self) -> Mapping[str, Price]:
+        """Where the venue liquidates each position, as it last said."""
+        return {} if self._account is None else self._account.reconciler.stops.liquidations
+
     async def close(self) -> None:
         """Close all connections."""
         if self.feed is not None:
@@ -285,6 +292,11 @@ class Live:
         if self.trading is not None:
             await self.trading.stream.close()
         await self._connection.close()
+
+
+def _mark(venue: Execution, reconciler: Reconciler, symbol: str, price: Price) -> None:
+    venue.mark(symbol, price)
+    reconciler.stops.on_mark(symbol, price)
 
 
 def _note_flattening(engine: Engine, journal: SqliteJournal, is_open: bool) -> None:

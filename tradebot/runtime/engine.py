@@ -12,8 +12,8 @@ from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.instrument import InstrumentSeen
 from tradebot.model.market import Bar, Message, PricesSeen
 from tradebot.model.message import VENUE_REPORTS
-from tradebot.model.money import ZERO, Cash, book, plain
-from tradebot.model.order import FillSettled, OrderFound, TradingPermitted
+from tradebot.model.money import ZERO, Cash, Price, book, plain
+from tradebot.model.order import FillSettled, OrderFound, StopFaulted, TradingPermitted
 from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSeen
 from tradebot.pipeline.outbox import Outbox
 from tradebot.ports import Clock
@@ -32,7 +32,7 @@ from tradebot.runtime.tasks import LineRunner, line_tasks
 from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 
-_OF_ORDERS: tuple[type[Message], ...] = (*VENUE_REPORTS, OrderFound, FillSettled, TradingPermitted)
+_OF_ORDERS: tuple[type[Message], ...] = (*VENUE_REPORTS, OrderFound, FillSettled, StopFaulted, TradingPermitted)
 # So long bars wait when something urgent is to be heard, and while all is being closed at a venue: nothing that they
 # lead to is wanted then.
 _HEAR_S, _HOLD_S = 0.25, 2.0
@@ -85,6 +85,11 @@ class LiveFacts(Protocol):
     @property
     def foreign(self) -> Sequence[ForeignOrder]:
         """The orders of another hand that rest, as the venue last had them."""
+        ...
+
+    @property
+    def liquidations(self) -> Mapping[str, Price]:
+        """Where the venue liquidates each position, as it last said."""
         ...
 
 
@@ -306,6 +311,7 @@ class Engine:
             orders=self.orders.open_orders(),
             unknown=self.orders.unknown(),
             protection=self.orders.protection(),
+            liquidations=self._liquidations(),
             limits=self.risk.limits_view(),
             breakers=self.risk.breakers_view(),
             disabled=dict(self.booted.wired.strategy.disabled),
@@ -336,6 +342,12 @@ class Engine:
             return venue.account().equity
         residual = None if self.live is None else self.live.residual
         return None if residual is None or pending is None else Cash(pending.equity + residual)
+
+    def _liquidations(self) -> Mapping[str, Price]:
+        venue = self.booted.wired.venue
+        if not isinstance(venue, Outbox):
+            return venue.liquidations()
+        return {} if self.live is None else self.live.liquidations
 
     @property
     def margin_used(self) -> Cash:

@@ -17,6 +17,7 @@ from tradebot.model.order import (
     OrderDone,
     OrderFound,
     OrderRejected,
+    StopFaulted,
     SubmitOrders,
     TradingPermitted,
 )
@@ -36,6 +37,7 @@ _INPUTS: tuple[type[Message], ...] = (
     ResidualSeen,
     OrderFound,
     FillSettled,
+    StopFaulted,
     ActionsLeft,
     TradingPermitted,
     InstrumentSeen,

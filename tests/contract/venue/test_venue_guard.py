@@ -10,6 +10,7 @@ from tests.contract.venue.world import Fault, World
 from tests.contract.venue.worlds import ProvenAbsenceWorld, law
 from tradebot.live.intents import INTENT
 from tradebot.model.market import Message
+from tradebot.model.money import Price
 from tradebot.model.order import FillReport, OrderAccepted, OrderCanceled, OrderRejected, OrderState
 
 D = Decimal
@@ -120,6 +121,42 @@ async def test_a_stop_that_is_reached_ends_the_position_and_what_stood_with_it(w
         await world.until(lambda: world.position() == 0, bot.describe)
         await bot.agreed()
         assert not world.resting()
+
+
+@law()
+async def test_a_stop_that_fills_in_part_is_followed_until_nothing_is_left(world: World) -> None:
+    async with trading(world) as bot:
+        name = bot.enter(has_target=False)
+        await stands(bot)
+        world.thin_out("0.4")
+        world.move("0.85")
+        bot.execution.mark("BTC", Price(world.price()))
+        bot.reconciler.stops.on_mark("BTC", Price(world.price()))
+        await world.until(lambda: any("-exit" in one for one in bot.line.orders.book()), bot.describe)
+        assert world.position() > 0
+        assert bot.order(f"{name}-stop").fills
+        world.heal()
+        world.move("1")
+        await world.until(lambda: world.position() == 0, bot.describe)
+        await bot.agreed()
+        assert not world.resting()
+
+
+@law()
+async def test_a_stop_that_moves_is_there_before_the_one_that_goes(world: World) -> None:
+    async with trading(world) as bot, guarded(bot) as watcher:
+        bot.enter(has_target=False)
+        await stands(bot)
+        for number, to in enumerate(("0.92", "0.94", "0.93")):
+            world.fault((Fault.UNANSWERED, Fault.LATE, Fault.LOST)[number], 1)
+            bot.move_stop(to)
+            await bot.agreed()
+            assert bot.is_protected()
+        (stop,) = world.resting()
+        assert stop.trigger is not None
+        # A venue keeps but so many digits.
+        assert abs(stop.trigger - world.price() * D("0.94")) < world.price() / 1000
+        assert watcher.longest_s < NAKED_S
 
 
 @law()

@@ -184,6 +184,14 @@ class Trader:
         wish = signal(f"cross-{symbol}-{self.signals}", Action.EXIT, symbol=symbol, close=self.world.price(symbol))
         self._wish(wish, size)
 
+    def move_stop(self, to: str, symbol: str = "BTC") -> None:
+        """Wish the stop at ``to`` times the price, past whatever asks first whether it may move."""
+        self.signals += 1
+        price = self.world.price(symbol)
+        stop = str(self.line.instruments[symbol].price_down(price * D(to)))
+        name = f"cross-{symbol}-{self.signals}"
+        self._wish(signal(name, Action.MOVE_STOP, symbol=symbol, close=price, stop=stop), str(self.held(symbol)))
+
     def cancel_all(self) -> None:
         """Wish that nothing that waits to enter waits any longer."""
         self.line.run(command(Verb.CANCEL, {"all": "true"}))

@@ -1,26 +1,63 @@
 """What covers a position: which of its orders rest at the venue or are on their way, and for how much of it."""
 
-from tradebot.model.money import ZERO, Price, Qty
-from tradebot.model.order import OrderRole, OrderState
+from collections.abc import Collection, Mapping
+from decimal import Decimal
+
+from tradebot.model.money import ZERO, Price, Qty, plain
+from tradebot.model.order import OrderRole, OrderState, StopFault
 from tradebot.pipeline.orders.brackets import closing_side
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held, Protection
 
 _OPENING = (OrderRole.ENTRY, OrderRole.STOP)
+_FAULTS: Mapping[StopFault, str] = {
+    StopFault.SIDE: "rests on the wrong side",
+    StopFault.SIZE: "rests for less than the position",
+    StopFault.PRICE: "rests at another price",
+    StopFault.LIQUIDATION: "lies beyond the liquidation",
+    StopFault.UNFILLED: "was passed and did not fill",
+}
 
 
 def protection(register: Register, held: Held) -> Protection:
     """Return how much of ``held`` its stops at the venue cover."""
-    resting = [order for order in stops(register, held) if order.is_resting and not order.is_canceling]
-    covered = sum((order.left for order in resting), ZERO)
+    resting = _in_force(register, held)
+    covered = min(abs(held.qty), sum((order.left for order in resting), ZERO))
     return Protection(
         symbol=held.symbol,
         qty=Qty(abs(held.qty)),
         stop_price=resting[-1].request.trigger if resting else None,
-        covered_qty=Qty(min(abs(held.qty), covered)),
+        covered_qty=Qty(covered),
         moved_by=resting[-1].request.moved_by if resting else "",
+        why="" if covered == abs(held.qty) else _why_naked(register, held, covered),
     )
+
+
+def _in_force(register: Register, held: Held) -> list[Order]:
+    return [one for one in stops(register, held) if one.is_resting and not one.is_canceling and one.fault is None]
+
+
+def _why_naked(register: Register, held: Held, covered: Decimal) -> str:
+    """Return why no more than ``covered`` of ``held`` has a stop that rests, and what is on its way."""
+    if sent := pending(register, held):
+        on_its_way = f"{sent} is on its way"
+    elif held.symbol in register.wanted:
+        on_its_way = "it is to be closed"
+    else:
+        on_its_way = ""
+    faulty = next((one for one in reversed(stops(register, held)) if one.is_resting and one.fault is not None), None)
+    if register.bars(held.symbol):
+        why = "the venue takes no orders for it now"
+    elif has_no_stop(register, held):
+        why = "it was opened without a stop"
+    elif faulty is not None and faulty.fault is not None:
+        why = f"its stop {_FAULTS[faulty.fault]}"
+    elif covered:
+        why = f"its stops rest for {plain(covered)} of {plain(abs(held.qty))}"
+    else:
+        why = "no stop of it rests at the venue"
+    return f"{why}; {on_its_way}" if on_its_way else why
 
 
 def pending(register: Register, held: Held) -> str:
@@ -37,8 +74,14 @@ def has_no_stop(register: Register, held: Held) -> bool:
 
 def lacks_stop(register: Register, held: Held) -> bool:
     """Return whether ``held``, which is to have a stop, has none of its size that rests or is on its way."""
-    coming = sum((order.left for order in awake(register, held, OrderRole.STOP)), ZERO)
+    coming = sum((order.left for order in awake(register, held, OrderRole.STOP) if order.fault is None), ZERO)
     return coming < abs(held.qty) and bool(kin(register, held, OrderRole.STOP))
+
+
+def is_covered(register: Register, held: Held, but: Collection[Order]) -> bool:
+    """Return whether stops that rest cover ``held`` without those of ``but``."""
+    left = [one for one in _in_force(register, held) if one not in but]
+    return sum((one.left for one in left), ZERO) >= abs(held.qty)
 
 
 def stop_in_force(register: Register, order: Order) -> Price | None:

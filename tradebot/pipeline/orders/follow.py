@@ -4,7 +4,7 @@ from tradebot.model.market import Message
 from tradebot.model.order import OrderRole, OrderState, RefusalClass
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import closing_side
-from tradebot.pipeline.orders.cover import is_of_next, kin, stop_in_force
+from tradebot.pipeline.orders.cover import is_covered, is_of_next, kin, stop_in_force
 from tradebot.pipeline.orders.exits import Exits
 from tradebot.pipeline.orders.facts import done
 from tradebot.pipeline.orders.fold import Booked, Ended, Rested
@@ -31,10 +31,13 @@ class Follow:
             # There was nothing to cancel at the venue while it slept.
             return register.cancel([order], ts, "canceled") if rested.was_asleep else []
         request, orders = order.request, register.orders
-        if request.parent_id is None:
-            gone = [orders[name] for name in order.replaces if name in orders]
-            return register.cancel((one for one in gone if one.is_waiting), ts, "replaced")
         held = register.held.get(request.symbol)
+        if request.parent_id is None:
+            gone = [orders[name] for name in order.replaces if name in orders and orders[name].is_waiting]
+            if request.role is OrderRole.STOP and held is not None and not is_covered(register, held, gone):
+                # The position has grown since: the next stop is on its way, and replaces these too.
+                return []
+            return register.cancel(gone, ts, "replaced")
         if held is None or held.signal_id != request.signal_id or order.left < abs(held.qty) or request.oco_id is None:
             return []
         surplus = [

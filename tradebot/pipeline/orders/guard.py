@@ -11,15 +11,24 @@ even that, ticks go on: a further order in the same turn would be refused like t
 
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import assert_never
 
 from msgspec.structs import replace
 
 from tradebot.model.market import Message
 from tradebot.model.money import Price, Qty
-from tradebot.model.order import OrderRole, OrderState, OrderType, RefusalClass, SubmitOrders
+from tradebot.model.order import (
+    OrderRole,
+    OrderState,
+    OrderType,
+    RefusalClass,
+    StopFault,
+    StopFaulted,
+    SubmitOrders,
+)
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import TRAIL, exits_anew, moved_stop
-from tradebot.pipeline.orders.cover import awake, closing, kin, lacks_stop, stops
+from tradebot.pipeline.orders.cover import awake, closing, guards, kin, lacks_stop, stops
 from tradebot.pipeline.orders.exits import UNPROTECTED, Exits
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
@@ -27,6 +36,8 @@ from tradebot.pipeline.orders.state import Held
 
 CLOSING_REASONS = frozenset({"sibling_filled", "position_closed", "reduce_only"})
 """Why a venue cancels an exit by itself, because the fill that ends the position comes next."""
+BY_HAND = "by_hand"
+"""What moved a stop that wakes nearer at the venue than we had it."""
 _PLACED_ANEW, _CLOSED = 1, 2
 _STEP = Decimal("0.1")
 """The part of its distance by which a stop that we trail is moved at least: each step costs two actions."""
@@ -63,14 +74,16 @@ class Guard:
         return placed or ([] if self.is_spent(held) else self.close(held, ts))
 
     def move_stop(self, symbol: str, trigger: Price, ts: Nanos, moved_by: str) -> list[Message]:
-        """Return what puts the stop of a position at ``trigger``: the new one, for the old one goes when it rests."""
+        """Return what puts the stop of a position at ``trigger``: the new one, for the old one goes when it rests.
+
+        Nothing where one stands, or is to stand, as near or nearer: a stop never moves back.
+        """
         held = self._register.held.get(symbol)
         olds = [] if held is None else awake(self._register, held, OrderRole.STOP)
         if held is None or not olds or self._register.bars(symbol):
             return []
         last, instrument = olds[-1].request, self._register.instruments.of(symbol)
-        if last.trail is not None and last.trigger is not None and (last.trigger - trigger) * last.side.sign <= 0:
-            # It has come further by itself.
+        if not _is_nearer(trigger, olds):
             return []
         request = moved_stop(self._register.next_generation(held), last, trigger, instrument, ts, moved_by)
         self._register.submit((request,), {request.client_order_id: _ids(olds)})
@@ -111,6 +124,39 @@ class Guard:
                 return []
             held = replace(held, repairs=_PLACED_ANEW)
         return [self._place_anew(held, [base], ts)]
+
+    def is_at_fault(self, faulted: StopFaulted) -> bool:
+        """Return whether ``faulted`` says something new of a stop that protects what is open."""
+        stop = self._register.orders.get(faulted.client_order_id)
+        if stop is None or stop.state.is_terminal or stop.fault is faulted.fault or not guards(self._register, stop):
+            return False
+        held = self._register.held[stop.request.symbol]
+        if faulted.fault is not StopFault.LIQUIDATION or faulted.trigger is None:
+            return True
+        return _is_nearer(faulted.trigger, awake(self._register, held, OrderRole.STOP))
+
+    def mend(self, faulted: StopFaulted) -> list[Message]:
+        """Return what mends a position whose stop ``is_at_fault``: that one counts for nothing from here on.
+
+        One that was passed and did not fill is followed by the close of the position, one at a price that is nearer
+        than ours is kept as it is.
+        """
+        register, ts, trigger = self._register, faulted.ts_event, faulted.trigger
+        stop = register.orders[faulted.client_order_id]
+        held = register.held[stop.request.symbol]
+        if faulted.fault is StopFault.PRICE and trigger is not None and _is_nearer(trigger, [stop]):
+            register.keep(replace(stop, request=replace(stop.request, trigger=trigger, moved_by=BY_HAND)))
+            return []
+        register.keep(replace(stop, fault=faulted.fault))
+        match faulted.fault:
+            case StopFault.SIDE | StopFault.SIZE | StopFault.PRICE:
+                return self.protect(held, ts, is_resized=False)
+            case StopFault.LIQUIDATION:
+                return [] if trigger is None else self.move_stop(held.symbol, trigger, ts, faulted.fault)
+            case StopFault.UNFILLED:
+                return [] if closing(register, held) else self.close(held, ts, stop.request.reason)
+            case _ as never:  # pragma: no cover - mypy shows that it cannot be
+                assert_never(never)
 
     def permit(self, *symbols: str) -> None:
         """Learn that stops may be taken that were not, so that nothing is closed for that; all without ``symbols``."""
@@ -191,11 +237,11 @@ def _is_matching(order: Order) -> bool:
 
 
 def _is_lost(stop: Order) -> bool:
-    """Return whether ``stop`` protects no more, or was sent and never answered.
+    """Return whether ``stop`` protects no more, not as it rests, or was sent and never answered.
 
     One that only sleeps, or is too small by now, is neither: what is placed beside it mends nothing that broke.
     """
-    return stop.state.is_terminal or (stop.request.parent_id is None and not stop.is_resting)
+    return stop.state.is_terminal or stop.fault is not None or (stop.request.parent_id is None and not stop.is_resting)
 
 
 def _refuses(stop: Order, qty: Decimal, trigger: Price | None) -> bool:
@@ -208,6 +254,12 @@ def _never_woke(target: Order) -> bool:
     is_gone = target.state in _REFUSED and not target.is_canceling and target.reason not in CLOSING_REASONS
     is_asleep = not target.fills and target.venue_order_id in ("", target.request.client_order_id)
     return is_gone and is_asleep and target.request.parent_id is not None
+
+
+def _is_nearer(trigger: Price, stops: Iterable[Order]) -> bool:
+    """Return whether ``trigger`` is on the profit side of each of ``stops``."""
+    requests = (stop.request for stop in stops)
+    return all(one.trigger is None or (one.trigger - trigger) * one.side.sign > 0 for one in requests)
 
 
 def _ids(orders: Iterable[Order]) -> tuple[str, ...]:

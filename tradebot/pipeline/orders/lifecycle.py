@@ -12,7 +12,7 @@ from msgspec import field
 from msgspec.structs import replace
 
 from tradebot.model.money import ZERO, Qty
-from tradebot.model.order import OrderRequest, OrderState, RefusalClass
+from tradebot.model.order import OrderRequest, OrderState, RefusalClass, StopFault
 from tradebot.model.record import Value
 
 
@@ -59,7 +59,8 @@ class Order(Value, frozen=True, kw_only=True):
     ``fills`` holds the quantity of each trade by the venue's trade id. ``is_canceling``: we asked to cancel it.
     ``venue_order_id`` is our own id while the venue only keeps it until its entry fills. ``replaces`` are the
     orders that are cancelled once this one rests. ``is_adopted``: it was found at the venue. ``refusal`` says, of one
-    that was rejected, whether another like it may be taken.
+    that was rejected, whether another like it may be taken. ``fault``: it is a stop that does not protect, by the
+    venue's word.
     """
 
     request: OrderRequest
@@ -72,6 +73,7 @@ class Order(Value, frozen=True, kw_only=True):
     replaces: tuple[str, ...] = ()
     is_adopted: bool = False
     refusal: RefusalClass = RefusalClass.PASSING
+    fault: StopFault | None = None
 
     @property
     def filled_qty(self) -> Qty:
@@ -149,4 +151,5 @@ class Order(Value, frozen=True, kw_only=True):
             replaces=self.replaces,
             is_adopted=self.is_adopted,
             refusal=self.refusal,
+            fault=self.fault,
         )

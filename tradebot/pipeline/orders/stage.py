@@ -17,6 +17,7 @@ from tradebot.model.order import (
     OrderFound,
     OrderRejected,
     OrderRequest,
+    StopFaulted,
     SubmitOrders,
     TradingPermitted,
 )
@@ -67,6 +68,7 @@ class OrdersStage:
             OrderCanceled: self._on_canceled,
             FillReport: self._on_report,
             FillSettled: self._on_settled,
+            StopFaulted: self._on_faulted,
             TradingPermitted: self._on_permitted,
             InstrumentSeen: self._on_seen,
             StateChanged: self._on_state,
@@ -149,6 +151,8 @@ class OrdersStage:
         """Return whether the venue's ``message`` would change anything here; what it says again would not."""
         if isinstance(message, TradingPermitted):
             return self._register.is_barred or self._exits.is_stuck
+        if isinstance(message, StopFaulted):
+            return self._guard.is_at_fault(message)
         return fold.is_news(self._register, message)
 
     def _on_approved(self, approved: Approved) -> Sequence[Message]:
@@ -237,6 +241,10 @@ class OrdersStage:
             return ()
         booked = fold.settle(self._register, settled, report)
         return [let_go(report, settled), *(() if booked is None else self._follow.booked(booked))]
+
+    def _on_faulted(self, faulted: StopFaulted) -> Sequence[Message]:
+        # A journal of another version may hold one that changes nothing here.
+        return self._guard.mend(faulted) if self._guard.is_at_fault(faulted) else ()
 
     def _on_state(self, changed: StateChanged) -> Sequence[Message]:
         if changed.state is TradingState.RUNNING:

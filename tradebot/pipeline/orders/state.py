@@ -27,7 +27,7 @@ class Held(Value, frozen=True, kw_only=True):
 
 
 class Protection(Value, frozen=True, kw_only=True):
-    """How much of a position a resting stop covers: ``covered_qty`` >= 0 of ``qty`` > 0.
+    """How much of a position a resting stop covers: ``covered_qty`` >= 0 of ``qty`` > 0; ``why`` not all of it.
 
     ``moved_by`` says what took the stop to its price, once it is not where its entry put it.
     """
@@ -37,6 +37,7 @@ class Protection(Value, frozen=True, kw_only=True):
     stop_price: Price | None
     covered_qty: Qty
     moved_by: str = ""
+    why: str = ""
 
     @property
     def is_full(self) -> bool:

@@ -28,6 +28,7 @@ class OrderRecord:
 
 
 _SETTLEMENT = "Settlement"
+_WOKEN = "Triggered"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +88,7 @@ def _cash(row: Node) -> Cash:
 def venue_order(row: Node) -> VenueOrder:
     """Return an order in any of its shapes: ``openOrders``, ``frontendOpenOrders`` or ``orderUpdates``."""
     cloid, reduce_only, original = row.get("cloid"), row.get("reduceOnly"), row.get("origSz")
-    is_trigger = row.get("isTrigger")
+    is_trigger, condition = row.get("isTrigger"), row.get("triggerCondition")
     qty = row.at("sz").qty()
     return VenueOrder(
         oid=str(row.at("oid").integer()),
@@ -100,6 +101,7 @@ def venue_order(row: Node) -> VenueOrder:
         ts_event=row.at("timestamp").time(),
         reduce_only=reduce_only is not None and reduce_only.flag(),
         trigger=row.at("triggerPx").price() if is_trigger is not None and is_trigger.flag() else None,
+        is_triggered=condition is not None and condition.value == _WOKEN,
     )
 
 

@@ -149,6 +149,12 @@ class SimulatedAccount:
                     total += other.cushion
         return total < 0
 
+    def liquidations(self) -> dict[str, Decimal]:
+        """Return the price beyond which the account would not stand, by symbol, the others at their marks."""
+        total = sum((holding.cushion for holding in self.held.values()), self.cash)
+        prices = {symbol: one.bankrupt_at(total - one.cushion) for symbol, one in self.held.items()}
+        return {symbol: price for symbol, price in prices.items() if price is not None and price > 0}
+
     def equity(self) -> Decimal:
         """Return cash and open P&L."""
         return sum((holding.unrealized for holding in self.held.values()), self.cash)

@@ -135,6 +135,17 @@ class SimulatedVenue:
         """Return the account at the last prices."""
         return self._account.view()
 
+    def liquidations(self) -> Mapping[str, Price]:
+        """Return where each position would be liquidated, the others staying at their marks, if anywhere.
+
+        On the tick that is reached first.
+        """
+        found: dict[str, Price] = {}
+        for symbol, price in self._account.liquidations().items():
+            book = self._books[symbol]
+            found[symbol] = (book.instrument.price_up if book.holding.qty > 0 else book.instrument.price_down)(price)
+        return found
+
     def position(self, symbol: str) -> Qty:
         """Return what is held of ``symbol``, short < 0."""
         book = self._books.get(symbol)
