@@ -178,6 +178,7 @@ def _stress(books: RiskFacts, measures: Measures, notionals: Mapping[str, Decima
             "loss": plain(one.loss),
             "loss_pct": float(round(one.loss / equity * _ALL, 4)) if equity > 0 else None,
             "liquidated": one.liquidated,
+            "headroom": plain(one.headroom),
         }
         for one in stress(held, equity, measures.panel)
     ]

@@ -668,6 +668,12 @@ class RiskSettings(Section):
         le=1000,
         description="Least distance of an entry's liquidation, in distances of its stop.",
     )
+    min_headroom_pct: Exact | None = Field(
+        default=None,
+        gt=0,
+        lt=100,
+        description="Least part of equity left above the margin after the worst stress scenario, in percent.",
+    )
     max_entries_per_hour: Int | None = Field(
         default=None, ge=1, le=1000, description="Entries of one strategy within an hour of the market."
     )

@@ -5,9 +5,11 @@ counts is money, so all is exact but the moves, which are measured.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
+from itertools import repeat
 
 from tradebot.model.money import ONE, ZERO, Cash, Price, book, from_float
 from tradebot.pipeline.risk.measures.daily import Panel
@@ -24,6 +26,8 @@ FUNDING_HOURS = 24
 MAINTENANCE = Decimal("0.5")
 """The margin below which the account is liquidated, as a fraction of the initial one at maximum leverage."""
 _WORST = 0.01
+# The notional of a position, and the maintenance margin that it needs.
+_Needs = tuple[Decimal, Decimal]
 _BASE = re.compile(r"[A-Za-z]+?(?=USDT?|USDC|[^A-Za-z]|$)")
 
 
@@ -40,45 +44,55 @@ class AtRisk:
 
 @dataclass(frozen=True, slots=True)
 class Stressed:
-    """What a scenario costs, < 0 where it pays, and whether the account is liquidated in it."""
+    """What a scenario costs, < 0 where it pays, and whether the account is liquidated in it.
+
+    ``headroom`` is the equity that it leaves above the maintenance margin of then, < 0 where it is liquidated.
+    """
 
     scenario: str
     loss: Cash
     liquidated: bool
+    headroom: Cash
 
 
 def stress(book_: Sequence[AtRisk], equity: Cash, panel: Panel) -> tuple[Stressed, ...]:
     """Return every scenario for what is held, in a fixed order."""
-    against = {one.symbol: _worst(one, panel) for one in book_}
+    against = [_worst(one, panel) for one in book_]
+    needs = [(one.notional, abs(one.notional) * MAINTENANCE / one.max_leverage) for one in book_]
     found = [
-        _moved("flash_crash", book_, equity, dict.fromkeys(against, -FLASH)),
-        _moved("flash_rally", book_, equity, dict.fromkeys(against, FLASH)),
-        _moved("correlation_to_one", book_, equity, against),
-        _funded(book_, equity),
-        _moved("gap_over_stop", book_, equity, {one.symbol: _gap(one) for one in book_}),
-        _moved("exchange_outage", book_, equity, _worst_day(book_, panel) or against),
+        _moved("flash_crash", needs, equity, repeat(-FLASH)),
+        _moved("flash_rally", needs, equity, repeat(FLASH)),
+        _moved("correlation_to_one", needs, equity, against),
+        _funded(needs, equity),
+        _moved("gap_over_stop", needs, equity, map(_gap, book_)),
+        _moved("exchange_outage", needs, equity, _worst_day(book_, panel) or against),
     ]
-    for day, drops in DAYS.items():
-        moves = {one.symbol: _drop(one, drops) for one in book_}
-        found.append(_moved(f"drop_{day}", book_, equity, moves))
+    for day in DAYS:
+        moves = (_drop(one.symbol, day, is_long=one.notional > 0) for one in book_)
+        found.append(_moved(f"drop_{day}", needs, equity, moves))
     return tuple(found)
 
 
-def _moved(name: str, held: Iterable[AtRisk], equity: Cash, moves: Mapping[str, Decimal]) -> Stressed:
+def _moved(name: str, needs: Sequence[_Needs], equity: Cash, moves: Iterable[Decimal]) -> Stressed:
     """Return what it costs that each symbol moves by its fraction; a price falls to nothing at most."""
     lost, margin = ZERO, ZERO
-    for one in held:
-        move = max(-ONE, moves[one.symbol])
-        lost -= one.notional * move
-        margin += abs(one.notional) * (1 + move) * MAINTENANCE / one.max_leverage
-    return Stressed(name, book(lost), margin > 0 and equity - lost < margin)
+    for (notional, need), move in zip(needs, moves, strict=False):
+        lowest = move if move > -ONE else -ONE
+        lost -= notional * lowest
+        margin += need * (1 + lowest)
+    return _stressed(name, lost, margin, equity)
 
 
-def _funded(held: Iterable[AtRisk], equity: Cash) -> Stressed:
-    gross = sum((abs(one.notional) for one in held), ZERO)
-    margin = sum((abs(one.notional) * MAINTENANCE / one.max_leverage for one in held), ZERO)
+def _funded(needs: Sequence[_Needs], equity: Cash) -> Stressed:
+    gross = sum((abs(notional) for notional, _ in needs), ZERO)
+    margin = sum((need for _, need in needs), ZERO)
     paid = gross * FUNDING_RATE * FUNDING_HOURS
-    return Stressed("funding_spike", book(paid), gross > 0 and equity - paid < margin)
+    return _stressed("funding_spike", paid, margin, equity)
+
+
+def _stressed(name: str, lost: Decimal, margin: Decimal, equity: Cash) -> Stressed:
+    left = equity - lost - margin
+    return Stressed(name, book(lost), liquidated=margin > 0 and left < 0, headroom=book(left))
 
 
 def _worst(one: AtRisk, panel: Panel) -> Decimal:
@@ -89,13 +103,13 @@ def _worst(one: AtRisk, panel: Panel) -> Decimal:
     return side * min(ZERO, from_float(quantile(sorted(side * value for value in returns), _WORST)))
 
 
-def _worst_day(held: Sequence[AtRisk], panel: Panel) -> dict[str, Decimal] | None:
+def _worst_day(held: Sequence[AtRisk], panel: Panel) -> list[Decimal] | None:
     """Return how all moved on the day of the window that would cost this book most; ``None`` if it is not measured."""
     pnl = panel.pnl({one.symbol: float(one.notional) for one in held})
     if not pnl:
         return None
     back = pnl.index(min(pnl)) - len(pnl)
-    return {one.symbol: from_float(panel.returns[one.symbol][back]) for one in held}
+    return [from_float(panel.returns[one.symbol][back]) for one in held]
 
 
 def _gap(one: AtRisk) -> Decimal:
@@ -108,10 +122,11 @@ def _gap(one: AtRisk) -> Decimal:
     return -side * 2 * distance
 
 
-def _drop(one: AtRisk, drops: Mapping[str, Decimal]) -> Decimal:
+@lru_cache(maxsize=10_000)
+def _drop(symbol: str, day: str, *, is_long: bool) -> Decimal:
     """Return how its coin fell that day; one that is not known falls as the worst of them, or not if it is short."""
-    base = _BASE.match(one.symbol)
-    known = drops.get(one.symbol) or drops.get(base.group().upper() if base else "")
+    base, drops = _BASE.match(symbol), DAYS[day]
+    known = drops.get(symbol) or drops.get(base.group().upper() if base else "")
     if known is not None:
         return known
-    return min(drops.values()) if one.notional > 0 else ZERO
+    return min(drops.values()) if is_long else ZERO

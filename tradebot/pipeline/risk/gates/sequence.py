@@ -17,6 +17,8 @@ from tradebot.pipeline.risk.gates.entry_rate import SETTING as MAX_ENTRIES
 from tradebot.pipeline.risk.gates.entry_rate import EntryRateGate, EntryRateState
 from tradebot.pipeline.risk.gates.equity import EquityGate
 from tradebot.pipeline.risk.gates.exposure_notional import ExposureNotionalGate
+from tradebot.pipeline.risk.gates.headroom import SETTING as MIN_HEADROOM
+from tradebot.pipeline.risk.gates.headroom import HeadroomGate
 from tradebot.pipeline.risk.gates.leverage import LeverageGate
 from tradebot.pipeline.risk.gates.liquidation import SETTING as LIQUIDATION_STOPS
 from tradebot.pipeline.risk.gates.liquidation import LiquidationGate
@@ -64,6 +66,7 @@ GATES: tuple[type[Gate], ...] = (
     ShareExposureGate,
     ShareLeverageGate,
     LiquidationGate,
+    HeadroomGate,
     Var95Gate,
     Cvar95Gate,
     Var99Gate,
@@ -74,7 +77,7 @@ GATES: tuple[type[Gate], ...] = (
 LIMITS: tuple[type[Limit], ...] = tuple(gate for gate in GATES if issubclass(gate, Limit))
 """Those that are set by a key of ``[risk]`` of their name."""
 
-OTHER_SETTINGS = (MIN_CONFIDENCE, MAX_ENTRIES, LIQUIDATION_STOPS)
+OTHER_SETTINGS = (MIN_CONFIDENCE, MAX_ENTRIES, LIQUIDATION_STOPS, MIN_HEADROOM)
 """The keys of ``[risk]`` by which others go."""
 
 GateState = ZoneState | AllowanceState | EntryRateState | VolumeState
