@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 
 from tests.builders import bar, bars_closed, cash, fill, instrument, price, qty, replace, signal
 from tradebot.model.order import OrderRole, OrderSide
-from tradebot.model.signal import Approved, Refused, Signal
+from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.limits import ConfidenceScale, DrawdownRule, KellyRule, ScaleRule, SizeKind, SizeRule
 from tradebot.pipeline.risk.measures.daily import DailyState
 from tradebot.pipeline.risk.measures.kelly import kelly
 from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureRule, Measures
+from tradebot.pipeline.risk.measures.moments import deviation
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.report.metrics import win_loss
 from tradebot.store.codec import decode, encode
@@ -114,6 +115,18 @@ def test_kelly_is_that_of_the_report(earned: list[int]) -> None:
     won, lost = [one for one in earned if one > 0], [-one for one in earned if one < 0]
     told = win_loss(len(won), len(lost), Decimal(sum(won)), Decimal(sum(lost)), len(earned))["kelly"]
     assert kelly([float(one) for one in earned]) == (None if told is None or not won else pytest.approx(told))
+
+
+@given(st.lists(st.integers(-(10**8), 10**8).map(lambda cents: cents / 100), min_size=2, max_size=200))
+def test_kelly_and_spread_equal_numpy(earned: list[float]) -> None:
+    results = np.array(earned)
+    won, lost = results[results > 0], results[results < 0]
+    if not len(won) or not len(lost):
+        assert kelly(earned) is None
+    else:
+        share = len(won) / len(results)
+        assert kelly(earned) == pytest.approx(share - (1 - share) / (won.mean() / -lost.mean()), rel=1e-9)
+    assert deviation(earned) == pytest.approx(results.std(ddof=1), rel=1e-9, abs=1e-9)
 
 
 def test_kelly_bounds_what_is_lost_at_the_stop() -> None:
@@ -230,3 +243,72 @@ def test_no_scale_ever_enlarges_a_size(
     assert isinstance(whole, Approved)
     scaled = decide(stage(EVERYTHING, size=size, kind=kind, state=state, scale=ConfidenceScale.LINEAR), wish)
     assert isinstance(scaled, Refused) or qty(0) < scaled.qty <= whole.qty
+
+
+def trade(risk: RiskStage, number: int, strategy: str, symbol: str, move: int) -> dict[str, Decimal]:
+    """Enter at 100, leave ``move`` higher, and return what made the entry smaller."""
+    wish = signal(f"{strategy}-{symbol}-{number}", symbol=symbol, strategy=strategy, stop="90")
+    decided = decide(risk, wish)
+    assert isinstance(decided, Approved)
+    name = f"{strategy}{number}"
+    about = {"symbol": symbol, "strategy": strategy}
+    risk.handle(fill(f"{name}-in", size=decided.qty, signal_id=wish.id, **about))
+    leave = signal(f"{name}-out", Action.EXIT, **about)
+    risk.handle(leave)
+    risk.handle(
+        fill(f"{name}-out", OrderSide.SELL, decided.qty, 100 + move, signal_id=leave.id, role=OrderRole.EXIT, **about)
+    )
+    return {cut.gate: cut.limit for cut in decided.cuts}
+
+
+def test_results_that_were_made_smaller_do_not_look_steadier() -> None:
+    risk = stage(ScaleRule(risk_parity=True, min_trades=10))
+    risk.handle(bars_closed(bar(symbol="ETH")))
+    found = []
+    for number in range(240):
+        luck = 1 if number % 2 else -1
+        found.append(trade(risk, number, "wild", "BTC", 4 * luck))
+        trade(risk, number, "calm", "ETH", luck)
+    assert found[9] == {}
+    assert found[20] == found[120] == found[239] == {"risk_parity_scale": 25}
+
+
+def test_small_wins_behind_large_losses_are_not_small_odds() -> None:
+    risk = stage(ScaleRule(kelly=KELLY), state={"peak_equity": cash(10_000)})
+    for number in range(10):
+        trade(risk, number, "cross", "BTC", -2)
+    # Ten losses leave a tenth of the size; at that size it wins as much as it lost before, twice as often.
+    assert trade(risk, 10, "cross", "BTC", 2) == {"kelly_scale": 10}
+    for number in range(11, 30):
+        trade(risk, number, "cross", "BTC", 2)
+    # Two of three won: Kelly's bet is a third, half of it more than the 2 % of equity that may be risked, 200.
+    assert trade(risk, 30, "cross", "BTC", 2) == {}
+    assert risk.save().results["cross"][-1] == 20
+
+
+def test_what_limits_cut_is_not_the_fault_of_the_strategy_either() -> None:
+    rule = SizeRule(SizeKind.QTY, Decimal(10), scales=ScaleRule(kelly=KELLY))
+    risk = RiskStage({"BTC": instrument()}, cash(10_000), rule, {"max_order_notional": Decimal(250)})
+    risk.handle(bars_closed(bar()))
+    trade(risk, 1, "cross", "BTC", 3)
+    assert risk.save().results["cross"] == (30,)
+    wish = signal("cross-BTC-2", stop="90")
+    decide(risk, wish)
+    # Half of it fills before a restart, half of it after.
+    risk.handle(fill("in", size="1", signal_id=wish.id))
+    again = RiskStage({"BTC": instrument()}, cash(10_000), rule, {"max_order_notional": Decimal(250)})
+    again.load(decode(RiskState, encode(risk.save())))
+    again.handle(fill("more", size="1.5", signal_id=wish.id))
+    again.handle(fill("out", OrderSide.SELL, "2.5", 99, signal_id="x", role=OrderRole.EXIT))
+    assert again.save().results["cross"] == (30, -10)
+
+
+def test_a_position_of_an_earlier_version_counts_as_it_is() -> None:
+    risk = stage(ScaleRule(kelly=KELLY), size="2")
+    decide(risk)
+    risk.handle(fill(size="2"))
+    saved = risk.save()
+    older = replace(saved.positions["BTC"], asked_qty=qty(0))
+    risk.load(replace(saved, positions={"BTC": older}))
+    risk.handle(fill("out", OrderSide.SELL, "2", 101, signal_id="x", role=OrderRole.EXIT))
+    assert risk.save().results["cross"] == (2,)

@@ -213,12 +213,12 @@ class Desk:
         """The last price of each symbol."""
         return self.ledger.marks
 
-    def on_fill(self, fill: Fill) -> None:
-        """Take what filled of an entry off those at work; call before the fill is booked."""
+    def on_fill(self, fill: Fill) -> Decimal:
+        """Take what filled of an entry off those at work and return its scale; call before the fill is booked."""
         self.gates.hear(fill)
         entry = self.entries.get(fill.signal_id)
         if entry is None or fill.role is not OrderRole.ENTRY:
-            return
+            return ONE
         trip = self.ledger.trips.get(fill.symbol)
         # A further part of the same entry must not make a stop that was moved forget it.
         if trip is None or trip.qty * fill.side.sign < 0:
@@ -230,6 +230,7 @@ class Desk:
             self.entries[fill.signal_id] = _working(entry, left)
         else:
             del self.entries[fill.signal_id]
+        return entry.scale
 
     def see(self, seen: PricesSeen) -> None:
         """Take what a live market is like now."""
@@ -313,7 +314,7 @@ class Desk:
             what = "what the breaker leaves is below the smallest order"
             return Stopped(breaker.name, breaker.threshold, rounded(breaker.value, 8), what)
         cut = Cut(gate=breaker.name, limit=breaker.threshold, value=rounded(breaker.value, 8))
-        return Sized(qty, (*sized.cuts, cut))
+        return Sized(qty, (*sized.cuts, cut), sized.asked)
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
         stopped = self._stopped(signal)
@@ -337,6 +338,7 @@ class Desk:
                 stop=signal.stop,
                 expected=signal.entry_price,
                 side=signal.side,
+                scale=sized.scale,
             )
         return sized
 
@@ -435,4 +437,5 @@ def _working(entry: WorkingEntry, qty: Decimal) -> WorkingEntry:
         stop=entry.stop,
         expected=entry.expected,
         side=entry.side,
+        scale=entry.scale,
     )

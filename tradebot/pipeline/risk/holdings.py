@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import NamedTuple
 
-from tradebot.model.money import ZERO, Cash, Price, Qty, mean_price
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, mean_price
 from tradebot.model.order import PositionSide
 from tradebot.model.record import Value
 from tradebot.model.time import Nanos
@@ -21,6 +21,7 @@ class OpenPosition:
     ``exit_*`` sum all fills since it was flat. ``low`` and ``high`` bound the price since the last fill;
     ``worst_pnl`` <= 0 and ``best_pnl`` >= 0 the open P&L before it. ``closing_id`` is the exit signal at work,
     for ``closing_qty``; empty where there is none. ``closing_failed``: the venue refused it, and it is tried again.
+    ``asked_qty`` is how large ``entry_qty`` were had nothing made its entries smaller; 0 where that is not known.
     """
 
     symbol: str
@@ -42,6 +43,7 @@ class OpenPosition:
     closing_id: str = ""
     closing_qty: Qty = NO_QTY
     closing_failed: bool = False
+    asked_qty: Qty = NO_QTY
 
     @property
     def entry_price(self) -> Price:
@@ -57,7 +59,7 @@ class WorkingEntry(Value, frozen=True, kw_only=True):
     """An approved entry as far as it has not filled: ``qty`` > 0 at ``price``, at which its limits were checked.
 
     ``expected`` is the price that it waits for; ``None`` for one at market. ``side`` is ``None`` where an earlier
-    version kept none: it counts on both.
+    version kept none: it counts on both. ``scale``, in (0, 1], is what was left of the size that its rule asked for.
     """
 
     signal_id: str
@@ -68,6 +70,7 @@ class WorkingEntry(Value, frozen=True, kw_only=True):
     stop: Price | None = None
     expected: Price | None = None
     side: PositionSide | None = None
+    scale: Decimal = ONE
 
 
 class Exposed(NamedTuple):

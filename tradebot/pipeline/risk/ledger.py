@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 
 from tradebot.model.market import Message
-from tradebot.model.money import ZERO, Cash, Price, book
+from tradebot.model.money import ONE, ZERO, Cash, Price, book
 from tradebot.model.order import Fill
 from tradebot.model.position import Deposit, FundingPaid, Position, PositionChanged
 from tradebot.model.time import Nanos
@@ -80,8 +80,11 @@ class Ledger:
         trips = self.trips.values()
         return Cash(sum((abs(t.qty) * self.marks[t.symbol] for t in trips if not t.is_closing), ZERO))
 
-    def fill(self, fill: Fill) -> Sequence[Message]:
-        """Book ``fill`` and return what became of the position: a round trip when it ended one."""
+    def fill(self, fill: Fill, scale: Decimal = ONE) -> Sequence[Message]:
+        """Book ``fill`` and return what became of the position: a round trip when it ended one.
+
+        ``scale`` is that of its entry.
+        """
         # A position must have a mark even when it opens before the first bar of its symbol closed.
         self.marks.setdefault(fill.symbol, fill.price)
         self.fees = Cash(self.fees + fill.fee)
@@ -89,11 +92,11 @@ class Ledger:
         signed_qty = fill.qty * fill.side.sign
         trip = self.trips.get(fill.symbol)
         if trip is None:
-            return (self._open(fill, signed_qty, fill.fee),)
+            return (self._open(fill, signed_qty, fill.fee, scale),)
         if (trip.qty > 0) is (signed_qty > 0):
-            trip.add(signed_qty, fill.price, fill.fee)
+            trip.add(signed_qty, fill.price, fill.fee, scale)
             return (_changed(fill, trip),)
-        return self._reduce(trip, fill, signed_qty)
+        return self._reduce(trip, fill, signed_qty, scale)
 
     def is_due(self, paid: FundingPaid) -> bool:
         """Return whether ``paid`` is not booked yet; what is older than all that is remembered is."""
@@ -124,12 +127,12 @@ class Ledger:
         self.deposits = Cash(self.deposits + deposit.amount)
         self.cash = Cash(self.cash + deposit.amount)
 
-    def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal) -> PositionChanged:
+    def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal, scale: Decimal) -> PositionChanged:
         trip = self.trips[fill.symbol] = Trip(fill.symbol, fill.strategy, fill.ts_event, fill.price)
-        trip.add(signed_qty, fill.price, fee)
+        trip.add(signed_qty, fill.price, fee, scale)
         return _changed(fill, trip)
 
-    def _reduce(self, trip: Trip, fill: Fill, signed_qty: Decimal) -> Sequence[Message]:
+    def _reduce(self, trip: Trip, fill: Fill, signed_qty: Decimal, scale: Decimal) -> Sequence[Message]:
         closed = signed_qty if abs(signed_qty) <= abs(trip.qty) else -trip.qty
         fee = fill.fee if closed == signed_qty else book(fill.fee * closed / signed_qty)
         realized = trip.reduce(closed, fill.price, fee)
@@ -141,7 +144,7 @@ class Ledger:
         ended = (trip.round_trip(fill), _flat(fill, trip))
         if closed == signed_qty:
             return ended
-        return (*ended, self._open(fill, signed_qty - closed, fill.fee - fee))
+        return (*ended, self._open(fill, signed_qty - closed, fill.fee - fee, scale))
 
 
 def _changed(fill: Fill, trip: Trip) -> PositionChanged:

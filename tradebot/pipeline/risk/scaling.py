@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, Decimal
 from typing import ClassVar, NamedTuple
 
-from tradebot.model.money import ZERO, Cash, Price, from_float
+from tradebot.model.money import ONE, ZERO, Cash, Price, book, from_float
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.curve import EquityCurve
@@ -84,7 +84,7 @@ class Scaling:
 
     @property
     def results(self) -> Mapping[str, tuple[Cash, ...]]:
-        """What the last round trips of each strategy earned, the oldest first."""
+        """What the last round trips of each strategy would have earned at their whole size, the oldest first."""
         return self._results
 
     def load(self, results: Mapping[str, tuple[Cash, ...]]) -> None:
@@ -92,10 +92,15 @@ class Scaling:
         self._results = dict(results)
         self._odds = {name: _odds(earned) for name, earned in results.items()}
 
-    def on_round_trip(self, trip: RoundTrip) -> None:
-        """Remember what ``trip`` earned."""
+    def on_round_trip(self, trip: RoundTrip, enlarged: Decimal) -> None:
+        """Remember what ``trip`` would have earned at the size that its rule asked for, ``enlarged`` times its own.
+
+        Else each factor would chase its own work: odds look bad while small wins follow large losses, and results
+        spread less only because they were made smaller.
+        """
         if self._rule.kelly is not None or self._rule.risk_parity:
-            earned = (*self._results.get(trip.strategy, ()), trip.net_pnl)[-RESULTS:]
+            whole = trip.net_pnl if enlarged == ONE else book(trip.net_pnl * enlarged)
+            earned = (*self._results.get(trip.strategy, ()), whole)[-RESULTS:]
             self._results[trip.strategy], self._odds[trip.strategy] = earned, _odds(earned)
 
     def scales(self, asked: Asked) -> Iterator[Scale]:

@@ -16,10 +16,16 @@ from tradebot.pipeline.risk.scaling import ALL, Asked, Scaling, at_risk
 
 @dataclass(frozen=True, slots=True)
 class Sized:
-    """An entry of ``qty`` > 0, and the limits that made it smaller."""
+    """An order of ``qty`` > 0; of an entry also what made it smaller than the ``asked`` of its size rule."""
 
     qty: Qty
     cuts: tuple[Cut, ...] = ()
+    asked: Decimal = ZERO
+
+    @property
+    def scale(self) -> Decimal:
+        """What was left of the size that was asked for."""
+        return self.qty / self.asked if self.cuts else ONE
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +45,7 @@ class Sizing:
         if instrument.below_minimum(qty, price):
             return _too_small(instrument, raw, price)
         cuts: tuple[Cut, ...] = ()
+        whole = raw
         if self.scaling:
             asked = Asked(signal, raw * price, raw * at_risk(signal, price), equity)
             for name, pct in self.scaling.scales(asked):
@@ -50,7 +57,7 @@ class Sizing:
                     )
                     return Stopped(name, pct, ALL, what)
                 cuts = (*cuts, Cut(gate=name, limit=pct, value=ALL))
-        return _cut(qty, price, instrument, bounds, cuts)
+        return _cut(Sized(qty, cuts, whole), price, instrument, bounds)
 
     def _raw(self, signal: Signal, price: Price, equity: Cash) -> Decimal:
         value = self.rule.value
@@ -67,9 +74,8 @@ class Sizing:
                 assert_never(never)
 
 
-def _cut(
-    qty: Qty, price: Price, instrument: Instrument, bounds: Iterable[Bound], cuts: tuple[Cut, ...]
-) -> Sized | Stopped:
+def _cut(sized: Sized, price: Price, instrument: Instrument, bounds: Iterable[Bound]) -> Sized | Stopped:
+    qty, cuts = sized.qty, sized.cuts
     for gate, limit, open_notional, unit in bounds:
         asked = open_notional + qty * price
         if asked <= limit * unit:
@@ -83,14 +89,14 @@ def _cut(
         if instrument.below_minimum(qty, price):
             return Stopped(gate, limit, value, NOTHING_LEFT)
         cuts = (*cuts, Cut(gate=gate, limit=limit, value=value))
-    return Sized(qty, cuts)
+    return Sized(qty, cuts, sized.asked)
 
 
 def fit(sized: Sized, room: Room, instrument: Instrument, price: Price) -> Sized | Stopped:
     """Return what ``room`` leaves of an entry."""
     if instrument.below_minimum(room.qty, price):
         return Stopped(room.gate, room.limit, room.value, room.detail)
-    return Sized(room.qty, (*sized.cuts, Cut(gate=room.gate, limit=room.limit, value=room.value)))
+    return Sized(room.qty, (*sized.cuts, Cut(gate=room.gate, limit=room.limit, value=room.value)), sized.asked)
 
 
 def checked_price(signal: Signal) -> Price:

@@ -434,10 +434,9 @@ class RiskStage:
         self._curve.settle()
         breakers, trips, symbol = self._breakers, self._ledger.trips, fill.symbol
         changes, before = breakers.on_fill(fill, self._desk), trips.get(symbol)
-        self._desk.on_fill(fill)
-        booked = self._ledger.fill(fill)
-        if isinstance(booked[0], RoundTrip):
-            self._scaling.on_round_trip(booked[0])
+        booked = self._ledger.fill(fill, self._desk.on_fill(fill))
+        if isinstance(booked[0], RoundTrip) and before is not None:
+            self._scaling.on_round_trip(booked[0], before.enlarged)
         is_opened = fill.role is OrderRole.ENTRY and trips.get(symbol) not in (None, before)
         changes = [*changes, *breakers.on_booked(fill, booked, is_opened=is_opened)]
         return (*booked, *self._operator.on_changes(changes)) if changes else booked

@@ -2,7 +2,7 @@
 
 from decimal import Decimal
 
-from tradebot.model.money import ZERO, Cash, Price, Qty, book, mean_price
+from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, book, mean_price
 from tradebot.model.order import Fill, OrderDone, PositionSide
 from tradebot.model.position import Position, RoundTrip
 from tradebot.model.time import Nanos
@@ -20,6 +20,7 @@ class Trip:
     """
 
     __slots__ = (
+        "asked_qty",
         "best_pnl",
         "closing_failed",
         "closing_id",
@@ -61,6 +62,7 @@ class Trip:
         self.closing_id = ""
         self.closing_qty: Qty = NO_QTY
         self.closing_failed = False
+        self.asked_qty: Qty = NO_QTY
 
     @property
     def is_own(self) -> bool:
@@ -101,14 +103,15 @@ class Trip:
             entry_ts=self.entry_ts,
         )
 
-    def add(self, signed_qty: Decimal, price: Price, fee: Decimal) -> None:
-        """Open or enlarge it by ``signed_qty`` of its own sign."""
+    def add(self, signed_qty: Decimal, price: Price, fee: Decimal, scale: Decimal = ONE) -> None:
+        """Open or enlarge it by ``signed_qty`` of its own sign, of an entry of which ``scale`` was left."""
         self._settle(price)
         amount = signed_qty * price
         self.qty = Qty(self.qty + signed_qty)
         self.cost = Cash(self.cost + amount)
         self.entry_qty = Qty(self.entry_qty + abs(signed_qty))
         self.entry_notional = Cash(self.entry_notional + abs(amount))
+        self.asked_qty = Qty(self.asked_qty + abs(signed_qty) / scale)
         self.fees = Cash(self.fees + fee)
 
     def reduce(self, signed_qty: Decimal, price: Price, fee: Decimal) -> Cash:
@@ -125,6 +128,11 @@ class Trip:
         self.realized = Cash(self.realized + realized)
         self.fees = Cash(self.fees + fee)
         return realized
+
+    @property
+    def enlarged(self) -> Decimal:
+        """By what the size of its entries is to be multiplied for the one that their rule asked for."""
+        return self.asked_qty / self.entry_qty if self.asked_qty else ONE
 
     def round_trip(self, fill: Fill) -> RoundTrip:
         """Return the round trip that ``fill`` ended; the position must be flat."""
