@@ -144,3 +144,21 @@ def test_a_disk_that_is_full_keeps_nothing_from_being_closed_and_the_next_start_
         desk.ask("stop")
     finally:
         subprocess.run(["umount", "-l", str(desk.home)], check=True)
+
+
+def test_what_is_spared_is_asked_for_in_the_configuration(desk: Desk) -> None:
+    mine = desk.folder / "mine.toml"
+    mine.write_text(mine.read_text() + '[risk]\nflatten = "own"\n')
+    desk.ask("start", "--live", *desk.options)
+    crowd(desk)
+    assert "of others: " in desk.ask("halt", "--flatten")
+    positions, orders, _ = truth(desk)
+    assert positions["SOL"] == "-1"
+    assert len(orders) >= 5
+    # Without a daemon nobody knows what is ours: only who says all is obeyed.
+    os.kill(int(str(desk.status()["pid"])), signal.SIGKILL)
+    wait_until(lambda: desk.run("status").returncode == 3)
+    assert desk.run("halt", "--flatten", *desk.options).returncode == 3
+    assert desk.run("halt", "--flatten", "--own", "--all", *desk.options).returncode == 2
+    desk.ask("halt", "--flatten", "--all", *desk.options)
+    assert truth(desk) == ({}, [], {})

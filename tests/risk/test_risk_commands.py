@@ -170,3 +170,18 @@ def test_stop_alone_changes_no_state_and_cancel_is_for_the_orders_stage() -> Non
     assert risk.handle(command(Verb.CANCEL, {"all": "true"})) == ()
     assert risk.handle(Heartbeat(ts_event=Nanos(1))) == ()
     assert risk.save() == before
+
+
+def test_a_breaker_leaves_what_others_opened_where_that_is_the_rule() -> None:
+    known = {symbol: instrument(symbol) for symbol in ("BTC", "ETH")}
+    size, breakers = SizeRule(SizeKind.QTY, Decimal(1)), {"drawdown_pct": (Decimal(20),)}
+    closed = {}
+    for is_own in (False, True):
+        risk = RiskStage(known, cash(100), size, Limits(), breakers=breakers, flattens_own=is_own)
+        risk.handle(bars_closed(bar(1)))
+        risk.handle(fill("ours"))
+        risk.handle(fill("theirs", symbol="ETH", strategy="manual"))
+        fallen = [bars_closed(bar(number, close="50", low="50")) for number in (2, 3)]
+        closed[is_own] = [name for message in fallen for name in exits(risk.handle(message))]
+        assert risk.own_only is is_own
+    assert closed == {False: ["manual-BTC-1", "manual-ETH-1"], True: ["manual-BTC-1"]}

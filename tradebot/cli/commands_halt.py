@@ -31,7 +31,7 @@ _SILENT_S = 0.3
 """A daemon that listens and is silent for longer, though it was urged to speak, is passed by where that can be."""
 _HANGS_S = 10.0
 """One that holds the home without listening, or that nobody can stand in for, is waited for so long."""
-_OF_FLATTEN = ("own", "timeout", "emergency")
+_OF_FLATTEN = ("own", "all", "timeout", "emergency")
 _OF_EMERGENCY = ("network", "url", "account", "key_file")
 _SILENCE = (NotRunning, TimedOut, Unreadable, StorageFailed, InvariantError)
 _EMERGENCY_MEND = (
@@ -49,6 +49,8 @@ def halt(context: Context) -> int:
     if not given.flag("flatten"):
         return act(context, "halt", reason(context))
     _refuse_alone(given, _OF_EMERGENCY, "emergency")
+    if given.flag("own") and given.flag("all"):
+        raise UsageError("all, or only what is ours", mend="give one of --all and --own")
     timeout = given.number("timeout", FLATTEN_TIMEOUT_S)
     if not given.flag("emergency"):
         return _flatten_or_act(context, timeout)
@@ -83,10 +85,10 @@ def _may_act(context: Context) -> bool:
     if context.given.flag("own"):
         return False
     try:
-        aim_of(context, is_quiet=True)
+        aim = aim_of(context, is_quiet=True)
     except TradebotError:
         return False
-    return True
+    return context.given.flag("all") or not aim.is_own
 
 
 def _refuse_alone(given: Given, names: Sequence[str], goes_with: str) -> None:
@@ -119,8 +121,7 @@ def _flatten(context: Context, timeout: float, patience: float) -> int:
     """Let the daemon flatten. Raises ``_NoAnswer`` when it is silent for ``patience`` s, ``TimedOut`` when late."""
     deadline = time.monotonic() + timeout
     arguments = {"flatten": "true", **reason(context)}
-    if context.given.flag("own"):
-        arguments["own"] = "true"
+    arguments |= {name: "true" for name in ("own", "all") if context.given.flag(name)}
     try:
         client.act(context.socket, "halt", arguments, patience)
     except _SILENCE as error:

@@ -38,13 +38,18 @@ _PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where to act, for which account - ``None``: whose the key is - and where the key lies."""
+    """Where to act, for which account - ``None``: whose the key is - and where the key lies.
+
+    ``is_own``: the configuration wants only what is ours to be ended. ``webhook``: where a human is paged.
+    """
 
     network: str
     url: str
     account: str | None
     key_file: Path
     slippage: Decimal
+    is_own: bool
+    webhook: str | None
 
 
 def run_emergency(
@@ -187,8 +192,10 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     account = given.text("account") or venue.get("account") or None
     if account is not None and not _ADDRESS.fullmatch(account):
         raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
+    is_own = salvaged.risk.get("flatten") == "own"
     found = key_file or _key_file(context, venue, network)
-    return Aim(network, url, account, found, _slippage(venue.get("slippage")))
+    slippage = _slippage(venue.get("slippage"))
+    return Aim(network, url, account, found, slippage, is_own, salvaged.alerts.get("url"))
 
 
 def _key_file(context: Context, venue: Mapping[str, str], network: str) -> Path:

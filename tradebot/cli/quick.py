@@ -76,9 +76,10 @@ def stop(context: Context) -> int:
     """End the daemon and wait until its process is gone."""
     timeout = context.given.number("timeout", STOP_TIMEOUT_S)
     given = context.given
-    if given.flag("own") and not given.flag("flatten"):
-        raise UsageError("--own says what --flatten leaves alone", mend="add --flatten")
-    words = {name: "true" for name in ("flatten", "own") if given.flag(name)}
+    scope = next((name for name in ("own", "all") if given.flag(name)), None)
+    if scope is not None and not given.flag("flatten"):
+        raise UsageError(f"--{scope} says what --flatten ends", mend="add --flatten")
+    words = {name: "true" for name in ("flatten", "own", "all") if given.flag(name)}
     stop_daemon(context, timeout, words)
     context.write('{"state":"stopped"}' if context.is_json else "stopped")
     return 0

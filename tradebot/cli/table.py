@@ -71,6 +71,7 @@ GLOBALS: tuple[Option, ...] = (
 
 _FLATTEN = Option("--flatten", "also close and cancel all that the account has; return when the venue says flat")
 _OWN = Option("--own", "with --flatten: only what this bot opened and placed")
+_ALL = Option("--all", "with --flatten: all that the account has, whatever risk.flatten says")
 _REASON = Option("--reason", "a note for the journal", TEXT, "TEXT")
 _SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
 _UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
@@ -120,7 +121,11 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (Option("--foreground", "stay in this terminal and log to it"), _LIVE),
     ),
     CommandSpec(
-        "stop", DAEMON, "end the daemon; resting stops stay at the venue", "quick:stop", (_FLATTEN, _OWN, _TIMEOUT)
+        "stop",
+        DAEMON,
+        "end the daemon; resting stops stay at the venue",
+        "quick:stop",
+        (_FLATTEN, _OWN, _ALL, _TIMEOUT),
     ),
     CommandSpec("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
     CommandSpec("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
@@ -162,10 +167,11 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (
             _FLATTEN,
             _OWN,
+            _ALL,
             Option(
                 "--timeout", "seconds to wait for flat (60); then exit 4 and say what is left", FLOAT, "S", at_least=0
             ),
-            Option("--emergency", "with --flatten: when no daemon answers, end it at the venue by the key alone"),
+            Option("--emergency", "with --flatten: where no daemon answers, end all at the venue by the key alone"),
             Option("--network", "with --emergency: mainnet, testnet or devnet, if not as configured", TEXT, "NAME"),
             Option("--url", "with --emergency: where the venue answers", TEXT, "URL"),
             Option("--account", "with --emergency: the master's address", TEXT, "ADDRESS"),

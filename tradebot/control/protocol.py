@@ -68,10 +68,10 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "pause": (),
     "resume": ("reason",),
     "reduce-only": (),
-    "halt": ("flatten", "own", "reason"),
+    "halt": ("flatten", "own", "all", "reason"),
     "close": ("symbol", "fraction"),
     "cancel": ("id", "all"),
-    "stop": ("flatten", "own"),
+    "stop": ("flatten", "own", "all"),
     "reload": (),
     "backup": (),
 }

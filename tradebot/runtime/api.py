@@ -72,6 +72,10 @@ class DaemonPort(Protocol):
         """Run a command through the line and return its answer once it is durable."""
         ...
 
+    def scoped(self, arguments: Mapping[str, str]) -> Mapping[str, str]:
+        """Return the arguments of a halt or a stop with what a flattening spares. Raises ``UsageError``."""
+        ...
+
     def halt_at_boot(self, arguments: Mapping[str, str]) -> None:
         """Halt with ``arguments`` as soon as recovery is done."""
         ...
@@ -130,6 +134,8 @@ class DaemonApi:
     async def act(self, verb: str, arguments: Mapping[str, str], peer: Peer) -> bytes:
         """Carry out a verb and return its answer once it is durable."""
         log(LogEvent.COMMAND_RECEIVED, verb=verb, arguments=dict(arguments), uid=peer.uid, pid=peer.pid)
+        if verb in ("halt", "stop"):
+            arguments = self._daemon.scoped(arguments)
         if self._daemon.books() is None:
             if verb == "halt":
                 self._daemon.halt_at_boot(arguments)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import assert_never
 
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
@@ -58,6 +59,7 @@ def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str
         findings.append(Finding("configuration", Grade.OK, f"{names}, hash {loaded.config_hash}"))
         findings.append(_disk(home, loaded.settings.store))
         findings.extend(_file_system(home, is_live=loaded.settings.bot.mode == "live"))
+        findings.extend(_flatten(loaded))
         findings.extend(_data(loaded))
         findings.extend(_venue(loaded, home, clock))
     return tuple(findings)
@@ -217,6 +219,24 @@ def _systemd(environ: Mapping[str, str]) -> Iterator[Finding]:
     else:
         mend = "use the unit systemd/tradebot@.service: Type=notify and WatchdogSec"
         yield Finding("systemd", Grade.WARN, "no notify socket or no watchdog", mend)
+
+
+def _flatten(loaded: Loaded) -> Iterator[Finding]:
+    """Say what ends with ``halt --flatten``, a breaker's last tier and the guard."""
+    if loaded.settings.bot.mode != "live":
+        return
+    match loaded.settings.risk.flatten:
+        case "all":
+            yield Finding("flatten", Grade.OK, "all that the account has is closed and cancelled, of whatever hand")
+        case "own":
+            what = "only what this bot opened and placed is closed; without a daemon nobody knows what that is"
+            mend = "all, on an account of its own; else know that the guard and --emergency end all"
+            yield Finding("flatten", Grade.WARN, what, mend)
+        case None:
+            what = "risk.flatten is not set: all that the account has is closed and cancelled, of whatever hand"
+            yield Finding("flatten", Grade.WARN, what, 'set it: flatten = "all" in [risk], or "own" beside other hands')
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _data(loaded: Loaded) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from tradebot import __version__
 from tradebot.log import log
 from tradebot.model.command import CommandDone, TradingState, Verb
-from tradebot.model.errors import ConfigError, TradebotError, Unavailable
+from tradebot.model.errors import ConfigError, TradebotError, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import ZERO, Cash
 from tradebot.model.time import HOUR, Nanos
@@ -147,6 +147,17 @@ class Operations:
     async def command(self, verb: Verb, arguments: Mapping[str, str]) -> CommandDone:
         """Run a command through the line and return its answer once it is durable."""
         return await self._running().command(verb, arguments)
+
+    def scoped(self, arguments: Mapping[str, str]) -> Mapping[str, str]:
+        """Return ``arguments`` of a halt or a stop with what a flattening spares: as asked, else as configured.
+
+        Raises ``UsageError``.
+        """
+        asked = {key: text for key, text in arguments.items() if key != "all"}
+        if "own" in asked and "all" in arguments:
+            raise UsageError("all, or only what is ours", mend="give one of --all and --own")
+        is_own = self.loaded.settings.risk.flatten == "own" and "all" not in arguments
+        return asked | {"own": "true"} if is_own and asked.get("flatten") == "true" else asked
 
     def halt_at_boot(self, arguments: Mapping[str, str]) -> None:
         """Halt with ``arguments`` as soon as recovery is done; who asked once to flatten need not ask again."""

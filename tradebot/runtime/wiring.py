@@ -136,6 +136,7 @@ def wire_risk(settings: Settings, specs: Sequence[StrategySpec], instruments: Ma
         breakers=build_breakers(settings.risk),
         measured=build_measures(settings.risk),
         maintenance=MAINTENANCE if simulated is None else simulated.maintenance,
+        flattens_own=settings.risk.flatten == "own",
     )
 
 

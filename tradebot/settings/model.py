@@ -701,6 +701,11 @@ class RiskSettings(Section):
     live_cap_notional: Money | None = Field(
         default=None, description="While it stands, no live entry is larger, in cash: for the first days of real money."
     )
+    flatten: Literal["all", "own"] | None = Field(
+        default=None,
+        description="What is closed and cancelled to end the risk: all that the account has, as without this key, "
+        "or what this bot opened and placed.",
+    )
     scale: ScaleSettings | None = Field(default=None, description="What makes entries smaller.")
     measure: MeasureSettings = Field(default=MeasureSettings(), description="How the market is measured.")
     drawdown_pct: PercentTiers = Field(

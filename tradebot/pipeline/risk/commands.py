@@ -36,12 +36,15 @@ _DOES = {
 
 
 class Operator:
-    """Carries out on a desk what an operator commands, or a breaker. A halt is lifted by nothing but ``resume``."""
+    """Carries out on a desk what an operator commands, or a breaker. A halt is lifted by nothing but ``resume``.
 
-    __slots__ = ("desk",)
+    ``flattens_own``: a breaker that closes every position leaves those that others opened.
+    """
 
-    def __init__(self, desk: Desk) -> None:
-        self.desk = desk
+    __slots__ = ("_flattens_own", "desk")
+
+    def __init__(self, desk: Desk, flattens_own: bool) -> None:
+        self.desk, self._flattens_own = desk, flattens_own
 
     def on_command(self, command: Command) -> Sequence[Message]:
         """Return what ``command`` leads to, its answer last. ``cancel`` is answered by the orders stage."""
@@ -115,7 +118,7 @@ class Operator:
         desk.is_lowered = False
         if desk.trading_state is not TradingState.HALTED:
             outputs.append(self._set(changed.ts_event, TradingState.HALTED, _told(changed)))
-        return [*outputs, *self._flatten(changed.ts_event, own=False)]
+        return [*outputs, *self._flatten(changed.ts_event, own=self._flattens_own)]
 
     def _relent(self, changed: BreakerChanged) -> Sequence[Message]:
         desk = self.desk

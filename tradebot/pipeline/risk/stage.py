@@ -71,6 +71,7 @@ class RiskStage:
         breakers: Mapping[str, Tiers] | None = None,
         measured: MeasureRule = DEFAULT_MEASURES,
         maintenance: Decimal = MAINTENANCE,
+        flattens_own: bool = False,
     ) -> None:
         self._ledger = Ledger(starting_cash)
         self._curve = EquityCurve(self._ledger)
@@ -83,7 +84,7 @@ class RiskStage:
         self._scaling = Scaling(size, self._measures, self._curve)
         sizing = Sizing(size, self._scaling)
         self._desk = Desk(instruments, self._ledger, sizing, gates, limits, self._breakers, self._measures)
-        self._operator = Operator(self._desk)
+        self._operator = Operator(self._desk, flattens_own)
         self._volume = gates.one(VolumeGate)
         self._market_ts = self._looked_ts = Nanos(0)
         self._marked: dict[str, Nanos] = {}
