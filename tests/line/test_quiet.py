@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
+from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,9 +19,11 @@ from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.order import Fill
 from tradebot.model.position import FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
+from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.line import Line
 from tradebot.report.fold import ReportFold
-from tradebot.runtime.backtest import pumping
+from tradebot.runtime.backtest import pumped
+from tradebot.runtime.compiled import KERNELS, compiled
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.settings.load import Loaded, LoadOptions
 
@@ -95,7 +98,16 @@ def loaded(folder: Path, data: str, strategy: str, risk: str, timeframe: str = "
     return LoadOptions(config_files=(config,)).load(folder, {})
 
 
-def found(loaded: Loaded, *, is_each_visited: bool) -> tuple[dict[str, Any], list[Message], dict[str, object]]:
+class Way(Enum):
+    """How a backtest comes to its bars."""
+
+    EACH = "each is visited"
+    BARS = "those that are quiet are looked at together"
+    COLUMNS = "what is quiet is passed over by compiled scans"
+    PLAIN = "the same scans, not compiled"
+
+
+def found(loaded: Loaded, way: Way) -> tuple[dict[str, Any], list[Message], dict[str, object]]:
     """The report, all that was told on the way, and the states at the end."""
     with localcontext(MONEY_CONTEXT):
         wired = wire(loaded)
@@ -107,31 +119,38 @@ def found(loaded: Loaded, *, is_each_visited: bool) -> tuple[dict[str, Any], lis
 
         kinds = (Fill, RoundTrip, Approved, Refused, StrategyDisabled, FundingPaid)
         line = Line(wired.stages, {**report.sinks(), **dict.fromkeys(kinds, heard)})
-        bars = list(wired.feed)
-        if is_each_visited:
-            for bar in bars:
+        if way is Way.EACH:
+            for bar in wired.feed:
                 line.pump(bar)
         else:
-            pump = pumping(wired, line, report)
-            for first in range(0, len(bars), 150):
-                pump(bars[first : first + 150])
+            run = None if way is Way.BARS else columns(wired, way)
+            assert sum(bars for bars, _ in pumped(wired, line, report, run)) > 0
         risk = wired.risk.save()
         document = report.result(risk.pending_equity, risk.marks, wired.simulated.account().equity)
         document["equity_curve"] = list(document["equity_curve"])
         return document, told, states(wired)
 
 
+def columns(wired: Wired, way: Way) -> ColumnRun:
+    kernels = compiled() if way is Way.COLUMNS else {kernel: kernel for kernel in KERNELS}
+    read = wired.files[0].columns(kernels)
+    assert read is not None
+    return ColumnRun(read, kernels)
+
+
 def states(wired: Wired) -> dict[str, object]:
     return {name: stage.save() for name, stage in wired.stages.items()}
 
 
-def assert_same(loaded: Loaded) -> int:
-    each, quiet = found(loaded, is_each_visited=True), found(loaded, is_each_visited=False)
-    assert quiet[1] == each[1]
-    for name, value in each[0].items():
-        assert json.dumps(quiet[0][name], default=str) == json.dumps(value, default=str), name
-    # The text of a Decimal says more than its value does: the exponent too.
-    assert repr(quiet[2]) == repr(each[2])
+def assert_same(loaded: Loaded, *ways: Way) -> int:
+    each = found(loaded, Way.EACH)
+    for way in ways or (Way.BARS, Way.COLUMNS):
+        quiet = found(loaded, way)
+        assert quiet[1] == each[1]
+        for name, value in each[0].items():
+            assert json.dumps(quiet[0][name], default=str) == json.dumps(value, default=str), name
+        # The text of a Decimal says more than its value does: the exponent too.
+        assert repr(quiet[2]) == repr(each[2])
     return len(each[1])
 
 

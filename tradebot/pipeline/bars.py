@@ -81,15 +81,11 @@ class BarsStage:
         series = self._series.get(run.symbol)
         if series is None or not series.is_single or series.finest != run.timeframe or series.last_finest is None:
             return at
-        step, times = series.finest, run.times
-        first = series.last_finest + step
-        if run.is_steady:
-            return until if times[at] == first else at
-        return next((place for place in range(at, until) if times[place] != first + (place - at) * step), until)
+        return run.gap(at, until) if run.time(at) == series.last_finest + series.finest else at
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
         """Take bars that follow each other."""
-        self._series[run.symbol].last_finest = run.times[until - 1]
+        self._series[run.symbol].last_finest = run.time(until - 1)
 
     def _trade(self, trade: Trade) -> Sequence[Message]:
         series = self._series.get(trade.symbol)

@@ -1,25 +1,21 @@
-"""The line for whoever has the bars beforehand: where nothing can happen, only the strategies are asked.
+"""The line for whoever has the bars beforehand: where nothing can happen, no bar is visited.
 
-A bar that every stage before them calls quiet goes to the strategies at once. When one of them has something to say,
-the other stages first pass over the bars up to there, that one included; so each finds them as it would, had they seen
-every bar.
+The horizon is up to where nothing can: every stage before the strategies says how far it sees nothing coming, and a
+strategy that can tell says how far it has nothing to say. Up to there the stages pass over the bars together, and find
+themselves as they would, had they seen every bar. A strategy that cannot tell is asked at each bar, and nothing else is
+done there.
 """
 
 from collections.abc import Callable, Sequence
 
-from tradebot.model.market import Bar
-from tradebot.model.money import Cash
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.runs import Quiet, Run
 from tradebot.pipeline.strategy.stage import StrategyStage
 
-# How many bars are looked at together. A signal among them makes looking at the rest of them vain.
-_AHEAD = 64
-
-Points = Callable[[Sequence[Nanos], Sequence[Cash], bool], None]
-"""Called with points of the equity curve: times, equities, and whether a position was open at them."""
+Points = Callable[[Sequence[Nanos], Sequence[int], bool], None]
+"""Called with points of the equity curve: times, equities in 1e-8, and whether a position was open at them."""
 
 
 class QuietLine:
@@ -35,17 +31,16 @@ class QuietLine:
         self._strategy = strategy
         self._points = points
 
-    def pump(self, bars: Sequence[Bar]) -> None:
-        """Run ``bars`` and all that follows from them, to the end."""
-        run, line = Run(bars), self._line
-        at, end = 0, len(bars)
+    def pump(self, run: Run, at: int, end: int) -> None:
+        """Run the bars from ``at`` on, before ``end``, and all that follows from them, to the end."""
+        line, strategy = self._line, self._strategy
         while at < end:
-            until = self._quiet(run, at, min(at + _AHEAD, end))
+            until = self._quiet(run, at, strategy.horizon(run, at, end))
             if until == at:
-                line.pump(bars[at])
+                line.pump(run.bar(at))
                 at += 1
                 continue
-            until, outputs = self._strategy.ask(run, at, until)
+            until, outputs = strategy.ask(run, at, until)
             self._pass_over(run, at, until)
             at = until
             for output in outputs:
@@ -61,6 +56,6 @@ class QuietLine:
     def _pass_over(self, run: Run, at: int, until: int) -> None:
         for stage in self._stages:
             stage.pass_over(run, at, until)
-        mark, equities, is_exposed = self._risk.pass_over(run, at, until)
+        mark, units, is_exposed = self._risk.pass_over(run, at, until)
         self._line.follow(mark)
-        self._points(run.times[at : until - 1], equities, is_exposed)
+        self._points(run.times(at, until - 1), units, is_exposed)

@@ -51,23 +51,15 @@ class Curve(Sequence[tuple[int, str]]):
             self.units = [*self.units, self._last]
         self.ts.append(ts)
 
-    def extend(self, times: Sequence[Nanos], equities: Sequence[Decimal]) -> None:
-        """Add points, each later than the one before."""
-        if not times:
-            return
-        if equities[0] is equities[-1] is self._equity:
-            units = [self._last] * len(times)
-        else:
-            units = [round(equity * _UNITS_OF_ONE) for equity in equities]
-            self._equity, self._last = equities[-1], units[-1]
-        if isinstance(self.units, array):
-            try:
-                # Whole or not at all: what has taken in half of them would be longer than the times are.
-                self.units.extend(array("q", units))
-            except OverflowError:
-                self.units = [*self.units, *units]
-        else:
+    def extend(self, times: Sequence[Nanos], units: Sequence[int]) -> None:
+        """Add points in multiples of 1e-8, each later than the one before; arrays of 64 bits go in at once."""
+        if isinstance(self.units, list):
             self.units += units
+        elif isinstance(units, list):
+            # Not all of them are of 64 bits.
+            self.units = [*self.units, *units]
+        else:
+            self.units.extend(units)
         self.ts.extend(times)
 
     def deposit(self, amount: Decimal) -> None:

@@ -102,14 +102,10 @@ class ReportFold:
         """Return what to call for each type of message, for a line that runs in this process."""
         return self._handlers
 
-    def add_points(self, times: Sequence[Nanos], equities: Sequence[Cash], is_exposed: bool) -> None:
-        """Take points of the equity curve, oldest first, as an ``EquityMark`` for each of them."""
-        if self._since is None and self._until is None:
-            self._curve.extend(times, equities)
-            self._exposed += len(times) if is_exposed else 0
-            return
-        for ts, equity in zip(times, equities, strict=True):
-            self._on_equity(EquityMark(ts_event=ts, equity=equity, is_exposed=is_exposed))
+    def add_points(self, times: Sequence[Nanos], units: Sequence[int], is_exposed: bool) -> None:
+        """Take points of the whole equity curve, oldest first, as an ``EquityMark`` for each; money in 1e-8."""
+        self._curve.extend(times, units)
+        self._exposed += len(times) if is_exposed else 0
 
     def result(
         self,

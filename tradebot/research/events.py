@@ -13,7 +13,7 @@ from tradebot.pipeline.patterns.events import COUNTED_KINDS, KINDS, ZONE_KINDS, 
 from tradebot.pipeline.patterns.params import PatternParams, params_of
 from tradebot.pipeline.patterns.room import room_for_events, with_room
 from tradebot.research.bars import Columns, IntArray, columns_of
-from tradebot.research.compiled import compiled
+from tradebot.runtime.compiled import compiled
 
 EVENT_DTYPE = np.dtype(
     [

@@ -71,7 +71,7 @@ def _interpreted(history: History, params: PatternParams) -> Iterator[PatternEve
 def _is_worth_compiling(bars: int) -> bool:
     if bars < _WORTH_STARTING or find_spec("numba") is None or find_spec("numpy") is None:
         return False
-    from tradebot.research.compiled import is_on_disk
+    from tradebot.runtime.compiled import is_on_disk
 
     return bars >= _WORTH_COMPILING or is_on_disk()
 

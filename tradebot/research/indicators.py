@@ -14,8 +14,8 @@ from tradebot.pipeline.patterns.indicator import new_state, spec_of
 from tradebot.pipeline.patterns.params import params_of
 from tradebot.pipeline.patterns.room import room_for_events, with_room
 from tradebot.research.bars import columns_of
-from tradebot.research.compiled import compiled, compiled_run
 from tradebot.research.events import EventArray, as_numpy, plain, resize_numpy
+from tradebot.runtime.compiled import compiled, compiled_run
 
 
 def indicator_of(

@@ -1,14 +1,16 @@
 """A backtest: the line pumped over its bars without an event loop, nothing journaled, nothing written."""
 
 import gc
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from decimal import localcontext
+from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from tradebot.model.errors import UsageError
 from tradebot.model.market import Bar, Message
@@ -16,8 +18,10 @@ from tradebot.model.money import MONEY_CONTEXT, Price
 from tradebot.model.order import Fill
 from tradebot.model.position import RoundTrip
 from tradebot.model.signal import StrategyDisabled
+from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.line import Line
 from tradebot.pipeline.quiet import QuietLine
+from tradebot.pipeline.runs import BarRun
 from tradebot.ports import Clock
 from tradebot.report.benchmark import Closes, benchmark
 from tradebot.report.fold import ReportFold
@@ -41,6 +45,8 @@ from tradebot.store.repair import repair as repair_bars
 
 _PROGRESS_BARS = 20_000
 _CHUNK_BARS = 1_000
+# So many bytes of text take longer to read one by one than numba takes to start.
+_WORTH_COMPILING = 5_000_000
 
 Progress = Callable[[int, int], None]
 """Called with the bars done and the bars in all; 0 where nobody knows."""
@@ -117,15 +123,14 @@ def _run(
     total = _bars_in_all(loaded.settings, wired.files) if progress is not None else 0
     count = 0
     closes = Closes(loaded.settings.bot.symbols)
-    pump = pumping(wired, line, report)
+    # A chart draws every bar.
+    run = _columns(wired) if tape is None else None
     with watching(wired.strategy), _collecting_seldom():
-        while bars := list(islice(wired.feed, _CHUNK_BARS)):
-            pump(bars)
-            # The market of a backtest is made of bars alone.
-            closes.take(cast("list[Bar]", bars))
+        for bars, seen in pumped(wired, line, report, run):
+            closes.take(seen)
             if tape is not None:
-                tape.take(cast("list[Bar]", bars))
-            count += len(bars)
+                tape.take(seen)
+            count += bars
             if progress is not None and count % _PROGRESS_BARS == 0:
                 progress(count, total)
     if progress is not None:
@@ -161,17 +166,54 @@ def _both(first: Callable[[Message], None], then: Callable[[Message], None]) -> 
     return each
 
 
-def pumping(wired: Wired, line: Line, report: ReportFold) -> Callable[[Sequence[Any]], None]:
-    """Return what runs bars through ``line``: those of a single series together, where nothing can happen."""
-    if wired.bars.is_single:
-        stages = (wired.bars, wired.simulated, wired.orders)
-        return QuietLine(line, stages, wired.risk, wired.strategy, report.add_points).pump
+def pumped(
+    wired: Wired, line: Line, report: ReportFold, run: ColumnRun | None = None
+) -> Iterator[tuple[int, Sequence[Bar]]]:
+    """Run all bars through ``line``, those of a single series together where nothing can happen.
 
-    def every(bars: Sequence[Message]) -> None:
-        for bar in bars:
-            line.pump(bar)
+    Gives, part by part, how many there were, and these bars; those of ``run``, where that is given, and only such that
+    tell where each UTC day began and ended.
+    """
+    if not wired.bars.is_single:
+        while bars := _next_bars(wired):
+            for bar in bars:
+                line.pump(bar)
+            yield len(bars), bars
+        return
+    stages = (wired.bars, wired.simulated, wired.orders)
+    quiet = QuietLine(line, stages, wired.risk, wired.strategy, report.add_points)
+    if run is not None:
+        for at in range(0, len(run), _PROGRESS_BARS):
+            end = min(at + _PROGRESS_BARS, len(run))
+            quiet.pump(run, at, end)
+            yield end - at, [run.bar(at), *map(run.bar, run.days(at, end))]
+        return
+    while bars := _next_bars(wired):
+        quiet.pump(BarRun(bars), 0, len(bars))
+        yield len(bars), bars
 
-    return every
+
+def _next_bars(wired: Wired) -> list[Bar]:
+    # The market of a backtest is made of bars alone.
+    return cast("list[Bar]", list(islice(wired.feed, _CHUNK_BARS)))
+
+
+def _columns(wired: Wired) -> ColumnRun | None:
+    """Return the bars of the only file as columns, where that is worth the start of a compiler."""
+    files = wired.files
+    if not wired.bars.is_single or not files or not _is_worth_compiling(files):
+        return None
+    from tradebot.runtime.compiled import compiled
+
+    kernels = compiled()
+    columns = files[0].columns(kernels)
+    return None if columns is None else ColumnRun(columns, kernels)
+
+
+def _is_worth_compiling(files: Sequence[BarFile]) -> bool:
+    if find_spec("numba") is None:
+        return False
+    return "numba" in sys.modules or sum(file.weight() for file in files) > _WORTH_COMPILING
 
 
 @contextmanager

@@ -16,10 +16,13 @@ from pathlib import Path
 from tradebot.model.errors import DataError
 from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, from_ms, timeframe_name, to_ms
+from tradebot.pipeline.columns import Columns, Kernels
 from tradebot.report.table import duration
 from tradebot.store.agreement import Agreement, Heard
 from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
 from tradebot.store.columns import count_rows, is_parquet, read_batches
+from tradebot.store.digits import is_steady
+from tradebot.store.scaled import read_scaled, text_bytes
 from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_step
 
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")
@@ -94,6 +97,24 @@ class BarFile:
         if what is not None:
             mend = self._declare(times.common_step)
             raise DataError(what, where=f"{self.path}:{_second_row(self.path)}", mend=mend)
+
+    def columns(self, kernels: Kernels) -> Columns | None:
+        """Return all bars as columns, by ``kernels``; ``None`` where they must be read one by one, and may be bad."""
+        if self._heard_by:
+            return None
+        times = self._times = Times(self._timeframe)
+        try:
+            found = read_scaled(self.path, BAR_COLUMNS, kernels, self._note_cut)
+        except DataError:
+            return None
+        if found is None or not times.take_array(found.times, kernels[is_steady]) or times.spacing_fault():
+            return None
+        closes = found.times * NANOS_PER_MS + self.timeframe
+        return Columns(self.symbol, self.timeframe, closes, found.numbers, found.places, found.own)
+
+    def weight(self) -> int:
+        """Return about how many bytes its rows have as text. Raises ``DataError`` when it cannot be read."""
+        return text_bytes(self.path)
 
     def count(self) -> int:
         """Return the number of bars, without parsing them."""

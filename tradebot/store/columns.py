@@ -53,6 +53,11 @@ def count_rows(path: Path, header: Sequence[str]) -> int:
     return sum(text.count("\n") for _, text in text_chunks(path, header))
 
 
+def is_gzip(path: Path) -> bool:
+    """Return whether ``path`` is compressed, by its first bytes. Raises ``DataError`` when it cannot be read."""
+    return _magic(path).startswith(_GZIP_MAGIC)
+
+
 def is_parquet(path: Path) -> bool:
     """Return whether ``path`` holds Parquet, by its first bytes. Raises ``DataError`` when it cannot be read."""
     return _magic(path).startswith(_PARQUET_MAGIC)
@@ -65,23 +70,30 @@ def text_chunks(
 
     Raises ``DataError`` on a wrong header, a line without end, or a cut-off gzip file.
     """
-    with _open(path) as file:
-        tail = _after_header(path, file, header)
-        line = 2
-        for data in _line_blocks(path, file, 2, tail, on_cut):
-            lines = data.count(b"\n")
-            if skip >= lines:
-                skip -= lines
-            else:
-                rest = data.split(b"\n", skip)[skip] if skip else data
-                # Any byte is a character of latin-1; those that are not ASCII are refused with the row they stand in.
-                yield line + skip, rest.decode("latin-1")
-                skip = 0
-            line += lines
+    line = 2
+    for data in byte_blocks(path, header, on_cut):
+        lines = data.count(b"\n")
+        if skip >= lines:
+            skip -= lines
+        else:
+            rest = data.split(b"\n", skip)[skip] if skip else data
+            # Any byte is a character of latin-1; those that are not ASCII are refused with the row they stand in.
+            yield line + skip, rest.decode("latin-1")
+            skip = 0
+        line += lines
     if skip:
         raise DataError(
             f"it has {skip} rows fewer than were read before", where=str(path), mend="restore the file as it was"
         )
+
+
+def byte_blocks(
+    path: Path, header: Sequence[str], on_cut: Callable[[], None] | None = None, size: int = CHUNK_BYTES
+) -> Iterator[bytes]:
+    """Give what follows the header as whole lines, some ``size`` bytes at a time. Raises as ``text_chunks``."""
+    with _open(path) as file:
+        tail = _after_header(path, file, header)
+        yield from _line_blocks(path, file, 2, tail, on_cut, size)
 
 
 def raw_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -124,15 +136,15 @@ def _magic(path: Path) -> bytes:
 
 
 def _open(path: Path) -> _ByteReader:
-    if _magic(path).startswith(_GZIP_MAGIC):
+    if is_gzip(path):
         return gzip.open(path, "rb")
     return path.open("rb")
 
 
-def _read(path: Path, file: _ByteReader, line: int) -> bytes:
+def _read(path: Path, file: _ByteReader, line: int, size: int = CHUNK_BYTES) -> bytes:
     try:
         # Unlike read, read1 gives what comes before damage in a gzip file.
-        return file.read1(CHUNK_BYTES)
+        return file.read1(size)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(
             f"the gzip file is cut off or damaged here: {error}",
@@ -154,7 +166,12 @@ def _after_header(path: Path, file: _ByteReader, header: Sequence[str]) -> bytes
 
 
 def _line_blocks(
-    path: Path, file: _ByteReader, line: int, tail: bytes, on_cut: Callable[[], None] | None = None
+    path: Path,
+    file: _ByteReader,
+    line: int,
+    tail: bytes,
+    on_cut: Callable[[], None] | None = None,
+    size: int = CHUNK_BYTES,
 ) -> Iterator[bytes]:
     while True:
         end = tail.rfind(b"\n") + 1
@@ -162,9 +179,9 @@ def _line_blocks(
             yield tail[:end]
             line += tail.count(b"\n")
             tail = tail[end:]
-        if len(tail) > CHUNK_BYTES:
-            fail(path, line, f"the line is longer than {CHUNK_BYTES} bytes: {quoted(repr(tail[:QUOTED_CHARS]))}")
-        chunk = _read(path, file, line)
+        if len(tail) > size:
+            fail(path, line, f"the line is longer than {size} bytes: {quoted(repr(tail[:QUOTED_CHARS]))}")
+        chunk = _read(path, file, line, size)
         if not chunk:
             break
         tail += chunk

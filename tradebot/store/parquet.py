@@ -25,6 +25,23 @@ def read_parquet(path: Path, header: Sequence[str], skip: int) -> Iterator[Batch
             yield batch
 
 
+def float_columns(path: Path, header: Sequence[str]) -> Iterator[tuple[int, Any, Sequence[Any]]]:
+    """Give the rows of all, the first column and the others as numpy arrays, batch by batch.
+
+    Nothing where they are not whole numbers and floats of double precision, or where one is absent.
+    """
+    with _open(path, header) as file:
+        types = [str(file.schema_arrow.field(name).type) for name in header]
+        if types != ["int64", *["double"] * (len(header) - 1)]:
+            return
+        for batch in _batches(path, file, [*range(file.num_row_groups)], header):
+            columns = [batch.column(name) for name in header]
+            if any(column.null_count for column in columns):
+                return
+            first, *others = (column.to_numpy() for column in columns)
+            yield int(file.metadata.num_rows), first, others
+
+
 def count_parquet(path: Path, header: Sequence[str]) -> int:
     """Return the number of rows of ``path``."""
     with _open(path, header) as file:

@@ -1,11 +1,11 @@
 """The one check of the times of a series, whatever file or array holds it: unit, order, grid, spacing, gaps."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from math import gcd
 from operator import sub
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.model.time import (
     NANOS_PER_MS,
@@ -19,12 +19,17 @@ from tradebot.model.time import (
 )
 from tradebot.report.table import moment
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 # Nanoseconds of later times do not fit into the 64 bits of the journal's columns (the year 2262).
 MAX_TS_MS = 9_000_000_000_000
 # Exchanges that close at night open at quarters of an hour, and their bars count from there.
 _SESSION_MS = 15 * 60 * 1000
 # Fewer rows than this may all have lost a neighbour by chance.
 _TELLING_ROWS = 10
+_BLOCK_ROWS = 4_096
 
 
 class Missing(NamedTuple):
@@ -88,6 +93,29 @@ class Times:
         self.rows += len(ts)
         self.last = ts[-1]
         return True
+
+    def take_array(self, ts: "NDArray[np.int64]", is_steady: Callable[..., int]) -> bool:
+        """Count all rows of a series and return whether they are sound; ``is_steady`` is the kernel of that name.
+
+        Where all of a block follow each other without a gap, its first and its last tell the rest.
+        """
+        for at in range(0, ts.size, _BLOCK_ROWS):
+            block = ts[at : at + _BLOCK_ROWS]
+            if not is_steady(block, 0, block.size, self._step):
+                is_sound = self.take(block.tolist())
+            else:
+                is_sound = self.take([int(block[0])]) and self._go_on(int(block[-1]))
+            if not is_sound:
+                return False
+        return True
+
+    def _go_on(self, last: int) -> bool:
+        """Count the rows up to ``last``, each one step after the one before."""
+        if self.last is not None and last > self.last:
+            self.rows += (last - self.last) // self._step
+            self.common_step = gcd(self.common_step, self._step)
+            self.last = last
+        return last < MAX_TS_MS
 
     def fault(self, ts: int, last: int | None) -> str | None:
         """Return what is wrong with a time of ``ts`` ms in the row after that of ``last``, or ``None``."""

@@ -47,3 +47,14 @@ def step(state: "array[float]", out: "array[float]", o: float, h: float, lo: flo
         state[VALUE] = (state[VALUE] + reach) / n
     out[0] = state[VALUE]
     return 1
+
+
+def run(
+    state: "array[float]", out: "array[float]", h: "array[float]", lo: "array[float]", c: "array[float]",
+    at: int, until: int,
+) -> int:  # fmt: skip
+    """Take in the bars from ``at`` on; return what the last ``step`` did."""
+    is_defined = 0
+    for place in range(at, until):
+        is_defined = step(state, out, 0.0, h[place], lo[place], c[place], 0.0)
+    return is_defined

@@ -27,6 +27,7 @@ from tradebot.pipeline.patterns import (
 
 KERNELS: tuple[Callable[..., object], ...] = (
     atr.step,
+    atr.run,
     window.push,
     window.find_swing,
     emit.add_level,
@@ -75,5 +76,5 @@ KERNELS: tuple[Callable[..., object], ...] = (
     indicator.step_atr,
 )
 
-ENTRIES: tuple[Callable[..., object], ...] = (chart.run, read_outs.run_read_outs, indicator.run)
+ENTRIES: tuple[Callable[..., object], ...] = (atr.run, chart.run, read_outs.run_read_outs, indicator.run)
 """Those that run whole histories."""

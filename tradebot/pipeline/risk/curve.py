@@ -1,11 +1,9 @@
 """The equity curve: one point for each closing time, as it was after the last bar of that time."""
 
-from collections.abc import Sequence
-
-from tradebot.model.market import Bar
-from tradebot.model.money import Cash, Price, Ratio, book
+from tradebot.model.money import Cash, Ratio, book
 from tradebot.model.position import EquityMark
-from tradebot.model.time import Nanos
+from tradebot.model.time import Nanos, Timeframe
+from tradebot.pipeline.points import Points, Worth
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.holdings import NO_CASH
 from tradebot.pipeline.risk.ledger import Ledger
@@ -18,7 +16,7 @@ class EquityCurve:
     changes the ledger, and unsettled when the next bar is still one of its time.
     """
 
-    __slots__ = ("_settled", "_trough", "_ts", "ledger", "max_drawdown", "peak", "shift")
+    __slots__ = ("_settled", "_trough", "_ts", "_worth", "ledger", "max_drawdown", "peak", "shift")
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger = ledger
@@ -26,6 +24,7 @@ class EquityCurve:
         self.max_drawdown = Ratio(ledger.starting_cash - ledger.starting_cash)
         self._trough = self.peak
         self._ts: Nanos | None = None
+        self._worth: Worth | None = None
         self._settled: EquityMark | None = None
         # What came from outside since the settled point: the peak has moved by it and the point has not.
         self.shift: Cash = NO_CASH
@@ -44,21 +43,23 @@ class EquityCurve:
         """Whether a bar has come."""
         return self._ts is not None
 
-    def ahead(self, symbol: str, closes: Sequence[Price]) -> Sequence[Cash]:
-        """Return the equity at each of the ``closes`` of a symbol, which alone may be held."""
-        ledger = self.ledger
-        cash, trip = ledger.cash, ledger.trips.get(symbol)
+    def worth(self, symbol: str) -> Worth | None:
+        """Return what the account is worth by the price of a symbol, which alone may be held; ``None``: it is not."""
+        cash, trip = self.ledger.cash, self.ledger.trips.get(symbol)
         if trip is None:
-            return [cash] * len(closes)
-        qty, cost = trip.qty, trip.cost
-        return [book(cash + (qty * close - cost)) for close in closes]
+            return None
+        known = self._worth
+        # The very same as long as it holds: whoever has looked at it need not again.
+        if known is None or known.cash is not cash or known.qty is not trip.qty or known.cost is not trip.cost:
+            self._worth = known = Worth(cash, trip.qty, trip.cost)
+        return known
 
-    def advance(self, bar: Bar) -> EquityMark | None:
-        """Return the point that ``bar`` completes, if it does; call before its prices are marked."""
-        ts, now = self._ts, bar.ts_event
+    def advance(self, now: Nanos, timeframe: Timeframe) -> EquityMark | None:
+        """Return the point that a bar which closed ``now`` completes, if it does; call before its prices are marked."""
+        ts = self._ts
         if ts is None:
             self._ts = now
-            return EquityMark(ts_event=bar.ts_open, equity=self.ledger.starting_cash, is_exposed=False)
+            return EquityMark(ts_event=Nanos(now - timeframe), equity=self.ledger.starting_cash, is_exposed=False)
         settled, self._settled = self._settled, None
         if now <= ts:
             self.shift = NO_CASH
@@ -71,9 +72,9 @@ class EquityCurve:
         self._see(equity)
         return point
 
-    def pass_over(self, equities: Sequence[Cash], ts: Nanos) -> None:
-        """Take in points that came one after the other, each of a time of its own, up to that before ``ts``."""
-        for equity in equities if self.ledger.trips else equities[:1]:
+    def pass_over(self, points: Points, ts: Nanos) -> None:
+        """Take in points that came one after the other, each of a time of its own, the last one at ``ts``."""
+        for equity in points.turning(self.peak, self._trough, self.max_drawdown):
             self._see(equity)
         self._ts = ts
 

@@ -1,6 +1,5 @@
 """The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -23,6 +22,7 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSe
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
+from tradebot.pipeline.points import FlatPoints
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, BreakerView, Changes, Tiers
 from tradebot.pipeline.risk.breakers.sequence import Breakers
@@ -48,10 +48,13 @@ from tradebot.pipeline.runs import Run
 
 
 class Passed(NamedTuple):
-    """Points of the curve: ``mark`` that of before the bars passed over, then one at each but the last of them."""
+    """Points of the curve: ``mark`` that of before the bars passed over, then one at each but the last of them.
+
+    ``units`` are those, in multiples of 1e-8.
+    """
 
     mark: EquityMark
-    equities: Sequence[Cash]
+    units: Sequence[int]
     is_exposed: bool
 
 
@@ -90,8 +93,6 @@ class RiskStage:
         self._marked: dict[str, Nanos] = {}
         self._looked_cash: Cash | None = None
         self._day_end = 0
-        # What was reckoned of bars that may be passed over, for when they are.
-        self._ahead: tuple[Run | None, int, Sequence[Cash]] = None, 0, ()
         self._residual = NO_CASH
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
             BarsClosed: self._on_bars,
@@ -297,8 +298,8 @@ class RiskStage:
         return self._breakers.view(self._market_ts)
 
     def _on_bars(self, closed: BarsClosed) -> Sequence[Message]:
-        point = self._curve.advance(closed.bars[-1])
         ts = closed.ts_event
+        point = self._curve.advance(ts, closed.bars[-1].timeframe)
         if ts > self._market_ts:
             self._market_ts = ts
         symbol, bar, ledger = closed.symbol, closed.bars[-1], self._ledger
@@ -333,53 +334,52 @@ class RiskStage:
         """Return up to which bar no breaker sees what it waits for; nothing else follows from a bar here."""
         trips, looked = self._ledger.trips, self._looked_ts
         is_other = len(trips) > 1 or (trips and run.symbol not in trips)
-        if self._desk.is_flattening or is_other or not self._curve.has_begun or run.times[at] <= self._market_ts:
+        if self._desk.is_flattening or is_other or not self._curve.has_begun or run.time(at) <= self._market_ts:
             return at
         if not self._breakers.looks:
             return until
         # A day that ends is looked at, and so is money that has moved.
-        if looked != self._market_ts or run.times[at] >= self._day_end or self._ledger.cash is not self._looked_cash:
+        if looked != self._market_ts or run.time(at) >= self._day_end or self._ledger.cash is not self._looked_cash:
             return at
-        if run.times[until - 1] >= self._day_end:
-            until = bisect_left(run.times, self._day_end, at, until)
-        if not trips:
+        until = run.find(self._day_end, at, until)
+        worth = self._curve.worth(run.symbol)
+        if worth is None:
             return until
-        low, high = self._breakers.silence()
-        equities = self._curve.ahead(run.symbol, run.closes[at:until])
-        self._ahead = run, at, equities
-        if min(equities) > low and max(equities) <= high:
+        lowest, highest = run.span(at, until, worth)
+        low, high = self._breakers.silence(highest)
+        if lowest > low and highest <= high:
             return until
-        return next(place for place, equity in enumerate(equities, at) if not low < equity <= high)
+        return run.stray(at, until, worth, *self._breakers.silence(lowest))
 
     def pass_over(self, run: Run, at: int, until: int) -> Passed:
         """Take quiet bars as ``_on_bars`` takes each, and return the points of the curve that they complete."""
         curve, ledger = self._curve, self._ledger
-        last, ts = until - 1, run.times[until - 1]
-        mark = curve.advance(run.bars[at])
+        last, ts = until - 1, run.time(until - 1)
+        mark = curve.advance(run.time(at), run.timeframe)
         assert mark is not None  # noqa: S101 - each of these bars has a time of its own
-        known, begin, equities = self._ahead
-        if known is not run or begin != at:
-            equities = curve.ahead(run.symbol, run.closes[at:until])
-        equities = equities[: until - at]
-        curve.pass_over(equities[:-1], ts)
+        worth = curve.worth(run.symbol)
+        points = FlatPoints(ledger.cash, until - at) if worth is None else run.points(at, until, worth)
+        curve.pass_over(points, ts)
         self._market_ts = self._looked_ts = self._marked[run.symbol] = ts
         self._looked_cash = ledger.cash
-        ledger.marks[run.symbol] = run.closes[last]
+        ledger.marks[run.symbol] = run.close(last)
         # Of a day only its last close is kept.
-        is_one_day = (run.times[at] - 1) // DAY == (ts - 1) // DAY
-        for place in (last,) if is_one_day else range(at, until):
-            self._daily.close(run.symbol, run.times[place], run.closes[place])
-        for bar in run.bars[at:until] if VOLUME in self._desk.limits else ():
+        for place in run.days(at, until):
+            self._daily.close(run.symbol, run.time(place), run.close(place))
+        for bar in run.bars(at, until) if VOLUME in self._desk.limits else ():
             self._volume.take(bar)
         trip = ledger.trips.get(run.symbol)
         if trip is not None:
-            low, high = min(run.lows[at:until]), max(run.highs[at:until])
+            low, high = run.extremes(at, until)
             if low < trip.low:
                 trip.low = low
             if high > trip.high:
                 trip.high = high
-            self._breakers.on_equity(ts, equities[-1])
-        return Passed(mark, equities[:-1], trip is not None)
+            if self._breakers.looks:
+                # None of them says anything to what is between the highest point and the last.
+                self._breakers.on_equity(ts, points.highest)
+                self._breakers.on_equity(ts, points.last)
+        return Passed(mark, points.before_last, trip is not None)
 
     def _look(self, closed: BarsClosed, before: Changes) -> Changes:
         """Let breakers look at the equity, where every position has the price of this closing time."""

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import cast
 
 from tradebot.model.errors import ConfigError, StrategyError
 from tradebot.model.instrument import Instrument
@@ -11,7 +12,9 @@ from tradebot.model.money import Price
 from tradebot.model.position import Position, PositionChanged
 from tradebot.model.signal import Action, Refused, Signal
 from tradebot.model.time import Timeframe
-from tradebot.pipeline.strategy.base import Exit, Strategy, StrategySpec
+from tradebot.pipeline.columns import ColumnRun
+from tradebot.pipeline.runs import Run
+from tradebot.pipeline.strategy.base import Exit, Foresight, Strategy, StrategySpec
 from tradebot.pipeline.strategy.care import Care, Cared, is_nearer
 from tradebot.pipeline.strategy.entry import entry_signal
 from tradebot.pipeline.strategy.failure import told
@@ -69,6 +72,8 @@ class Asker:
     cared: Cared | None = None
     is_cared: bool = False
     is_disabled: bool = False
+    foresees: bool = False
+    _horizon: tuple[Run | None, Position | None, bool, int, int] = (None, None, False, 0, 0)
 
     def __post_init__(self) -> None:
         self.renew()
@@ -87,12 +92,42 @@ class Asker:
                 f"it cannot be made: {told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
             ) from error
         self.is_told = hasattr(fresh, _WAITS)
+        self.foresees = isinstance(fresh, Foresight)
         self.asked = 0
+
+    def horizon(self, run: Run, at: int, until: int) -> int | None:
+        """Return up to which bar the strategy has nothing to say while it is told nothing; ``None``: it cannot tell.
+
+        What is found holds until something is told.
+        """
+        # What it foresees, it sees in the columns of all that it has been asked about.
+        if not isinstance(run, ColumnRun) or not self.foresees or self.asked != at or self.is_cared:
+            return None
+        known, position, is_waiting, silent_until, seen = self._horizon
+        if (
+            known is not run
+            or position is not self.position
+            or is_waiting is not bool(self.entries)
+            or at > silent_until
+            or silent_until == seen < until
+        ):
+            if self.is_told:
+                self._tell()
+            strategy = cast("Foresight", self.strategy)
+            silent_until = strategy.horizon(run, at, until, self.position)
+            self._horizon = run, self.position, bool(self.entries), silent_until, until
+        return min(silent_until, until)
+
+    def pass_over(self, run: Run, at: int, until: int) -> None:
+        """Let the strategy take bars before its horizon."""
+        if at < until:
+            cast("Foresight", self.strategy).pass_over(cast("ColumnRun", run), at, until)
+            self.asked += until - at
 
     def prepare(self, bar: Bar) -> None:
         """Tell a strategy that wants to know it whether an entry is at work; let the exit rules take in ``bar``."""
         if self.is_told:
-            setattr(self.strategy, _WAITS, bool(self.entries))
+            self._tell()
         self.learn(bar)
 
     def learn(self, bar: Bar) -> None:
@@ -137,6 +172,9 @@ class Asker:
                 entry = self.gauge.judge(entry, self.spec.regimes)
             signals.append(entry)
         return signals
+
+    def _tell(self) -> None:
+        setattr(self.strategy, _WAITS, bool(self.entries))
 
     def _is_over(self, moment: Moment) -> bool:
         position, cared = moment.position, self.cared

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,6 +18,7 @@ from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.position import Position
 from tradebot.model.signal import Rung
 from tradebot.model.time import Nanos, Timeframe
+from tradebot.pipeline.columns import ColumnRun
 
 __all__ = [
     "AtrStop",
@@ -106,6 +107,25 @@ class Strategy(Protocol):
 
     def on_bar(self, bar: Bar, position: Position | None) -> Iterable[Enter | Exit | MoveStop]:
         """Return what is wished now; an exit together with an entry is a reversal."""
+        ...
+
+
+@runtime_checkable
+class Foresight(Protocol):
+    """What a strategy may have besides: then a backtest need not ask it at each bar.
+
+    It tells no more of the bars before it is asked about them: what ``on_bar`` says and keeps is the same either way.
+    """
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the first place from ``at`` on at which ``on_bar`` may have something to say, else ``until``.
+
+        Before ``at``, ``on_bar`` was asked about every bar of ``run``; the position stays as it is. Nothing changes.
+        """
+        ...
+
+    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+        """Become what asking about the bars from ``at`` on, all of them before the horizon, would have made of it."""
         ...
 
 

@@ -9,7 +9,10 @@ from pydantic import Field
 from tradebot.model.market import Bar
 from tradebot.model.order import PositionSide
 from tradebot.model.position import Position
+from tradebot.pipeline.columns import ColumnRun
+from tradebot.pipeline.patterns.arrays import ints
 from tradebot.pipeline.strategy import base
+from tradebot.pipeline.strategy.ahead import next_break
 from tradebot.pipeline.strategy.base import Enter, Exit
 
 # A window's candidates for its extreme: (bar number, value), the extreme of the whole window first.
@@ -41,11 +44,29 @@ class DonchianBreakout:
     def on_bar(self, bar: Bar, position: Position | None) -> Sequence[Enter | Exit]:
         """Return the exit and the entry of a break."""
         wishes = self._decide(bar.close, position)
-        seen = self.seen
-        _push(self.entry_highs, self.entry_lows, seen, bar, self.entry)
-        _push(self.exit_highs, self.exit_lows, seen, bar, self.exit)
-        self.seen = seen + 1
+        self._take(bar)
         return wishes
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the place of the next close beyond the channel that counts now."""
+        is_long = position is not None and position.side is PositionSide.LONG
+        is_short = position is not None and not is_long
+        length = self.entry if position is None else self.exit
+        tops, bottoms = ints(zeros=length), ints(zeros=length)
+        columns = run.highs, run.lows, run.closes
+        return int(run.kernels[next_break](*columns, tops, bottoms, length, not is_long, not is_short, at, until))
+
+    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+        """Take bars without a break. What is older than both channels hides behind what is not."""
+        first = max(at, until - max(self.entry, self.exit))
+        self.seen += first - at
+        for bar in run.bars(first, until):
+            self._take(bar)
+
+    def _take(self, bar: Bar) -> None:
+        _push(self.entry_highs, self.entry_lows, self.seen, bar, self.entry)
+        _push(self.exit_highs, self.exit_lows, self.seen, bar, self.exit)
+        self.seen += 1
 
     def _decide(self, close: Decimal, position: Position | None) -> Sequence[Enter | Exit]:
         exits: Sequence[Exit] = ()

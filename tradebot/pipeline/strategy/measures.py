@@ -7,9 +7,11 @@ from typing import NamedTuple
 
 from tradebot.model.market import Bar
 from tradebot.model.time import Timeframe
+from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.patterns import atr
 from tradebot.pipeline.patterns.arrays import SavedArrays, load_arrays, save_arrays
 from tradebot.pipeline.patterns.window import GREATEST, Window, find_swing, new_window
+from tradebot.pipeline.runs import Run
 from tradebot.pipeline.strategy.regime import Gauge, RegimeState
 
 
@@ -43,6 +45,15 @@ class Atr:
         defined = atr.step(self.state, self.out, 0.0, float(bar.high), float(bar.low), float(bar.close), 0.0)
         if defined:
             self.value = self.out[0]
+
+    def pass_over(self, run: Run, at: int, until: int) -> bool:
+        """Take in the bars of a run from ``at`` on; return whether that can be done with all of them at once."""
+        floats = run.floats if isinstance(run, ColumnRun) else None
+        if floats is None or not isinstance(run, ColumnRun):
+            return False
+        if run.kernels[atr.run](self.state, self.out, *floats, at, until):
+            self.value = self.out[0]
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +139,18 @@ class SymbolMeasures:
             if gauge is not None:
                 gauge.update(bar)
 
+    def pass_over(self, run: Run, at: int, until: int) -> None:
+        """Take in the bars of a run from ``at`` on."""
+        averages = self.atrs.get(run.timeframe, ())
+        gauge = self.gauges.get(run.timeframe)
+        one_by_one: list[Atr | Swings | Gauge] = [one for one in averages if not one.pass_over(run, at, until)]
+        one_by_one += self.swings.get(run.timeframe, ())
+        if gauge is not None:
+            one_by_one.append(gauge)
+        for bar in run.bars(at, until) if one_by_one else ():
+            for one in one_by_one:
+                one.update(bar)
+
     def save_atrs(self, symbol: str) -> Iterator[AtrState]:
         """Give the averages as values."""
         for timeframe, averages in self.atrs.items():
@@ -161,3 +184,24 @@ class SymbolMeasures:
             if gauge is not None:
                 gauge.kernel.load(seen.kernel)
                 gauge.now = seen.now
+
+
+class Follower:
+    """Measures the bars of a run behind what is asked about them: most bars ask for nothing that is measured."""
+
+    __slots__ = ("_at", "_measures", "_run")
+
+    def __init__(self, measures: SymbolMeasures, run: Run, at: int) -> None:
+        self._measures = None if measures.is_empty else measures
+        self._at = at
+        self._run = run
+
+    def follow(self, until: int, last: Bar | None = None) -> None:
+        """Take in the bars before ``until``; ``last`` is the last of them."""
+        if self._measures is None or until == self._at:
+            return
+        if last is not None and until == self._at + 1:
+            self._measures.update((last,))
+        else:
+            self._measures.pass_over(self._run, self._at, until)
+        self._at = until

@@ -11,7 +11,9 @@ from tradebot.model.market import Bar
 from tradebot.model.money import ZERO
 from tradebot.model.order import PositionSide
 from tradebot.model.position import Position
+from tradebot.pipeline.columns import MOST, ColumnRun
 from tradebot.pipeline.strategy import base
+from tradebot.pipeline.strategy.ahead import lead_after, next_cross
 from tradebot.pipeline.strategy.base import Enter, Exit
 
 # Wide enough for any sum of prices; should one not fit, that is an error, not a rounded cross.
@@ -62,6 +64,21 @@ class SmaCross:
         if lead < ZERO <= before:
             return _turn(PositionSide.SHORT, position)
         return ()
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the place of the next cross."""
+        lead = None if self.lead is None else run.whole(self.lead)
+        # Sums of more bits than 64 are left to ``on_bar``.
+        if lead is None or 4 * self.fast * self.slow * run.highest >= MOST:
+            return at
+        return int(run.kernels[next_cross](run.closes, self.fast, self.slow, lead, at, until))
+
+    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+        """Take bars without a cross."""
+        assert self.lead is not None  # noqa: S101 - without it the horizon is the bar itself
+        lead = run.kernels[lead_after](run.closes, self.fast, self.slow, run.whole(self.lead), at, until)
+        self.lead = run.sum_of_closes(int(lead), until)
+        self.closes.extend(run.closes_of(max(at, until - self.slow), until))
 
     def _lead(self) -> Decimal:
         latest, oldest_slow, _ = self.weights

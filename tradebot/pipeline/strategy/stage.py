@@ -1,6 +1,6 @@
 """Asks the strategies: bars in, signals out. A strategy that fails is disabled; the others go on."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import getcontext
 from types import CodeType
@@ -21,11 +21,18 @@ from tradebot.pipeline.strategy.asker import Asker, AskerState
 from tradebot.pipeline.strategy.base import AtrStop, StrategySpec
 from tradebot.pipeline.strategy.care import Care
 from tradebot.pipeline.strategy.failure import plain_reason, restore_context, why_disabled
-from tradebot.pipeline.strategy.measures import AtrState, SwingsState, SymbolMeasures
+from tradebot.pipeline.strategy.measures import AtrState, Follower, SwingsState, SymbolMeasures
 from tradebot.pipeline.strategy.regime import RegimeState
 
 _PRECISION, _ROUNDING = MONEY_CONTEXT.prec, MONEY_CONTEXT.rounding
 _NO_MONEY_ROUNDING = "changed the decimal context, by which all money is reckoned; use decimal.localcontext()"
+
+
+Follow = Callable[[int, Bar], None]
+
+
+def _nothing_left(until: int, last: Bar) -> None:
+    """Stand where all is measured that is to be measured of a bar before it is asked about."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,46 +166,95 @@ class StrategyStage:
         out: Sequence[Message] = ()
         for asker, timeframe in plan.askers:
             for bar in bars:
-                if bar.timeframe == timeframe and (asker.is_cared or not asker.is_disabled):
-                    ask = self._only_care if asker.is_disabled else self._ask
-                    _, answers = ask(asker, (bar,), bars[-1])
+                if bar.timeframe == timeframe and _has_a_say(asker):
+                    _, answers = self._asking(asker)(asker, (bar,), bars[-1])
                     # Mostly there is nothing to say.
                     if answers:
                         out = [*out, *answers]
         return out
 
+    def horizon(self, run: Run, at: int, until: int) -> int:
+        """Return up to which of the bars from ``at`` on it is worth looking: there a strategy may have its say."""
+        for asker in self._askers_of(run):
+            silent_until = asker.horizon(run, at, until)
+            until = min(until, at + run.ahead if silent_until is None else silent_until + 1)
+        return until
+
     def ask(self, run: Run, at: int, until: int) -> tuple[int, Sequence[Message]]:
-        """Ask about the bars from ``at`` on, and before ``until``; return behind which there was something to say."""
+        """Ask about the bars from ``at`` on, and before ``until``; return behind which there was something to say.
+
+        Up to the nearest horizon only those are asked that have none; at it, all are.
+        """
         plan = self._plans.get(run.symbol)
         if plan is None:
             return until, ()
-        measures, bars = plan.measures, run.bars
-        askers = [
-            (asker, self._only_care if asker.is_disabled else self._ask)
-            for asker, timeframe in plan.askers
-            if timeframe == run.timeframe and (asker.is_cared or not asker.is_disabled)
-        ]
-        if len(askers) == 1 and measures.is_empty:
-            ((asker, ask),) = askers
-            asked, out = ask(asker, bars[at:until])
+        askers = self._askers_of(run)
+        seeing, blind, horizon = list[Asker](), list[Asker](), until
+        for asker in askers:
+            silent_until = asker.horizon(run, at, until)
+            if silent_until is None:
+                blind.append(asker)
+            else:
+                seeing.append(asker)
+                horizon = min(horizon, silent_until)
+        follower = Follower(plan.measures, run, at)
+        end, out = self._ask_each(blind, run, follower, at, horizon)
+        for asker in seeing:
+            self.calls += end - at
+            asker.pass_over(run, at, end)
+        if not out and end < until:
+            bar = (run.bar(end),)
+            out = [
+                answer for asker in askers for answer in self._asking(asker)(asker, bar, None, follower.follow, end)[1]
+            ]
+            end += 1
+        follower.follow(end)
+        return end, out
+
+    def _ask_each(
+        self, askers: Sequence[Asker], run: Run, follower: Follower, at: int, until: int
+    ) -> tuple[int, Sequence[Message]]:
+        """Ask at each bar up to the first at which there is something to say; return the place behind it."""
+        if not askers or at == until:
+            return until, ()
+        bars, follow = run.bars(at, until), follower.follow
+        if len(askers) == 1:
+            asked, out = self._asking(askers[0])(askers[0], bars, None, follow, at)
             return at + asked, out
-        for place in range(at, until):
-            together = bars[place : place + 1]
-            measures.update(together)
-            answers = [answer for asker, ask in askers for answer in ask(asker, together)[1]]
+        asking = [(asker, self._asking(asker)) for asker in askers]
+        for place, bar in enumerate(bars, at):
+            answers = [one for asker, ask in asking for one in ask(asker, (bar,), None, follow, place)[1]]
             if answers:
                 return place + 1, answers
         return until, ()
 
-    def _ask(self, asker: Asker, bars: Sequence[Bar], finest: Bar | None = None) -> tuple[int, Sequence[Message]]:
+    def _askers_of(self, run: Run) -> list[Asker]:
+        plan = self._plans.get(run.symbol)
+        if plan is None:
+            return []
+        return [asker for asker, timeframe in plan.askers if timeframe == run.timeframe and _has_a_say(asker)]
+
+    def _asking(self, asker: Asker) -> Callable[..., tuple[int, Sequence[Message]]]:
+        return self._only_care if asker.is_disabled else self._ask
+
+    def _ask(
+        self,
+        asker: Asker,
+        bars: Iterable[Bar],
+        finest: Bar | None = None,
+        follow: Follow = _nothing_left,
+        at: int = 0,
+    ) -> tuple[int, Sequence[Message]]:
         """Ask one strategy about ``bars`` up to the first at which it has something to say; return how many that are.
 
-        ``finest`` closed with a bar that is not the finest. Whatever happens in the strategy's code, ends here.
+        ``finest`` closed with a bar that is not the finest. The bars of a run begin at its place ``at``; what is
+        measured of them is so by ``follow``, once it is needed. Whatever happens in the strategy's code, ends
+        here.
         """
         name = asker.spec.name
         reason = self.force_disable.get(name) or self._unfit.get(name)
         if reason is not None:
-            return 1, self._disable(asker, reason, finest or bars[0])
+            return 1, self._disable(asker, reason, finest or next(iter(bars)))
         strategy, count = asker.strategy, 0
         signals: Sequence[Signal | Refused] = ()
         for bar in bars:
@@ -207,17 +263,18 @@ class StrategyStage:
             self.calls += 1
             self.asking = name
             try:
+                if asker.is_cared:
+                    follow(at + count, bar)
                 if asker.is_told or asker.is_cared:
                     asker.prepare(bar)
                 answer = strategy.on_bar(bar, asker.position)
-                if answer != () or asker.is_cared:
+                if asker.is_cared or (answer != () and answer != []):
+                    follow(at + count, bar)
                     signals = asker.signals_of(answer, finest or bar)
                 # In every run at the same bars, and seldom: what a strategy keeps may change as it goes.
                 if asked & (asked - 1) == 0:
                     asker.frozen()
-                context = getcontext()
-                if context.prec != _PRECISION or context.rounding != _ROUNDING:
-                    raise StrategyError(_NO_MONEY_ROUNDING)
+                _check_context()
                 self.asking = None
             except BaseException as error:  # one of its own may be no Exception, and asyncio's would end a task
                 if self._is_operators(error):
@@ -229,15 +286,24 @@ class StrategyStage:
                 break
         return count, signals
 
-    def _only_care(self, asker: Asker, bars: Sequence[Bar], finest: Bar | None = None) -> tuple[int, Sequence[Message]]:
+    def _only_care(
+        self,
+        asker: Asker,
+        bars: Iterable[Bar],
+        finest: Bar | None = None,
+        follow: Follow = _nothing_left,
+        at: int = 0,
+    ) -> tuple[int, Sequence[Message]]:
         """Let the exit rules go on with the position of a strategy that is disabled, as ``_ask`` would."""
+        count = 0
         for count, bar in enumerate(bars, start=1):
+            follow(at + count, bar)
             asker.learn(bar)
             signals = asker.signals_of((), finest or bar)
             if signals:
                 asker.sent(signals)
                 return count, signals
-        return len(bars), ()
+        return count, ()
 
     ask_code: ClassVar[CodeType] = _ask.__code__
 
@@ -313,3 +379,13 @@ class StrategyStage:
                 [found for found in state.swings if found.symbol == symbol],
                 [seen for seen in state.regimes if seen.symbol == symbol],
             )
+
+
+def _has_a_say(asker: Asker) -> bool:
+    return asker.is_cared or not asker.is_disabled
+
+
+def _check_context() -> None:
+    context = getcontext()
+    if context.prec != _PRECISION or context.rounding != _ROUNDING:
+        raise StrategyError(_NO_MONEY_ROUNDING)

@@ -115,20 +115,14 @@ class SymbolBook:
             return until
         if not self._is_settled or (self.holding.qty and self._account.cash is not self._solvent_cash):
             return at
-        ts_open = run.times[at] - run.timeframe
-        if ts_open + (until - at) * run.timeframe > self._funding_due:
-            until = at + max(0, -((ts_open - self._funding_due) // run.timeframe))
-        high, low = self._wake_high, self._wake_low
-        if high is not None and until > at and max(run.highs[at:until]) >= high:
-            until = next(place for place in range(at, until) if run.highs[place] >= high)
-        if low is not None and until > at and min(run.lows[at:until]) <= low:
-            until = next(place for place in range(at, until) if run.lows[place] <= low)
-        return until
+        if self._funding_due < _NEVER:
+            until = run.find(self._funding_due + run.timeframe, at, until)
+        return run.touch(at, until, self._wake_low, self._wake_high)
 
     def pass_over(self, run: Run, until: int) -> None:
         """Take quiet bars, the last before ``until``."""
-        ts_close = run.times[until - 1]
-        self.holding.mark_to(run.closes[until - 1])
+        ts_close = run.time(until - 1)
+        self.holding.mark_to(run.close(until - 1))
         self.ts_open = ts_close - run.timeframe
         self.ts = ts_close
 

@@ -180,8 +180,12 @@ class Breaker(ABC):
         del ts, equity
         return NO_CHANGE
 
-    def silence(self) -> tuple[Cash, Cash]:
-        """Return down to which equity, not included, and up to which it says and learns nothing while the day lasts."""
+    def silence(self, highest: Cash) -> tuple[Cash, Cash]:
+        """Return down to which equity, not included, and up to which it says nothing while the day lasts.
+
+        That holds as long as none is above ``highest``.
+        """
+        del highest
         return Cash(-_ANY), Cash(_ANY)
 
     def on_deposit(self, before: Cash, after: Cash) -> None:  # noqa: B027  # most breakers take no notice

@@ -24,9 +24,15 @@ class DrawdownBreaker(FallBreaker):
             return NO_CHANGE if self.is_latched else self._rise(ts, equity)
         return self._fall(ts) if equity <= self._floor else NO_CHANGE
 
-    def silence(self) -> tuple[Cash, Cash]:
-        """Return the next tier and the peak."""
-        return self._floor, NO_FLOOR if self._reference is None else self._reference
+    def silence(self, highest: Cash) -> tuple[Cash, Cash]:
+        """Return the next tier, measured from ``highest`` should that be a new peak, and the peak."""
+        peak = self._reference
+        if peak is None:
+            return self._floor, NO_FLOOR
+        # Once a tier is reached, a new peak is said.
+        if self.tier or highest <= peak:
+            return self._floor, peak
+        return Cash(max(self._floor, highest * self._kept[0])), highest
 
     def _rise(self, ts: Nanos, equity: Cash) -> Changes:
         if not self.tier:

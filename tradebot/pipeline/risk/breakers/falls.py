@@ -43,9 +43,9 @@ class FallBreaker(Breaker):
         self._equity = equity
         return self._fall(ts)
 
-    def silence(self) -> tuple[Cash, Cash]:
+    def silence(self, highest: Cash) -> tuple[Cash, Cash]:
         """Return the next tier, and that no rise is of interest."""
-        return self._floor, super().silence()[1]
+        return self._floor, super().silence(highest)[1]
 
     def on_deposit(self, before: Cash, after: Cash) -> None:
         """Move the reference in proportion, so that the fall in percent stays what it was."""

@@ -100,16 +100,16 @@ class Breakers:
 
     def acts_at(self, equity: Cash) -> bool:
         """Return whether one would act on ``equity`` between two closing times."""
-        return any(equity <= one.silence()[0] for one in self._on_prices)
+        return any(equity <= one.silence(equity)[0] for one in self._on_prices)
 
     @property
     def looks(self) -> bool:
         """Whether one looks at the equity."""
         return bool(self._on_equity)
 
-    def silence(self) -> tuple[Cash, Cash]:
-        """Return between which equities, the first of them left out, none has anything to say on this day."""
-        bounds = [one.silence() for one in self._on_equity]
+    def silence(self, highest: Cash) -> tuple[Cash, Cash]:
+        """Return between which equities, the first left out, none has anything to say on this day up to ``highest``."""
+        bounds = [one.silence(highest) for one in self._on_equity]
         return max(low for low, _ in bounds), min(high for _, high in bounds)
 
     def on_deposit(self, before: Cash, after: Cash) -> None:

@@ -1,4 +1,4 @@
-"""The pattern kernels compiled by numba: the very same functions, called by compiled ones.
+"""Kernels, scans and the loops that read files, compiled by numba: the very same functions, called by compiled ones.
 
 Machine code is kept on disk below ``NUMBA_CACHE_DIR``, else the user's cache directory, by a digest of the
 kernels' source: a change in any kernel compiles them all anew.
@@ -17,9 +17,13 @@ from types import FunctionType
 from typing import Any, cast
 
 from tradebot.model.errors import ConfigError
-from tradebot.pipeline.patterns import indicator
-from tradebot.pipeline.patterns.kernels import ENTRIES, KERNELS
+from tradebot.pipeline.patterns import indicator, kernels
+from tradebot.pipeline.scans import SCANS
+from tradebot.pipeline.strategy.ahead import AHEAD
+from tradebot.store.digits import LOOPS
 
+KERNELS = (*kernels.KERNELS, *SCANS, *AHEAD, *LOOPS)
+ENTRIES = frozenset((*kernels.ENTRIES, *SCANS, *AHEAD, *LOOPS))
 Kernel = Callable[..., Any]
 
 # Kernels are small and call each other at every bar. They make no arrays, so nothing need count references to
