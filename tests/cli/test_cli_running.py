@@ -209,6 +209,8 @@ async def test_a_report_is_written_as_tables_and_as_a_page(fake: Fake, environ: 
     assert (folder / "equity.csv").read_text() == "ts_ms,equity\n0,10000\n60000,10005\n"
     assert (folder / "trades.csv").read_text().splitlines()[0].startswith("symbol,strategy,side")
     assert (folder / "report.csv").read_text() == "trades,net_pnl\n1,5\n"
+    assert (folder / "daily.csv").read_text() == "ts_ms,return\n"
+    assert (folder / "monthly.csv").read_text() == "month,return\n"
     assert page.read_text().startswith("<!doctype html>")
 
 

@@ -21,7 +21,6 @@ from tradebot.report.document import document
 from tradebot.report.fold import ReportFold
 from tradebot.report.gaps import ends_text, gap_row, gaps_text, gaps_words
 from tradebot.report.tally import By
-from tradebot.report.trades import equity_csv
 
 START = 1_767_225_600_000_000_000  # 2026-01-01
 CASH = Cash(Decimal(10_000))
@@ -320,7 +319,6 @@ def test_a_curve_is_a_sequence_of_points() -> None:
         curve.append(Nanos(number * 1_000_000), Decimal(number))
     assert curve[-1] == (4, "4")
     assert curve[1:3] == [(1, "1"), (2, "2")]
-    assert list(equity_csv(curve))[1:3] == ["0,0\n", "1,1\n"]
     assert curve.equity_at(-1) is None
 
 

@@ -168,6 +168,9 @@ def test_sentences_fit_what_is_known() -> None:
         "Fees, funding and fills are those that hyperliquid mainnet booked: nothing of them is assumed."
     ]
     assert "no file gives real rates" in assumption_lines({"assumptions": {**ASSUMED, "funding": {}}})[1]
+    assert assumption_lines({"assumptions": ASSUMED})[2].endswith("Any size is filled, whatever a bar's volume.")
+    share = assumption_lines({"assumptions": {**ASSUMED, "volume_share": 0.25}})[2]
+    assert share.endswith("Orders take at most 25.0 % of a bar's volume.")
     clear = {"uncertainty": {"expectancy": ["1", "2"], "is_expectancy_clear": True}, "expectancy": "1.5"}
     assert luck_lines(clear) == [
         "A round trip brought 1.50 on average; another sample of this kind would say 1.00 to 2.00 (95 %): "

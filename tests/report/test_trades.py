@@ -11,7 +11,7 @@ from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import PositionSide
 from tradebot.model.position import RoundTrip
 from tradebot.model.time import Nanos
-from tradebot.report.trades import TRADE_KEYS, by_exit, csv_lines, equity_csv, trade_line, trade_row
+from tradebot.report.trades import TRADE_KEYS, by_exit, csv_lines, trade_line, trade_row
 
 MS = 1_000_000
 
@@ -58,6 +58,5 @@ def test_a_csv_reads_back_to_the_same_values_even_with_commas_and_quotes() -> No
     assert list(first) == list(TRADE_KEYS)
 
 
-def test_the_equity_curve_has_a_csv_too_and_one_of_nothing_has_its_header() -> None:
-    assert list(equity_csv([(1, "10000"), (2, "9999.5")])) == ["ts_ms,equity\n", "1,10000\n", "2,9999.5\n"]
+def test_a_csv_of_nothing_has_its_header() -> None:
     assert list(csv_lines(TRADE_KEYS, [])) == [",".join(TRADE_KEYS) + "\n"]

@@ -5,7 +5,7 @@ import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
-from tradebot.cli.commands_results import write_lines, write_page
+from tradebot.cli.commands_results import wants_tables, write_lines, write_page, write_tables
 from tradebot.cli.context import Context
 from tradebot.cli.options import load
 from tradebot.cli.progress import progress_bar
@@ -16,7 +16,7 @@ from tradebot.report.gaps import ends_text
 from tradebot.report.page_document import page_document
 from tradebot.report.table import moment
 from tradebot.report.tape import Tape
-from tradebot.report.trades import trade_line
+from tradebot.report.trades import trade_line, trade_row
 from tradebot.report.uncertainty import with_uncertainty
 
 
@@ -74,6 +74,8 @@ def _single(context: Context) -> int:
         shown = json.loads(document(page_document(report, result.trades, tape)))
         write_page(Path(page), shown, f"Backtest of {loaded.settings.bot.name}")
         context.note(f"wrote {page}")
+    if wants_tables(context):
+        write_tables(context, json.loads(body), [trade_row(trip) for trip in result.trades])
     if context.is_json:
         context.write_bytes(body)
         return 0

@@ -42,7 +42,7 @@ def grid(context: Context) -> int:
     from tradebot.research.sets import GridRun, run_sets
 
     given = context.given
-    for option in ("trades", "html"):
+    for option in ("trades", "html", "csv", "parquet"):
         if given.text(option) is not None:
             what = f"--{option} is for a single run"
             raise UsageError(what, where="tradebot backtest --grid", mend="run the set that you want to see alone")

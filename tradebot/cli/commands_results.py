@@ -17,15 +17,12 @@ def report(context: Context) -> int:
     keys = ("since", "until", "by")
     body = _read(context, "report", keys)
     document = json.loads(body)
-    page, folder = context.given.text("html"), context.given.text("csv")
-    if page is not None or folder is not None:
-        if page is not None:
-            write_page(Path(page), json.loads(_read(context, "page", keys)))
-            context.note(f"wrote {page}")
-        if folder is not None:
-            trips = [json.loads(line) for line in _read(context, "trades", keys[:2]).splitlines()]
-            _write_tables(Path(folder), document, trips)
-            context.note(f"wrote {folder}/trades.csv, equity.csv, report.csv")
+    page = context.given.text("html")
+    if page is not None:
+        write_page(Path(page), json.loads(_read(context, "page", keys)))
+        context.note(f"wrote {page}")
+    if wants_tables(context):
+        write_tables(context, document, [json.loads(line) for line in _read(context, "trades", keys[:2]).splitlines()])
     if context.is_json:
         context.write_bytes(body)
         return 0
@@ -45,6 +42,21 @@ def trades(context: Context) -> int:
 
     context.write(trades_text([json.loads(line) for line in body.splitlines()], context.is_colour, context.width))
     return 0
+
+
+def wants_tables(context: Context) -> bool:
+    """Return whether tables were asked for."""
+    return any(context.given.text(option) is not None for option in ("csv", "parquet"))
+
+
+def write_tables(context: Context, document: Mapping[str, Json], trips: list[Document]) -> None:
+    """Write the tables that were asked for. Raises ``UsageError`` when they cannot be written."""
+    from tradebot.cli.exports import exports, write_csv, write_parquet
+
+    for option, write in (("csv", write_csv), ("parquet", write_parquet)):
+        folder = context.given.text(option)
+        if folder is not None:
+            context.note(f"wrote in {folder}: {', '.join(write(Path(folder), exports(document, trips)))}")
 
 
 def write_page(path: Path, document: Mapping[str, Json], title: str = "tradebot report") -> None:
@@ -72,18 +84,3 @@ def _read(context: Context, view: str, keys: tuple[str, ...]) -> bytes:
         from tradebot.cli.stored import read_stored
 
         return read_stored(context.home, view, query)
-
-
-def _write_tables(folder: Path, document: Mapping[str, Json], trips: list[Document]) -> None:
-    from tradebot.report.trades import TRADE_KEYS, csv_lines, equity_csv
-
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"cannot make the folder: {error.strerror}", where=str(folder)) from error
-    curve = document.get("equity_curve")
-    points = [(int(ts), str(equity)) for ts, equity in curve] if isinstance(curve, list) else []
-    plain = [key for key, value in document.items() if not isinstance(value, list | dict)]
-    write_lines(folder / "trades.csv", csv_lines(TRADE_KEYS, trips))
-    write_lines(folder / "equity.csv", equity_csv(points))
-    write_lines(folder / "report.csv", csv_lines(plain, [dict(document)]))

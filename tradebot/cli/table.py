@@ -75,6 +75,8 @@ _ALL = Option("--all", "with --flatten: all that the account has, whatever risk.
 _REASON = Option("--reason", "a note for the journal", TEXT, "TEXT")
 _SINCE = Option("--since", "from then on: ISO 8601, epoch milliseconds, or an age such as 7d", TEXT, "T")
 _UNTIL = Option("--until", "up to then, exclusive", TEXT, "T")
+_CSV = Option("--csv", "write trades, equity, daily, monthly and report there, as .csv", PATH, "DIR")
+_PARQUET = Option("--parquet", "write the same tables there, as .parquet", PATH, "DIR")
 _HTML = Option("--html", "write a page with charts and tables", PATH, "FILE")
 _TIMEOUT = Option("--timeout", "seconds to wait for its end (30)", FLOAT, "S", at_least=0)
 _LIVE = Option("--live", 'trade real money; the configuration must say mode = "live" too')
@@ -239,7 +241,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
             _UNTIL,
             Option("--by", "split", TEXT, "WHAT", choices=("day", "week", "month", "symbol", "strategy")),
             _HTML,
-            Option("--csv", "write trades.csv, equity.csv and report.csv there", PATH, "DIR"),
+            _CSV,
+            _PARQUET,
         ),
     ),
     CommandSpec(
@@ -274,6 +277,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
             Option("--cluster", "many runs on a Ray cluster, by the address of its head", TEXT, "HOST:PORT"),
             Option("--results", "keep the result of each run there, and go on with what is in it", PATH, "FILE"),
             _HTML,
+            _CSV,
+            _PARQUET,
         ),
     ),
     CommandSpec(

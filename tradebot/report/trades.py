@@ -1,4 +1,4 @@
-"""Round trips and the equity curve as JSON lines and CSV: one spelling for every command."""
+"""Round trips as JSON lines, and rows as CSV: one spelling for every command."""
 
 import csv
 import io
@@ -59,11 +59,6 @@ def trade_line(trip: RoundTrip) -> bytes:
 def by_exit(trips: Iterable[RoundTrip]) -> list[RoundTrip]:
     """Return ``trips``, which come in order of ``seq``, in order of exit and then of ``seq``."""
     return sorted(trips, key=lambda trip: trip.exit_ts)
-
-
-def equity_csv(curve: Iterable[tuple[int, str]]) -> Iterator[str]:
-    """Yield the lines of a CSV file of an equity curve."""
-    yield from csv_lines(("ts_ms", "equity"), ({"ts_ms": ts, "equity": equity} for ts, equity in curve))
 
 
 def csv_lines(keys: Sequence[str], objects: Iterable[Document]) -> Iterator[str]:

@@ -37,7 +37,7 @@ def assumption_lines(report: Mapping[str, Json]) -> list[str]:
         f"Latency: {cell(assumed.get('latency_ms'))} ms.",
         _funding(assumed, report.get("funding_estimates")),
         "Fills: a decision at the close of a bar meets the next bar; stops fill on touch or at a worse open, limits "
-        "and targets only where price trades through them. The simulated market takes any size.",
+        f"and targets only where price trades through them. {_volume(assumed.get('volume_share'))}",
         "Warm-up: a strategy trades once its indicators have their bars; the curve and its days begin with the data.",
         *(_data_line(row) for row in rows(report, "data")),
     ]
@@ -128,6 +128,12 @@ def _funding(assumed: Mapping[str, Json], estimates: Json) -> str:
     if not known:
         return f"Funding: {hourly} an hour, assumed for {cell(estimates)} hours; no file gives real rates."
     return f"Funding: {known}; {cell(estimates)} hours without a known rate paid {hourly}."
+
+
+def _volume(share: Json) -> str:
+    if not isinstance(share, int | float):
+        return "Any size is filled, whatever a bar's volume."
+    return f"Orders take at most {percent(share * 100)} of a bar's volume."
 
 
 def _data_line(row: Mapping[str, Json]) -> str:

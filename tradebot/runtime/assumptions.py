@@ -22,6 +22,7 @@ def assumptions(settings: Settings) -> Document:
         "maker_bps": float(venue.maker_bps),
         "slippage_bps": float(venue.slippage_bps),
         "latency_ms": venue.latency_ms,
+        "volume_share": None if venue.volume_share is None else float(venue.volume_share),
         "leverage": venue.leverage,
         "maintenance": float(venue.maintenance),
         "funding_rate": float(venue.funding_rate),
