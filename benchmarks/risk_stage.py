@@ -49,9 +49,14 @@ _LIMITS: Limits = {
 }
 
 
+_TAILS = ("max_var95", "max_cvar95", "max_var99", "max_cvar99")
+
+
 def run() -> Iterable[Figure]:
     """Yield the figures."""
-    yield Figure(what="a signal: every limit, every scale", value=_signal_us(), unit="us", aim=200)
+    yield Figure(what="a signal: every limit, every scale", value=_signal_us(_LIMITS), unit="us", aim=200)
+    tailed = _LIMITS | dict.fromkeys(_TAILS, Decimal(1_000_000))
+    yield Figure(what="the same with VaR and CVaR limits, all marks new", value=_signal_us(tailed), unit="us", aim=200)
     yield Figure(what="VaR and CVaR of the book with an entry, 90 days", value=_tails_us(), unit="us", aim=200)
     yield Figure(what="a tick: marked, and the equity of all", value=_tick_us(), unit="us")
     yield Figure(what="correlations of all pairs, once a day", value=_daily_ms(), unit="ms")
@@ -94,10 +99,10 @@ def _position(symbol: str, place: int) -> OpenPosition:
     )
 
 
-def _stage() -> RiskStage:
+def _stage(limits: Limits) -> RiskStage:
     size = SizeRule(SizeKind.RISK_FRACTION, Decimal("0.01"), ConfidenceScale.LINEAR, scales=_SCALES)
     instruments = {symbol: Instrument(symbol=symbol) for symbol in SYMBOLS}
-    stage = RiskStage(instruments, Cash(Decimal(100_000)), size, _LIMITS)
+    stage = RiskStage(instruments, Cash(Decimal(100_000)), size, limits)
     stage.load(_state())
     return stage
 
@@ -116,8 +121,8 @@ def _signal(number: int) -> Signal:
     )
 
 
-def _signal_us() -> float:
-    stage = _stage()
+def _signal_us(limits: Limits) -> float:
+    stage = _stage(limits)
     # What is worked out once a day.
     stage.sizing_view()
     numbers = count()
@@ -126,6 +131,8 @@ def _signal_us() -> float:
         total = 0.0
         for number in islice(numbers, SIGNALS):
             signal = _signal(number)
+            for symbol in SYMBOLS[:-1]:
+                stage.handle(_quote(symbol, number))
             begin = time.process_time()
             (decided,) = stage.handle(signal)
             total += time.process_time() - begin
@@ -172,18 +179,8 @@ def _tails_us() -> float:
 
 
 def _tick_us() -> float:
-    stage = _stage()
-    quotes = [
-        Quote(
-            ts_event=Nanos(DAYS * 86_400 * 10**9 + number),
-            symbol=SYMBOLS[number % len(SYMBOLS)],
-            bid=Price(Decimal(99) + number % 7),
-            ask=Price(Decimal(100) + number % 7),
-            bid_qty=Qty(Decimal(1)),
-            ask_qty=Qty(Decimal(1)),
-        )
-        for number in range(TICKS)
-    ]
+    stage = _stage(_LIMITS)
+    quotes = [_quote(SYMBOLS[number % len(SYMBOLS)], number) for number in range(TICKS)]
 
     def once() -> float:
         begin = time.process_time()
@@ -193,6 +190,17 @@ def _tick_us() -> float:
         return (time.process_time() - begin) / TICKS
 
     return _median(once) * 1e6
+
+
+def _quote(symbol: str, number: int) -> Quote:
+    return Quote(
+        ts_event=Nanos(DAYS * 86_400 * 10**9 + number),
+        symbol=symbol,
+        bid=Price(Decimal(99) + number % 7),
+        ask=Price(Decimal(100) + number % 7),
+        bid_qty=Qty(Decimal(1)),
+        ask_qty=Qty(Decimal(1)),
+    )
 
 
 def _daily_ms() -> float:

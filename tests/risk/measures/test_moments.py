@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import integrate, stats
 
 from tradebot.pipeline.risk.measures.clusters import correlations
-from tradebot.pipeline.risk.measures.moments import covariance, deviation, mean, quantile, shape, weights
+from tradebot.pipeline.risk.measures.moments import Sample, covariance, deviation, mean, quantile, weights
 from tradebot.pipeline.risk.measures.tails import LEVELS, TailMethod, as_loss, marginal, tail
 
 NEAR = {"rel": 1e-9, "abs": 1e-9}
@@ -28,8 +28,8 @@ SERIES = [walk(seed, days) for seed, days in enumerate((30, 31, 41, 90, 90, 365)
 def test_moments_equal_numpy_and_scipy(values: list[float]) -> None:
     assert mean(values) == pytest.approx(np.mean(values), **NEAR)
     assert deviation(values) == pytest.approx(np.std(values, ddof=1), **NEAR)
-    assert shape(values)[0] == pytest.approx(stats.skew(values, bias=True), **NEAR)
-    assert shape(values)[1] == pytest.approx(stats.kurtosis(values, bias=True), **NEAR)
+    assert Sample(values).shape[0] == pytest.approx(stats.skew(values, bias=True), **NEAR)
+    assert Sample(values).shape[1] == pytest.approx(stats.kurtosis(values, bias=True), **NEAR)
     for part in (0.0, 0.01, 0.05, 0.5, 0.95, 1.0):
         assert quantile(sorted(values), part) == pytest.approx(np.percentile(values, part * 100), **NEAR)
 
@@ -137,7 +137,7 @@ def test_components_sum_to_the_value_at_risk(days: list[tuple[float, float]], he
 
 
 def test_what_never_moves_has_no_shape_and_no_correlation() -> None:
-    assert shape([0.5] * 30) == (0.0, 0.0)
+    assert Sample([0.5] * 30).shape == (0.0, 0.0)
     assert deviation([0.5]) == 0.0
     assert marginal([0.0] * 30, [0.01] * 30, 0.95) == pytest.approx(-0.01)
     assert correlations({"BTC": (0.0,) * 30, "ETH": tuple(walk(1, 30))}) == {}

@@ -1,6 +1,6 @@
 """The desk: whether a signal may become an order now, and of what size."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import assert_never
 
@@ -19,7 +19,7 @@ from tradebot.pipeline.risk.gates.base import Stopped
 from tradebot.pipeline.risk.gates.listing import NOT_TRADED
 from tradebot.pipeline.risk.gates.sequence import Gates
 from tradebot.pipeline.risk.gates.zone import GATE as ZONE
-from tradebot.pipeline.risk.holdings import Exposed, WorkingEntry
+from tradebot.pipeline.risk.holdings import Exposed, Exposures, WorkingEntry
 from tradebot.pipeline.risk.ledger import Ledger
 from tradebot.pipeline.risk.limits import Limits
 from tradebot.pipeline.risk.measures.measuring import Measures
@@ -37,6 +37,7 @@ class Desk:
     __slots__ = (
         "_counted",
         "_is_deciding",
+        "_worth",
         "asked",
         "breakers",
         "entries",
@@ -80,7 +81,8 @@ class Desk:
         self.order_gates = OrderGates()
         # While an entry is decided on nothing changes, and most gates ask for the same.
         self._is_deciding = False
-        self._counted: tuple[Exposed, ...] | None = None
+        self._counted: Exposures | None = None
+        self._worth: Cash | None = None
         self.limits: Mapping[str, Decimal] = limits
         self.breakers = breakers
         # What breakers said of the entry that was decided on last.
@@ -175,19 +177,20 @@ class Desk:
     def exposure(self) -> Cash:
         """Return the notional of what is open and of the entries at work."""
         if self._counted is None:
+            # Where nothing more is asked for, to list it all would cost several times as much.
             return Cash(self.ledger.exposure() + sum((e.qty * e.price for e in self.entries.values()), ZERO))
-        return Cash(sum((one.notional for one in self._counted), ZERO))
+        return self._counted.total
 
     def own_exposure(self, strategy: str) -> Cash:
         """Return the part of the exposure that is of ``strategy``."""
-        return Cash(sum((one.notional for one in self.exposed() if one.strategy == strategy), ZERO))
+        return Cash(self.exposed().by_strategy.get(strategy, ZERO))
 
-    def exposed(self) -> Sequence[Exposed]:
+    def exposed(self) -> Exposures:
         """Return what the exposure is the sum of."""
         if not self._is_deciding:
-            return tuple(self._exposed())
+            return Exposures(self._exposed())
         if self._counted is None:
-            self._counted = tuple(self._exposed())
+            self._counted = Exposures(self._exposed())
         return self._counted
 
     def _exposed(self) -> Iterator[Exposed]:
@@ -195,13 +198,17 @@ class Desk:
         for trip in self.ledger.trips.values():
             if not trip.is_closing:
                 notional = abs(trip.qty) * marks[trip.symbol]
-                yield Exposed(trip.symbol, trip.strategy, trip.side, notional, is_held=True)
+                yield Exposed(trip.symbol, trip.strategy, trip.side, notional, True)
         for entry in self.entries.values():
-            yield Exposed(entry.symbol, entry.strategy, entry.side, entry.qty * entry.price, is_held=False)
+            yield Exposed(entry.symbol, entry.strategy, entry.side, entry.qty * entry.price, False)
 
     def equity(self) -> Cash:
         """Return cash and open P&L at the marks."""
-        return self.ledger.equity()
+        if not self._is_deciding:
+            return self.ledger.equity()
+        if self._worth is None:
+            self._worth = self.ledger.equity()
+        return self._worth
 
     @property
     def trips(self) -> Mapping[str, Trip]:
@@ -317,17 +324,9 @@ class Desk:
         return Sized(qty, (*sized.cuts, cut), sized.asked)
 
     def _enter(self, signal: Signal) -> Sized | Stopped:
-        stopped = self._stopped(signal)
-        if stopped is not None:
-            return stopped
-        instrument = self.instruments.of(signal.symbol)
         self._is_deciding = True
-        sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
-        if isinstance(sized, Sized):
-            sized = self._fit(signal, sized, instrument)
-        self._is_deciding, self._counted = False, None
-        if isinstance(sized, Sized):
-            sized = self._reduced(sized, signal, instrument)
+        sized = self._sized(signal)
+        self._is_deciding, self._counted, self._worth = False, None, None
         if isinstance(sized, Sized):
             self.entries[signal.id] = WorkingEntry(
                 signal_id=signal.id,
@@ -341,6 +340,16 @@ class Desk:
                 scale=sized.scale,
             )
         return sized
+
+    def _sized(self, signal: Signal) -> Sized | Stopped:
+        stopped = self._stopped(signal)
+        if stopped is not None:
+            return stopped
+        instrument = self.instruments.of(signal.symbol)
+        sized = self.sizing.size(signal, instrument, self.equity(), self.gates.bounds(signal, self))
+        if isinstance(sized, Sized):
+            sized = self._fit(signal, sized, instrument)
+        return self._reduced(sized, signal, instrument) if isinstance(sized, Sized) else sized
 
     def _fit(self, signal: Signal, sized: Sized, instrument: Instrument) -> Sized | Stopped:
         """Return what the gates that look at a size leave of it."""

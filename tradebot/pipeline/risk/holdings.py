@@ -1,7 +1,9 @@
 """What is open and what is at work, as values."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import NamedTuple
 
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, mean_price
@@ -88,3 +90,43 @@ class Exposed(NamedTuple):
     def is_on(self, side: PositionSide) -> bool:
         """Return whether it is, or may be, on ``side``."""
         return self.side is None or self.side is side
+
+
+class Exposures(tuple[Exposed, ...]):
+    """All that counts towards the limits at one moment, with the sums that they ask for, each worked out once."""
+
+    @cached_property
+    def total(self) -> Cash:
+        """All of it."""
+        return Cash(sum((one.notional for one in self), ZERO))
+
+    @cached_property
+    def by_symbol(self) -> Mapping[str, Decimal]:
+        """That of each symbol, both sides together."""
+        sums: dict[str, Decimal] = {}
+        for one in self:
+            sums[one.symbol] = sums.get(one.symbol, ZERO) + one.notional
+        return sums
+
+    @cached_property
+    def by_strategy(self) -> Mapping[str, Decimal]:
+        """That of each strategy."""
+        sums: dict[str, Decimal] = {}
+        for one in self:
+            sums[one.strategy] = sums.get(one.strategy, ZERO) + one.notional
+        return sums
+
+    @cached_property
+    def by_side(self) -> Mapping[PositionSide, Decimal]:
+        """What is, or may be, on each side."""
+        return {side: sum((one.notional for one in self if one.is_on(side)), ZERO) for side in PositionSide}
+
+    @cached_property
+    def signed(self) -> Mapping[str, float]:
+        """That of each symbol as floats measure it, short < 0, in the order of their names."""
+        sums: dict[str, float] = {}
+        for one in self:
+            # What may be on either side counts as long.
+            notional = float(one.notional)
+            sums[one.symbol] = sums.get(one.symbol, 0.0) + (-notional if one.side is PositionSide.SHORT else notional)
+        return dict(sorted(sums.items()))

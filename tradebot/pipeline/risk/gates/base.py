@@ -12,7 +12,7 @@ from tradebot.model.market import Message, SymbolPrices
 from tradebot.model.money import ONE, ZERO, Cash, Price, Qty, rounded
 from tradebot.model.signal import Signal
 from tradebot.model.time import Nanos, Timeframe
-from tradebot.pipeline.risk.holdings import Exposed, WorkingEntry
+from tradebot.pipeline.risk.holdings import Exposures, WorkingEntry
 from tradebot.pipeline.risk.limits import ACCOUNT, LimitUse, SizeRule
 from tradebot.pipeline.risk.measures.measuring import Measures
 from tradebot.pipeline.risk.trip import Trip
@@ -105,7 +105,7 @@ class Book(Protocol):
         """Return the part of the exposure that is of ``strategy``."""
         ...
 
-    def exposed(self) -> Iterable[Exposed]:
+    def exposed(self) -> Exposures:
         """Return what the exposure is the sum of."""
         ...
 

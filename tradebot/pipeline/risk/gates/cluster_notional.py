@@ -23,7 +23,8 @@ class ClusterNotionalGate(Limit):
     def counted(self, signal: Signal, book: Book) -> Decimal:
         """Return what is open and at work in the cluster of the symbol."""
         own = next(group for group in _clusters(book, signal.symbol) if signal.symbol in group.symbols)
-        return sum((one.notional for one in book.exposed() if one.symbol in own.symbols), ZERO)
+        by_symbol = book.exposed().by_symbol
+        return sum((by_symbol[symbol] for symbol in own.symbols if symbol in by_symbol), ZERO)
 
     def used(self, book: Book) -> Used:
         """Return the cluster with most."""
@@ -32,4 +33,4 @@ class ClusterNotionalGate(Limit):
 
 
 def _clusters(book: Book, *more: str) -> tuple[Cluster, ...]:
-    return book.measures.clusters(frozenset((*(one.symbol for one in book.exposed()), *more)))
+    return book.measures.clusters(frozenset((*book.exposed().by_symbol, *more)))

@@ -21,7 +21,7 @@ class ConcentrationGate(Limit):
 
     def counted(self, signal: Signal, book: Book) -> Decimal:
         """Return what is open and at work in the symbol."""
-        return sum((one.notional for one in book.exposed() if one.symbol == signal.symbol), ZERO)
+        return book.exposed().by_symbol.get(signal.symbol, ZERO)
 
     def unit(self, book: Book) -> Decimal:
         """Return a percent of the equity."""

@@ -82,8 +82,8 @@ class LiquidationGate(Gate):
         return distance / stop if stop > 0 else ZERO
 
     def _basis(self, symbol: str, side: PositionSide, book: Book) -> _Basis:
-        others = (one for one in book.exposed() if one.symbol != symbol)
-        needed = sum((one.notional * self._rate(one.symbol, book) for one in others), ZERO)
+        others = ((one, notional) for one, notional in book.exposed().by_symbol.items() if one != symbol)
+        needed = sum((notional * self._rate(one, book) for one, notional in others), ZERO)
         return _Basis(book.equity() - needed, self._rate(symbol, book), side)
 
     def _rate(self, symbol: str, book: Book) -> Decimal:

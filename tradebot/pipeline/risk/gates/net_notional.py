@@ -28,13 +28,10 @@ class NetNotionalGate(Limit):
 
 
 def _worst(book: Book, side: PositionSide) -> Decimal:
-    total = ZERO
-    for one in book.exposed():
-        if one.is_on(side):
-            total += one.notional
-        elif one.is_held:
-            total -= one.notional
-    return total
+    exposed = book.exposed()
+    # What may be on either side is held by nobody.
+    against = (one.notional for one in exposed if one.is_held and one.side is not side)
+    return exposed.by_side[side] - sum(against, ZERO)
 
 
 def _value(used: Used) -> Decimal:

@@ -3,7 +3,6 @@
 from decimal import Decimal
 from typing import ClassVar
 
-from tradebot.model.money import ZERO
 from tradebot.model.order import PositionSide
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.gates.base import Book, Bound, Limit, Used
@@ -25,7 +24,7 @@ class SideNotionalGate(Limit):
 
     def used(self, book: Book) -> Used:
         """Return what is open and at work on this side."""
-        return Used(sum((one.notional for one in book.exposed() if one.is_on(self.side)), ZERO), self.side.value)
+        return Used(book.exposed().by_side[self.side], self.side.value)
 
 
 class LongNotionalGate(SideNotionalGate):

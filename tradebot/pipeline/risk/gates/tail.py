@@ -1,14 +1,13 @@
 """What a bad day may cost the book: value at risk and expected shortfall, the worst of the three methods."""
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 from tradebot.model.money import ZERO, Cash, Price, Qty, plain
-from tradebot.model.order import PositionSide
 from tradebot.model.signal import Signal
 from tradebot.pipeline.risk.gates.base import Book, Bound, Limit, Room, Used
 from tradebot.pipeline.risk.measures.daily import LEAST_RETURNS
-from tradebot.pipeline.risk.measures.tails import TailMethod, as_loss, tail
+from tradebot.pipeline.risk.measures.moments import Sample
+from tradebot.pipeline.risk.measures.tails import as_loss, worst_tail
 
 UNMEASURED = "unmeasured"
 """The scope of a limit while a symbol that counts has too few daily returns."""
@@ -43,10 +42,11 @@ class TailGate(Limit):
         def loss(lots: int) -> Cash:
             notional = float(lots * lot * price) * signal.side.sign
             pnl = book.measures.panel.added(before, signal.symbol, notional)
-            return self._loss(pnl or [])
+            return self._loss(pnl or Sample())
 
-        alone, asked = self._loss(before), loss(most := int(qty / lot))
-        if asked <= max(limit, alone):
+        asked = loss(most := int(qty / lot))
+        # Mostly it is within: then nobody asks what it was before.
+        if asked <= limit or asked <= (alone := self._loss(before)):
             return None
         passes = 0
         while alone <= limit and most - passes > 1:
@@ -60,20 +60,16 @@ class TailGate(Limit):
         pnl = _pnl(book)
         return Used(ZERO, UNMEASURED) if pnl is None else Used(self._loss(pnl))
 
-    def _loss(self, pnl: Sequence[float]) -> Cash:
+    def _loss(self, pnl: Sample) -> Cash:
         if not pnl:
             return Cash(ZERO)
-        tails = (tail(pnl, method, self.level) for method in TailMethod)
-        return as_loss(max(one.cvar if self.is_shortfall else one.var for one in tails))
+        worst = worst_tail(pnl, self.level)
+        return as_loss(worst.cvar if self.is_shortfall else worst.var)
 
 
-def _pnl(book: Book) -> Sequence[float] | None:
+def _pnl(book: Book) -> Sample | None:
     """Return what each day of the window would have made of all that is open and at work; ``None`` if unknown."""
-    notionals: dict[str, float] = {}
-    for one in book.exposed():
-        sign = 1 if one.is_on(PositionSide.LONG) else -1
-        notionals[one.symbol] = notionals.get(one.symbol, 0.0) + sign * float(one.notional)
-    return book.measures.panel.pnl(dict(sorted(notionals.items())))
+    return book.measures.panel.pnl(book.exposed().signed)
 
 
 class Var95Gate(TailGate):

@@ -29,18 +29,6 @@ def covariance(first: Sequence[float], second: Sequence[float]) -> float:
     return fsum((x - a) * (y - b) for x, y in zip(first, second, strict=True)) / (len(first) - 1)
 
 
-def shape(values: Sequence[float]) -> tuple[float, float]:
-    """Return the skewness and the excess kurtosis, both biased; 0 and 0 where nothing varies."""
-    centre = mean(values)
-    apart = [one - centre for one in values]
-    squares = [one * one for one in apart]
-    spread = fsum(squares) / len(values)
-    if spread <= 0:
-        return 0.0, 0.0
-    third, fourth = fsum(map(mul, squares, apart)) / len(values), fsum(map(mul, squares, squares)) / len(values)
-    return third / spread**1.5, fourth / spread**2 - 3.0
-
-
 def quantile(ordered: Sequence[float], part: float) -> float:
     """Return the linearly interpolated quantile of values in ascending order; ``part`` in [0, 1]."""
     place = part * (len(ordered) - 1)
@@ -64,13 +52,26 @@ class Sample(tuple[float, ...]):
 
     @cached_property
     def deviation(self) -> float:
-        """The standard deviation, ddof 1."""
-        return deviation(self)
+        """The standard deviation, ddof 1; 0 for a single value."""
+        return sqrt(self._squared[2] / (len(self) - 1)) if len(self) > 1 else 0.0
 
     @cached_property
     def shape(self) -> tuple[float, float]:
-        """The biased skewness and excess kurtosis."""
-        return shape(self)
+        """The skewness and the excess kurtosis, both biased; 0 and 0 where nothing varies."""
+        apart, squares, total = self._squared
+        spread = total / len(self)
+        if spread <= 0:
+            return 0.0, 0.0
+        third, fourth = fsum(map(mul, squares, apart)) / len(self), fsum(map(mul, squares, squares)) / len(self)
+        return third / spread**1.5, fourth / spread**2 - 3.0
+
+    @cached_property
+    def _squared(self) -> tuple[list[float], list[float], float]:
+        """The distances from the mean, their squares, and the sum of these."""
+        centre = self.mean
+        apart = [one - centre for one in self]
+        squares = [one * one for one in apart]
+        return apart, squares, fsum(squares)
 
 
 def weights(count: int, decay: float) -> list[float]:
