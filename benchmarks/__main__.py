@@ -34,6 +34,7 @@ NAMES = (
     "gates",
     "kill",
     "agreement",
+    "grid",
 )
 _MARKS = {True: "met", False: "MISSED", None: ""}
 
