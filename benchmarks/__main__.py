@@ -33,6 +33,7 @@ NAMES = (
     "private",
     "gates",
     "kill",
+    "guard",
     "agreement",
     "grid",
 )

@@ -5,24 +5,29 @@ import json
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.cli.test_cli_emergency import Place
 from tests.clock import VirtualClock
 from tests.live.rehearsal import stage
 from tradebot.cli import commands_guard
-from tradebot.cli.commands_guard import Finger, how_it_ended
+from tradebot.cli.commands_guard import Ender, Finger, how_it_ended
 from tradebot.cli.context import Context
 from tradebot.cli.parse import parse
 from tradebot.control.protocol import find_socket
 from tradebot.live.guard import GuardWatch, Pulse
-from tradebot.model.command import Command, Verb
+from tradebot.model.command import AlertName, Command, Verb
 from tradebot.model.errors import NotPermitted, RefusedByRule
 from tradebot.model.time import Nanos
+from tradebot.runtime.alerts import Sender
 from tradebot.runtime.boot import BOOT
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.lone_pager import LonePager
 from tradebot.store.codec import encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
@@ -66,7 +71,8 @@ async def test_a_daemon_that_was_killed_leaves_nothing_at_the_venue(
     await lived(place.home, is_stopped=False)
     here, clock = context(place), VirtualClock(0)
     finger, key = Finger(here, 15.0), place.venue.folder / "devnet.key"
-    guard = GuardWatch(finger.feel, lambda: commands_guard.end_all(here, key), here.note, clock, 15.0)
+    pages = Pages()
+    guard = GuardWatch(finger.feel, Ender(here, key, pages, clock).act, here.note, clock, 15.0)
     guard.look()
     clock.advance(14 * S)
     await asyncio.to_thread(guard.look)
@@ -79,6 +85,87 @@ async def test_a_daemon_that_was_killed_leaves_nothing_at_the_venue(
     assert place.mark is not None
     assert place.mark.is_over, "the next start comes up halted"
     assert "ending all that the account has" in capsys.readouterr().err
+    assert [what.partition(": ")[2] for what in pages.told] == [
+        "the guard ends all that the account has",
+        "the venue says flat",
+    ]
+
+
+async def test_what_cannot_be_ended_is_tried_again_and_paged_seldom(
+    place: Place, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.crowd(2)
+    monkeypatch.setattr(commands_guard, "_TRY_S", 0.3)
+    place.configure()
+    pages, clock = Pages(), VirtualClock(0)
+    ender = Ender(context(place), place.venue.folder / "devnet.key", pages, clock)
+    place.venue.fault("error_500")
+    for _ in range(3):
+        assert not await asyncio.to_thread(ender.act)
+    assert len(pages.told) == 2
+    clock.advance(300 * S)
+    assert not await asyncio.to_thread(ender.act)
+    assert len(pages.told) == 3
+    place.venue.clear()
+    monkeypatch.undo()
+    assert await asyncio.to_thread(ender.act)
+    assert place.is_empty
+    assert pages.told[-1] == "the guard has ended all: the venue says flat"
+
+
+async def test_a_key_that_may_nothing_is_not_tried_again_at_once(place: Place) -> None:
+    key = place.home / "other.key"
+    key.write_text("11" * 32)
+    key.chmod(0o600)
+    place.configure()
+    place.crowd(1)
+    clock = VirtualClock(0)
+    ender = Ender(context(place), key, Pages(), clock)
+    assert not await asyncio.to_thread(ender.act)
+    seen = dict(place.venue.net.server.limits.asked)
+    assert seen
+    assert not ender.act()
+    assert dict(place.venue.net.server.limits.asked) == seen
+    clock.advance(20 * S)
+    assert not await asyncio.to_thread(ender.act)
+    assert dict(place.venue.net.server.limits.asked) != seen
+
+
+async def test_it_posts_to_the_webhook_of_the_daemon(tmp_path: Path) -> None:
+    posted: list[dict[str, object]] = []
+    answers = [500, 200]
+
+    async def take(request: web.Request) -> web.Response:
+        posted.append(await request.json())
+        return web.Response(status=answers.pop(0))
+
+    app = web.Application()
+    app.router.add_post("/hook", take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    who = Sender(bot="main", mode="live", venue="hyperliquid devnet")
+    try:
+        thread = LonePager(url, who, SystemClock()).page(AlertName.GUARD, "it is gone", "look")
+        assert thread is not None
+        await asyncio.to_thread(thread.join)
+    finally:
+        await runner.cleanup()
+    assert [(one["alert"], one["bot"], one["what"]) for one in posted] == [("guard", "main", "it is gone")] * 2
+    assert LonePager(None, who, SystemClock()).page(AlertName.GUARD, "it is gone", "look") is None
+
+
+class Pages(LonePager):
+    """Remembers what was paged."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def page(self, name: AlertName, what: str, mend: str) -> None:
+        assert (name, bool(mend)) == (AlertName.GUARD, True)
+        self.told.append(what)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +199,7 @@ async def test_what_answers_and_stands_still_is_silent(place: Place) -> None:
     finger = Finger(here, 15.0)
     try:
         assert await asyncio.to_thread(finger.feel) is Pulse.BEATS
+        assert finger.age_s == 1.0
         said["progress_age_s"] = 15.0
         assert await asyncio.to_thread(finger.feel) is Pulse.SILENT
         said["state"] = "starting"
@@ -167,6 +255,15 @@ ORDER = {"a": 0, "b": True, "p": "1", "s": "1", "r": True, "t": {"limit": {"tif"
         ({"type": "order", "orders": [ORDER], "grouping": "normalTpsl"}, False),
         ({"type": "updateLeverage", "asset": 0, "isCross": True, "leverage": 40}, False),
         ({"type": "usdSend", "amount": "1"}, False),
+        ({"type": "cancel", "cancels": [{"a": 0, "o": 1}], "builder": {"b": "0x1", "f": 100}}, False),
+        ({"type": "order", "orders": [ORDER], "grouping": "na", "builder": {"b": "0x1", "f": 100}}, False),
+        ({"type": "order", "orders": [ORDER | {"r": 1}], "grouping": "na"}, False),
+        ({"type": "order", "orders": [ORDER | {"t": {"limit": {"tif": "Gtc"}}}], "grouping": "na"}, False),
+        ({"type": "order", "orders": [], "grouping": "na"}, False),
+        ({"type": "batchModify", "modifies": [{"oid": 1, "order": ORDER}]}, False),
+        ({"type": "scheduleCancel", "time": 1}, False),
+        ({"type": "approveAgent", "agentAddress": "0x1", "agentName": "mine"}, False),
+        ({}, False),
     ],
 )
 def test_its_key_signs_what_takes_risk_away_and_nothing_else(action: dict[str, object], is_signed: bool) -> None:
@@ -176,3 +273,32 @@ def test_its_key_signs_what_takes_risk_away_and_nothing_else(action: dict[str, o
     else:
         with pytest.raises(NotPermitted):
             signer.sign(action, 1)
+
+
+def test_its_key_signs_for_no_vault() -> None:
+    signer = EndingSigner(SigningKey(b"\x07" * 32), is_mainnet=False)
+    with pytest.raises(NotPermitted, match="vault"):
+        signer.sign({"type": "cancel", "cancels": [{"a": 0, "o": 1}]}, 1, vault="0x" + "1" * 40)
+
+
+WORDS = st.sampled_from(
+    ["type", "orders", "cancels", "grouping", "a", "b", "p", "s", "r", "t", "limit", "tif", "c", "x"]
+)
+VALUES = st.sampled_from(["order", "cancel", "na", "Ioc", "Gtc", True, False, 0, 1, None, "1"])
+ANYTHING = st.recursive(VALUES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=7))
+
+
+@given(st.dictionaries(WORDS, ANYTHING, max_size=5), st.data())
+def test_whatever_is_asked_of_it_what_it_signs_adds_no_risk(action: dict[str, Any], data: st.DataObject) -> None:
+    orders = {"type": "order", "orders": [ORDER], "grouping": "na"}
+    cancels = {"type": "cancel", "cancels": [{"a": 0, "o": 1}]}
+    action = data.draw(st.sampled_from([{}, orders, cancels])) | action
+    signer = EndingSigner(SigningKey(b"\x07" * 32), is_mainnet=False)
+    try:
+        signer.sign(action, 1)
+    except NotPermitted:
+        return
+    assert action.keys() in ({"type", "cancels"}, {"type", "orders", "grouping"})
+    for order in action.get("orders", ()):
+        assert order["r"] is True
+        assert order["t"] == {"limit": {"tif": "Ioc"}}

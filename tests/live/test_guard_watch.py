@@ -77,3 +77,16 @@ def test_it_never_acts_within_15_s_of_a_beat_and_always_after(stretches: list[tu
         crossing = well_at + 15.0
         due += before < crossing <= world.clock.monotonic()
     assert len(world.acted) == due
+
+
+def test_a_line_that_stands_is_counted_from_its_last_beat_not_from_when_it_was_seen() -> None:
+    world, ages = World(), [0.0]
+    world.guard = GuardWatch(lambda: world.pulse, world.act, world.told.append, world.clock, 15.0, lambda: ages[0])
+    world.pass_s(10, Pulse.BEATS)
+    # It answers, and its line stands: each look shows an older beat.
+    for _ in range(29):
+        ages[0] += PERIOD_S
+        world.pass_s(PERIOD_S, Pulse.BEATS)
+    assert world.acted == []
+    world.pass_s(PERIOD_S, Pulse.SILENT)
+    assert world.acted == [25.0]

@@ -1,20 +1,23 @@
 """``guard``: a process beside the daemon that ends the account's risk when that is gone or silent."""
 
 import json
+import math
 import time
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from tradebot.cli.context import Context
 from tradebot.cli.emergency import aim_of, run_emergency
 from tradebot.control import client
 from tradebot.live.guard import PERIOD_S, GuardWatch, Pulse
-from tradebot.model.command import Command, Verb
-from tradebot.model.errors import NotRunning, StorageFailed, TradebotError, Unavailable, UsageError
+from tradebot.model.command import AlertName, Command, Verb
+from tradebot.model.errors import NotPermitted, NotRunning, StorageFailed, TradebotError, Unavailable, UsageError
+from tradebot.ports import Clock
+from tradebot.runtime.alerts import Sender
 from tradebot.runtime.alone import key_alone
 from tradebot.runtime.boot import BOOT
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.logs import redact
+from tradebot.runtime.lone_pager import LonePager
 from tradebot.store.codec import decode
 from tradebot.store.lock import holder
 from tradebot.store.rows import JournalReader, Query
@@ -24,7 +27,10 @@ AFTER_S = 15.0
 _LEAST_S = 5.0
 _ANSWER_S = 1.0
 _TRY_S = 20.0
+_REPEAT_S = 300.0
 _COMING_UP = frozenset({"starting"})
+_MEND = "look why it is gone: tradebot logs; the next start comes up halted, then tradebot resume"
+_STUCK_MEND = "close on the venue's own page"
 
 
 def guard(context: Context) -> int:
@@ -41,8 +47,10 @@ def guard(context: Context) -> int:
     signer = key_alone(aim.network, aim.url, aim.account, key_file, aim.slippage, clock).signer
     context.note(f"guarding {context.home} with the key of {signer}: without a beat for {after_s:g} s everything ends")
     context.note(f"at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
-    finger = Finger(context, after_s)
-    watch = GuardWatch(finger.feel, lambda: end_all(context, key_file), context.note, clock, after_s)
+    who = Sender(bot=aim.bot, mode="live", venue=f"hyperliquid {aim.network}")
+    context.note("paging a human at the webhook" if aim.webhook else "nobody is paged: alerts.url is not set")
+    finger, ender = Finger(context, after_s), Ender(context, key_file, LonePager(aim.webhook, who, clock), clock)
+    watch = GuardWatch(finger.feel, ender.act, context.note, clock, after_s, lambda: finger.age_s)
     while True:
         watch.look()
         time.sleep(PERIOD_S)
@@ -54,9 +62,12 @@ class Finger:
     def __init__(self, context: Context, after_s: float) -> None:
         self._context, self._after_s = context, after_s
         self._absence: Pulse | None = None
+        self.age_s = 0.0
+        """How long ago the line moved, by the last look."""
 
     def feel(self) -> Pulse:
         """Return what one look shows."""
+        self.age_s = 0.0
         pulse = self._asked()
         if pulse is not Pulse.GONE:
             self._absence = None
@@ -77,12 +88,11 @@ class Finger:
             return Pulse.BEATS
         except (TradebotError, ValueError):
             return Pulse.SILENT
-        return Pulse.BEATS if _beats(health, self._after_s) else Pulse.SILENT
-
-
-def _beats(health: Mapping[str, Any], after_s: float) -> bool:
-    age = health.get("progress_age_s")
-    return health.get("state") in _COMING_UP or age is None or age < after_s
+        age_s = health.get("progress_age_s")
+        if health.get("state") in _COMING_UP or age_s is None:
+            return Pulse.BEATS
+        self.age_s = float(age_s)
+        return Pulse.BEATS if self.age_s < self._after_s else Pulse.SILENT
 
 
 def how_it_ended(home: Path) -> Pulse:
@@ -103,11 +113,37 @@ def _verb(payload: bytes) -> Verb:
     return decode(Command, payload).verb
 
 
-def end_all(context: Context, key_file: Path) -> bool:
-    """End all that the account has; return whether the venue said flat within a while."""
-    try:
-        run_emergency(context, _TRY_S, None, key_file=key_file, is_beside=True)
-    except TradebotError as error:
-        context.note(f"not flat yet: {error.what}")
-        return False
-    return True
+class Ender:
+    """Ends all that the account has, and pages a human when it begins, when it is done, and while it cannot."""
+
+    def __init__(self, context: Context, key_file: Path, pager: LonePager, clock: Clock) -> None:
+        self._context, self._key_file, self._pager, self._clock = context, key_file, pager, clock
+        self._is_begun = False
+        self._stuck_at = self._not_before = -math.inf
+
+    def act(self) -> bool:
+        """Return whether the venue said flat within a while."""
+        now = self._clock.monotonic()
+        if now < self._not_before:
+            return False
+        if not self._is_begun:
+            self._is_begun = True
+            what = f"the daemon of {self._context.home} is gone or silent: the guard ends all that the account has"
+            self._pager.page(AlertName.GUARD, what, _MEND)
+        try:
+            run_emergency(self._context, _TRY_S, None, key_file=self._key_file, is_beside=True)
+        except TradebotError as error:
+            self._is_stuck(error, now)
+            return False
+        self._is_begun, self._stuck_at = False, -math.inf
+        self._pager.page(AlertName.GUARD, "the guard has ended all: the venue says flat", _MEND)
+        return True
+
+    def _is_stuck(self, error: TradebotError, now: float) -> None:
+        self._context.note(f"not flat yet: {error.what}")
+        if isinstance(error, NotPermitted):
+            # The venue would say the same at once.
+            self._not_before = now + _TRY_S
+        if now - self._stuck_at >= _REPEAT_S:
+            self._stuck_at = now
+            self._pager.page(AlertName.GUARD, f"the guard goes on, not flat yet: {redact(error.what)}", _STUCK_MEND)

@@ -40,7 +40,8 @@ _PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 class Aim:
     """Where to act, for which account - ``None``: whose the key is - and where the key lies.
 
-    ``is_own``: the configuration wants only what is ours to be ended. ``webhook``: where a human is paged.
+    ``is_own``: the configuration wants only what is ours to be ended. ``webhook``: where a human is paged, in the name
+    of ``bot``.
     """
 
     network: str
@@ -50,6 +51,7 @@ class Aim:
     slippage: Decimal
     is_own: bool
     webhook: str | None
+    bot: str
 
 
 def run_emergency(
@@ -192,10 +194,11 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     account = given.text("account") or venue.get("account") or None
     if account is not None and not _ADDRESS.fullmatch(account):
         raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
+    bot = salvaged.bot.get("name", "tradebot")
     is_own = salvaged.risk.get("flatten") == "own"
     found = key_file or _key_file(context, venue, network)
     slippage = _slippage(venue.get("slippage"))
-    return Aim(network, url, account, found, slippage, is_own, salvaged.alerts.get("url"))
+    return Aim(network, url, account, found, slippage, is_own, salvaged.alerts.get("url"), bot)
 
 
 def _key_file(context: Context, venue: Mapping[str, str], network: str) -> Path:

@@ -27,7 +27,8 @@ class Pulse(StrEnum):
 class GuardWatch:
     """Looks with ``feel``; lets ``act`` end all when there was no beat for ``after_s``. ``tell`` hears of each turn.
 
-    ``act`` returns whether the venue said flat, and is called again until it did, or the daemon beats.
+    ``act`` returns whether the venue said flat, and is called again until it did, or the daemon beats. ``age_s`` says
+    how long ago the beat was that the last look showed.
     """
 
     def __init__(
@@ -37,8 +38,10 @@ class GuardWatch:
         tell: Callable[[str], None],
         clock: Clock,
         after_s: float,
+        age_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
         self._feel, self._act, self._tell, self._clock, self._after_s = feel, act, tell, clock, after_s
+        self._age_s = age_s
         self._beat_at = clock.monotonic()
         self._pulse: Pulse | None = None
         self._is_done = False
@@ -50,7 +53,7 @@ class GuardWatch:
             self._pulse = pulse
             self._tell(f"the daemon is {pulse}" if pulse is not Pulse.BEATS else "the daemon beats")
         if pulse in (Pulse.BEATS, Pulse.AT_REST):
-            self._beat_at, self._is_done = now, False
+            self._beat_at, self._is_done = now - self._age_s(), False
         elif now - self._beat_at >= self._after_s and not self._is_done:
             self._tell(f"no beat for {now - self._beat_at:.1f} s: ending all that the account has")
             self._is_done = self._act()

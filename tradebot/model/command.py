@@ -100,6 +100,7 @@ class AlertName(StrEnum):
     RULES_CHANGED = "rules_changed"
     BREAKER = "breaker"
     ORDER_STOPPED = "order_stopped"
+    GUARD = "guard"
 
 
 class Alert(Message, frozen=True, kw_only=True):

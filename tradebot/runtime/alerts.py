@@ -33,6 +33,21 @@ class Sender:
     mode: str
     venue: str
 
+    def body(self, name: AlertName, what: str, mend: str, symbol: str, clock: Clock) -> bytes:
+        """Return an alert as it is posted."""
+        return orjson.dumps(
+            {
+                "bot": self.bot,
+                "alert": name.value,
+                "what": what,
+                "mend": mend,
+                "symbol": symbol,
+                "ts": to_ms(clock.now()),
+                "mode": self.mode,
+                "venue": self.venue,
+            }
+        )
+
 
 @dataclass(slots=True)
 class _Flood:
@@ -64,7 +79,7 @@ class Pager:
         self._repeat_s, self._sender, self._journal, self._clock = repeat_s, sender, journal, clock
         self._raised: dict[tuple[AlertName, str, str], float] = {}
         self._floods: dict[tuple[AlertName, str], _Flood] = {}
-        self.webhook = Webhook(url, journal, clock, delivery or Delivery(), sleep, self._forget)
+        self.webhook = Webhook(url, journal.committed, clock, delivery or Delivery(), sleep, self._forget)
 
     def change(self, url: str | None, repeat_s: float) -> None:
         """Post to ``url`` from now on: the configuration was reloaded."""
@@ -98,7 +113,9 @@ class Pager:
         what, mend = _told(what) + (suffix or ""), _told(mend)
         log(LogEvent.ALERT_RAISED, level="error", alert=name.value, symbol=symbol, what=what, mend=mend)
         if self.webhook.is_there and suffix is not None:
-            self.webhook.post(Queued(name, symbol, self._body(name, what, mend, symbol), seq, now, key))
+            self.webhook.post(
+                Queued(name, symbol, self._sender.body(name, what, mend, symbol, self._clock), seq, now, key)
+            )
         # Behind the post: what it gave up for this one may have been the same alert, and was forgotten.
         self._remember(key, now)
 
@@ -125,21 +142,6 @@ class Pager:
     def _forget(self, queued: Queued) -> None:
         # It reached nobody: when it is raised again, it is to be tried again.
         self._raised.pop(queued.key, None)
-
-    def _body(self, name: AlertName, what: str, mend: str, symbol: str) -> bytes:
-        sender = self._sender
-        return orjson.dumps(
-            {
-                "bot": sender.bot,
-                "alert": name.value,
-                "what": what,
-                "mend": mend,
-                "symbol": symbol,
-                "ts": to_ms(self._clock.now()),
-                "mode": sender.mode,
-                "venue": sender.venue,
-            }
-        )
 
 
 def _told(text: str) -> str:

@@ -15,7 +15,7 @@ from tradebot.log import log
 from tradebot.model.command import AlertName
 from tradebot.model.errors import StorageFailed
 from tradebot.model.logevent import LogEvent
-from tradebot.ports import Clock, Journal
+from tradebot.ports import Clock
 from tradebot.runtime.logs import register_secret
 
 if TYPE_CHECKING:
@@ -58,18 +58,21 @@ class _Passing(Exception):
 
 
 class Webhook:
-    """Posts alerts to ``url``; ``None``: there is none. ``on_lost`` hears what reached nobody."""
+    """Posts alerts to ``url``; ``None``: there is none. ``on_lost`` hears what reached nobody.
+
+    ``committed`` returns once the row that an alert waits for is durable.
+    """
 
     def __init__(
         self,
         url: str | None,
-        journal: Journal,
+        committed: Callable[[int], Awaitable[None]],
         clock: Clock,
         delivery: Delivery,
         sleep: Callable[[float], Awaitable[None]],
         on_lost: Callable[[Queued], None],
     ) -> None:
-        self._journal, self._clock, self._sleep = journal, clock, sleep
+        self._committed, self._clock, self._sleep = committed, clock, sleep
         self._delivery, self._on_lost = delivery, on_lost
         self._backoff = Backoff(delivery.base_s, delivery.cap_s, seed=1)
         self._queue: list[Queued] = []
@@ -191,7 +194,7 @@ class Webhook:
     async def _post(self, queued: Queued) -> None:
         import aiohttp
 
-        await self._journal.committed(queued.seq)
+        await self._committed(queued.seq)
         if self._session is None:
             timeout = aiohttp.ClientTimeout(total=self._delivery.timeout_s)
             self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())

@@ -16,7 +16,7 @@ from tradebot.venues.hyperliquid.venue import CAPABILITIES
 from tradebot.venues.resilience import Policy, Tell
 from tradebot.venues.submit import Rules
 
-_ENDS = frozenset({"cancel", "cancelByCloid"})
+_NEVER_RESTS = {"limit": {"tif": "Ioc"}}
 
 
 class EndingSigner(ActionSigner):
@@ -26,17 +26,26 @@ class EndingSigner(ActionSigner):
         self, action: Action, nonce: int, *, expires_after: int | None = None, vault: str | None = None
     ) -> Signature:
         """Return the signature of a cancel or a reduce-only order. Raises ``NotPermitted`` for all else."""
-        if action.get("type") not in _ENDS and not _only_reduces(action):
+        if vault is not None:
+            raise NotPermitted("nothing is signed here for a vault")
+        if not _only_ends(action):
             raise NotPermitted(f"only what ends risk is signed here, not {action.get('type')!r}")
         return super().sign(action, nonce, expires_after=expires_after, vault=vault)
 
 
-def _only_reduces(action: Action) -> bool:
+def _only_ends(action: Action) -> bool:
+    # A key more, such as a builder's fee, is no part of what is meant here.
     match action:
-        case {"type": "order", "grouping": "na", "orders": [*orders]}:
-            return all(isinstance(order, dict) and order.get("r") is True for order in orders)
+        case {"type": "cancel", "cancels": [_, *_], **more} | {"type": "cancelByCloid", "cancels": [_, *_], **more}:
+            return not more
+        case {"type": "order", "grouping": "na", "orders": [_, *_] as orders, **more}:
+            return not more and all(map(_only_reduces, orders))
         case _:
             return False
+
+
+def _only_reduces(order: object) -> bool:
+    return isinstance(order, dict) and order.get("r") is True and order.get("t") == _NEVER_RESTS
 
 
 class HyperliquidKeyAlone:
