@@ -136,6 +136,8 @@ def test_the_view_names_who_uses_most() -> None:
         "max_cluster_notional": (1000, "SOL"),
         # Of the 1 that traded of it.
         "max_volume_pct": (1000, "SOL"),
+        # There is no book.
+        "max_book_pct": (0, "account"),
     }
 
 

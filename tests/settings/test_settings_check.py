@@ -195,7 +195,7 @@ def test_sizes_limits_costs_and_instruments_are_built_from_settings(tmp_path: Pa
     )
     settings = load(tmp_path, rest, symbols='"BTC", "ETH"').settings
     assert (build_size(settings.risk).kind, build_size(settings.risk).value) == (SizeKind.QTY, Decimal("0.5"))
-    assert build_limits(settings.risk) == {"max_leverage": 3, "duplicate_window_s": 2}
+    assert build_limits(settings.risk) == {"max_leverage": 3, "duplicate_window_s": 2, "max_price_age_s": 10}
     assert build_costs(settings.venue).latency == 2_000_000
     assert build_instruments(settings)["BTC"].tick == Decimal("0.1")
     assert build_instruments(settings)["ETH"].tick is None
