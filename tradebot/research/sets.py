@@ -6,9 +6,10 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, starmap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import orjson
@@ -26,6 +27,7 @@ from tradebot.research.results import ResultsFile, params_key, run_digest
 from tradebot.runtime.backtest import run_backtest, with_feed
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.settings.model import ReplayFeedSettings, SimulatedVenueSettings
+from tradebot.store.shared_columns import SharedColumns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,8 @@ class GridRun:
     repair: bool = False
     force: bool = False
     version: str = __version__
+    shared: Path | None = None
+    """Where processes of one machine share the bars that they have read."""
 
 
 class SetJob(NamedTuple):
@@ -54,7 +58,13 @@ Pool = Callable[[Mapping[int, SetJob]], Iterator[Done[bytes]]]
 
 def local_pool(workers: int) -> Pool:
     """Return the pool of so many processes of this machine."""
-    return lambda jobs: run_jobs(run_set, jobs, workers)
+
+    def run(jobs: Mapping[int, SetJob]) -> Iterator[Done[bytes]]:
+        with TemporaryDirectory(prefix="tradebot-bars-") as folder:
+            shared = {number: job._replace(run=replace(job.run, shared=Path(folder))) for number, job in jobs.items()}
+            yield from run_jobs(run_set, shared, workers)
+
+    return run
 
 
 def run_sets(
@@ -108,12 +118,19 @@ def run_set(job: SetJob) -> bytes:
                 what = f"this machine has tradebot {__version__}, and the grid is run by {run.version}"
                 raise ConfigError(what, mend="install the same everywhere")
             loaded = options.load(run.home, run.environ)
-            found = run_backtest(loaded, data=one.data, bars=run.bars, repair=run.repair, force=run.force)
+            found = run_backtest(
+                loaded, data=one.data, bars=run.bars, repair=run.repair, force=run.force, read=_shared(run.shared).read
+            )
         except TradebotError as error:
             return _line(one, orjson.loads(error_document(error)))
         except Exception as error:
             return _line(one, orjson.loads(error_document(InvariantError(f"{type(error).__name__}: {error}"))))
     return _line(one, {**found.document, "equity_curve": _daily(found.document["equity_curve"])})
+
+
+@lru_cache(maxsize=1)
+def _shared(folder: Path | None) -> SharedColumns:
+    return SharedColumns(folder)
 
 
 def _daily(curve: object) -> list[Json]:

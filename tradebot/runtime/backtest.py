@@ -42,6 +42,7 @@ from tradebot.settings.model import GeneratedFeedSettings, ReplayFeedSettings, S
 from tradebot.store.candles import BarFile, hold_against_each_other
 from tradebot.store.repair import Repair, repair_funding
 from tradebot.store.repair import repair as repair_bars
+from tradebot.store.scaled import ReadScaled, read_scaled
 
 _PROGRESS_BARS = 20_000
 _CHUNK_BARS = 1_000
@@ -77,12 +78,13 @@ def run_backtest(
     progress: Progress | None = None,
     clock: Clock | None = None,
     tape: Tape | None = None,
+    read: ReadScaled = read_scaled,
 ) -> BacktestResult:
     """Run the configuration over its bars, or over ``data`` (``SYMBOL:TIMEFRAME=FILE``) instead.
 
     ``bars`` is how many of a generated market, for each symbol. ``repair`` mends bad files in passing, in a
-    temporary folder, and with ``force`` whatever they lose by that. ``tape`` hears what a page needs. Raises
-    ``ConfigError``, ``DataError`` and ``UsageError``.
+    temporary folder, and with ``force`` whatever they lose by that. ``tape`` hears what a page needs, ``read``
+    reads files of which there are columns. Raises ``ConfigError``, ``DataError`` and ``UsageError``.
     """
     clock = clock or SystemClock()
     with localcontext(MONEY_CONTEXT), tempfile.TemporaryDirectory(prefix="tradebot-repair-") as folder:
@@ -90,11 +92,16 @@ def run_backtest(
         settings = with_feed(loaded.settings, data, bars)
         if repair:
             settings = _repaired(settings, Path(folder), repairs, is_forced=force)
-        return _run(replace(loaded, settings=settings), progress, clock, repairs, tape)
+        return _run(replace(loaded, settings=settings), progress, clock, repairs, tape, read)
 
 
 def _run(
-    loaded: Loaded, progress: Progress | None, clock: Clock, repairs: Sequence[str], tape: Tape | None
+    loaded: Loaded,
+    progress: Progress | None,
+    clock: Clock,
+    repairs: Sequence[str],
+    tape: Tape | None,
+    read: ReadScaled,
 ) -> BacktestResult:
     started_at = clock.monotonic()
     # A bad line ends a backtest without a result: reading all of the data twice would find no more.
@@ -124,7 +131,7 @@ def _run(
     count = 0
     closes = Closes(loaded.settings.bot.symbols)
     # A chart draws every bar.
-    run = _columns(wired) if tape is None else None
+    run = _columns(wired, read) if tape is None else None
     with watching(wired.strategy), _collecting_seldom():
         for bars, seen in pumped(wired, line, report, run):
             closes.take(seen)
@@ -198,7 +205,7 @@ def _next_bars(wired: Wired) -> list[Bar]:
     return cast("list[Bar]", list(islice(wired.feed, _CHUNK_BARS)))
 
 
-def _columns(wired: Wired) -> ColumnRun | None:
+def _columns(wired: Wired, read: ReadScaled) -> ColumnRun | None:
     """Return the bars of the only file as columns, where that is worth the start of a compiler."""
     files = wired.files
     if not wired.bars.is_single or not files or not _is_worth_compiling(files):
@@ -206,7 +213,7 @@ def _columns(wired: Wired) -> ColumnRun | None:
     from tradebot.runtime.compiled import compiled
 
     kernels = compiled()
-    columns = files[0].columns(kernels)
+    columns = files[0].columns(kernels, read)
     return None if columns is None else ColumnRun(columns, kernels)
 
 

@@ -22,7 +22,7 @@ from tradebot.store.agreement import Agreement, Heard
 from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
 from tradebot.store.columns import count_rows, is_parquet, read_batches
 from tradebot.store.digits import is_steady
-from tradebot.store.scaled import read_scaled, text_bytes
+from tradebot.store.scaled import ReadScaled, read_scaled, text_bytes
 from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_step
 
 BAR_COLUMNS = ("ts_ms", "open", "high", "low", "close", "volume")
@@ -98,13 +98,13 @@ class BarFile:
             mend = self._declare(times.common_step)
             raise DataError(what, where=f"{self.path}:{_second_row(self.path)}", mend=mend)
 
-    def columns(self, kernels: Kernels) -> Columns | None:
+    def columns(self, kernels: Kernels, read: ReadScaled = read_scaled) -> Columns | None:
         """Return all bars as columns, by ``kernels``; ``None`` where they must be read one by one, and may be bad."""
         if self._heard_by:
             return None
         times = self._times = Times(self._timeframe)
         try:
-            found = read_scaled(self.path, BAR_COLUMNS, kernels, self._note_cut)
+            found = read(self.path, BAR_COLUMNS, kernels, self._note_cut)
         except DataError:
             return None
         if found is None or not times.take_array(found.times, kernels[is_steady]) or times.spacing_fault():

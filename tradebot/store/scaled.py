@@ -30,6 +30,10 @@ class Scaled(NamedTuple):
     own: "tuple[NDArray[np.int8], ...]"
 
 
+ReadScaled = Callable[[Path, Sequence[str], Kernels, Callable[[], None]], Scaled | None]
+"""Reads a file as ``read_scaled`` does."""
+
+
 def read_scaled(path: Path, header: Sequence[str], kernels: Kernels, on_cut: Callable[[], None]) -> Scaled | None:
     """Return all rows of ``path``, checked each by itself, or ``None``. Raises ``DataError`` where it cannot be read.
 
