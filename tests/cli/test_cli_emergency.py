@@ -3,7 +3,7 @@
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -14,13 +14,19 @@ import pytest
 from tests.live.rehearsal import Stage, stage
 from tradebot.cli import commands_halt
 from tradebot.cli.main import run
+from tradebot.live.emergency import Progress, end_all
+from tradebot.log import log
 from tradebot.model.errors import NotRunning, Unavailable
+from tradebot.model.venue import Purpose
+from tradebot.ports import Sent
+from tradebot.runtime.clock import SystemClock
 from tradebot.store import mark as mark_module
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import MARK_NAME, Mark, read_mark
 from tradebot.venues.hyperliquid import key_alone
-from tradebot.venues.resilience import Policy
+from tradebot.venues.hyperliquid.config import AccountConfig, TradingRules
+from tradebot.venues.resilience import MemoryLog, Policy
 
 D = Decimal
 EMERGENCY = ("halt", "--flatten", "--emergency")
@@ -192,6 +198,31 @@ async def test_a_venue_that_falls_silent_meanwhile_is_asked_again(
     monkeypatch.setattr(key_alone, "Policy", lambda: Policy(attempts=1))
     place.venue.fault("error_500", probability=D("0.5"), count=6)
     assert await place.cli(*EMERGENCY, *place.flags) == 0
+    assert place.is_empty
+
+
+async def test_what_was_sent_before_keeps_nothing_from_being_ended(place: Place) -> None:
+    place.crowd(1)
+    config = AccountConfig(
+        network="devnet",
+        url=place.venue.net.url,
+        account=None,
+        key_file=place.venue.folder / "devnet.key",
+        trading=TradingRules(slippage=D("0.05")),
+    )
+    clock, progress = SystemClock(), Progress()
+    spent = Sent(clock.monotonic(), 5_000, Purpose.PROTECT)
+
+    class Full(MemoryLog):
+        def update(self, now_s: float, decide: Callable[[Sequence[Sent]], Sequence[Sent]]) -> None:
+            super().update(now_s, lambda seen: decide([*seen, spent]))
+
+        def close(self) -> None:
+            pass
+
+    venue = key_alone.HyperliquidKeyAlone(config, clock, lambda _place, span_s: Full(span_s), log)
+    await end_all(venue, 5.0, progress, lambda _account: None, lambda _progress: None)
+    assert progress.left.is_flat, progress.left
     assert place.is_empty
 
 

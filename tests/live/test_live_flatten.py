@@ -2,11 +2,12 @@
 
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.live.rehearsal import LONG, Run, Stage, begin, run, stage
-from tradebot.model.command import Verb
+from tradebot.model.command import TradingState, Verb
 from tradebot.model.errors import TimedOut
 
 pytestmark = pytest.mark.virtual_time
@@ -79,6 +80,35 @@ async def test_what_others_have_is_seen_through_after_a_crash_too(tmp_path: Path
             assert not bot.engine.flat_facts().is_flat
             await bot.bar()
             assert D(venue.desk.position("SOL")) == 1
+
+
+@pytest.mark.parametrize("happened", range(9))
+async def test_a_crash_at_any_moment_of_a_flattening_is_gone_on_from(tmp_path: Path, happened: int) -> None:
+    async with stage(tmp_path, coins=("BTC", "ETH", "SOL")) as venue:
+        bot = await begin(venue)
+        await bot.bar(LONG)
+        await bot.agreed()
+        crowd(venue, 3)
+        told, changed = venue.net.exchange.on_change, 0
+
+        def note(account: Any) -> None:
+            nonlocal changed
+            changed += 1
+            told(account)
+            if changed == happened:
+                # What is decided from here on never leaves: the process is dead.
+                bot.mute()
+
+        venue.net.exchange.on_change = note
+        await bot.command(Verb.HALT, flatten="true")
+        await bot.until(lambda: changed >= happened or is_empty(venue))
+        await bot.end()
+        venue.net.exchange.on_change = told
+        async with run(venue) as bot:
+            await bot.until(lambda: is_empty(venue))
+            assert bot.engine.trading_state is TradingState.HALTED
+            assert venue.repeated == {}
+            await bot.agreed()
 
 
 async def test_a_wish_for_less_ends_it(tmp_path: Path) -> None:

@@ -124,6 +124,9 @@ def _clusters(document: Mapping[str, Json]) -> Iterable[Sequence[str]]:
     amounts = section(section(document, "exposure"), "by_cluster")
     for row in rows(document, "clusters"):
         name = group_text(row)
+        if " " not in name:
+            # It moves with nothing.
+            continue
         yield name, f"{_number(row.get('correlation')):.2f}", money(amounts.get(name.replace(" ", "+")))
 
 

@@ -1,5 +1,7 @@
 """An account reached by its key and nothing else: no journal, no configuration, no book."""
 
+from dataclasses import replace
+
 from tradebot.model.errors import InvariantError, NotPermitted
 from tradebot.model.venue import Intent, Settled
 from tradebot.ports import Clock
@@ -16,6 +18,7 @@ from tradebot.venues.hyperliquid.venue import CAPABILITIES
 from tradebot.venues.resilience import Policy, Tell
 from tradebot.venues.submit import Rules
 
+_UNCOUNTED = 10**9
 _NEVER_RESTS = {"limit": {"tif": "Ioc"}}
 
 
@@ -56,7 +59,8 @@ class HyperliquidKeyAlone:
         self._key = read_key(config.key_file)
         self.signer = self._key.address
         """Whose key it is."""
-        self._links = Links(clock, Policy(), share, tell)
+        # What this machine sent before, by our count, keeps nothing from being ended: the venue's own refusal may.
+        self._links = Links(clock, replace(Policy(), weight_per_minute=_UNCOUNTED), share, tell)
         self._gateway: Gateway | None = None
 
     @property
