@@ -173,7 +173,7 @@ def test_without_a_live_book_nothing_is_bounded_nor_used() -> None:
 
 
 def holding(size: int = 50, **tiers: tuple[str, ...]) -> RiskStage:
-    """A book of 10,000 with ``size`` of BTC and -``size`` of ETH at 100."""
+    """A book of 10,000 with ``size`` of BTC at 100, and none of ETH."""
     instruments = {symbol: instrument(symbol) for symbol in ("BTC", "ETH")}
     breakers = {name: tuple(map(D, values)) for name, values in tiers.items()}
     limits = Limits(max_price_age_s=D(10))
@@ -234,7 +234,7 @@ def test_all_prices_are_looked_at_together_and_what_is_old_counts_by_its_close()
     risk = holding(drawdown_pct=("5",))
     risk.handle(fill("t2", OrderSide.SELL, 50, symbol="ETH", signal_id="cross-ETH-1"))
     # What one side loses the other has earned.
-    both = told(mark="50"), told("ETH", "50")
+    both = told(mark="50"), told("ETH", "50", age_ms=10_000)
     assert not risk.acts_at(both)
     assert risk.handle(seen(*both)) == []
     old = told(mark="50"), told("ETH", "50", age_ms=10_001)
@@ -247,10 +247,19 @@ def test_without_a_position_or_a_breaker_of_falls_nothing_is_alarming() -> None:
     flat = RiskStage(instruments, cash(100), SizeRule(SizeKind.QTY, D(1)), Limits(), breakers={"drawdown_pct": (D(1),)})
     flat.handle(bars_closed(bar()))
     assert not flat.acts_at([told(mark="1")])
-    assert flat.handle(seen(told(mark="1"))) == ()
+    assert flat.handle(seen(told(mark="1"))) == []
     without = holding(max_trades_per_day=("5",))
     assert not without.acts_at([told(mark="1")])
     assert without.handle(seen(told(mark="1"))) == []
+
+
+def test_what_a_stop_has_cost_is_seen_before_the_bar_closes() -> None:
+    risk = holding(drawdown_pct=("10", "20"))
+    risk.handle(fill("t2", OrderSide.SELL, 50, at="80"))
+    assert not risk.positions
+    assert risk.acts_at([told()])
+    assert trips(risk.handle(seen(told()))) == [("drawdown_pct", 1)]
+    assert not risk.acts_at([told()])
 
 
 def test_money_from_outside_is_no_fall_between_bars_either() -> None:

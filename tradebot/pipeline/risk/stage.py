@@ -269,9 +269,7 @@ class RiskStage:
         return not isinstance(message, Deposit) or message.id not in self._ledger.deposit_ids
 
     def acts_at(self, prices: Sequence[SymbolPrices]) -> bool:
-        """Return whether a breaker would act at ``prices``, between two closing times."""
-        if not self._ledger.trips:
-            return False
+        """Return whether a breaker would act at ``prices``, or on what fills have cost, between two closing times."""
         marks = {one.symbol: one.mark for one in fresh(prices, self._desk.limits)}
         return self._breakers.acts_at(self._ledger.equity_at(marks))
 
@@ -411,8 +409,6 @@ class RiskStage:
     def _on_prices(self, seen: PricesSeen) -> Sequence[Message]:
         # The marks stay those of closes, and with them sizes and the curve: they are as in a backtest.
         self._desk.see(seen)
-        if not self._ledger.trips:
-            return ()
         prices = {one.symbol: one.mark for one in fresh(seen.prices, self._desk.limits)}
         changes = self._breakers.on_prices(seen.ts_event, self._ledger.equity_at(prices))
         return self._operator.on_changes(changes)
