@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from tests.builders import FIRST, instrument, replace
+from tests.orders.ratchet import Ratchet
 from tradebot.model.command import Alert, AlertName, Tick
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Cash, Price, Qty
@@ -248,14 +249,14 @@ class World:
     now: int = FIRST
     exits: dict[str, int] = field(default_factory=dict)
     asked: int = 0
-    nearest: dict[OrderSide, Price] = field(default_factory=dict)
+    ratchet: Ratchet = field(default_factory=Ratchet)
 
     def take(self, outputs: Sequence[Message]) -> None:
         for message in outputs:
             if isinstance(message, SubmitOrders | CancelOrder):
                 self.wire.append(message)
                 self._check_exit(message)
-                self._check_stop(message)
+                self.ratchet.check(self.stage, message)
             elif isinstance(message, Fill):
                 assert message.trade_id not in self.fills, "booked twice"
                 self.fills[message.trade_id] = message
@@ -277,32 +278,6 @@ class World:
         assert CLOIDS.encode(request.client_order_id)
         self.exits[request.client_order_id] = self.now
 
-    def _check_stop(self, message: SubmitOrders | CancelOrder) -> None:
-        """No stop is placed farther away than one that rested, and none goes for another before that one rests."""
-        if isinstance(message, SubmitOrders):
-            for request in message.orders:
-                if request.role is OrderRole.STOP and request.parent_id is None:
-                    nearest, trigger = self.nearest.get(request.side), request.trigger
-                    assert trigger is not None
-                    assert nearest is None or (nearest - trigger) * request.side.sign >= 0, "moved back"
-        elif message.reason == "replaced" and self.stage.orders[message.client_order_id].request.role is OrderRole.STOP:
-            gone = self.stage.orders[message.client_order_id].request
-            held = self.stage.held[gone.symbol]
-            stops = [one for one in self.stage.orders.values() if one.is_resting and one.request.role is gone.role]
-            instead = [one for one in stops if not one.is_canceling and one.request.side is gone.side]
-            assert sum((one.left for one in instead), ZERO) >= abs(held.qty), "too little rests in its place"
-
-    def _note_stops(self) -> None:
-        held = self.stage.held.get("BTC")
-        if held is None:
-            self.nearest.clear()
-            return
-        for one in self.stage.orders.values():
-            request, trigger = one.request, one.request.trigger
-            if request.role is OrderRole.STOP and one.is_resting and trigger is not None:
-                before = self.nearest.get(request.side, trigger)
-                self.nearest[request.side] = min(before, trigger) if request.side.sign > 0 else max(before, trigger)
-
     def look(self) -> None:
         """Compare the stops, as the watch over a real venue does."""
         witness = Witness(self.stage.orders, self.stage.held)
@@ -320,7 +295,7 @@ class World:
         outputs = self.stage.handle(message)
         assert is_news is (bool(outputs) or self.stage.save() != before), message
         self.take(outputs)
-        self._note_stops()
+        self.ratchet.note(self.stage)
 
     def deliver(self, pick: int) -> None:
         if self.venue.said:

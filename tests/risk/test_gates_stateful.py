@@ -5,9 +5,9 @@ order and again, and orders are refused that never reached it.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, ClassVar
 
 from hypothesis import event, settings
 from hypothesis import strategies as st
@@ -34,6 +34,7 @@ from tradebot.pipeline.line import Line, StageName
 from tradebot.pipeline.orders.stage import OrdersStage
 from tradebot.pipeline.orders.state import OrdersState
 from tradebot.pipeline.risk.book import RiskState
+from tradebot.pipeline.risk.breakers.base import Tiers
 from tradebot.pipeline.risk.last_gate import LastGate
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
@@ -75,10 +76,14 @@ class Faulty:
         self.late: list[Message] = []
         self.told: list[Message] = []
         self.moods: list[str] = []
+        self.lost: list[str] = []
 
     def handle(self, message: Message) -> Sequence[Message]:
         mood = self.moods.pop() if self.moods else ""
         if isinstance(message, SubmitOrders):
+            if mood == "lost":
+                self.lost += [order.client_order_id for order in message.orders]
+                return ()
             if mood == "refuse":
                 ids = [order.client_order_id for order in message.orders]
                 return [
@@ -101,11 +106,18 @@ class Faulty:
 
 
 class GatedLine(RuleBasedStateMachine):
-    """A line on two strategies and three symbols, and everything that may happen to it."""
+    """A line on two strategies and three symbols, and everything that may happen to it.
+
+    ``limits`` and ``breakers`` are those that it has; its bars close from minute ``began`` on.
+    """
+
+    limits: ClassVar[Limits] = LIMITS
+    breakers: ClassVar[Mapping[str, Tiers]] = {}
+    began: ClassVar[int] = 1
 
     def __init__(self) -> None:
         super().__init__()
-        self.now = 1
+        self.now = self.began
         self.count = 0
         self.prices = dict.fromkeys(SYMBOLS, Decimal(100))
         self.heard: list[Message] = []
@@ -114,11 +126,16 @@ class GatedLine(RuleBasedStateMachine):
         self.instruments = {symbol: instrument(symbol) for symbol in SYMBOLS}
         self.venue = Faulty(SimulatedVenue(self.instruments, COSTS, cash(10_000)))
         self.build()
+        self.begin()
         for symbol in SYMBOLS:
             self.line.pump(bars_closed(bar(self.now, symbol=symbol, volume="100")))
 
+    def begin(self) -> None:
+        """Let be what was before the first bar."""
+
     def build(self) -> None:
-        self.risk = RiskStage(self.instruments, cash(10_000), SizeRule(SizeKind.QTY, Decimal(23)), LIMITS)
+        size = SizeRule(SizeKind.QTY, Decimal(23))
+        self.risk = RiskStage(self.instruments, cash(10_000), size, self.limits, breakers=self.breakers)
         self.orders = OrdersStage(self.instruments)
         self.gate = LastGate(self.venue, self.risk)
         self.strategy = Scripted({})
@@ -136,6 +153,10 @@ class GatedLine(RuleBasedStateMachine):
     def uses(self) -> dict[str, Decimal]:
         return {use.limit: use.value for use in self.risk.limits_view()}
 
+    def most(self, name: str) -> Decimal:
+        """Return the limit of that name; one that each symbol has is the same for all."""
+        return self.limits.get(name) or self.limits[f"{name}.{SYMBOLS[0]}"]
+
     def _on_signal(self, message: Message) -> None:
         del message
         self.before = self.uses()
@@ -150,7 +171,7 @@ class GatedLine(RuleBasedStateMachine):
         for name, value in self.uses().items():
             # What prices did is not undone; but no entry makes it worse.
             if name not in RISES:
-                assert value <= max(LIMITS[name], self.before[name]), name
+                assert value <= max(self.most(name), self.before[name]), name
 
     @rule(
         symbol=st.sampled_from(SYMBOLS),

@@ -4,10 +4,12 @@ It asks for nothing that the comparison does not ask anyway, but for a stop that
 that is asked once before the line is told.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from tradebot.live.reconcile_rules import Persistence
 from tradebot.live.sides import Sides
+from tradebot.log import log
+from tradebot.model.logevent import LogEvent
 from tradebot.model.money import Price
 from tradebot.model.order import StopFault, StopFaulted
 from tradebot.model.time import Nanos, from_ms
@@ -48,7 +50,7 @@ class StopChecks:
         # No stop is judged by the list of a replica that may be behind by seconds.
         kinds = {name: (faulted.fault, faulted.trigger) for name, faulted in found.items()}
         due = self._differing.look(kinds, self._sides.now_s())
-        await self._sides.deliver([found[name] for name in due])
+        await self._tell([found[name] for name in due])
 
     async def compare_liquidations(self, account: AccountState) -> None:
         """Compare where the venue liquidates with where the stops lie."""
@@ -57,7 +59,7 @@ class StopChecks:
             for position in account.positions
             if position.liquidation_price is not None and position.qty
         }
-        await self._sides.deliver(self._witness().beyond(self.liquidations, self._now()))
+        await self._tell(self._witness().beyond(self.liquidations, self._now()))
 
     async def look(self) -> None:
         """Look at the stops that should have filled; ask what became of one that should have for long enough."""
@@ -69,9 +71,12 @@ class StopChecks:
             # It may have filled, and nobody told us.
             told = await self._venue.catch_up(self._venue.survey.now_ms(), [name], Purpose.PROTECT, again=True)
             await self._sides.deliver(told)
-            await self._sides.deliver(
-                [StopFaulted(ts_event=self._now(), client_order_id=name, fault=StopFault.UNFILLED)]
-            )
+            await self._tell([StopFaulted(ts_event=self._now(), client_order_id=name, fault=StopFault.UNFILLED)])
+
+    async def _tell(self, found: Sequence[StopFaulted]) -> None:
+        for faulted in filter(self._sides.line.orders.is_news, found):
+            log(LogEvent.STOP_FAULTED, level="warning", client_order_id=faulted.client_order_id, fault=faulted.fault)
+        await self._sides.deliver(found)
 
     def _witness(self) -> Witness:
         orders = self._sides.line.orders

@@ -43,6 +43,7 @@ class LogEvent(StrEnum):
     ORDER_REJECTED = "order.rejected"
     ORDER_CANCELED = "order.canceled"
     CANCEL_FAILED = "cancel.failed"
+    STOP_FAULTED = "stop.faulted"
     VENUE_CONNECTED = "venue.connected"
     VENUE_LOST = "venue.lost"
     VENUE_FLAT = "venue.flat"

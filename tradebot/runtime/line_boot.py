@@ -2,6 +2,7 @@
 
 import os
 import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,6 +13,8 @@ from tradebot import __version__
 from tradebot.log import log
 from tradebot.model.command import AlertName, TradingState, Verb
 from tradebot.model.logevent import LogEvent
+from tradebot.model.venue import VenueOrder
+from tradebot.pipeline.outbox import Outbox
 from tradebot.runtime.assumed import assumed_ticks, first_prices
 from tradebot.runtime.boot import BOOT, boot, settle_memory
 from tradebot.runtime.data_files import notes_of
@@ -20,6 +23,7 @@ from tradebot.runtime.feeding import FeedTask
 from tradebot.runtime.host import Host
 from tradebot.runtime.housekeeping import Housekeeper
 from tradebot.runtime.marks import Marks
+from tradebot.runtime.own_book import OwnBookCheck
 from tradebot.runtime.probes import DiskProbe, Heart
 from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
 from tradebot.settings.load import Loaded
@@ -113,6 +117,8 @@ async def _start_tasks(host: Host, line: RunningLine) -> None:
         engine.session, engine.runner, engine.durable, host.notifier, host.start.clock, operations.status_line
     )
     disk = DiskProbe(host.start.home, store, operations.disk_low)
+    venue = engine.booted.wired.venue
+    own_book = [] if isinstance(venue, Outbox) else [_own_book_task(engine, venue.resting)]
     housekeeper = Housekeeper(host.start.home, host.journal, engine.session, store, host.start.clock)
     operations.run_with(engine, heart, None if line.live is None else line.live.overrule)
     for spec in (
@@ -122,6 +128,7 @@ async def _start_tasks(host: Host, line: RunningLine) -> None:
         TaskSpec(name="lag", run=host.lag.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="disk", run=disk.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
+        *own_book,
     ):
         await host.supervisor.start(spec)
 
@@ -139,6 +146,11 @@ async def _halt_as_wished(host: Host, engine: Engine) -> None:
     if engine.trading_state is TradingState.HALTED:
         # Whoever was to be paged by the last run may not have been.
         host.pager.page(AlertName.HALTED, f"trading is halted: {engine.risk.state_reason}", "tradebot resume")
+
+
+def _own_book_task(engine: Engine, resting: Callable[[], Mapping[str, VenueOrder]]) -> TaskSpec:
+    check = OwnBookCheck(engine.orders, resting, engine.runner.gate, engine.deliver, lambda: engine.session.market_time)
+    return TaskSpec(name="stops", run=check.run, policy=FailurePolicy.RESTART)
 
 
 def _feed_task(feeder: FeedTask) -> TaskSpec:

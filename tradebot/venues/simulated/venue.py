@@ -9,6 +9,7 @@ from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
 from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
 from tradebot.model.time import Nanos
+from tradebot.model.venue import VenueOrder
 from tradebot.pipeline.runs import Run
 from tradebot.venues.simulated.account import HoldingState, SimulatedAccount, VenueAccount
 from tradebot.venues.simulated.admission import bracket_refusals, refusal
@@ -155,6 +156,10 @@ class SimulatedVenue:
         """Return the working orders, by symbol, then in the order of placement."""
         return [order.save() for book in self._books.values() for order in book.orders]
 
+    def resting(self) -> Mapping[str, VenueOrder]:
+        """Return the orders that can trade, by client order id, as a real venue would list them."""
+        return {state.request.client_order_id: _listed(state) for state in self.orders() if state.armed}
+
     def save(self) -> VenueState:
         """Return the state."""
         return VenueState(
@@ -264,3 +269,20 @@ class SimulatedVenue:
     def _forget_one(self) -> None:
         ended = (cid for cid, order in self._orders.items() if order is None or order.is_done)
         self._orders.pop(next(ended, ""), None)
+
+
+def _listed(state: RestingState) -> VenueOrder:
+    request = state.request
+    return VenueOrder(
+        oid=state.venue_order_id,
+        cloid=request.client_order_id,
+        symbol=request.symbol,
+        side=request.side,
+        price=request.price or request.trigger or Price(ZERO),
+        qty=Qty(state.armed - state.filled),
+        original_qty=request.qty,
+        ts_event=request.ts_event,
+        reduce_only=request.reduce_only,
+        trigger=request.trigger if state.level is None else state.level,
+        is_triggered=state.has_triggered,
+    )
