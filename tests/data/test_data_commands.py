@@ -130,7 +130,7 @@ def test_a_replay_of_the_store_is_that_of_the_file(desk: Desk) -> None:
         config = desk.folder / "config.toml"
         config.write_text(CONFIG.format(feed=feed))
         document = desk.ask("--config", str(config), "backtest")
-        results.append({key: value for key, value in document.items() if key not in ("wall_s", "bars_per_s")})
+        results.append({key: value for key, value in document.items() if key not in ("wall_s", "bars_per_s", "data")})
     assert results[0] == results[1]
     assert results[0]["bars"] == 400
 

@@ -11,6 +11,7 @@ import pytest
 from tradebot.feeds.replay import Replay
 from tradebot.model.time import parse_timeframe
 from tradebot.store.candles import BarFile, check_files
+from tradebot.store.flaws import FlawKind
 from tradebot.store.funding import read_funding
 
 FOLDER = os.environ.get("TRADEBOT_TEST_DATA", "")
@@ -34,7 +35,9 @@ def test_the_files_of_eight_coins_have_the_rows_and_digests_of_their_index() -> 
     for summary, source in zip(check_files(hyperliquid()), hyperliquid(), strict=True):
         entry = index[summary.path.name]
         assert (summary.rows, source.count(), source.digest()) == (entry["rows"], entry["rows"], entry["sha256"])
-        assert (summary.gaps, summary.notes) == (0, ())
+        assert summary.gaps == 0
+        # An outage of the exchange, in all of them.
+        assert [(flaw.kind, flaw.ts) for flaw in summary.flaws] == [(FlawKind.FLAT, 1_748_183_100_000)]
 
 
 def test_eight_coins_are_interleaved() -> None:

@@ -339,6 +339,25 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (_SERIES,),
     ),
     CommandSpec(
+        "data validate",
+        RESEARCH,
+        "name what is wrong with bars, in files or in the store; exit 1 when anything is",
+        "commands_data_check:validate_series",
+        (
+            Option(
+                "--last", "at most this many findings of a series as text, the newest (20)", INT, "N", "-n", at_least=1
+            ),
+        ),
+        (
+            Argument(
+                "SERIES",
+                "SYMBOL:TIMEFRAME=FILE, or VENUE:SYMBOL:TIMEFRAME of the store (all of it)",
+                is_required=False,
+                is_repeatable=True,
+            ),
+        ),
+    ),
+    CommandSpec(
         "data export",
         RESEARCH,
         "write a series as CSV, JSON or Parquet, by the file's ending; .gz packs it",

@@ -5,11 +5,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 
 from tradebot.model.time import DAY, Timeframe, to_ms
+from tradebot.store.flaws import Flaw, FlawKind
 
 _DAY_MS = to_ms(DAY)
 _EPOCH = date(1970, 1, 1)
 _HEAD = "         1   5    10   15   20   25   30"
 _MOST_MONTHS = 240
+_LETTERS = {
+    FlawKind.GAP: "g",
+    FlawKind.DUPLICATE: "d",
+    FlawKind.OUTLIER: "o",
+    FlawKind.DISORDER: "x",
+    FlawKind.FLAT: "f",
+    FlawKind.MISMATCH: "m",
+    FlawKind.GRID: "s",
+}
+
+
+def flaw_calendar(flaws: Sequence[Flaw]) -> str:
+    """Return the months that have flaws, each day of one with its letter, ``*`` with several kinds."""
+    marks: dict[int, str] = {}
+    for flaw in flaws:
+        for day in range(day_of(flaw.ts), day_of(flaw.until - 1) + 1):
+            letter = _LETTERS[flaw.kind]
+            marks[day] = letter if marks.get(day, letter) == letter else "*"
+    kinds = sorted({flaw.kind for flaw in flaws})
+    picture = calendar(marks, min(marks), max(marks), "·", is_whole=False)
+    legend = [f"{_LETTERS[kind]} {kind}" for kind in kinds] + (["* several"] if "*" in marks.values() else [])
+    return f"{picture}\n         {'  '.join(legend)}"
 
 
 def day_of(ts: int) -> int:
@@ -32,8 +55,11 @@ def coverage(ts: Sequence[int], timeframe: Timeframe) -> str:
     )
 
 
-def calendar(marks: Mapping[int, str], first: int, last: int, blank: str) -> str:
-    """Return the days from ``first`` to ``last``, each with its mark, ``blank`` without one."""
+def calendar(marks: Mapping[int, str], first: int, last: int, blank: str, *, is_whole: bool = True) -> str:
+    """Return the days from ``first`` to ``last``, each with its mark, ``blank`` without one.
+
+    Unless it ``is_whole``, months without any mark are left out.
+    """
     lines = []
     for month in _months(first, last):
         days = []
@@ -42,7 +68,8 @@ def calendar(marks: Mapping[int, str], first: int, last: int, blank: str) -> str
             place = (day - _EPOCH).days
             inside = day.month == month.month and first <= place <= last
             days.append(marks.get(place, blank) if inside else " ")
-        lines.append(f"{month:%Y-%m}  {''.join(days)}".rstrip())
+        if is_whole or any(mark not in (" ", blank) for mark in days):
+            lines.append(f"{month:%Y-%m}  {''.join(days)}".rstrip())
     left_out = len(lines) - _MOST_MONTHS
     note = [f"({left_out} months before are left out)"] if left_out > 0 else []
     return "\n".join([_HEAD, *note, *lines[-_MOST_MONTHS:]])

@@ -1,5 +1,6 @@
 """The data files of a configuration: what the one check of them found, in words and as a document."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -53,6 +54,7 @@ def bars_row(summary: FileSummary) -> Document:
         "since": to_ms(summary.ts_first),
         "until": to_ms(summary.ts_last),
         **gap_row(summary.gaps, summary.missing, summary.first_gap, summary.largest_gap),
+        "findings": dict(Counter(str(flaw.kind) for flaw in summary.flaws)),
         "notes": list(summary.notes),
     }
 

@@ -9,6 +9,7 @@ from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, floor_to, from_ms, timeframe_name, to_ms
 from tradebot.report.table import moment
 from tradebot.store.batches import Batch
+from tradebot.store.flaws import Flaw, FlawKind
 
 Heard: TypeAlias = Callable[[Batch], None]
 """What is told of each batch that was read."""
@@ -29,8 +30,7 @@ class Agreement:
         self._made: dict[int, tuple[int, _Prices]] = {}
         self._given: dict[int, _Prices] = {}
         self._newest_made = self._newest_given = -1
-        self._count = 0
-        self._first: tuple[int, _Prices, _Prices] | None = None
+        self._differing: dict[int, tuple[_Prices, _Prices]] = {}
 
     def take_fine(self, batch: Batch) -> None:
         """Take fine bars."""
@@ -53,16 +53,21 @@ class Agreement:
 
     def contradiction(self) -> str | None:
         """Return in how many bars the series differ, and the first of them; ``None`` when they agree."""
-        if self._first is None:
+        if not self._differing:
             return None
-        ts, made, given = self._first
-        bars = "one bar differs" if self._count == 1 else f"{self._count} bars differ"
-        what = ", ".join(
-            f"{name} {plain(here)} for {plain(there)}"
-            for name, here, there in zip(_NAMES, given, made, strict=True)
-            if here != there
-        )
-        return f"{bars} from the {timeframe_name(self._fine)} bars of that time, first at {moment(ts)}: {what}"
+        ts = min(self._differing)
+        count = len(self._differing)
+        bars = "one bar differs" if count == 1 else f"{count} bars differ"
+        fine = timeframe_name(self._fine)
+        return f"{bars} from the {fine} bars of that time, first at {moment(ts)}: {_words(*self._differing[ts])}"
+
+    def flaws(self) -> list[Flaw]:
+        """Return each coarse bar that differs, oldest first."""
+        step, fine = to_ms(self._coarse), timeframe_name(self._fine)
+        return [
+            Flaw(FlawKind.MISMATCH, ts, ts + step, f"{_words(*self._differing[ts])} of the {fine} bars")
+            for ts in sorted(self._differing)
+        ]
 
     def _bucket(self, row: tuple[int, Decimal, Decimal, Decimal, Decimal]) -> int:
         return to_ms(floor_to(from_ms(row[0]), self._coarse))
@@ -73,9 +78,7 @@ class Agreement:
             return
         del self._given[ts], self._made[ts]
         if given != made:
-            self._count += 1
-            if self._first is None or ts < self._first[0]:
-                self._first = ts, made, given
+            self._differing[ts] = made, given
 
     def _forget(self) -> None:
         if len(self._made) + len(self._given) < _MANY:
@@ -83,6 +86,14 @@ class Agreement:
         passed = min(self._newest_made, self._newest_given)
         self._made = {ts: made for ts, made in self._made.items() if ts >= passed}
         self._given = {ts: given for ts, given in self._given.items() if ts >= passed}
+
+
+def _words(made: _Prices, given: _Prices) -> str:
+    return ", ".join(
+        f"{name} {plain(here)} for {plain(there)}"
+        for name, here, there in zip(_NAMES, given, made, strict=True)
+        if here != there
+    )
 
 
 def _joined(one: _Prices, other: _Prices) -> _Prices:

@@ -22,6 +22,8 @@ from tradebot.store.agreement import Agreement, Heard
 from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
 from tradebot.store.columns import count_rows, is_parquet, read_batches
 from tradebot.store.digits import is_steady
+from tradebot.store.flaws import Flaw, FlawKind, by_time, flaw_words
+from tradebot.store.inspection import Inspection
 from tradebot.store.scaled import ReadScaled, read_scaled, text_bytes
 from tradebot.store.series import Missing, Times, step_name, unit_fault, usual_step
 
@@ -48,6 +50,8 @@ class FileSummary:
     largest_gap: Missing | None
     notes: tuple[str, ...]
     """What else somebody should know, such as bars that contradict those of another file."""
+    flaws: tuple[Flaw, ...] = ()
+    """What an inspection found, where there was one, and the bars that contradict those of another file."""
 
 
 class BarFile:
@@ -65,6 +69,8 @@ class BarFile:
         self._heard_by: tuple[Heard, ...] = ()
         self._agreement: Agreement | None = None
         self._is_cut = False
+        self._is_inspected = False
+        self._inspection: Inspection | None = None
 
     @property
     def timeframe(self) -> Timeframe:
@@ -85,10 +91,12 @@ class BarFile:
     def batches(self, skip: int = 0) -> Iterator[Batch]:
         """Give the checked rows after the first ``skip`` as columns: times of opening, OHLC and volume."""
         times = self._times = Times(self._timeframe, is_whole=not skip)
+        self._inspection = Inspection(self.timeframe) if self._is_inspected and not skip else None
+        hearers = self._heard_by if self._inspection is None else (*self._heard_by, self._inspection.take)
         for batch in read_batches(self.path, BAR_COLUMNS, skip, self._note_cut):
             if not (is_sound(batch.columns) and times.take(batch.ts)):
                 self._explain(batch, times)
-            for hear in self._heard_by:
+            for hear in hearers:
                 hear(batch)
             yield batch
         if times.last is None and not skip:
@@ -137,6 +145,7 @@ class BarFile:
     def summary(self) -> FileSummary:
         """Return what the newest iteration has found so far."""
         times = self._times
+        flaws = self._flaws()
         return FileSummary(
             path=self.path,
             symbol=self.symbol,
@@ -148,12 +157,17 @@ class BarFile:
             missing=times.missing,
             first_gap=times.first_gap,
             largest_gap=times.largest_gap,
-            notes=tuple(self._notes()),
+            notes=tuple(self._notes(flaws)),
+            flaws=flaws,
         )
 
     def last_ts(self) -> int:
         """Return the time of the newest row that was read, in ms; -1 before the first."""
         return -1 if self._times.last is None else self._times.last
+
+    def inspect(self) -> None:
+        """Look, while the file is read whole, for what is wrong with bars that can be read."""
+        self._is_inspected = True
 
     def be_held_against(self, finer: "BarFile") -> None:
         """Compare these bars, while both are read, with those of ``finer``, which has others of the same symbol."""
@@ -164,7 +178,12 @@ class BarFile:
     def _note_cut(self) -> None:
         self._is_cut = True
 
-    def _notes(self) -> Iterator[str]:
+    def _flaws(self) -> tuple[Flaw, ...]:
+        found = [] if self._inspection is None else self._inspection.flaws(self._times)
+        differing = () if self._agreement is None else self._agreement.flaws()
+        return tuple(sorted([*found, *differing], key=by_time))
+
+    def _notes(self, flaws: Sequence[Flaw]) -> Iterator[str]:
         late = self._times.late_by()
         if late:
             yield f"bars open {duration(late // 1000)} after whole {timeframe_name(self.timeframe)}"
@@ -173,6 +192,11 @@ class BarFile:
         contradiction = None if self._agreement is None else self._agreement.contradiction()
         if contradiction is not None:
             yield contradiction
+        # Gaps are counted apart, and differences told above.
+        yield from flaw_words(flaw for flaw in flaws if flaw.kind not in (FlawKind.GAP, FlawKind.MISMATCH))
+        closures = self._times.gaps - sum(flaw.kind is FlawKind.GAP for flaw in flaws)
+        if self._inspection is not None and closures:
+            yield f"{closures:,} of the gaps are nights, weekends or holidays"
 
     def _explain(self, batch: Batch, times: Times) -> None:
         last = times.last
@@ -228,9 +252,10 @@ def check_files(files: Iterable[BarFile]) -> tuple[FileSummary, ...]:
 
 
 def hold_against_each_other(files: Iterable[BarFile]) -> Iterable[Sequence[BarFile]]:
-    """Compare, while they are read, coarse bars with the next finer ones; return the files of each symbol."""
+    """Inspect files while they are read, and coarse bars against the next finer ones; return those of each symbol."""
     by_symbol: dict[str, list[BarFile]] = {}
     for file in files:
+        file.inspect()
         by_symbol.setdefault(file.symbol, []).append(file)
     for together in by_symbol.values():
         together.sort(key=lambda file: file.timeframe)

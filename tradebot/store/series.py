@@ -53,11 +53,8 @@ class Times:
         "_timeframe",
         "common_step",
         "first",
-        "first_gap",
-        "gaps",
-        "largest_gap",
+        "found",
         "last",
-        "missing",
         "rows",
     )
 
@@ -69,9 +66,29 @@ class Times:
         self.last: int | None = None
         self.common_step = 0
         """The largest distance of which all distances of neighbours are multiples, in ms; 0 without any."""
-        self.rows = self.gaps = self.missing = 0
-        self.first_gap: Missing | None = None
-        self.largest_gap: Missing | None = None
+        self.rows = 0
+        self.found: list[Missing] = []
+        """The gaps, oldest first."""
+
+    @property
+    def gaps(self) -> int:
+        """How many gaps there are."""
+        return len(self.found)
+
+    @property
+    def missing(self) -> int:
+        """How many bars would fill them."""
+        return sum(map(_bars_of, self.found))
+
+    @property
+    def first_gap(self) -> Missing | None:
+        """The first of them."""
+        return self.found[0] if self.found else None
+
+    @property
+    def largest_gap(self) -> Missing | None:
+        """The first of those that are longest."""
+        return max(self.found, key=_bars_of, default=None)
 
     def take(self, ts: Sequence[int]) -> bool:
         """Count a batch and return whether it is sound; one that is not is left out of the counts."""
@@ -144,15 +161,9 @@ class Times:
     def _count_gaps(self, ts: Sequence[int]) -> None:
         step = self._step
         before = ts if self.last is None else [self.last, *ts]
-        found = [
+        self.found += [
             Missing(prior + step, (at - prior) // step - 1) for prior, at in pairwise(before) if at - prior != step
         ]
-        largest = max(found, key=_bars_of)
-        self.first_gap = self.first_gap or found[0]
-        if self.largest_gap is None or largest.bars > self.largest_gap.bars:
-            self.largest_gap = largest
-        self.gaps += len(found)
-        self.missing += sum(map(_bars_of, found))
 
     def _may_be_first(self, ts: int) -> bool:
         return self._first_unit_fault(ts) is None and (self._timeframe is None or self._first_grid_fault(ts) is None)
