@@ -73,6 +73,8 @@ STRATEGIES: Mapping[str, str] = {
     'trail = { kind = "structure", swing = 2 }, break_even = { at_r = 0.5 } }',
     "even": 'kind = "donchian_breakout"\nentry = 5\nexit = 4\nstop = { kind = "atr", n = 5, mult = 2, '
     "break_even = { at_r = 0.7 } }\nmax_hold = { bars = 9, unless_r = 1 }",
+    "ranges": 'kind = "own.py:Own"\nstop = { kind = "percent", percent = 1, '
+    'trail = { kind = "atr", n = 3, mult = 2 } }',
     "held": 'kind = "sma_cross"\nfast = 3\nslow = 8\nmax_hold = { time = "6m" }',
     "orphan": 'kind = "own.py:Own"\nlast = 120\nstop = { kind = "percent", percent = 2, '
     "break_even = { at_atr = 1, n = 5 } }\nmax_hold = { bars = 30 }",

@@ -9,7 +9,15 @@ import pytest
 
 from tradebot.model.errors import ConfigError
 from tradebot.model.time import Nanos, parse_timeframe
-from tradebot.pipeline.strategy.base import AtrStop, BreakEven, ExitRules, MaxHold, StrategySpec, StructureTrail
+from tradebot.pipeline.strategy.base import (
+    AtrStop,
+    AtrTrail,
+    BreakEven,
+    ExitRules,
+    MaxHold,
+    StrategySpec,
+    StructureTrail,
+)
 from tradebot.settings.check import build_specs, check_settings
 from tradebot.settings.load import Loaded, LoadOptions, effective_toml
 
@@ -66,6 +74,8 @@ def stop(inner: str) -> str:
             [stop('trail = { kind = "structure", buffer_ticks = 3 }')],
             ExitRules(trail=StructureTrail(swing=5, ticks=3)),
         ),
+        ([stop('trail = { kind = "atr" }')], ExitRules(trail=AtrTrail(mult=D(3)))),
+        ([stop('trail = { kind = "atr", n = 5, mult = 2 }')], ExitRules(trail=AtrTrail(mult=D(2), n=5))),
         (
             [stop("break_even = {}")],
             ExitRules(break_even=BreakEven(at=D(1), fee=D("0.00045"))),

@@ -13,6 +13,7 @@ from tradebot.model.order import OrderType, PositionSide
 from tradebot.model.signal import Action, Approved, Refused
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.strategy.base import (
+    AtrTrail,
     BreakEven,
     Enter,
     Exit,
@@ -137,6 +138,47 @@ STRUCTURE = {
         ExitRules(trail=StructureTrail(swing=1, ticks=3000)),
         [("100", "103", "99", "102"), ("102", "104", "98", "103"), ("103", "106", "100", "105")],
         ["95", "95", "95"],
+        None,
+    ),
+}
+RANGES = {
+    # Two ranges of the last bar behind the best price: of the entry's bar its close, 101 - 2 x 2, then 104 - 2 x 3 and,
+    # as the range shrinks, 104 - 2 x 2. The same again is no step, and the wider range behind it takes nothing back.
+    "breathes": (
+        ExitRules(trail=AtrTrail(mult=D(2), n=1)),
+        [
+            ("100", "101", "99", "101"),
+            ("101", "104", "101", "103"),
+            ("103", "104", "102", "102"),
+            ("102", "103", "101", "101.5"),
+            ("101.5", "104.2", "101", "104"),
+            ("104", "104", "100", "100"),
+        ],
+        ["97", "98", "100", "100", "100", None],
+        (7, "100", "trail"),
+    ),
+    # A distance of 4: from 97 on a step is 0.4, and 97.3 is none. From 95 on 95.4 would have been the first.
+    "small steps": (
+        ExitRules(trail=AtrTrail(mult=D(2), n=1)),
+        [
+            ("100", "101", "99", "101"),
+            ("101", "101.3", "99.3", "101"),
+            ("101", "101.4", "99.4", "101"),
+        ],
+        ["97", "97", "97.4"],
+        None,
+    ),
+    # The place behind the best price is beyond the close: it waits for a close that it can stand behind.
+    "beyond the close": (
+        ExitRules(trail=AtrTrail(mult=D("0.5"), n=1)),
+        [("100", "101", "99", "100.1"), ("100.1", "104", "100", "100.5"), ("103", "103", "102.5", "103")],
+        ["99.1", "99.1", "102.7"],
+        None,
+    ),
+    "unknown range": (
+        ExitRules(trail=AtrTrail(mult=D(2), n=10)),
+        [("100", "101", "99", "101"), ("101", "110", "101", "109")],
+        ["95", "95"],
         None,
     ),
 }
@@ -276,6 +318,13 @@ TIME = {
 
 @both(STRUCTURE)
 def test_a_stop_goes_behind_each_swing_that_is_confirmed_and_never_back(
+    side: PositionSide, rules: ExitRules, rows: Sequence[Row], stops: Stops, end: End | None
+) -> None:
+    assert_plays(side, rules, rows, stops, end)
+
+
+@both(RANGES)
+def test_a_stop_follows_the_best_price_at_ranges_as_they_are_now(
     side: PositionSide, rules: ExitRules, rows: Sequence[Row], stops: Stops, end: End | None
 ) -> None:
     assert_plays(side, rules, rows, stops, end)
@@ -433,10 +482,12 @@ def test_a_strategy_that_fails_leaves_its_position_to_the_rules() -> None:
 
 def test_a_position_without_a_stop_has_none_to_move_and_still_ends_by_time() -> None:
     rules = ExitRules(max_hold=MaxHold(length=Nanos(3 * M1), unless_r=D(1)), break_even=BreakEven(at=D(1)))
-    market = ExitMarket({1: (entering(LONG, stop=None),)}, rules)
+    market = ExitMarket({1: (entering(LONG, stop=None),), 2: (MoveStop(D(95)),)}, rules)
     rows: list[Row] = [CALM, ("100", "200", "100", "180"), CALM, CALM, CALM]
     assert play(market, rows, LONG) == [None] * 5
     assert market.trips == [(5, D(100), "time")]
+    # What the strategy wished was refused, and no rule wished more.
+    assert [type(answer) for answer in market.answers] == [Approved, Refused, Approved]
 
 
 def test_a_reversal_begins_anew() -> None:
@@ -485,7 +536,8 @@ every_rule = st.builds(
         atrs=st.sampled_from([D(0), D("0.3")]),
         ticks=st.integers(0, 9),
         n=st.integers(1, 4),
-    ),
+    )
+    | st.builds(AtrTrail, mult=parts, n=st.integers(1, 4)),
     break_even=st.none()
     | st.builds(
         BreakEven,

@@ -8,6 +8,7 @@ from tradebot.model.money import BPS, ZERO, plain
 from tradebot.model.time import Nanos, Timeframe, parse_timeframe, timeframe_name
 from tradebot.pipeline.strategy.base import (
     AtrStop,
+    AtrTrail,
     BreakEven,
     DistanceStop,
     ExitRules,
@@ -21,6 +22,7 @@ from tradebot.settings.layers import dotted
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     AtrStopSettings,
+    AtrTrailSettings,
     BreakEvenSettings,
     DistanceStopSettings,
     DistanceTrailSettings,
@@ -30,6 +32,7 @@ from tradebot.settings.model import (
     Stop,
     StrategySettings,
     StructureTrailSettings,
+    Trail,
 )
 
 _ROOM = Decimal("0.5")
@@ -82,10 +85,11 @@ def stop_rule(stop: Stop) -> StopRule:
 
 def exit_rules(settings: Settings, strategy: StrategySettings, timeframe: Timeframe) -> ExitRules | None:
     """Return what becomes of positions whatever the strategy says, where anything was said of it."""
-    trail = break_even = hold = None
+    trail: StructureTrail | AtrTrail | None = None
+    break_even = hold = None
     stop, longest = strategy.stop, strategy.max_hold
-    if stop is not None and isinstance(stop.trail, StructureTrailSettings):
-        trail = _structure_trail(stop.trail)
+    if stop is not None and stop.trail is not None:
+        trail = _trail(stop.trail)
     if stop is not None and stop.break_even is not None:
         break_even = _break_even(settings, stop.break_even)
     if longest is not None:
@@ -94,6 +98,19 @@ def exit_rules(settings: Settings, strategy: StrategySettings, timeframe: Timefr
     if trail is None and break_even is None and hold is None:
         return None
     return ExitRules(trail=trail, break_even=break_even, max_hold=hold)
+
+
+def _trail(trail: Trail) -> StructureTrail | AtrTrail | None:
+    match trail:
+        case DistanceTrailSettings():
+            # Whoever places the stop sees to that.
+            return None
+        case StructureTrailSettings():
+            return _structure_trail(trail)
+        case AtrTrailSettings():
+            return AtrTrail(mult=trail.mult, n=trail.n)
+        case _ as never:  # pragma: no cover - mypy shows that it cannot be
+            assert_never(never)
 
 
 def _structure_trail(trail: StructureTrailSettings) -> StructureTrail:

@@ -384,6 +384,14 @@ class StructureTrailSettings(Section):
         return self
 
 
+class AtrTrailSettings(Section):
+    """The stop goes some average true ranges, as they are now, behind the best price, on the strategy's bars."""
+
+    kind: Literal["atr"] = Field(description="Names this way to trail.")
+    n: Int = Field(default=14, ge=1, le=10_000, description="Bars of the average true range.")
+    mult: Exact = Field(default=Decimal("3.0"), gt=0, le=1000, description="Distance, in average true ranges.")
+
+
 class BreakEvenSettings(Section):
     """The stop goes to where the trade costs nothing, once it has been so far in profit."""
 
@@ -411,7 +419,7 @@ class BreakEvenSettings(Section):
         return self
 
 
-Trail = Annotated[DistanceTrailSettings | StructureTrailSettings, Field(discriminator="kind")]
+Trail = Annotated[DistanceTrailSettings | StructureTrailSettings | AtrTrailSettings, Field(discriminator="kind")]
 
 
 class StopSettings(Section):

@@ -194,10 +194,11 @@ class Asker:
         """Return what is remembered of the position once ``signals`` have moved its stop."""
         cared = self.cared
         for one in signals:
-            if isinstance(one, Signal) and one.action is Action.MOVE_STOP and one.stop is not None:
-                # One that the close has passed will be refused.
-                is_placed = cared is not None and is_nearer(one.close, one.stop, one.side)
-                cared = cared.with_stop(one.stop, one.side) if cared is not None and is_placed else cared
+            if cared is None or not isinstance(one, Signal) or one.action is not Action.MOVE_STOP or one.stop is None:
+                continue
+            # One that the close has passed will be refused.
+            if is_nearer(one.close, one.stop, one.side):
+                cared = cared.with_stop(one.stop, one.side)
         return cared
 
     def sent(self, signals: Sequence[Signal | Refused]) -> None:

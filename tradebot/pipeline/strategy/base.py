@@ -22,6 +22,7 @@ from tradebot.pipeline.columns import ColumnRun
 
 __all__ = [
     "AtrStop",
+    "AtrTrail",
     "Bar",
     "BreakEven",
     "Direction",
@@ -207,6 +208,14 @@ class StructureTrail:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AtrTrail:
+    """A stop that goes ``mult`` average true ranges of ``n`` bars, as they are now, behind the best price."""
+
+    mult: Decimal
+    n: int = 14
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakEven:
     """A stop that goes to where the trade costs nothing, once it was ``at`` in profit.
 
@@ -232,7 +241,7 @@ class MaxHold:
 class ExitRules:
     """What becomes of a position whatever its strategy says."""
 
-    trail: StructureTrail | None = None
+    trail: StructureTrail | AtrTrail | None = None
     break_even: BreakEven | None = None
     max_hold: MaxHold | None = None
 
