@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.live.rehearsal import LONG, QUIET, run, stage
+from tests.live.rehearsal import LONG, OUT, QUIET, run, stage
+from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import TradingState, Verb
 from tradebot.model.market import PricesSeen, SymbolPrices
 from tradebot.model.money import Price
@@ -101,3 +102,47 @@ async def test_a_bot_of_a_live_market_enters_by_prices_that_are_fresh(tmp_path: 
             assert entry.state is OrderState.REJECTED
             assert entry.reason.startswith("stale_price: the mark of BTC is so many seconds old")
             assert not venue.position()
+
+
+MONEY = """
+drawdown_pct = 0.05
+max_consecutive_losses = 3
+max_residual = 1
+max_slippage_bps = 1000
+max_rejects_per_min = 1
+max_trades_per_day = 50
+"""
+TRANSIENT = (
+    "error_500",
+    "error_502",
+    "rate_limit",
+    "timeout",
+    "drop_reply",
+    "lost",
+    "maintenance",
+    "drop",
+    "half_open",
+)
+
+
+@pytest.mark.virtual_time
+@pytest.mark.usefixtures("_quick")
+@pytest.mark.parametrize("fault", TRANSIENT)
+async def test_what_passes_by_itself_trips_no_breaker(tmp_path: Path, fault: str) -> None:
+    async with stage(tmp_path) as venue:
+        venue.risk = MONEY
+        async with run(venue) as bot:
+            await bot.bar()
+            await bot.bar(LONG)
+            await bot.agreed()
+            venue.fault(fault, **({"lasts": D(8)} if fault != "drop" else {}))
+            await bot.bar(OUT)
+            await bot.bar(LONG, "ETH")
+            await asyncio.sleep(8)
+            venue.clear()
+            await bot.until(lambda: not bot.position() and not venue.position(), 60)
+            await bot.until(lambda: not bot.unknown(), 60)
+            await bot.agreed(60)
+            assert bot.engine.trading_state is TradingState.RUNNING
+            assert {one.state for one in bot.engine.risk.breakers_view()} == {"ok"}
+            assert BreakerChanged.kind not in await bot.kinds()

@@ -139,7 +139,7 @@ def test_a_rest_that_is_too_small_for_an_order_is_left_to_the_stop() -> None:
     assert orders.save().wanted == {}
 
 
-@pytest.mark.parametrize("refusal", [R.OFF_TICK, R.TRIGGERED, R.PASSING])
+@pytest.mark.parametrize("refusal", [R.OFF_TICK, R.TRIGGERED, R.PASSING, R.UNSENT])
 def test_an_order_at_market_has_another_price_each_time_and_is_tried_again(refusal: R) -> None:
     orders = leaving()
     refuse(orders, EXIT, refusal)
@@ -253,7 +253,7 @@ def test_no_exit_refused_for_good_is_ever_followed_by_the_same(refusals: list[R]
     orders = leaving()
     name, size, second, lasting = EXIT, D(4), 0, set()
     for refusal in refusals:
-        if refusal not in (R.PASSING, R.OFF_TICK, R.TRIGGERED, R.KEY):
+        if refusal not in (R.PASSING, R.UNSENT, R.OFF_TICK, R.TRIGGERED, R.KEY):
             lasting.add(size)
         refuse(orders, name, refusal)
         if refusal is R.KEY:

@@ -14,7 +14,7 @@ from tradebot.model.errors import InvariantError
 from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.market import Message
 from tradebot.model.money import from_float
-from tradebot.model.order import Fill, Liquidity, OrderDone, OrderRole, OrderSide, OrderState, OrderType
+from tradebot.model.order import Fill, Liquidity, OrderDone, OrderRole, OrderSide, OrderState, OrderType, RefusalClass
 from tradebot.model.position import Deposit, ResidualSeen, RoundTrip
 from tradebot.model.signal import Action, Approved, Refused, Signal
 from tradebot.model.time import DAY, Nanos
@@ -655,6 +655,8 @@ def test_refused_orders_within_a_minute_trip() -> None:
         desk.tell(done(ts=Nanos(minute(2) + seconds * 10**9)))
         desk.tell(done(OrderState.CANCELED, Nanos(minute(2) + seconds * 10**9)))
         desk.tell(done(OrderState.FAILED, Nanos(minute(2) + seconds * 10**9)))
+        # One that never came to the venue was not refused by it.
+        desk.tell(replace(done(ts=Nanos(minute(2) + seconds * 10**9)), refusal=RefusalClass.UNSENT))
     assert desk.view("max_rejects_per_min").value == 3
     assert desk.state is TradingState.HALTED
     assert desk.changes() == [("max_rejects_per_min", 1, Act.HALT)]

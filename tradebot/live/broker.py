@@ -26,6 +26,7 @@ from tradebot.model.order import (
     OrderRequest,
     OrderRole,
     OrderState,
+    RefusalClass,
     SubmitOrders,
 )
 from tradebot.model.time import Nanos
@@ -343,7 +344,10 @@ def _split(submit: SubmitOrders, bracket_targets: int | None) -> tuple[SubmitOrd
 
 def _never(order: OrderRequest, reason: str, ts: Nanos | None = None) -> OrderRejected:
     return OrderRejected(
-        ts_event=order.ts_event if ts is None else ts, client_order_id=order.client_order_id, reason=reason
+        ts_event=order.ts_event if ts is None else ts,
+        client_order_id=order.client_order_id,
+        reason=reason,
+        refusal=RefusalClass.UNSENT,
     )
 
 

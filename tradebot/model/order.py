@@ -106,6 +106,8 @@ class RefusalClass(StrEnum):
 
     PASSING = "passing"
     """What stood in the way may be gone in a moment: a rate, margin, liquidity, a price too far away."""
+    UNSENT = "unsent"
+    """The venue did not say no: it could not be reached, or we held the order back ourselves."""
     TRIGGERED = "triggered"
     """The price is beyond the trigger already."""
     TOO_LARGE = "too_large"
@@ -124,7 +126,7 @@ class RefusalClass(StrEnum):
     @property
     def is_lasting(self) -> bool:
         """Whether the same order would be refused again, however often it is sent."""
-        return self is not RefusalClass.PASSING
+        return self not in (RefusalClass.PASSING, RefusalClass.UNSENT)
 
 
 class Liquidity(StrEnum):
@@ -274,7 +276,7 @@ class OrderDone(Message, frozen=True, kw_only=True):
 
     ``is_wanted``: what an exit was to do is still wanted, and is tried again; when that ends without a further order,
     the last one is told anew, and not wanted. ``stop_price`` is told with a stop that the venue refused or dropped:
-    the stop that is in force instead.
+    the stop that is in force instead. ``refusal`` says of one that was rejected by whom, and for how long.
     """
 
     kind: ClassVar[str] = "order_done"
@@ -289,6 +291,7 @@ class OrderDone(Message, frozen=True, kw_only=True):
     reason: str
     is_wanted: bool = False
     stop_price: Price | None = None
+    refusal: RefusalClass = RefusalClass.PASSING
 
 
 class TradingPermitted(Message, frozen=True, kw_only=True):

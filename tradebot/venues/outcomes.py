@@ -49,7 +49,7 @@ class Outcomes:
             case Refusal(text):
                 return (self.rejected(client_order_id, text, ts),)
             case Never():
-                return (self.rejected(client_order_id, refusal or _NEVER, ts),)
+                return (self.unsent(client_order_id, refusal or _NEVER, ts),)
             case Sighting(oid, phase):
                 return self.seen(client_order_id, oid, phase, phase.value, ts)
             case Unclear():
@@ -69,6 +69,11 @@ class Outcomes:
                 return (self.rejected(client_order_id, word, ts, reason=self.reason_of(word)),)
             case Phase.UNKNOWN:
                 return ()
+
+    def unsent(self, client_order_id: str, words: str, ts: Nanos) -> OrderRejected:
+        """Return that an order never was there: for what ``words`` mean that lasts, else for nothing the venue said."""
+        refusal = self.refusal_of(words)
+        return self.rejected(client_order_id, words, ts, refusal if refusal.is_lasting else RefusalClass.UNSENT)
 
     def rejected(
         self, client_order_id: str, words: str, ts: Nanos, refusal: RefusalClass | None = None, reason: str = ""

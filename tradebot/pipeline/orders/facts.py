@@ -28,6 +28,7 @@ def done(order: Order, ts: Nanos, *, is_wanted: bool = False, stop_price: Price 
         reason=order.reason,
         is_wanted=is_wanted,
         stop_price=stop_price,
+        refusal=order.refusal,
     )
 
 

@@ -71,7 +71,7 @@ def _answers(submit: SubmitOrders, name: str, why: Stopped) -> Sequence[Message]
         ts_event=submit.ts_event,
         client_order_id=name,
         reason=_told(why),
-        refusal=RefusalClass.OFF_GRID if is_exit else RefusalClass.PASSING,
+        refusal=RefusalClass.OFF_GRID if is_exit else RefusalClass.UNSENT,
     )
     # Of a bracket its entry speaks for all.
     if not is_exit and (why.gate not in FAULTS or order.reduce_only):

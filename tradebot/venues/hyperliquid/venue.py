@@ -310,7 +310,7 @@ class HyperliquidVenue:
         except ValueError as error:
             return _refused(submit, str(error), RefusalClass.OFF_GRID)
         except VenueError as error:
-            return _refused(submit, error.what)
+            return [OUTCOMES.unsent(order.client_order_id, error.what, submit.ts_event) for order in orders]
         grouping = "normalTpsl" if len(orders) > 1 and orders[0].role is OrderRole.ENTRY else "na"
         is_urgent = orders[0].role is not OrderRole.ENTRY
         intent = self._gateway.intent(order_action(wires, grouping), cloids, is_urgent=is_urgent)
@@ -502,5 +502,5 @@ def _unlisted(cancel: CancelOrder, ts: Nanos) -> OrderCanceled:
     return OrderCanceled(ts_event=ts, client_order_id=cancel.client_order_id, reason="unlisted")
 
 
-def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass | None = None) -> Sequence[Message]:
+def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass) -> Sequence[Message]:
     return [OUTCOMES.rejected(order.client_order_id, words, submit.ts_event, refusal) for order in submit.orders]

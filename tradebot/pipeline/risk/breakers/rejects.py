@@ -4,7 +4,7 @@ from decimal import Decimal
 from typing import ClassVar
 
 from tradebot.model.errors import InvariantError
-from tradebot.model.order import OrderDone, OrderState
+from tradebot.model.order import OrderDone, OrderState, RefusalClass
 from tradebot.model.time import NANOS_PER_S, Nanos
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, Breaker, Changes, Memory, StormMemory, Tiers
 
@@ -29,7 +29,7 @@ class RejectsBreaker(Breaker):
 
     def on_done(self, done: OrderDone) -> Changes:
         """Count an order that was refused."""
-        if done.state is not OrderState.REJECTED or self.is_latched:
+        if done.state is not OrderState.REJECTED or done.refusal is RefusalClass.UNSENT or self.is_latched:
             return NO_CHANGE
         since = done.ts_event - _MINUTE
         self._times = (*(ts for ts in self._times if ts > since), done.ts_event)
