@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 	$$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 # Written in Python, but not named so: ruff does not find them by itself.
-SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-sleeps scripts/coverage \
+SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-notebooks scripts/check-sleeps scripts/coverage \
 	scripts/mutate scripts/write-crashes scripts/write-docs
 
 .DEFAULT_GOAL := help
@@ -32,6 +32,7 @@ check: .venv/dev ## format, lint, types, import contracts, docs checks
 	$(BIN)/python scripts/check-lock
 	$(BIN)/python scripts/check-callers
 	$(BIN)/python scripts/check-sleeps
+	$(BIN)/python scripts/check-notebooks
 
 coverage: .venv/dev ## run the tests with coverage: 95 % of all, every branch of orders, risk and journal
 	$(BIN)/python scripts/coverage

@@ -123,12 +123,8 @@ def _headline(report: Mapping[str, Json]) -> str:
             for key in ("expectancy", "win_rate", "profit_factor", "trades")
         ),
         tile("Exposure", value_of(report, "exposure_pct"), "of the time"),
-        tile(
-            "Beta",
-            (shown("beta", held.get("beta")), ""),
-            f"correlation {shown('correlation', held.get('correlation'))}",
-        ),
-        tile("Alpha a year", value_of(held, "alpha"), "against holding"),
+        tile("Beta", value_of(held, "beta"), f"correlation {shown('correlation', held.get('correlation'))}"),
+        tile("Alpha a year", value_of(held, "alpha"), f"against holding, {cell(held.get('days'))} days"),
     ]
     return f'<dl class="headline">{"".join(tiles)}</dl>'
 

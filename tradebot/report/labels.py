@@ -103,6 +103,7 @@ _LABELS: Mapping[str, _Label] = {
     "volatility": _Label("Volatility a year", _fraction),
     "alpha": _Label("Alpha a year", _fraction, is_signed=True),
     "beta": _Label("Beta", _ratio),
+    "correlation": _Label("Correlation", _ratio),
     "max_drawdown_pct": _Label("Max drawdown", percent),
     "depth_pct": _Label("Depth", percent),
     "trough": _Label("Deepest", moment),

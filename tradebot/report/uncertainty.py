@@ -25,6 +25,8 @@ LEAST_TRADES = 30
 """Below so many round trips no ratio of them means anything: the usual floor of the central limit theorem."""
 LEAST_DAYS = 60
 """Below so many daily returns a Sharpe ratio means nothing: its standard error is then above 2.4 a year."""
+_LEAST_VALUES = 10
+"""Of fewer a block is so much of the ring that resamples hardly differ: their interval would be falsely narrow."""
 _TWO_SIDED = 1.959963984540054
 _MOST_PARTS = 500
 _MOST_UNDEFINED = 0.05
@@ -101,7 +103,7 @@ def _intervals(
     terms: Sequence[Sequence[float]], count: int, block: int, statistics: Mapping[str, _Statistic]
 ) -> dict[str, tuple[float, float] | None]:
     """Return the interval of each statistic of resamples; a statistic gets ``count`` and the sum of each term."""
-    if count < 2:
+    if count < _LEAST_VALUES:
         return dict.fromkeys(statistics)
     # Around the end once more, so that every block is a difference of two prefix sums.
     prefixes = [list(accumulate((*term, *term[:block]), initial=0.0)) for term in terms]
@@ -112,7 +114,8 @@ def _intervals(
     for _ in range(SAMPLES):
         starts = [int(random() * count) for _ in lengths]
         spans = [(start, start + length) for start, length in zip(starts, lengths, strict=True)]
-        sums = [sum([prefix[end] - prefix[start] for start, end in spans]) for prefix in prefixes]
+        # Exactly: what ``sum`` gives depends on the version of Python.
+        sums = [math.fsum([prefix[end] - prefix[start] for start, end in spans]) for prefix in prefixes]
         for name, statistic in statistics.items():
             value = statistic(count, sums)
             if value is not None:

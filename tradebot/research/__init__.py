@@ -2,16 +2,60 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from tradebot.research.backtesting import Backtest
+    from tradebot.research.bars import Columns
     from tradebot.research.events import EventArray
+    from tradebot.research.frames import Array, Library
+    from tradebot.research.inline import Page
     from tradebot.research.prefixes import LookaheadResult
 
-__all__ = ["backtest", "indicator", "lookahead", "scan"]
+__all__ = ["backtest", "chart", "frame", "indicator", "lookahead", "read_bars", "scan"]
+
+
+def read_bars(path: "str | Path") -> "Columns":
+    """Return the bars of a file as numpy columns, in the order that ``scan`` and the others take.
+
+    Fields: ``ts`` (opening times in epoch milliseconds), ``open``, ``high``, ``low``, ``close``, ``volume``. Raises
+    ``DataError``.
+    """
+    from tradebot.research.bars import columns_of
+    from tradebot.research.history import read_history
+
+    return columns_of(*read_history(Path(path)))
+
+
+def frame(data: "Array | Mapping[str, Array]", library: "Library" = "pandas") -> Any:
+    """Return a structured array, such as ``scan`` gives, or columns by name as a frame of pandas or polars.
+
+    Integers named ``ts`` or ``..._ts`` become times. Raises ``ConfigError`` where that library is not installed.
+    """
+    from tradebot.research.frames import frame as frame_of
+
+    return frame_of(data, library)
+
+
+def chart(
+    ts: "ArrayLike",
+    o: "ArrayLike",
+    h: "ArrayLike",
+    l: "ArrayLike",  # noqa: E741 - as everywhere in the trade
+    c: "ArrayLike",
+    v: "ArrayLike",
+    title: str = "bars",
+    **params: object,
+) -> "Page":
+    """Return the page of ``tradebot scan --html``, candles with their patterns, shown within a notebook.
+
+    Arguments and errors are those of ``scan``.
+    """
+    from tradebot.research.pattern_chart import chart_of
+
+    return chart_of(ts, o, h, l, c, v, title, params)
 
 
 def scan(

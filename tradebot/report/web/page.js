@@ -294,7 +294,8 @@ function choose(trade) {
     + `Net ${money.format(trade.net)}: gross ${money.format(Number(trade.gross_pnl))}, fees ${money.format(Number(trade.fees))}, funding ${money.format(Number(trade.funding))}. At worst -${money.format(Number(trade.mae))}, at best ${money.format(Number(trade.mfe))}.`
     + (more.length ? ` Entered on: ${more.join(", ")}.` : "");
   document.body.dataset.trade = trade.number;
-  history.replaceState(null, "", "#trade=" + trade.number);
+  // A page within a notebook has no address.
+  if (origin !== "null") history.replaceState(null, "", "#trade=" + trade.number);
 }
 
 function neighbour(way) {
