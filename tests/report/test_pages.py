@@ -41,8 +41,8 @@ TRADE = {"exit_ts": 1_767_225_600_000, "symbol": "BTC", "strategy": "cross", "si
 
 
 DEAL = {"stop": "90", "targets": ["120"], "pattern": "fvg", "levels": {"top": "99", "bottom": "98"}, "regime": []}
-SCRIPTS = 4
-"""The content, the library, and ours."""
+SCRIPTS = 6
+"""Curve, bars and trades, the library, and two of ours."""
 
 
 def shown_with(report: dict[str, Any], trade: dict[str, Any] = TRADE, deal: dict[str, Any] = DEAL) -> dict[str, Any]:

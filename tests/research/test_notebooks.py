@@ -14,7 +14,7 @@ from tests.research.test_backtesting import CONFIG
 from tradebot import research
 from tradebot.model.errors import ConfigError, UsageError
 from tradebot.research.backtesting import Backtest
-from tradebot.research.inline import Page, Picture
+from tradebot.research.inline import NotebookPage, Picture
 
 np = pytest.importorskip("numpy", reason="notebooks need numpy")
 ROOT = Path(__file__).parents[2]
@@ -79,7 +79,7 @@ def test_a_page_lives_within_a_notebook_and_is_saved_as_it_is(result: Backtest, 
     assert 'sandbox="allow-scripts"' in outside
     assert "run the cell" in repr(page)
     chart = research.chart(*research.read_bars(SAMPLE), title="BTC", L=3)
-    assert isinstance(chart, Page)
+    assert isinstance(chart, NotebookPage)
     assert "BTC - tradebot scan" in chart.text
 
 

@@ -74,7 +74,7 @@ def report_html(document: Mapping[str, Json], *, title: str = "tradebot report")
 def page(
     title: str, body: str, style: str = "", content: Mapping[str, Json] | None = None, scripts: Sequence[str] = ()
 ) -> str:
-    """Return a page with ``body``, a ``style`` behind the common one, and ``scripts`` that find ``content``."""
+    """Return a page with ``body``, a ``style`` behind the common one, and ``scripts`` that find each ``content``."""
     return bare_page(title, body, asset("common.css") + style, content, scripts)
 
 
@@ -82,11 +82,13 @@ def bare_page(
     title: str, body: str, style: str, content: Mapping[str, Json] | None = None, scripts: Sequence[str] = ()
 ) -> str:
     """Return a page as ``page`` does, in the common colours, but with no other style than its own."""
-    held = ""
-    if content is not None:
-        # A "<" stands in texts alone, and none of them may end the script.
-        text = json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-        held = f'<script id="content" type="application/json">{text}</script>'
+    # Each for itself: what is looked at later is read later. A "<" stands in texts alone, and none may end the script.
+    held = "".join(
+        f'<script id="data-{name}" type="application/json">'
+        + json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+        + "</script>"
+        for name, value in (content or {}).items()
+    )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'

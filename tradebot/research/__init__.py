@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tradebot.research.bars import Columns
     from tradebot.research.events import EventArray
     from tradebot.research.frames import Array, Library
-    from tradebot.research.inline import Page
+    from tradebot.research.inline import NotebookPage
     from tradebot.research.prefixes import LookaheadResult
 
 __all__ = ["backtest", "chart", "frame", "indicator", "lookahead", "read_bars", "scan"]
@@ -48,7 +48,7 @@ def chart(
     v: "ArrayLike",
     title: str = "bars",
     **params: object,
-) -> "Page":
+) -> "NotebookPage":
     """Return the page of ``tradebot scan --html``, candles with their patterns, shown within a notebook.
 
     Arguments and errors are those of ``scan``.

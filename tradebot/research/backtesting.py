@@ -14,7 +14,7 @@ from tradebot.report.shapes import Json, rows
 from tradebot.report.tape import Tape
 from tradebot.report.trades import TRADE_KEYS
 from tradebot.report.uncertainty import with_uncertainty
-from tradebot.research.inline import Page, Picture
+from tradebot.research.inline import NotebookPage, Picture
 from tradebot.runtime.backtest import run_backtest
 from tradebot.settings.load import Loaded, load_settings
 
@@ -66,9 +66,9 @@ class Backtest(dict[str, Json]):
         points = [(int(row["ts"]), float(row["equity"])) for row in _named(self["equity_curve"], "equity")]
         return Picture(points, f"Equity of {self._title}")
 
-    def page(self) -> Page:
+    def page(self) -> NotebookPage:
         """Return the page of ``tradebot backtest --html``, shown within a notebook."""
-        return Page(report_html(self._page, title=f"Backtest of {self._title}"))
+        return NotebookPage(report_html(self._page, title=f"Backtest of {self._title}"))
 
 
 def run(config: str | Path | Mapping[str, object], data: str | Sequence[str] | None) -> Backtest:

@@ -63,7 +63,7 @@ def chart_page(history: History, events: Sequence[PatternEvent], max_age: int, *
     folder = files("tradebot.research")
     style, body, script = (folder.joinpath(name).read_text(encoding="utf-8") for name in _FILES)
     body = body.replace("@TITLE@", escape(title)).replace("@NOTICE@", escape(chart_notice()))
-    return bare_page(f"{title} - tradebot scan", body, style, content, [*map(asset, CHARTS), script])
+    return bare_page(f"{title} - tradebot scan", body, style, {"scan": content}, [*map(asset, CHARTS), script])
 
 
 def _zones(events: Sequence[PatternEvent], bars: int, max_age: int) -> list[list[int | float]]:

@@ -61,7 +61,7 @@ class Picture:
         )
 
 
-class Page:
+class NotebookPage:
     """A page with charts, shown within a notebook; ``save`` writes it as a file of its own."""
 
     def __init__(self, text: str, height: int = 720) -> None:

@@ -1,5 +1,5 @@
 "use strict";
-const data = JSON.parse(document.getElementById("content").textContent);
+const data = JSON.parse(document.getElementById("data-scan").textContent);
 const [open, high, low, close] = data.bars, count = data.ts.length;
 const element = document.getElementById("chart"), read = document.getElementById("read");
 const boxes = [...document.querySelectorAll("input")];

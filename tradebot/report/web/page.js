@@ -1,6 +1,9 @@
 "use strict";
-const page = JSON.parse(document.getElementById("content").textContent);
 const $ = id => document.getElementById(id);
+const read = name => JSON.parse($("data-" + name).textContent);
+// Bars and trades may be many megabytes: they are read when the first screen stands.
+const page = {curve: read("curve"), series: []};
+let trades = [];
 const seconds = ms => Math.floor(ms / 1000);
 const money = new Intl.NumberFormat("en", {minimumFractionDigits: 2, maximumFractionDigits: 2});
 const percent = value => (value < 0 ? "-" : "") + Math.abs(value).toFixed(Math.abs(value) < 1 ? 2 : 1) + " %";
@@ -209,7 +212,7 @@ class TradeChart {
 // The list of trades -----------------------------------------------------------------------------------------------------
 
 // By place, not by a loop over the keys: there may be tens of thousands of them.
-const trades = page.trades.map(([symbol, strategy, side, qty, entry_ts, entry_price, exit_ts, exit_price, exit_reason, gross_pnl, fees, funding,
+const tradesOf = rows => rows.map(([symbol, strategy, side, qty, entry_ts, entry_price, exit_ts, exit_price, exit_reason, gross_pnl, fees, funding,
   net_pnl, mae, mfe, stop, targets, pattern, levels, regime], at) => ({number: at + 1, net: Number(net_pnl), symbol, strategy, side, qty, entry_ts,
   entry_price, exit_ts, exit_price, exit_reason, gross_pnl, fees, funding, net_pnl, mae, mfe, stop, targets, pattern, levels, regime}));
 const PAGE = 25;
@@ -217,7 +220,7 @@ const PAGE = 25;
 const COLUMNS = [["number", "#"], ["exit_ts", "Closed (UTC)"], ["symbol", "Symbol"], ["side", "Side"], ["net_pnl", "Net P&L"], ["exit_reason", "By"],
   ["strategy", "Strategy"], ["qty", "Quantity"], ["entry_ts", "Opened (UTC)"], ["entry_price", "Entry"], ["exit_price", "Exit"], ["mae", "MAE"], ["mfe", "MFE"]];
 const TEXTS = new Set(["symbol", "strategy", "side", "exit_reason"]);
-const view = {sort: "number", way: 1, first: 0, shown: trades};
+const view = {sort: "number", way: 1, first: 0, shown: []};
 let tradeChart = null;
 
 function make(tag, text, attributes = {}) {
@@ -321,6 +324,12 @@ function tradeList() {
   if (asked) choose(asked); else if (trades.length) choose(trades[trades.length - 1]); else if (symbols.length) tradeChart.whole(symbols[0]);
 }
 
-// What is out of sight is made when it is idle: the first screen comes first.
 if ($("equity") && page.curve.equity.length > 1) equityChart($("equity"));
-if ($("candles")) requestAnimationFrame(() => { tradeChart = new TradeChart($("candles")); tradeList(); document.body.dataset.ready = Math.round(performance.now()); });
+// Two frames later the first screen has been painted.
+if ($("candles")) requestAnimationFrame(() => requestAnimationFrame(() => {
+  page.series = read("series");
+  trades = tradesOf(read("trades"));
+  tradeChart = new TradeChart($("candles"));
+  tradeList();
+  document.body.dataset.ready = Math.round(performance.now());
+}));
