@@ -3,7 +3,8 @@
 import gzip
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from decimal import Decimal, localcontext
 from enum import Enum
 from pathlib import Path
@@ -21,8 +22,9 @@ from tradebot.model.position import FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.line import Line
+from tradebot.pipeline.market import Market
 from tradebot.report.fold import ReportFold
-from tradebot.runtime.backtest import pumped
+from tradebot.runtime.backtest import columns_of, pumped
 from tradebot.runtime.compiled import KERNELS, compiled
 from tradebot.runtime.wiring import Wired, wire
 from tradebot.settings.load import Loaded, LoadOptions
@@ -86,7 +88,13 @@ RISKS: Mapping[str, str] = {
     "limits": "max_volume_pct = 10\nmax_entries_per_hour = 20\nliquidation_stops = 2\nmax_concentration_pct = 80",
     "free": "drawdown_pct = []\ndaily_loss_pct = []",
 }
-VENUES = ("", "funding_rate = 0\ntaker_bps = 0\nslippage_bps = 0", "volume_share = 0.8")
+VENUES = (
+    "",
+    "funding_rate = 0\ntaker_bps = 0\nslippage_bps = 0",
+    "volume_share = 0.8",
+    "leverage = 40",
+    "latency_ms = 90000",
+)
 
 
 def loaded(folder: Path, data: str, strategy: str, risk: str, timeframe: str = "1m", venue: str = "") -> Loaded:
@@ -133,11 +141,19 @@ def found(loaded: Loaded, way: Way) -> tuple[dict[str, Any], list[Message], dict
         return document, told, states(wired)
 
 
-def columns(wired: Wired, way: Way) -> ColumnRun:
-    kernels = compiled() if way is Way.COLUMNS else {kernel: kernel for kernel in KERNELS}
-    read = wired.files[0].columns(kernels)
-    assert read is not None
-    return ColumnRun(read, kernels)
+def columns(wired: Wired, way: Way) -> ColumnRun | Market:
+    run = columns_of(wired.files, compiled() if way is Way.COLUMNS else {kernel: kernel for kernel in KERNELS})
+    assert run is not None
+    return run
+
+
+def in_order(state: object) -> str:
+    """The text of a state with all mappings sorted: what is at rest is marked later than what is not."""
+    if isinstance(state, Mapping):
+        return str(sorted((str(key), in_order(value)) for key, value in state.items()))
+    if is_dataclass(state):
+        return str([(one.name, in_order(getattr(state, one.name))) for one in fields(state)])
+    return repr(state)
 
 
 def states(wired: Wired) -> dict[str, object]:
@@ -152,7 +168,7 @@ def assert_same(loaded: Loaded, *ways: Way) -> int:
         for name, value in each[0].items():
             assert json.dumps(quiet[0][name], default=str) == json.dumps(value, default=str), name
         # The text of a Decimal says more than its value does: the exponent too.
-        assert repr(quiet[2]) == repr(each[2])
+        assert in_order(quiet[2]) == in_order(each[2])
     return len(each[1])
 
 
@@ -193,3 +209,70 @@ def test_quiet_bars_change_nothing_on_real_bars(tmp_path: Path, strategy: str, r
         (tmp_path / "btc.csv").write_text("".join(line for line, _ in zip(whole, range(2_501), strict=False)))
     told = assert_same(loaded(tmp_path, "btc.csv", strategy, risk, "5m"))
     assert told > (0 if strategy == "idle" else 20)
+
+
+def loaded_many(folder: Path, data: Mapping[str, str], strategies: Sequence[str], risk: str, venue: str = "") -> Loaded:
+    """Several symbols, by their timeframe and file, all of them traded by all strategies."""
+    (folder / "own.py").write_text(OWN)
+    config = folder / "bot.toml"
+    symbols, files = list(data), [f"{symbol}:{file}" for symbol, file in data.items()]
+    named = "".join(
+        f'[[strategy]]\nname = "s{number}"\n{STRATEGIES[strategy]}\n' for number, strategy in enumerate(strategies)
+    )
+    config.write_text(
+        f'[bot]\nsymbols = {json.dumps(symbols)}\n[feed]\nkind = "replay"\ndata = {json.dumps(files)}\n'
+        f'at_end = "stop"\n[venue]\nkind = "simulated"\nstarting_cash = "10000"\n{venue}\n{named}'
+        f'[risk]\nsize = {{ kind = "notional", notional = 9000 }}\n{RISKS[risk]}\n'
+    )
+    return LoadOptions(config_files=(config,)).load(folder, {})
+
+
+@settings(max_examples=40)
+@given(
+    st.lists(markets(), min_size=2, max_size=3),
+    st.lists(st.sampled_from(sorted(STRATEGIES)), min_size=1, max_size=2),
+    st.sampled_from(sorted(RISKS)),
+    st.sampled_from(VENUES),
+)
+def test_quiet_turns_change_nothing_on_any_markets(
+    made: list[str], strategies: list[str], risk: str, venue: str
+) -> None:
+    with TemporaryDirectory() as name:
+        folder, data = Path(name), {}
+        for symbol, market in zip(("BTC", "ETH", "SOL"), made, strict=False):
+            (folder / f"{symbol}.csv").write_text(market)
+            data[symbol] = f"1m={symbol}.csv"
+        assert_same(loaded_many(folder, data, strategies, risk, venue), Way.COLUMNS)
+
+
+@pytest.mark.parametrize(
+    ("strategies", "risk"),
+    [(("cross", "channel"), "defaults"), (("own", "stops"), "bound"), (("cross",), "free"), (("trails",), "limits")],
+)
+def test_quiet_turns_change_nothing_on_real_bars(tmp_path: Path, strategies: Sequence[str], risk: str) -> None:
+    data = os.environ.get("TRADEBOT_TEST_DATA")
+    if not data:
+        pytest.skip("TRADEBOT_TEST_DATA is unset: no real market data here")
+    files = {}
+    for symbol in ("BTC", "ETH", "SOL"):
+        with gzip.open(Path(data) / f"hl_{symbol}_5m.csv.gz", "rt") as whole:
+            (tmp_path / f"{symbol}.csv").write_text("".join(line for line, _ in zip(whole, range(1_201), strict=False)))
+        files[symbol] = f"5m={symbol}.csv"
+    assert assert_same(loaded_many(tmp_path, files, strategies, risk), Way.COLUMNS) > 20
+
+
+@pytest.mark.soak
+@settings(max_examples=400)
+@given(
+    st.lists(markets(), min_size=1, max_size=4),
+    st.lists(st.sampled_from(sorted(STRATEGIES)), min_size=1, max_size=3),
+    st.sampled_from(sorted(RISKS)),
+    st.sampled_from(VENUES),
+)
+def test_no_horizon_is_too_far(made: list[str], strategies: list[str], risk: str, venue: str) -> None:
+    with TemporaryDirectory() as name:
+        folder, data = Path(name), {}
+        for symbol, market in zip(("BTC", "ETH", "SOL", "XRP"), made, strict=False):
+            (folder / f"{symbol}.csv").write_text(market)
+            data[symbol] = f"1m={symbol}.csv"
+        assert_same(loaded_many(folder, data, strategies, risk, venue), Way.COLUMNS, Way.PLAIN)

@@ -74,7 +74,12 @@ class BarsStage:
     @property
     def is_single(self) -> bool:
         """Whether there is one symbol, and each of its bars makes a turn by itself."""
-        return len(self._series) == 1 and all(series.is_single for series in self._series.values())
+        return len(self._series) == 1 and self.are_single
+
+    @property
+    def are_single(self) -> bool:
+        """Whether each bar of a symbol makes a turn by itself."""
+        return all(series.is_single for series in self._series.values())
 
     def quiet(self, run: Run, at: int, until: int) -> int:
         """Return up to which bar each opens where the one before closed."""

@@ -1,5 +1,6 @@
 """Bars as columns of whole numbers: those that are visited become ``Bar``, the rest is looked at by compiled scans."""
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from operator import mul
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from tradebot.model.market import Bar
-from tradebot.model.money import MONEY_CONTEXT, Cash, Price, Ratio
+from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, Price, Qty, Ratio
 from tradebot.model.time import Nanos, Timeframe
 from tradebot.pipeline import scans
 from tradebot.pipeline.points import BookedPoints, Points, Worth
@@ -56,10 +57,10 @@ class Columns:
     own: "tuple[PlaceArray, ...]"
 
 
-class _Scale(NamedTuple):
-    """A ``Worth`` as ``scans.worth`` takes it."""
+class Scale(NamedTuple):
+    """Money in units of 10 ** -``fine``, as ``scans.worth`` takes it: it adds ``rest``, and divides by ``step``."""
 
-    qty: int
+    fine: int
     whole: int
     rest: int
     step: int
@@ -85,10 +86,11 @@ class ColumnRun:
         self._gaps: list[int] = ((steps != columns.timeframe).nonzero()[0] + 1).tolist()
         self._touch = kernels[scans.touch]
         self._extremes = kernels[scans.extremes]
+        self._touched: tuple[Decimal | None, Decimal | None, int, int, int] = None, None, 0, 0, 0
         self._stray = kernels[scans.stray]
         self._worths = kernels[scans.worths]
         self._turning = kernels[scans.turning]
-        self._scaled: tuple[Worth | None, _Scale | None] = None, None
+        self._scaled: tuple[Worth | None, tuple[int, int, int, int] | None] = None, None
 
     def __len__(self) -> int:
         return len(self._times)
@@ -97,6 +99,11 @@ class ColumnRun:
     def closes(self) -> "IntArray":
         """The closes, in units of ``places``."""
         return self._closes
+
+    @property
+    def closed(self) -> "IntArray":
+        """When the bars closed."""
+        return self._times
 
     @property
     def highs(self) -> "IntArray":
@@ -156,7 +163,7 @@ class ColumnRun:
 
     def times(self, at: int, until: int) -> Sequence[Nanos]:
         """Return when the bars from ``at`` on closed."""
-        return cast("Sequence[Nanos]", self._times[at:until].tolist())
+        return cast("Sequence[Nanos]", array("q", self._times[at:until].tobytes()))
 
     def close(self, place: int) -> Price:
         """Return the close of a bar."""
@@ -180,12 +187,19 @@ class ColumnRun:
         return min(self._gaps[following], until) if following < len(self._gaps) else until
 
     def touch(self, at: int, until: int, low: Decimal | None, high: Decimal | None) -> int:
-        """Return the first place from ``at`` on that was down at ``low`` or up at ``high``."""
+        """Return the first place from ``at`` on that was down at ``low`` or up at ``high``.
+
+        What was found last is remembered: of several series all are asked again when something happens to one.
+        """
         if low is None and high is None:
             return until
-        least = scans.NEVER_LOW if low is None else _whole(low, self.places, ROUND_FLOOR)
-        most = scans.NEVER_HIGH if high is None else _whole(high, self.places, ROUND_CEILING)
-        return int(self._touch(self._highs, self._lows, at, until, least, most))
+        known_low, known_high, first, place, end = self._touched
+        if known_low is not low or known_high is not high or not first <= at <= place or place == end < until:
+            least = scans.NEVER_LOW if low is None else _whole(low, self.places, ROUND_FLOOR)
+            most = scans.NEVER_HIGH if high is None else _whole(high, self.places, ROUND_CEILING)
+            place = int(self._touch(self._highs, self._lows, at, until, least, most))
+            self._touched = low, high, at, place, until
+        return min(place, until)
 
     def extremes(self, at: int, until: int) -> tuple[Price, Price]:
         """Return the lowest low and the highest high from ``at`` on."""
@@ -227,13 +241,14 @@ class ColumnRun:
             numbers = [number // _POWERS[self.places - one] for number, one in zip(numbers, written, strict=True)]
         return list(map(mul, map(Decimal, numbers), map(_UNITS.__getitem__, written)))
 
-    def _scale(self, worth: Worth) -> _Scale | None:
+    def _scale(self, worth: Worth) -> tuple[int, int, int, int] | None:
         """Return ``worth`` in whole numbers; ``None`` where 64 bits or the digits of money do not hold it exactly."""
-        known, scale = self._scaled
+        known, numbers = self._scaled
         if known is not worth:
-            scale = _scale(worth, self.places, self.highest)
-            self._scaled = worth, scale
-        return scale
+            found = scale(worth.cash, worth.cost, [(worth.qty, self.places, self.highest)])
+            numbers = None if found is None else (int(worth.qty.scaleb(found.fine - self.places, _WIDE)), *found[1:])
+            self._scaled = worth, numbers
+        return numbers
 
 
 class UnitPoints:
@@ -256,9 +271,23 @@ class UnitPoints:
         return _cash(int(self._units.max()))
 
     @property
+    def lowest(self) -> Cash:
+        """The lowest one."""
+        return _cash(int(self._units.min()))
+
+    def stray(self, low: Cash, high: Cash) -> int:
+        """Return the place of the first at or below ``low``, or above ``high``; there is one."""
+        least, most = _whole(low, _BOOKED, ROUND_FLOOR), _whole(high, _BOOKED, ROUND_FLOOR)
+        return int(((self._units <= least) | (self._units > most)).argmax())
+
+    @property
     def before_last(self) -> Sequence[int]:
         """All but the last one, as multiples of 1e-8."""
-        return cast("Sequence[int]", self._units[:-1])
+        return array("q", self._units[:-1].tobytes())
+
+    def but_last(self) -> "UnitPoints | None":
+        """Return the points before the last one, if there are any."""
+        return UnitPoints(self._units[:-1], self._turning) if len(self._units) > 1 else None
 
     def turning(self, peak: Cash, trough: Cash, drawdown: Ratio) -> Iterable[Cash]:
         """Give, in their order, those but the last one on which the deepest fall from ``peak`` on can depend."""
@@ -291,20 +320,25 @@ def _whole(number: Decimal, places: int, rounding: str) -> int:
     return int(scaled.to_integral_value(rounding))
 
 
-def _scale(worth: Worth, places: int, highest: int) -> _Scale | None:
-    cash, qty, cost = worth
+def scale(cash: Cash, cost: Cash, held: Sequence[tuple[Qty, int, int]]) -> Scale | None:
+    """Return the unit in which all sums of money are whole, with what is fixed of them.
+
+    ``held`` are quantities, each with the places of its prices and the highest of them. ``None`` where 64 bits or the
+    digits of money do not hold each sum exactly.
+    """
     fixed = _WIDE.subtract(cash, cost)
-    fine = max(-_exponent(qty) + places, -_exponent(fixed), -_exponent(cash), -_exponent(cost), _BOOKED)
-    scaled_qty = _exact(qty, fine - places)
+    fine = max(-_exponent(fixed), -_exponent(cash), -_exponent(cost), _BOOKED)
+    fine = max(fine, *(places - _exponent(qty) for qty, places, _ in held))
+    most = abs(cash) + abs(cost) + sum((abs(qty) * high * _UNITS[places] for qty, places, high in held), ZERO)
     # Neither a product nor a sum may need more digits than money is reckoned with, else it would be rounded there.
-    most = abs(qty) * highest * _UNITS[places] + abs(cash) + abs(cost)
-    if scaled_qty is None or fine - _BOOKED > MOST_DIGITS or most.adjusted() + 2 + fine > MONEY_CONTEXT.prec:
+    if fine - _BOOKED > MOST_DIGITS or most.adjusted() + 2 + fine > MONEY_CONTEXT.prec:
         return None
-    if abs(scaled_qty) * highest >= MOST or most * _POWERS[_BOOKED] >= MOST:
+    values = sum((abs(qty.scaleb(fine - places, _WIDE)) * high for qty, places, high in held), ZERO)
+    if values >= MOST or most * _POWERS[_BOOKED] >= MOST:
         return None
     step = _POWERS[fine - _BOOKED]
     whole, rest = divmod(int(fixed.scaleb(fine, _WIDE)), step)
-    return _Scale(scaled_qty, whole, rest, step)
+    return Scale(fine, whole, rest, step)
 
 
 def _exponent(number: Decimal) -> int:

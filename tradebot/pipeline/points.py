@@ -44,6 +44,10 @@ class Points(Protocol):
         """All but the last one, as multiples of 1e-8."""
         ...
 
+    def but_last(self) -> "Points | None":
+        """Return the points before the last one, if there are any."""
+        ...
+
     def turning(self, peak: Cash, trough: Cash, drawdown: Ratio) -> Iterable[Cash]:
         """Give, in their order, those but the last one on which the deepest fall from ``peak`` on can depend.
 
@@ -76,6 +80,10 @@ class FlatPoints:
         """All but the last one, as multiples of 1e-8."""
         return _whole([units_of(self._cash)]) * (self._count - 1)
 
+    def but_last(self) -> "FlatPoints | None":
+        """Return the points before the last one, if there are any."""
+        return FlatPoints(self._cash, self._count - 1) if self._count > 1 else None
+
     def turning(self, peak: Cash, trough: Cash, drawdown: Ratio) -> Iterable[Cash]:
         """Give one of them."""
         del peak, trough, drawdown
@@ -104,6 +112,10 @@ class BookedPoints:
     def before_last(self) -> Sequence[int]:
         """All but the last one, as multiples of 1e-8."""
         return _whole([units_of(equity) for equity in self._equities[:-1]])
+
+    def but_last(self) -> "BookedPoints | None":
+        """Return the points before the last one, if there are any."""
+        return BookedPoints(self._equities[:-1]) if len(self._equities) > 1 else None
 
     def turning(self, peak: Cash, trough: Cash, drawdown: Ratio) -> Iterable[Cash]:
         """Give all of them but the last."""

@@ -35,7 +35,8 @@ class QuietLine:
         """Run the bars from ``at`` on, before ``end``, and all that follows from them, to the end."""
         line, strategy = self._line, self._strategy
         while at < end:
-            until = self._quiet(run, at, strategy.horizon(run, at, end))
+            # The bar at which a strategy may have its say is the last of those that are passed over.
+            until = self._quiet(run, at, min(strategy.horizon(run, at, end) + 1, end))
             if until == at:
                 line.pump(run.bar(at))
                 at += 1
@@ -56,6 +57,6 @@ class QuietLine:
     def _pass_over(self, run: Run, at: int, until: int) -> None:
         for stage in self._stages:
             stage.pass_over(run, at, until)
-        mark, units, is_exposed = self._risk.pass_over(run, at, until)
+        mark, times, units, is_exposed = self._risk.pass_over(run, at, until)
         self._line.follow(mark)
-        self._points(run.times(at, until - 1), units, is_exposed)
+        self._points(times, units, is_exposed)

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from tradebot.model.market import Bar
 from tradebot.model.money import Cash, Price, book
@@ -76,6 +76,14 @@ class Run(Protocol):
     def points(self, at: int, until: int, worth: Worth) -> Points:
         """Return the equity from ``at`` on."""
         ...
+
+
+class Part(NamedTuple):
+    """The bars of a run from ``at`` on, and before ``until``; there is one at least."""
+
+    run: Run
+    at: int
+    until: int
 
 
 def last_of_days(run: Run, at: int, until: int) -> Iterator[int]:

@@ -62,6 +62,26 @@ def stray(
     return at
 
 
+def market_worths(
+    owners: Ints, closes: Ints, time_numbers: Ints, at: int, until: int,
+    qtys: Ints, values: Ints, whole: int, rest: int, step: int, out: Ints,
+) -> None:  # fmt: skip
+    """Write the equity at the end of each closing time into ``out``, that of the first turn's time first.
+
+    Of the series that has a turn, ``qtys`` has what is held, and ``values`` what that is worth; they are written to.
+    """
+    total = 0
+    for value in values:
+        total += value
+    for turn in range(at, until):
+        owner = owners[turn]
+        if qtys[owner] != 0:
+            value = qtys[owner] * closes[turn]
+            total += value - values[owner]
+            values[owner] = value
+        out[time_numbers[turn] - time_numbers[at]] = worth(1, total, whole, rest, step)
+
+
 def turning(points: Ints, count: int, peak: int, trough: int, least: float, out: Ints) -> int:
     """Write those of ``points`` that a drawdown measured from ``peak`` and ``trough`` depends on; return how many.
 
@@ -94,5 +114,5 @@ def turning(points: Ints, count: int, peak: int, trough: int, least: float, out:
     return found
 
 
-SCANS: tuple[Callable[..., object], ...] = (touch, extremes, worth, worths, stray, turning)
+SCANS: tuple[Callable[..., object], ...] = (touch, extremes, worth, worths, stray, market_worths, turning)
 """Innermost first."""

@@ -1,6 +1,6 @@
 """The risk stage: the only writer of the book. Signals become approved or refused, fills become positions."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSe
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
-from tradebot.pipeline.points import FlatPoints
+from tradebot.pipeline.market import Held, Market
+from tradebot.pipeline.points import FlatPoints, Points
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, BreakerView, Changes, Tiers
 from tradebot.pipeline.risk.breakers.sequence import Breakers
@@ -44,7 +45,7 @@ from tradebot.pipeline.risk.measures.measuring import DEFAULT_MEASURES, MeasureR
 from tradebot.pipeline.risk.order_gates.fresh import fresh
 from tradebot.pipeline.risk.scaling import Scaling
 from tradebot.pipeline.risk.sizing import Sizing
-from tradebot.pipeline.runs import Run
+from tradebot.pipeline.runs import Part, Run
 
 
 class Passed(NamedTuple):
@@ -54,6 +55,7 @@ class Passed(NamedTuple):
     """
 
     mark: EquityMark
+    times: Sequence[Nanos]
     units: Sequence[int]
     is_exposed: bool
 
@@ -349,40 +351,119 @@ class RiskStage:
             return until
         return run.stray(at, until, worth, *self._breakers.silence(lowest))
 
+    def quiet_turns(self, market: Market, at: int, until: int) -> int:
+        """Return the same of the turns of several series, all within one day."""
+        trips, cash = self._ledger.trips, self._ledger.cash
+        if self._desk.is_flattening or not self._curve.has_begun or not trips.keys() <= market.number.keys():
+            return at
+        # Until all that is held has the price of this closing time, equity is not looked at.
+        if self._looked_ts != self._market_ts or cash is not self._looked_cash or market.time(at) < self._market_ts:
+            return at
+        until = market.find(self._day_end, at, until)
+        first = market.find(self._market_ts + 1, at, until)
+        if first == until or not trips:
+            return until
+        if not market.is_complete(trips, first, until):
+            # Of the last closing time perhaps only some of what is held has its turn.
+            last = market.find(market.time(until - 1), first, until)
+            if last > first and not market.is_complete(trips, first, last):
+                return at
+        points = market.points(first, until, self._held())
+        if points is None:
+            return at
+        if not self._breakers.looks:
+            return until
+        lowest, highest = points.lowest, points.highest
+        low, high = self._breakers.silence(highest)
+        if lowest > low and highest <= high:
+            return until
+        # All turns of a closing time that has something to say are visited.
+        return market.find(market.moments(first, until)[points.stray(*self._breakers.silence(lowest))], at, until)
+
+    def pass_over_turns(self, market: Market, at: int, until: int, parts: Iterable[Part]) -> Passed | None:
+        """Take quiet turns; return the points of the curve that they complete, if they do.
+
+        ``parts`` are the bars of those that are held, and of some more.
+        """
+        curve, trips = self._curve, self._ledger.trips
+        first = market.find(self._market_ts + 1, at, until)
+        if first > at:
+            curve.advance(market.time(at), market.timeframe)
+        mark = curve.advance(market.time(first), market.timeframe) if first < until else None
+        if mark is None:
+            for part in parts:
+                self.take_prices(*part)
+            return None
+        moments = market.moments(first, until)
+        points = market.points(first, until, self._held()) if trips else FlatPoints(self._ledger.cash, len(moments))
+        assert points is not None  # noqa: S101 - else they would not be quiet
+        for part in parts:
+            self.take_prices(*part)
+        if self._has_marks(market.time(until - 1)):
+            self._take_points(points, market.time(until - 1))
+        else:
+            self._take_points_before(points, moments)
+        return Passed(mark, moments[:-1], points.before_last, bool(trips))
+
+    def _held(self) -> Held:
+        trips = self._ledger.trips.values()
+        cost = sum((trip.cost for trip in trips), NO_CASH)
+        return Held(self._ledger.cash, {trip.symbol: trip.qty for trip in trips}, Cash(cost))
+
     def pass_over(self, run: Run, at: int, until: int) -> Passed:
         """Take quiet bars as ``_on_bars`` takes each, and return the points of the curve that they complete."""
-        curve, ledger = self._curve, self._ledger
-        last, ts = until - 1, run.time(until - 1)
-        mark = curve.advance(run.time(at), run.timeframe)
+        mark = self._curve.advance(run.time(at), run.timeframe)
         assert mark is not None  # noqa: S101 - each of these bars has a time of its own
-        worth = curve.worth(run.symbol)
-        points = FlatPoints(ledger.cash, until - at) if worth is None else run.points(at, until, worth)
-        curve.pass_over(points, ts)
-        self._market_ts = self._looked_ts = self._marked[run.symbol] = ts
-        self._looked_cash = ledger.cash
-        ledger.marks[run.symbol] = run.close(last)
+        worth = self._curve.worth(run.symbol)
+        points = FlatPoints(self._ledger.cash, until - at) if worth is None else run.points(at, until, worth)
+        self.take_prices(run, at, until)
+        self._take_points(points, run.time(until - 1))
+        return Passed(mark, run.times(at, until - 1), points.before_last, worth is not None)
+
+    def take_prices(self, run: Run, at: int, until: int) -> None:
+        """Mark the prices of quiet bars."""
+        self._marked[run.symbol] = run.time(until - 1)
+        self._ledger.marks[run.symbol] = run.close(until - 1)
         # Of a day only its last close is kept.
         for place in run.days(at, until):
             self._daily.close(run.symbol, run.time(place), run.close(place))
         for bar in run.bars(at, until) if VOLUME in self._desk.limits else ():
             self._volume.take(bar)
-        trip = ledger.trips.get(run.symbol)
+        trip = self._ledger.trips.get(run.symbol)
         if trip is not None:
             low, high = run.extremes(at, until)
             if low < trip.low:
                 trip.low = low
             if high > trip.high:
                 trip.high = high
-            if self._breakers.looks:
-                # None of them says anything to what is between the highest point and the last.
-                self._breakers.on_equity(ts, points.highest)
-                self._breakers.on_equity(ts, points.last)
-        return Passed(mark, points.before_last, trip is not None)
+
+    def _take_points(self, points: Points, ts: Nanos) -> None:
+        self._curve.pass_over(points, ts)
+        self._market_ts = self._looked_ts = ts
+        self._looked_cash = self._ledger.cash
+        self._learn(points)
+
+    def _take_points_before(self, points: Points, moments: Sequence[Nanos]) -> None:
+        """Do the same where not all that is held has the price of the last closing time: that is not looked at."""
+        self._curve.pass_over(points, moments[-1])
+        self._market_ts = moments[-1]
+        seen = points.but_last()
+        if seen is not None:
+            self._looked_ts = moments[-2]
+            self._learn(seen)
+
+    def _learn(self, points: Points) -> None:
+        """Let the breakers learn of points: none of them says anything to what is between the highest and the last."""
+        if self._ledger.trips and self._breakers.looks:
+            self._breakers.on_equity(self._looked_ts, points.highest)
+            self._breakers.on_equity(self._looked_ts, points.last)
 
     def _look(self, closed: BarsClosed, before: Changes) -> Changes:
         """Let breakers look at the equity, where every position has the price of this closing time."""
         ts, trips = closed.ts_event, self._ledger.trips
-        if (len(trips) > 1 or closed.symbol not in trips or ts < self._market_ts) and not self._has_marks():
+        if (len(trips) > 1 or closed.symbol not in trips or ts < self._market_ts) and not self._has_marks(
+            self._market_ts
+        ):
             return before
         ts = self._looked_ts = self._market_ts
         self._looked_cash = self._ledger.cash
@@ -392,8 +473,8 @@ class RiskStage:
         changes = self._breakers.on_equity(ts, self._curve.now(ts).equity)
         return (*before, *changes) if changes else before
 
-    def _has_marks(self) -> bool:
-        marked, ts = self._marked, self._market_ts
+    def _has_marks(self, ts: Nanos) -> bool:
+        marked = self._marked
         return all(marked.get(symbol, 0) >= ts for symbol in self._ledger.trips)
 
     def _on_trade(self, trade: Trade) -> Sequence[Message]:

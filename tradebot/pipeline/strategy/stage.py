@@ -174,11 +174,15 @@ class StrategyStage:
         return out
 
     def horizon(self, run: Run, at: int, until: int) -> int:
-        """Return up to which of the bars from ``at`` on it is worth looking: there a strategy may have its say."""
+        """Return the first place from ``at`` on at which a strategy may have its say: further looks are vain."""
         for asker in self._askers_of(run):
             silent_until = asker.horizon(run, at, until)
-            until = min(until, at + run.ahead if silent_until is None else silent_until + 1)
+            until = min(until, at + run.ahead if silent_until is None else silent_until)
         return until
+
+    def is_blind(self, run: Run, at: int) -> bool:
+        """Return whether a strategy must be asked at each bar from ``at`` on."""
+        return any(asker.horizon(run, at, at + 1) is None for asker in self._askers_of(run))
 
     def ask(self, run: Run, at: int, until: int) -> tuple[int, Sequence[Message]]:
         """Ask about the bars from ``at`` on, and before ``until``; return behind which there was something to say.

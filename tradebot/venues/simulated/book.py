@@ -111,9 +111,15 @@ class SymbolBook:
 
     def quiet(self, run: Run, at: int, until: int) -> int:
         """Return up to which of the bars from ``at`` on ``on_bar`` would only move the mark."""
+        if self.holding.qty and self._account.cash is not self._solvent_cash:
+            return at
+        return self.untouched(run, at, until)
+
+    def untouched(self, run: Run, at: int, until: int) -> int:
+        """Return the same for an account that stands at all of these bars."""
         if self.is_idle:
             return until
-        if not self._is_settled or (self.holding.qty and self._account.cash is not self._solvent_cash):
+        if not self._is_settled:
             return at
         if self._funding_due < _NEVER:
             until = run.find(self._funding_due + run.timeframe, at, until)

@@ -1,7 +1,8 @@
 """The simulated venue: a stage of the line, and usable by itself through submit, cancel and the prices."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from types import MappingProxyType
 
 from tradebot.model.instrument import Instrument
@@ -10,7 +11,7 @@ from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import CancelOrder, OrderAccepted, OrderRejected, OrderRequest, SubmitOrders
 from tradebot.model.time import Nanos
 from tradebot.model.venue import VenueOrder
-from tradebot.pipeline.runs import Run
+from tradebot.pipeline.runs import Part, Run
 from tradebot.venues.simulated.account import HoldingState, SimulatedAccount, VenueAccount
 from tradebot.venues.simulated.admission import bracket_refusals, refusal
 from tradebot.venues.simulated.book import SymbolBook
@@ -214,6 +215,28 @@ class SimulatedVenue:
         """Return up to which bar none touches an order, pays funding or ends the account."""
         book = self._books.get(run.symbol)
         return at if book is None or BarsClosed not in self.handlers else book.quiet(run, at, until)
+
+    def is_idle(self, symbol: str) -> bool:
+        """Return whether a symbol has neither an order nor a position."""
+        book = self._books.get(symbol)
+        return book is None or book.is_idle
+
+    def untouched(self, run: Run, at: int, until: int) -> int:
+        """Return up to which bar none touches an order or pays funding; the account may still end before."""
+        book = self._books.get(run.symbol)
+        return at if book is None or BarsClosed not in self.handlers else book.untouched(run, at, until)
+
+    def stands(self, parts: Iterable[Part]) -> bool:
+        """Return whether the account stands wherever prices are in these bars, all of them at their worst at once."""
+        total: Decimal = self._account.cash
+        held = self._account.held
+        cushions = {symbol: holding.cushion for symbol, holding in held.items()}
+        for part in parts:
+            holding = held.get(part.run.symbol)
+            if holding is not None:
+                ends = map(holding.cushion_at, part.run.extremes(part.at, part.until))
+                cushions[holding.symbol] = min(cushions[holding.symbol], *ends)
+        return sum(cushions.values(), total) > 0
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
         """Take bars that only move the mark."""
