@@ -182,3 +182,48 @@ def test_a_damaged_series_is_said(desk: Desk) -> None:
     code, _, err = desk.run("data", "list")
     assert code == 1
     assert "the file is damaged" in err
+
+
+def test_a_series_is_validated_mended_and_resampled(desk: Desk) -> None:
+    rows = bars(60)
+    desk.ask("data", "import", desk.write(rows), "--as", "a:BTC:1m")
+    assert desk.ask("data", "resample", "a:BTC:1m", "5m")["bars"] == 12
+    code, out, _ = desk.run("--json", "data", "validate")
+    assert (code, json.loads(out)) == (0, {"findings": []})
+    coarse = str(desk.folder / "coarse.csv")
+    desk.ask("data", "export", "a:BTC:5m", coarse)
+    text = Path(coarse).read_text()
+    Path(coarse).write_text(text.replace(",126,", ",127,", 1))
+    specs = (f"BTC:1m={desk.write(rows)}", f"BTC:5m={coarse}")
+    code, out, _ = desk.run("--json", "data", "validate", *specs)
+    [found] = json.loads(out)["findings"]
+    assert (code, found["kind"], found["timeframe"], found["symbol"]) == (1, "mismatch", "5m", "BTC")
+    assert list(found) == ["kind", "symbol", "timeframe", "ts", "until", "detail"]
+    code, out, _ = desk.run("data", "validate", *specs)
+    assert "2025-01  m" in out
+    desk.ask("data", "import", coarse, "--as", "a:BTC:5m", "--keep", "new")
+    assert len(desk.ask("data", "repair", "a:BTC:5m")["actions"]) == 1
+    code, out, _ = desk.run("data", "repair", "a:BTC:5m")
+    assert "nothing to mend" in out
+
+
+def test_a_file_is_mended_into_a_copy(desk: Desk) -> None:
+    rows = bars(40)
+    name = desk.write([*rows[:20], (*rows[20][:2], 1, 2, *rows[20][4:]), *rows[21:]])
+    copy = desk.folder / "copy.csv"
+    done = desk.ask("data", "repair", f"BTC:1m={name}", "--to", str(copy))
+    assert (done["written"], len(done["actions"])) == (str(copy), 1)
+    assert len(copy.read_text().splitlines()) == 40
+
+
+def test_what_cannot_be_done_is_refused_in_words(desk: Desk) -> None:
+    for words, said in (
+        (("data", "repair", "a:BTC:1m", "--leave-out", "gap"), "gap is not left out"),
+        (("data", "repair", "a:BTC:1m", "--to", "x"), "--to is for a file"),
+        (("data", "repair", "BTC:1m=x.csv", "--leave-out", "flat"), "for a series of the store"),
+        (("data", "resample", "a:BTC:1m", "5min"), "did you mean 5m"),
+        (("data", "download", "kraken:BTC:1m"), "nothing can be fetched"),
+        (("data", "validate", "nonsense"), "VENUE:SYMBOL:TIMEFRAME"),
+    ):
+        code, _, err = desk.run(*words)
+        assert (code, said in err) == (2, True), err

@@ -30,7 +30,7 @@ def import_files(context: Context) -> int:
     """Import each file, the first first, into one series, and say what was understood."""
     from tradebot.runtime.clock import SystemClock
 
-    series = _named(context.given.text("as") or "", "--as")
+    series = named_series(context.given.text("as") or "", "--as")
     store, wish = bar_store(context), _wish(context, series)
     now = to_ms(SystemClock().now())
     told = []
@@ -113,6 +113,38 @@ def export(context: Context) -> int:
     return 0
 
 
+def download(context: Context) -> int:
+    """Fetch what the store lacks of each series."""
+    from tradebot.cli.progress import progress_bar
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.runtime.download import DEPTH, Wanted
+    from tradebot.runtime.download import download as fetch
+
+    clock = SystemClock()
+    since = context.given.text("since")
+    rows = []
+    for name in context.given.texts("series"):
+        wanted = Wanted(
+            series=named_series(name, "SERIES"),
+            url=context.given.text("url"),
+            since=None if since is None else to_ms(parse_when(since, clock.now())),
+            keep=cast("Keep | None", context.given.text("keep")),
+        )
+        with progress_bar() as progress:
+            done = fetch(bar_store(context), wanted, clock, progress or (lambda _done, _total: None))
+        rows.append({**asdict(done), "series": str(done.series)})
+        if done.lost:
+            what = f"{done.lost:,} bars are lost between those that were there and the new ones"
+            context.note(f"warning: {done.series}: {what}: the exchange keeps the newest {DEPTH:,}")
+        if not context.is_json:
+            context.write(
+                f"{done.series}: {done.rows:,} bars from {done.url}, {done.added:,} new; {done.total:,} in the store"
+            )
+    if context.is_json:
+        context.write_json(rows)
+    return 0
+
+
 def bar_store(context: Context) -> BarStore:
     """Return the store of bars of this user."""
     return BarStore(store_root(context.environ))
@@ -120,10 +152,11 @@ def bar_store(context: Context) -> BarStore:
 
 def stored_argument(context: Context) -> StoredSeries:
     """Return the series that the command names."""
-    return _named(context.given.text("series") or "", "SERIES")
+    return named_series(context.given.text("series") or "", "SERIES")
 
 
-def _named(text: str, where: str) -> StoredSeries:
+def named_series(text: str, where: str) -> StoredSeries:
+    """Return the series that ``text`` names. Raises ``UsageError``."""
     try:
         return parse_stored(text)
     except ValueError as error:

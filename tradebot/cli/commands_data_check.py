@@ -1,15 +1,20 @@
 """What is wrong with bars, and what can be mended."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
-from tradebot.cli.commands_data import bar_store
+from tradebot.cli.commands_data import bar_store, named_series
 from tradebot.cli.context import Context
 from tradebot.data.calendar import flaw_calendar
+from tradebot.data.importing import Keep
 from tradebot.data.validate import BarFinding, Subject, finding_row, read_subject, stored_subject, validate
 from tradebot.model.errors import UsageError
-from tradebot.model.time import timeframe_name
+from tradebot.model.near import did_you_mean
+from tradebot.model.time import parse_timeframe, timeframe_name, to_ms
 from tradebot.report.table import listing
-from tradebot.settings.dataspec import parse_series, parse_stored
+from tradebot.settings.dataspec import given_series, parse_series, parse_stored
+from tradebot.store.flaws import FlawKind, flaw_words
 
 _SHOWN = 20
 _KEYS = ("kind", "ts", "until_ts", "detail")
@@ -29,6 +34,54 @@ def validate_series(context: Context) -> int:
         for subject in subjects:
             context.write(_text(context, subject, [each for each in findings if each.subject is subject]))
     return 1 if findings else 0
+
+
+def repair(context: Context) -> int:
+    """Mend a file into a copy, or a series of the store in its place."""
+    from tradebot.data.mending import mend_series
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.store.repair import repair as repair_file
+
+    name, target = context.given.text("series") or "", context.given.text("to")
+    drops = _drops(context.given.text("leave_out") or "")
+    if "=" in name:
+        if drops:
+            raise UsageError("--leave-out is for a series of the store", where=name, mend="import the file first")
+        one = given_series(name)
+        done = repair_file(
+            one.path, one.timeframe, None if target is None else Path(target), is_forced=context.given.flag("force")
+        )
+        _tell_repair(context, str(done.path), done.actions, [])
+        return 0
+    if target is not None:
+        raise UsageError("--to is for a file; a series is mended in its place", where=name, mend="leave it out")
+    series = named_series(name, "SERIES")
+    mended = mend_series(bar_store(context), series, drops, to_ms(SystemClock().now()))
+    _tell_repair(context, str(series), mended.actions, [f"still {line}" for line in flaw_words(mended.left)])
+    return 0
+
+
+def resample(context: Context) -> int:
+    """Make the bars of a longer timeframe, as a series of its own."""
+    from tradebot.data.resample import resample_series
+    from tradebot.runtime.clock import SystemClock
+
+    series, text = named_series(context.given.text("series") or "", "SERIES"), context.given.text("timeframe") or ""
+    try:
+        timeframe = parse_timeframe(text)
+    except ValueError as error:
+        raise UsageError(str(error), where="TIMEFRAME", mend="write it as 1h") from error
+    keep = cast("Keep | None", context.given.text("keep"))
+    is_whole, now = not context.given.flag("partial"), to_ms(SystemClock().now())
+    done = resample_series(bar_store(context), series, timeframe, keep, now, is_whole=is_whole)
+    if context.is_json:
+        context.write_json(
+            {"series": str(done.series), "bars": done.bars, "added": done.added, "left_out": done.left_out}
+        )
+    else:
+        left = f"; {done.left_out:,} of which bars are missing were left out" if done.left_out else ""
+        context.write(f"{done.series}: {done.bars:,} bars of {series}, {done.added:,} new{left}")
+    return 0
 
 
 def _subject(context: Context, name: str) -> Subject:
@@ -51,3 +104,23 @@ def _text(context: Context, subject: Subject, findings: list[BarFinding]) -> str
     head = f"{name}, {len(rows):,} found" + (f", the last {last} of them" if len(rows) > last else "")
     table = listing(_KEYS, rows[-last:], colour=context.is_colour, width=context.width)
     return f"{head}\n\n{table}\n\n{flaw_calendar([finding.flaw for finding in findings])}\n"
+
+
+def _drops(text: str) -> list[FlawKind]:
+    from tradebot.data.mending import DROPPED
+
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    wrong = [name for name in names if name not in list(DROPPED)]
+    if wrong:
+        mend = did_you_mean(wrong[0], list(DROPPED))
+        raise UsageError(f"{wrong[0]} is not left out", where="--leave-out", mend=mend)
+    return [FlawKind(name) for name in names]
+
+
+def _tell_repair(context: Context, name: str, actions: Sequence[str], left: Sequence[str]) -> None:
+    if context.is_json:
+        context.write_json({"written": name, "actions": list(actions), "left": list(left)})
+        return
+    context.write(
+        "\n".join([*actions, *left, f"{name}: {len(actions)} repairs" if actions else f"{name}: nothing to mend"])
+    )

@@ -121,6 +121,11 @@ def difference(old: Sequence[Decimal], new: Sequence[Decimal]) -> str:
     return ", ".join(f"{n} {plain(b)} for {plain(a)}" for n, a, b in zip(names, old, new, strict=True) if a != b)
 
 
+def prices_at(bars: BarColumns, at: int) -> tuple[Decimal, ...]:
+    """Return open, high, low and close of the bar that opens at ``at``."""
+    return bars.row(bisect_left(bars.ts, at))[:4]
+
+
 def contradiction(kept: BarColumns, more: BarColumns, at: int) -> str:
     """Return what ``more`` says of the bar that opens at ``at`` and ``kept`` does not."""
     rows = [bars.row(bisect_left(bars.ts, at)) for bars in (kept, more)]

@@ -117,6 +117,9 @@ class BarFile:
             return None
         if found is None or not times.take_array(found.times, kernels[is_steady]) or times.spacing_fault():
             return None
+        if self._is_inspected:
+            self._inspection = Inspection(self.timeframe)
+            self._inspection.take_scaled(found)
         closes = found.times * NANOS_PER_MS + self.timeframe
         return Columns(self.symbol, self.timeframe, closes, found.numbers, found.places, found.own)
 

@@ -8,6 +8,7 @@ from tradebot.store.batches import Batch
 from tradebot.store.closures import irregular
 from tradebot.store.flaws import Flaw, FlawKind, by_time
 from tradebot.store.quiet import QuietBars
+from tradebot.store.scaled import Scaled
 from tradebot.store.series import Missing, Times
 from tradebot.store.spikes import Spikes
 from tradebot.store.ticks import Ticks
@@ -24,6 +25,11 @@ class Inspection:
         """Take the next bars."""
         for part in self._parts:
             part.take(batch)
+
+    def take_scaled(self, bars: Scaled) -> None:
+        """Take all bars at once, where they are there as whole numbers."""
+        for part in self._parts:
+            part.take_scaled(bars)
 
     def flaws(self, times: Times) -> list[Flaw]:
         """Return what was found, in order of time; ``times`` took the same bars."""

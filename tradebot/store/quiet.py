@@ -2,11 +2,13 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 
 from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, to_ms
 from tradebot.store.batches import Batch
 from tradebot.store.flaws import Flaw, FlawKind
+from tradebot.store.scaled import Scaled
 
 # Where more than one bar in so many begins a silence, silence is usual.
 _SELDOM = 100
@@ -38,7 +40,22 @@ class QuietBars:
             return
         for ts, open_, high, low, close, traded in zip(batch.ts, *batch.columns, strict=True):
             if not traded:
-                self._add(ts, low == high, plain(close) if open_ == close else "")
+                self._add(ts, is_flat=low == high, price=plain(close) if open_ == close else "")
+
+    def take_scaled(self, bars: Scaled) -> None:
+        """Take a whole series at once; finds what ``take`` finds."""
+        import numpy as np
+
+        self._rows += bars.times.size
+        silent = np.flatnonzero(bars.numbers[4] == 0)
+        if silent.size == bars.times.size:
+            self._add(int(bars.times[0]), is_flat=False, price="")
+            self._runs[-1].bars = self._rows
+            return
+        for place in silent.tolist():
+            open_, high, low, close = (int(prices[place]) for prices in bars.numbers[:4])
+            price = plain(Decimal(close).scaleb(-bars.places)) if open_ == close else ""
+            self._add(int(bars.times[place]), is_flat=low == high, price=price)
 
     def flaws(self) -> Iterator[Flaw]:
         """Give what was found, once all bars were taken. A series without any volume has none to miss."""
@@ -53,7 +70,7 @@ class QuietBars:
             if run.bars >= least:
                 yield Flaw(FlawKind.FLAT, run.ts, run.last + self._step, _words(run))
 
-    def _add(self, ts: int, is_flat: bool, price: str) -> None:
+    def _add(self, ts: int, *, is_flat: bool, price: str) -> None:
         run = self._runs[-1] if self._runs else None
         if run is None or ts - run.last != self._step or run.is_flat != is_flat:
             self._runs.append(_Run(ts, ts, 1, is_flat, price))

@@ -13,8 +13,10 @@ from tradebot.model.money import plain
 from tradebot.model.time import Timeframe, to_ms
 from tradebot.store.batches import Batch
 from tradebot.store.flaws import Flaw, FlawKind
+from tradebot.store.scaled import Scaled
 
 _BLOCK = 128
+_CHUNK = 512 * _BLOCK
 # Nothing nearer than this is an outlier, however quiet the market.
 _LEAST_JUMP, _LEAST_WICK = 0.02, 0.03
 _NEAR, _NEAR_BELOW = 1 + _LEAST_JUMP, 1 / (1 + _LEAST_JUMP)
@@ -44,6 +46,17 @@ class Spikes:
             self._look(_BLOCK + 2)
             self._forget(_BLOCK)
 
+    def take_scaled(self, bars: Scaled) -> None:
+        """Take a whole series at once; finds what ``take`` finds."""
+        rows = bars.times.size
+        whole = max(0, (rows - 2) // _BLOCK)
+        windows = {block for place in _candidates(bars) for block in _blocks_of(place) if block <= whole}
+        for block in sorted(windows):
+            first = block * _BLOCK
+            part = slice(first, first + _BLOCK + 2 if block < whole else rows)
+            columns = [(prices[part] / 10.0**bars.places).tolist() for prices in bars.numbers[:4]]
+            self._search(_Window(bars.times[part].tolist(), columns, self._step))
+
     def flaws(self) -> Iterator[Flaw]:
         """Give what was found, once all bars were taken."""
         self._look(len(self._ts))
@@ -62,15 +75,36 @@ class Spikes:
         if count < 2 or float(max(high[:count])) < float(min(low[:count])) * _NEAR:
             return
         window = _Window(self._ts[:count], [list(map(float, column[:count])) for column in self._columns], self._step)
+        self._search(window)
+
+    def _search(self, window: "_Window") -> None:
         for place, what in window.faults():
-            self._found.setdefault(self._ts[place], what)
+            self._found.setdefault(window.ts[place], what)
+
+
+def _candidates(bars: Scaled) -> Iterator[int]:
+    """Give the places of bars that are wide, or open apart from the close before: few, of most series."""
+    import numpy as np
+
+    unit = 10.0**bars.places
+    for at in range(0, bars.times.size, _CHUNK):
+        open_, high, low, close = (prices[at : at + _CHUNK + 1] / unit for prices in bars.numbers[:4])
+        jumps = open_[1:] / close[:-1]
+        yield from (np.flatnonzero(high / low > _NEAR) + at).tolist()
+        yield from (np.flatnonzero((jumps >= _NEAR) | (jumps <= _NEAR_BELOW)) + at + 1).tolist()
+
+
+def _blocks_of(place: int) -> tuple[int, ...]:
+    """Return the blocks that have the bar at ``place``, the two neighbours behind each included."""
+    block, within = divmod(place, _BLOCK)
+    return (block, block - 1) if within < 2 and block else (block,)
 
 
 class _Window:
     """A few bars as floats, all above 0."""
 
     def __init__(self, ts: Sequence[int], columns: Sequence[Sequence[float]], step: int) -> None:
-        self._ts, self._step = ts, step
+        self.ts, self._step = ts, step
         self._open, self._high, self._low, self._close = columns
 
     @cached_property
@@ -92,7 +126,7 @@ class _Window:
                 yield place, what
 
     def _wick(self, place: int) -> str | None:
-        around = [near for near in (place - 1, place + 1) if 0 <= near < len(self._ts)]
+        around = [near for near in (place - 1, place + 1) if 0 <= near < len(self.ts)]
         body = self._open[place], self._close[place]
         top = max(*body, *(self._high[near] for near in around))
         bottom = min(*body, *(self._low[near] for near in around))
@@ -105,7 +139,7 @@ class _Window:
     def _jump(self, place: int) -> tuple[int, str] | None:
         before = self._close[place - 1]
         jump = abs(log(self._open[place] / before))
-        is_next = self._ts[place] - self._ts[place - 1] == self._step
+        is_next = self.ts[place] - self.ts[place - 1] == self._step
         if jump <= max(_LEAST_JUMP, (_JUMP_RANGES if is_next else _GAP_RANGES) * self._range):
             return None
         what = f"open {_text(self._open[place])} is {_percent(jump)} from {_text(before)}, the close before"
