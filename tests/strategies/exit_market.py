@@ -110,9 +110,13 @@ class ExitMarket:
     def bar(self, number: int, prices: Iterable[Decimal]) -> Decimal | None:
         """Run the ``number``-th minute; return where the stop is after it."""
         self._bar = number
-        with localcontext(MONEY_CONTEXT):
-            self._line.pump(Bar("BTC", M1, Nanos(number * M1), *map(Price, prices), Qty(D(1))))
+        self.tell(Bar("BTC", M1, Nanos(number * M1), *map(Price, prices), Qty(D(1))))
         return self.stop[0]
+
+    def tell(self, message: Message) -> None:
+        """Let the line hear ``message``."""
+        with localcontext(MONEY_CONTEXT):
+            self._line.pump(message)
 
     @property
     def stop(self) -> tuple[Decimal | None, str]:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.builders import price, qty, replace
 from tests.strategies.exit_market import D, ExitMarket, Row, entering, mirrored, row_of
-from tradebot.model.order import OrderType, PositionSide
+from tradebot.model.order import OrderDone, OrderRole, OrderState, OrderType, PositionSide
 from tradebot.model.signal import Action, Approved, Refused
 from tradebot.model.time import Nanos, parse_timeframe
 from tradebot.pipeline.strategy.base import (
@@ -488,6 +489,34 @@ def test_a_position_without_a_stop_has_none_to_move_and_still_ends_by_time() -> 
     assert market.trips == [(5, D(100), "time")]
     # What the strategy wished was refused, and no rule wished more.
     assert [type(answer) for answer in market.answers] == [Approved, Refused, Approved]
+
+
+def test_a_stop_that_the_venue_did_not_take_is_asked_for_again() -> None:
+    market = ExitMarket({1: (entering(LONG, "95"),)}, EVEN)
+    calm: Row = ("104", "105", "103", "104")
+    play(market, [CALM, ("100", "106", "100", "105"), calm], LONG)
+    assert len(market.answers) == 2
+    told = OrderDone(
+        ts_event=Nanos(3 * M1),
+        client_order_id="s-BTC-1-stop2",
+        signal_id="s-BTC-1",
+        strategy="s",
+        symbol="BTC",
+        role=OrderRole.STOP,
+        state=OrderState.REJECTED,
+        filled_qty=qty(0),
+        reason="busy",
+        stop_price=price(95),
+    )
+    market.tell(told)
+    market.bar(4, map(D, calm))
+    again = market.answers[-1]
+    assert isinstance(again, Approved)
+    assert (len(market.answers), again.signal.stop) == (3, 100)
+    # One that was told before, and stands, is not.
+    market.tell(replace(told, stop_price=None))
+    market.bar(5, map(D, calm))
+    assert len(market.answers) == 3
 
 
 def test_a_reversal_begins_anew() -> None:
