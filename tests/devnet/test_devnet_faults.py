@@ -16,6 +16,7 @@ pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
 from tests.clock import VirtualClock
 from tradebot.devnet.devnet import Devnet, DevnetOptions
 from tradebot.devnet.faults import AT_ONCE, LASTING, Faults, Rule, parse_rule
+from tradebot.devnet.protection import unprotected
 from tradebot.feeds.generated import Generated
 from tradebot.model.errors import UsageError
 from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
@@ -117,6 +118,39 @@ def test_a_position_is_liquidated_with_its_orders(trader: Any, devnet: Any) -> N
     assert fill["liquidation"]["liquidatedUser"] == devnet.user
     assert fill["hash"] == "0x" + "0" * 64
     assert trader.info.historical_orders(devnet.user)[0]["status"] == "liquidatedCanceled"
+
+
+@pytest.mark.parametrize(
+    ("fault", "held", "status", "protects"),
+    [
+        ("sleeping_stop:coin=BTC", "0.01", "open", True),
+        ("sleeping_stop:coin=ETH", "0", None, False),
+        ("unfilled_stop", "0.01", "triggered", False),
+        ("unfilled_stop:value=0.004,coin=BTC", "0.006", "triggered", False),
+    ],
+)
+def test_a_stop_may_sleep_or_stay_triggered(
+    trader: Any, devnet: Any, fault: str, held: str, status: str | None, protects: bool
+) -> None:
+    mark = float(devnet.mark("BTC"))
+    trader.market_open("BTC", True, 0.01)
+    stop = {"trigger": {"triggerPx": round(mark * 0.9), "isMarket": True, "tpsl": "sl"}}
+    trader.order("BTC", False, 0.01, round(mark * 0.8), stop, reduce_only=True)
+    inject(devnet, fault)
+    devnet.do(lambda: devnet.net.server.admin.move("BTC", Decimal(round(mark * 0.89))))
+    account = devnet.net.exchange.account(devnet.user)
+    assert account.position("BTC") == Decimal(held)
+    assert [str(order.status) for order in account.open.values()] == ([] if status is None else [status])
+    assert (unprotected(account, "BTC") == 0) is (protects or not account.position("BTC"))
+    # Whoever closes the position ends the stop with it; without the fault one that sleeps wakes.
+    devnet.do(devnet.net.server.faults.clear)
+    devnet.do(devnet.net.server.settle)
+    if status == "open":
+        devnet.do(lambda: devnet.net.server.admin.move("BTC", Decimal(round(mark * 0.88))))
+    elif status is not None:
+        trader.market_close("BTC")
+    assert account.position("BTC") == 0
+    assert not account.open
 
 
 def test_agents_run_out(trader: Any, devnet: Any) -> None:

@@ -144,6 +144,8 @@ class Bot:
         self.log: list[dict[str, Any]] = []
         self.ready_ms: list[int] = []
         self.down: list[tuple[int, int | None]] = []
+        # From a death to the moment in which the next life knows what it held, or is ready without having held any.
+        self.unaware: list[tuple[int, int | None]] = []
         (folder / "busy.py").write_text(STRATEGY)
         self._config = folder / "bot.toml"
         self._config.write_text(CONFIG.format(url=url, coins=json.dumps(list(COINS))))
@@ -177,11 +179,12 @@ class Bot:
             except ValueError:
                 said = {"event": line.strip()}
             self.log.append(said | {"at": now_ms(), "pid": process.pid})
+            if said.get("event") in ("daemon.recovered", "daemon.ready"):
+                _end(self.unaware, now_ms())
             if said.get("event") == "daemon.ready":
                 at = now_ms()
                 self.ready_ms.append(at)
-                if self.down and self.down[-1][1] is None:
-                    self.down[-1] = (self.down[-1][0], at)
+                _end(self.down, at)
                 self._is_ready.set()
         self._errors = process.stderr.read()
         process.stdout.close()
@@ -200,8 +203,9 @@ class Bot:
     def kill(self, number: int = signal.SIGKILL) -> int:
         """Send a signal, wait for the end, and return the exit code."""
         assert self._process is not None
-        if number == signal.SIGKILL or not self.down or self.down[-1][1] is not None:
-            self.down.append((now_ms(), None))
+        for spans in (self.down, self.unaware):
+            if number == signal.SIGKILL or not spans or spans[-1][1] is not None:
+                spans.append((now_ms(), None))
         self._process.send_signal(number)
         return self.ended()
 
@@ -211,8 +215,9 @@ class Bot:
         assert self._reader is not None
         code = self._process.wait(_DEADLINE_S)
         self._reader.join(_DEADLINE_S)
-        if not self.down or self.down[-1][1] is not None:
-            self.down.append((now_ms(), None))
+        for spans in (self.down, self.unaware):
+            if not spans or spans[-1][1] is not None:
+                spans.append((now_ms(), None))
         return code
 
     @property
@@ -235,6 +240,11 @@ class Bot:
         if words[0] in ("trades", "signals", "orders", "why", "logs"):
             return [json.loads(line) for line in done.stdout.splitlines()]
         return json.loads(done.stdout)
+
+
+def _end(spans: list[tuple[int, int | None]], at: int) -> None:
+    # A life that was killed before it came so far left its span open as well.
+    spans[:] = [(since, at if until is None else until) for since, until in spans]
 
 
 def names(rows: Sequence[dict[str, Any]], key: str) -> list[Any]:

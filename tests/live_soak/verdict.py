@@ -111,8 +111,11 @@ class Naked(NamedTuple):
 
 
 def account_for(rows: Sequence[dict[str, Any]], bot: Bot, storm: Storm, end_ms: int) -> list[Naked]:
-    """Return every unprotected time with what was left of it outside downtime and shut venues, each plus a grace."""
-    down = [(since, (end_ms if until is None else until) + GRACE_MS, "down") for since, until in bot.down]
+    """Return every unprotected time with what was left of it outside downtime and shut venues, each plus a grace.
+
+    Down is a bot until it knows what it holds: from there on a position gets its stop before anything else is done.
+    """
+    down = [(since, (end_ms if until is None else until) + GRACE_MS, "down") for since, until in bot.unaware]
     shut = [(since, until + GRACE_MS, "shut") for since, until in storm.shut]
     meddled = [(at, at + GRACE_MS, "by hand") for at in storm.meddled_ms]
     found = []

@@ -72,7 +72,6 @@ async def entered(made: Bench) -> Stopped:
 
 def fall(made: Bench) -> None:
     """Let the mark be beyond the stop, and whoever trades at market know of it."""
-    made.net.server.settle()
     at = made.net.exchange.markets["BTC"].coin.on_grid(made.price() * D("0.89"))
     made.net.server.admin.move("BTC", at)
     made.venue.mark("BTC", Price(at))

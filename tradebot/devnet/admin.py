@@ -44,6 +44,8 @@ class Admin:
         self._step = step
         self._protection = protection
         self._ip_limits = limits
+        self.changed: Callable[[], None] = lambda: None
+        """Called when other faults are in force."""
         self._at_once: Mapping[str, Callable[[Rule], object]] = {
             "drop": lambda _rule: hub.abort_all(),
             "manual_trade": lambda rule: self._hand.trade(rule.user, rule.coin, rule.value),
@@ -97,6 +99,7 @@ class Admin:
                 rule.lasts = rule.lasts if rule.value is None else rule.value
                 self._hub.abort_all()
             self._faults.inject(rule, self._clock.monotonic())
+            self.changed()
 
     def move(self, coin: str, price: Decimal | None) -> None:
         """Let ``coin`` trade at ``price`` now. Raises ``UsageError``."""
@@ -112,6 +115,7 @@ class Admin:
 
     def _clear(self, _body: Json) -> object:
         self._faults.clear()
+        self.changed()
         return self._faults.rows()
 
     def _steps(self, body: Json) -> object:

@@ -54,6 +54,7 @@ class Server:
         self.hub = Hub(Channels(exchange, self.info), self.faults, clock, self._post, self.limits)
         self.protection = ProtectionCheck()
         self.admin = Admin(exchange, self.faults, self.hub, clock, step, self.protection, self.limits)
+        self.admin.changed = self.settle
         self._clock = clock
         self._latency_s = latency_s
         exchange.on_change = self._changed
