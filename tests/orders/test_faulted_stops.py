@@ -268,3 +268,54 @@ def test_a_stop_that_was_found_again_keeps_its_fault_over_a_late_word() -> None:
     orders.handle(faulted(StopFault.SIZE))
     orders.handle(OrderAccepted(ts_event=FIRST, client_order_id=STOP, venue_order_id="late"))
     assert not orders.protection()[0].is_full
+
+
+def second(number: int) -> Tick:
+    return Tick(ts_event=Nanos(FIRST + number * NANOS_PER_S))
+
+
+def lost_twice() -> tuple[OrdersStage, str]:
+    """A position whose stop was lost, and the one placed anew too; and the order that is to close it."""
+    orders = opened(target=None)
+    outputs = orders.handle(canceled(STOP, "venue"))
+    accept(orders, outputs)
+    (anew,) = submitted(outputs)
+    (leaving,) = submitted(orders.handle(canceled(anew.client_order_id, "venue")))
+    assert leaving.type is OrderType.MARKET
+    return orders, leaving.client_order_id
+
+
+def test_beside_a_close_that_nobody_answers_a_stop_stands_by_after_five_seconds() -> None:
+    orders, leaving = lost_twice()
+    sent = {number: submitted(orders.handle(second(number))) for number in range(7)}
+    ((number, (stop,)),) = [(number, found) for number, found in sent.items() if found]
+    assert (number, stop.trigger, stop.qty, stop.reduce_only) == (5, 90, 1, True)
+    orders.handle(OrderAccepted(ts_event=FIRST, client_order_id=stop.client_order_id, venue_order_id="o9"))
+    assert orders.protection()[0].is_full
+    # The close is wanted further, and ends the stop.
+    assert orders.is_overdue
+    assert cancels(orders.handle(fill_report("t2", leaving, side=SELL))) == [stop.client_order_id]
+
+
+def test_beside_a_close_that_is_refused_again_and_again_a_stop_stands_by_once_a_minute() -> None:
+    orders, leaving = lost_twice()
+    placed: list[tuple[int, str]] = []
+    for number in range(130):
+        for request in submitted(orders.handle(second(number))):
+            leaving = request.client_order_id
+            if request.trigger is not None:
+                placed.append((number, leaving))
+        orders.handle(OrderRejected(ts_event=FIRST, client_order_id=leaving, reason="no"))
+    first, *others = [number for number, _ in placed]
+    assert (first, len(others)) == (1, 2)
+    assert all(later - earlier >= 60 for earlier, later in zip([first, *others], others, strict=False))
+
+
+def test_no_stop_stands_by_where_it_would_be_refused_as_before() -> None:
+    orders = opened(target=None)
+    (anew,) = submitted(orders.handle(canceled(STOP, "venue")))
+    refused = OrderRejected(
+        ts_event=FIRST, client_order_id=anew.client_order_id, reason="no", refusal=RefusalClass.OFF_GRID
+    )
+    assert submitted(orders.handle(refused))
+    assert [submitted(orders.handle(second(number))) for number in range(9)] == [()] * 9

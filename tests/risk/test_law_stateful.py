@@ -214,6 +214,12 @@ class LawfulLine(GatedLine):
         # Until it was looked for nobody can know.
         self.compare()
 
+    @rule(number=st.integers(0, 20), again=st.booleans())
+    def hear_late(self, number: int, again: bool) -> None:
+        super().hear_late(number, again)
+        # What was cut before it was heard of is found by the next look.
+        self.compare()
+
     @rule()
     def compare(self) -> None:
         """Compare the stops as the watch over a real venue does."""

@@ -1,7 +1,9 @@
 """The audit: what time alone may show to be wrong. Each tick looks at every open position for its stop.
 
 An event that should have come may be lost: a stop that did not wake, a submission without an answer. So a position
-that stays uncovered gets a stop, else is closed at market, else a human is paged, again and again.
+that stays uncovered gets a stop, else is closed at market, else a human is paged, again and again. While the close is
+not answered, or is refused, a stop stands by: to prove what became of a request may take longer than a position may be
+naked.
 """
 
 from msgspec.structs import replace
@@ -82,6 +84,9 @@ class Audit:
                 return repaired
             if not guard.is_spent(held):
                 return guard.close(held, now)
+            if (watch.stood_by_ts is None or now >= watch.stood_by_ts + REPEAT) and (stop := guard.stand_by(held, now)):
+                self._register.watched[held.symbol] = replace(watch, stood_by_ts=now)
+                return stop
         if watch.alerted_ts is not None and now < watch.alerted_ts + REPEAT:
             return []
         paged = self._page(covered, watch, now)

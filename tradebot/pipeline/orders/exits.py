@@ -34,7 +34,7 @@ _SILENCE = 30 * NANOS_PER_S
 """How long to wait for an order without an outcome: it was given to the venue for less than half of that."""
 _FAILS, _PATIENCE, _REPEAT = 3, 15 * NANOS_PER_S, 60 * NANOS_PER_S
 """After how many orders, or how long, a human is paged, and how often."""
-_LAST_NUMBER = 4_000
+LAST_NUMBER = 4_000
 """An id has room for numbers up to 4,095. The others are left to stops."""
 
 
@@ -178,7 +178,7 @@ class Exits:
             if qty <= 0:
                 return []
             if wanted.tries or wanted.signal_id == held.signal_id or self._register.find(name) is not None:
-                if held.generation >= _LAST_NUMBER:
+                if held.generation >= LAST_NUMBER:
                     return []
                 held = self._register.next_generation(held, wanted.signal_id)
                 name = f"{name}{held.generation}"

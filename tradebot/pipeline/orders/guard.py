@@ -29,7 +29,7 @@ from tradebot.model.order import (
 from tradebot.model.time import Nanos
 from tradebot.pipeline.orders.brackets import TRAIL, exits_anew, moved_stop
 from tradebot.pipeline.orders.cover import awake, closing, guards, kin, lacks_stop, stops
-from tradebot.pipeline.orders.exits import UNPROTECTED, Exits
+from tradebot.pipeline.orders.exits import LAST_NUMBER, UNPROTECTED, Exits
 from tradebot.pipeline.orders.lifecycle import Order
 from tradebot.pipeline.orders.register import Register
 from tradebot.pipeline.orders.state import Held
@@ -115,14 +115,26 @@ class Guard:
         known = stops(self._register, held)
         if not known:
             return []
-        # The price of one that was refused is in doubt.
-        base = next((stop for stop in reversed(known) if stop.state is not OrderState.REJECTED), known[-1])
+        base = _trusted(known)
         if any(_refuses(stop, self._size(held), base.request.trigger) for stop in known):
             return []
         if _is_lost(known[-1]):
             if held.repairs >= _PLACED_ANEW:
                 return []
             held = replace(held, repairs=_PLACED_ANEW)
+        return [self._place_anew(held, [base], ts)]
+
+    def stand_by(self, held: Held, ts: Nanos) -> list[Message]:
+        """Return a stop for ``held`` beside its close, unless one is on its way or would be refused like the last.
+
+        Both only reduce: whichever comes second finds nothing to do.
+        """
+        known = stops(self._register, held)
+        if not lacks_stop(self._register, held) or held.generation >= LAST_NUMBER or not known:
+            return []
+        base = _trusted(known)
+        if any(_refuses(stop, self._size(held), base.request.trigger) for stop in known):
+            return []
         return [self._place_anew(held, [base], ts)]
 
     def is_at_fault(self, faulted: StopFaulted) -> bool:
@@ -242,6 +254,11 @@ def _is_lost(stop: Order) -> bool:
     One that only sleeps, or is too small by now, is neither: what is placed beside it mends nothing that broke.
     """
     return stop.state.is_terminal or stop.fault is not None or (stop.request.parent_id is None and not stop.is_resting)
+
+
+def _trusted(known: Sequence[Order]) -> Order:
+    """Return the newest stop that was not refused: the price of one that was is in doubt."""
+    return next((stop for stop in reversed(known) if stop.state is not OrderState.REJECTED), known[-1])
 
 
 def _refuses(stop: Order, qty: Decimal, trigger: Price | None) -> bool:

@@ -49,7 +49,7 @@ class Watch(Value, frozen=True, kw_only=True):
     """A position that is not covered, ``since`` the first tick that saw it.
 
     ``pending_id`` is the order that may mend it and has no outcome, seen first at ``pending_ts``; ``alerted_ts``
-    is when a human was paged last.
+    is when a human was paged last, ``stood_by_ts`` when a stop was placed beside a close that does not get through.
     """
 
     signal_id: str
@@ -57,6 +57,7 @@ class Watch(Value, frozen=True, kw_only=True):
     pending_id: str = ""
     pending_ts: Nanos = Nanos(0)
     alerted_ts: Nanos | None = None
+    stood_by_ts: Nanos | None = None
 
 
 class WantedExit(Value, frozen=True, kw_only=True):
