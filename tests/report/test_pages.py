@@ -176,6 +176,10 @@ def test_sentences_fit_what_is_known() -> None:
         "A round trip brought 1.50 on average; another sample of this kind would say 1.00 to 2.00 (95 %): "
         "more than chance alone."
     ]
+    few = {
+        "uncertainty": {"expectancy": ["1", "2"], "is_expectancy_clear": True, "is_too_few_trades": True, "trades": 3}
+    }
+    assert luck_lines(few)[1].endswith("1.00 to 2.00 (95 %); with so few of them even that is not to be relied on.")
     never = {"uncertainty": {"expectancy": ["-1", "1"], "is_expectancy_clear": False, "trades_to_tell": None}}
     assert luck_lines(never)[0].endswith("so it cannot be told from nothing.")
     assert luck_lines({}) == luck_lines({"uncertainty": {"expectancy": None}}) == []
@@ -189,7 +193,7 @@ def test_a_page_says_whether_it_was_real() -> None:
     for report, kind in (
         ({"bars": 1}, "Backtest, "),
         ({"assumptions": ASSUMED}, "Paper trading, "),
-        ({"assumptions": {"venue": "hyperliquid", "is_simulated": False}}, "Live on hyperliquid, "),
+        ({"assumptions": {"venue": "hyperliquid", "network": "testnet"}}, "Live on hyperliquid testnet, "),
         ({}, "Trading, "),
     ):
         assert f"<p>{kind}" in report_html({"report": report})

@@ -23,7 +23,7 @@ SAMPLE = ROOT / "config" / "samples" / "btc_5m.csv.gz"
 
 @pytest.fixture(scope="module")
 def result() -> Backtest:
-    return research.backtest(CONFIG)
+    return research.backtest(CONFIG, charts=True)
 
 
 def test_columns_hold_the_report(result: Backtest) -> None:
@@ -78,6 +78,8 @@ def test_a_page_lives_within_a_notebook_and_is_saved_as_it_is(result: Backtest, 
     _, outside = opened(tmp_path, f"<!doctype html><body>{page._repr_html_()}</body>")
     assert 'sandbox="allow-scripts"' in outside
     assert "run the cell" in repr(page)
+    with pytest.raises(UsageError, match="charts=True"):
+        research.backtest(CONFIG).page()
     chart = research.chart(*research.read_bars(SAMPLE), title="BTC", L=3)
     assert isinstance(chart, NotebookPage)
     assert "BTC - tradebot scan" in chart.text

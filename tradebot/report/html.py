@@ -21,7 +21,7 @@ from tradebot.report.periods import daily_of
 from tradebot.report.shapes import Json, rows, section
 from tradebot.report.table import cell, moment
 from tradebot.report.trades import TRADE_KEYS
-from tradebot.report.verdict import assumption_lines, remark_lines, verdict_lines
+from tradebot.report.verdict import assumption_lines, live_venue, remark_lines, verdict_lines
 
 _GROUP = ("trades", "win_rate", "profit_factor", "expectancy", "gross_pnl", "fees", "funding", "net_pnl")
 _OPEN = ("symbol", "strategy", "side", "qty", "entry_ts", "entry_price", "mark_price", "unrealized_pnl")
@@ -104,7 +104,7 @@ def _kind(report: Mapping[str, Json]) -> str:
     assumed = section(report, "assumptions")
     if not assumed:
         return "Trading"
-    return "Paper trading" if assumed.get("is_simulated") is True else f"Live on {cell(assumed.get('venue'))}"
+    return "Paper trading" if assumed.get("is_simulated") is True else f"Live on {live_venue(assumed)}"
 
 
 def _headline(report: Mapping[str, Json]) -> str:
@@ -152,7 +152,8 @@ def _held(report: Mapping[str, Json]) -> list[Json]:
     found = section(report, "benchmark")
     daily, end = found.get("daily"), found.get("return_pct")
     start, since, until = (report.get(key) for key in ("starting_equity", "since", "until"))
-    if not found.get("symbols") or not isinstance(daily, list) or not isinstance(start, str):
+    # Of less than a day there would be a straight line, which nothing went.
+    if not isinstance(daily, list) or not daily or not isinstance(start, str):
         return []
     if not isinstance(since, int) or not isinstance(until, int) or not isinstance(end, int | float):
         return []

@@ -28,9 +28,7 @@ def assumption_lines(report: Mapping[str, Json]) -> list[str]:
     if not assumed:
         return []
     if assumed.get("is_simulated") is not True:
-        network = assumed.get("network")
-        where = cell(assumed.get("venue")) + ("" if network is None else f" {cell(network)}")
-        return [f"Fees, funding and fills are those that {where} booked: nothing of them is assumed."]
+        return [f"Fees, funding and fills are those that {live_venue(assumed)} booked: nothing of them is assumed."]
     return [
         f"Fees: {_bps(assumed, 'taker_bps')} of the notional for takers, {_bps(assumed, 'maker_bps')} for makers. "
         f"Slippage: {_bps(assumed, 'slippage_bps')} against us on each taker fill. "
@@ -41,6 +39,12 @@ def assumption_lines(report: Mapping[str, Json]) -> list[str]:
         "Warm-up: a strategy trades once its indicators have their bars; the curve and its days begin with the data.",
         *(_data_line(row) for row in rows(report, "data")),
     ]
+
+
+def live_venue(assumed: Mapping[str, Json]) -> str:
+    """Return the name of a real venue, and its network."""
+    network = assumed.get("network")
+    return cell(assumed.get("venue")) + ("" if network is None else f" {cell(network)}")
 
 
 def remark_lines(report: Mapping[str, Json]) -> list[str]:
@@ -112,7 +116,9 @@ def _expectancy(report: Mapping[str, Json], found: Mapping[str, Json]) -> Iterat
         f"would say {low} to {high} (95 %)"
     )
     needed = found.get("trades_to_tell")
-    if found.get("is_expectancy_clear"):
+    if found.get("is_expectancy_clear") and found.get("is_too_few_trades"):
+        yield f"{text}; with so few of them even that is not to be relied on."
+    elif found.get("is_expectancy_clear"):
         yield f"{text}: more than chance alone."
     elif isinstance(needed, int):
         yield f"{text}, so it cannot be told from nothing; it would take about {needed:,} such trades."

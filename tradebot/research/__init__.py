@@ -119,16 +119,19 @@ def read_outs(
     return read_outs_of(ts, o, h, l, c, v, params)
 
 
-def backtest(config: "str | Path | Mapping[str, object]", data: "str | list[str] | None" = None) -> "Backtest":
+def backtest(
+    config: "str | Path | Mapping[str, object]", data: "str | list[str] | None" = None, *, charts: bool = False
+) -> "Backtest":
     """Run a configuration, a file or its tables as a mapping, over its bars; return the report.
 
     ``data`` (``SYMBOL:TIMEFRAME=FILE``, one or more) replaces the configured bars. The report is a mapping
-    with the keys of ``tradebot backtest --json``, with ``trades`` and ``equity_curve`` as attributes.
+    with the keys of ``tradebot backtest --json``, with ``trades`` and ``equity_curve`` as attributes. With
+    ``charts`` it keeps the bars, for its ``page()``.
     Raises ``ConfigError``, ``DataError`` and ``UsageError``.
     """
     from tradebot.research.backtesting import run
 
-    return run(config, data)
+    return run(config, data, charts=charts)
 
 
 def lookahead(

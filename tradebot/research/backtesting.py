@@ -12,10 +12,10 @@ from tradebot.report.html import report_html
 from tradebot.report.page_document import page_document
 from tradebot.report.shapes import Json, rows
 from tradebot.report.tape import Tape
-from tradebot.report.trades import TRADE_KEYS
+from tradebot.report.trades import TRADE_KEYS, trade_row
 from tradebot.report.uncertainty import with_uncertainty
 from tradebot.research.inline import NotebookPage, Picture
-from tradebot.runtime.backtest import run_backtest
+from tradebot.runtime.backtest import BacktestResult, run_backtest
 from tradebot.settings.load import Loaded, load_settings
 
 if TYPE_CHECKING:
@@ -25,11 +25,13 @@ if TYPE_CHECKING:
 class Backtest(dict[str, Json]):
     """The report, key by key as in ``tradebot backtest --json``: money as text, times in epoch milliseconds."""
 
-    def __init__(self, page: Mapping[str, Json], report: Mapping[str, Json], title: str) -> None:
-        super().__init__(report)
-        self._page = page
+    def __init__(self, result: BacktestResult, tape: Tape | None, title: str) -> None:
+        self._whole = with_uncertainty(result.document, result.trades)
+        super().__init__(json.loads(document(self._whole)))
+        self._trips = result.trades
+        self._tape = tape
         self._title = title
-        self.trades = rows(page, "trades")
+        self.trades = [trade_row(trip) for trip in result.trades]
         """The round trips in order of exit, as in ``tradebot backtest --trades``."""
 
     @property
@@ -67,18 +69,21 @@ class Backtest(dict[str, Json]):
         return Picture(points, f"Equity of {self._title}")
 
     def page(self) -> NotebookPage:
-        """Return the page of ``tradebot backtest --html``, shown within a notebook."""
-        return NotebookPage(report_html(self._page, title=f"Backtest of {self._title}"))
+        """Return the page of ``tradebot backtest --html``, shown within a notebook.
+
+        Raises ``UsageError`` for a run that kept no bars.
+        """
+        if self._tape is None:
+            raise UsageError("the run kept no bars to draw", mend="run it with charts=True")
+        page = json.loads(document(page_document(self._whole, self._trips, self._tape)))
+        return NotebookPage(report_html(page, title=f"Backtest of {self._title}"))
 
 
-def run(config: str | Path | Mapping[str, object], data: str | Sequence[str] | None) -> Backtest:
+def run(config: str | Path | Mapping[str, object], data: str | Sequence[str] | None, *, charts: bool) -> Backtest:
     """Return what a configuration earns: see ``tradebot.research.backtest``."""
     specs = [data] if isinstance(data, str) else list(data or ())
-    loaded, tape = load(config), Tape()
-    result = run_backtest(loaded, data=specs, tape=tape)
-    report = with_uncertainty(result.document, result.trades)
-    page = json.loads(document(page_document(report, result.trades, tape)))
-    return Backtest(page, json.loads(document(report)), loaded.settings.bot.name)
+    loaded, tape = load(config), Tape() if charts else None
+    return Backtest(run_backtest(loaded, data=specs, tape=tape), tape, loaded.settings.bot.name)
 
 
 def _named(points: Json, key: str) -> list[dict[str, Any]]:
