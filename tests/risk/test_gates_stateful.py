@@ -13,10 +13,10 @@ from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from tests.builders import bar, bars_closed, cash, command, instrument, minute, price
+from tests.builders import bar, bars_closed, cash, command, instrument, minute, price, qty
 from tests.risk.test_trading_line import COSTS, Nothing, Scripted
 from tradebot.model.command import Alert, AlertName, Tick, TradingState, Verb
-from tradebot.model.market import Message
+from tradebot.model.market import Message, PricesSeen, SymbolPrices
 from tradebot.model.message import KINDS
 from tradebot.model.order import (
     Fill,
@@ -59,9 +59,12 @@ LIMITS = Limits(
     duplicate_window_s=Decimal(2),
     price_collar_pct=Decimal(2),
     max_orders_per_min=Decimal(30),
+    min_headroom_pct=Decimal(60),
+    max_book_pct=Decimal(40),
+    max_price_age_s=Decimal(10),
 )
 VERBS = (*[Verb.RESUME, Verb.THAW] * 5, Verb.PAUSE, Verb.REDUCE_ONLY, Verb.HALT, Verb.FREEZE)
-RISES = frozenset({"liquidation_stops"})
+RISES = frozenset({"liquidation_stops", "min_headroom_pct"})
 """Limits that are kept by staying above them."""
 
 
@@ -77,10 +80,12 @@ class Faulty:
         self.told: list[Message] = []
         self.moods: list[str] = []
         self.lost: list[str] = []
+        self.is_fresh = True
 
     def handle(self, message: Message) -> Sequence[Message]:
         mood = self.moods.pop() if self.moods else ""
         if isinstance(message, SubmitOrders):
+            assert self.is_fresh or message.orders[0].reduce_only
             if mood == "lost":
                 self.lost += [order.client_order_id for order in message.orders]
                 return ()
@@ -195,6 +200,7 @@ class GatedLine(RuleBasedStateMachine):
         shift=st.integers(-4, 8),
         distance=st.sampled_from([None, 2, 5, 9, 30]),
         fraction=st.sampled_from(["1", "0.5"]),
+        age_s=st.sampled_from([None, 0, 0, 0, 10, 11]),
     )
     def signal(  # the fields of a wish
         self,
@@ -206,8 +212,10 @@ class GatedLine(RuleBasedStateMachine):
         shift: int,
         distance: int | None,
         fraction: str,
+        age_s: int | None = 0,
     ) -> None:
         self.count += 1
+        self._tell(age_s)
         close = self.prices[symbol]
         entry = None if kind is OrderType.MARKET else price(close - side.sign * shift)
         base = close if entry is None else entry
@@ -227,6 +235,25 @@ class GatedLine(RuleBasedStateMachine):
         )
         self._on_signal(wish)
         self.line.pump(wish)
+
+    def _tell(self, age_s: int | None) -> None:
+        """Say what a live market is like; a line that was never told trades bars alone."""
+        seen, now = self.risk.save().seen, minute(self.now)
+        if age_s is None:
+            self.venue.is_fresh = seen is None or (seen.ts_event == now and self.venue.is_fresh)
+            return
+        self.venue.is_fresh = age_s <= 10
+        self.line.pump(
+            PricesSeen(
+                ts_event=now,
+                prices=tuple(
+                    SymbolPrices(
+                        symbol=one, age_ms=age_s * 1000, mark=price(at), mid=price(at), bid_qty=qty(50), ask_qty=qty(40)
+                    )
+                    for one, at in self.prices.items()
+                ),
+            )
+        )
 
     @rule(moods=st.lists(st.sampled_from(["", "late", "twice", "refuse"]), min_size=1, max_size=4))
     def spoil(self, moods: list[str]) -> None:

@@ -89,6 +89,26 @@ def test_of_a_book_beyond_its_limit_only_what_makes_it_no_worse_is_entered() -> 
     assert refused.detail.endswith("free, what the limit leaves is below the smallest order")
 
 
+def test_a_hedge_of_a_book_beyond_its_limit_is_entered_whole() -> None:
+    risk = stage("20", "99")
+    hold(risk, "ETH", 50)
+    (before,) = risk.limits_view()
+    assert before.pct_used == 100
+    decision = decide(risk, signal(side=SHORT, stop="101"))
+    assert isinstance(decision, Approved)
+    assert (decision.qty, decision.cuts) == (20, ())
+    (after,) = risk.limits_view()
+    assert after.value >= before.value
+
+
+def test_an_entry_that_leaves_exactly_the_limit_passes_whole_and_a_cut_one_comes_up_to_it() -> None:
+    exactly = str(left(("BTC", D(-75), "101")) / 100)
+    for size in ("75", "75.001", "80"):
+        decision = decide(stage(size, exactly), signal(side=SHORT, stop="101"))
+        assert isinstance(decision, Approved)
+        assert (decision.qty, len(decision.cuts)) == (75, size != "75")
+
+
 def test_entries_at_work_count_as_filled_with_their_stops() -> None:
     risk, alone = stage("100", "60"), stage("100", "60")
     first = decide(risk, signal(stop="60"))

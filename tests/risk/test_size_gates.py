@@ -134,6 +134,7 @@ def test_an_entry_is_of_at_most_so_much_of_its_symbol() -> None:
     whole = decide(risk, signal("cross-ETH-1", symbol="ETH"))
     assert isinstance(whole, Approved)
     assert (whole.qty, whole.cuts) == (10, ())
+    decide(risk, signal("cross-SOL-1", symbol="SOL"))
     (use,) = risk.limits_view()
     assert (use.value, use.max, use.scope) == (2, Decimal("2.0005"), "BTC")
     assert use.pct_used == Decimal("99.9750")
