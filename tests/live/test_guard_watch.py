@@ -90,3 +90,13 @@ def test_a_line_that_stands_is_counted_from_its_last_beat_not_from_when_it_was_s
     assert world.acted == []
     world.pass_s(PERIOD_S, Pulse.SILENT)
     assert world.acted == [25.0]
+
+
+def test_what_a_guard_before_it_began_is_gone_on_with_at_once_unless_the_daemon_beats() -> None:
+    for pulse, acted in ((Pulse.GONE, [0.5]), (Pulse.SILENT, [0.5]), (Pulse.BEATS, []), (Pulse.AT_REST, [])):
+        world = World()
+        world.guard = GuardWatch(
+            lambda world=world: world.pulse, world.act, world.told.append, world.clock, 15.0, is_begun=True
+        )
+        world.pass_s(10, pulse)
+        assert world.acted == acted

@@ -78,6 +78,22 @@ def test_the_page_needs_nothing_else_and_shows_every_part(document: dict[str, An
     assert '<i class=bad style="width:90.0%">' in page
 
 
+def test_many_symbols_that_move_together_fit_a_terminal_and_one_alone_is_no_cluster(document: dict[str, Any]) -> None:
+    many = [f"COIN{number}" for number in range(20)]
+    document["clusters"] = [{"symbols": many, "correlation": 0.81}, {"symbols": ["LONE"], "correlation": 1.0}]
+    document["exposure"]["by_cluster"] = {"+".join(many): "5000"}
+    lines = risk_text(document).splitlines()
+    assert max(map(len, lines)) <= 80
+    at = lines.index("Moves together")
+    assert (
+        " ".join(line.strip() for line in lines[at + 1 : at + 5]).strip()
+        == f"0.81  {' '.join(many)}: 5,000.00 together"
+    )
+    page = risk_html(document)
+    assert "COIN19" in page
+    assert "LONE" not in page
+
+
 def test_names_are_text_on_the_page(document: dict[str, Any]) -> None:
     document["limits"] = [{"limit": "<script>", "scope": "<b>", "value": "1", "max": "2", "pct_used": 50.0}]
     assert "<script>" not in risk_html(document)

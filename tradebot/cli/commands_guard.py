@@ -20,6 +20,7 @@ from tradebot.runtime.logs import redact
 from tradebot.runtime.lone_pager import LonePager
 from tradebot.store.codec import decode
 from tradebot.store.lock import holder
+from tradebot.store.mark import read_mark
 from tradebot.store.rows import JournalReader, Query
 from tradebot.store.upkeep import JOURNAL_NAME
 
@@ -49,8 +50,10 @@ def guard(context: Context) -> int:
     context.note(f"at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
     who = Sender(bot=aim.bot, mode="live", venue=f"hyperliquid {aim.network}")
     context.note("paging a human at the webhook" if aim.webhook else "nobody is paged: alerts.url is not set")
+    mark = read_mark(context.home)
+    is_begun = mark is not None and not mark.is_over
     finger, ender = Finger(context, after_s), Ender(context, key_file, LonePager(aim.webhook, who, clock), clock)
-    watch = GuardWatch(finger.feel, ender.act, context.note, clock, after_s, lambda: finger.age_s)
+    watch = GuardWatch(finger.feel, ender.act, context.note, clock, after_s, lambda: finger.age_s, is_begun=is_begun)
     while True:
         watch.look()
         time.sleep(PERIOD_S)

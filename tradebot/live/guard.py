@@ -3,6 +3,7 @@
 It knows the daemon by its answers alone, and acts once for each silence: a daemon that speaks again is believed again.
 """
 
+import math
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -28,7 +29,7 @@ class GuardWatch:
     """Looks with ``feel``; lets ``act`` end all when there was no beat for ``after_s``. ``tell`` hears of each turn.
 
     ``act`` returns whether the venue said flat, and is called again until it did, or the daemon beats. ``age_s`` says
-    how long ago the beat was that the last look showed.
+    how long ago the beat was that the last look showed; ``is_begun``, that all was to be ended before, and was not.
     """
 
     def __init__(
@@ -39,10 +40,13 @@ class GuardWatch:
         clock: Clock,
         after_s: float,
         age_s: Callable[[], float] = lambda: 0.0,
+        *,
+        is_begun: bool = False,
     ) -> None:
         self._feel, self._act, self._tell, self._clock, self._after_s = feel, act, tell, clock, after_s
         self._age_s = age_s
-        self._beat_at = clock.monotonic()
+        # What a guard before this one began and did not end is not waited for.
+        self._beat_at = -math.inf if is_begun else clock.monotonic()
         self._pulse: Pulse | None = None
         self._is_done = False
 
@@ -55,5 +59,6 @@ class GuardWatch:
         if pulse in (Pulse.BEATS, Pulse.AT_REST):
             self._beat_at, self._is_done = now - self._age_s(), False
         elif now - self._beat_at >= self._after_s and not self._is_done:
-            self._tell(f"no beat for {now - self._beat_at:.1f} s: ending all that the account has")
+            since = f"no beat for {now - self._beat_at:.1f} s"
+            self._tell(f"{since if self._beat_at > -math.inf else 'it was begun'}: ending all that the account has")
             self._is_done = self._act()

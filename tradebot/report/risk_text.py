@@ -144,11 +144,12 @@ def _tails(document: Mapping[str, Json]) -> str:
 def _clusters(document: Mapping[str, Json]) -> str:
     joined = [row for row in rows(document, "clusters") if " " in group_text(row)]
     amounts = section(section(document, "exposure"), "by_cluster")
-    return "\n".join(
-        f"{_short(row.get('correlation'))}  {group_text(row)}: "
-        f"{money(amounts.get(group_text(row).replace(' ', '+')))} together"
-        for row in joined
-    )
+    told = []
+    for row in joined:
+        name = group_text(row)
+        words = [*name.split()[:-1], f"{name.split()[-1]}: {money(amounts.get(name.replace(' ', '+')))} together"]
+        told.append((_short(row.get("correlation")), _folded(words, " ", indent=8)))
+    return pairs(told)
 
 
 def _stress(document: Mapping[str, Json], colour: bool) -> str:
@@ -175,13 +176,13 @@ def _sizing(sizing: Mapping[str, Json]) -> str:
     )
 
 
-def _folded(words: list[str]) -> str:
+def _folded(words: list[str], between: str = ", ", indent: int = 13) -> str:
     lines: list[str] = [""]
     for word in words:
         if lines[-1] and len(lines[-1]) + len(word) > 60:
             lines.append("")
-        lines[-1] += f", {word}" if lines[-1] else word
-    return f"\n{' ' * 13}".join(lines)
+        lines[-1] += f"{between}{word}" if lines[-1] else word
+    return f"\n{' ' * indent}".join(lines)
 
 
 def _number(value: Json) -> float:
