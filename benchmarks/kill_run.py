@@ -105,6 +105,7 @@ max_exposure_notional = "8000"
 max_leverage = 1000
 daily_loss_pct = "off"
 live_cap_notional = "2000"
+flatten = "all"
 """
 
 
