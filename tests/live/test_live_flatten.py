@@ -1,5 +1,6 @@
 """``halt --flatten`` of a whole live bot at a venue that is slow, and with what another hand left there."""
 
+import asyncio
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.live.rehearsal import LONG, Run, Stage, begin, run, stage
+from tests.virtual import LoopClock
 from tradebot.model.command import TradingState, Verb
 from tradebot.model.errors import TimedOut
 
@@ -80,6 +82,35 @@ async def test_what_others_have_is_seen_through_after_a_crash_too(tmp_path: Path
             assert not bot.engine.flat_facts().is_flat
             await bot.bar()
             assert D(venue.desk.position("SOL")) == 1
+
+
+async def test_bars_wait_while_all_is_being_closed_but_not_for_ever(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.agreed()
+        venue.fault("lost")
+        await bot.command(Verb.HALT, flatten="true")
+        waiting = asyncio.create_task(bot.bar())
+        await asyncio.sleep(1.5)
+        assert not waiting.done()
+        await asyncio.sleep(1.0)
+        assert waiting.done()
+        # What is asked for again holds them again, until the venue is flat.
+        await bot.command(Verb.HALT, flatten="true")
+        waiting = asyncio.create_task(bot.bar())
+        venue.clear()
+        await flat(bot)
+        await asyncio.wait_for(waiting, 0.1)
+
+
+async def test_it_is_flat_at_once_and_not_at_the_next_tick(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue, run(venue) as bot:
+        await bot.bar(LONG)
+        await bot.agreed()
+        began = LoopClock().monotonic()
+        await bot.command(Verb.HALT, flatten="true")
+        await flat(bot)
+        assert LoopClock().monotonic() - began < 0.5
 
 
 @pytest.mark.parametrize("happened", range(9))

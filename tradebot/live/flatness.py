@@ -164,7 +164,13 @@ class Flatness:
     def _is_settled(self, seen: Remains) -> bool:
         """Return whether ``seen`` is from after the beginning, and the book holds nothing against it."""
         is_fresh = seen.ts_event is not None and to_ms(seen.ts_event) >= self._began_ms
-        return is_fresh and (self._is_alone or not self._line.risk.is_flattening)
+        return is_fresh and (self._is_alone or not self._is_book_open)
+
+    @property
+    def _is_book_open(self) -> bool:
+        # The book is done with its flattening at its next tick, which need not be waited for.
+        risk = self._line.risk
+        return risk.is_flattening and not risk.is_flat
 
     def _in_doubt(self, listed: Collection[RestingOrder]) -> list[RestingFacts]:
         """Return the orders that were sent and of which the venue has said nothing: they may yet arrive."""
@@ -186,7 +192,7 @@ class Flatness:
             self.give_up()
             return
         if not self.is_open:
-            if not risk.is_flattening:
+            if not self._is_book_open:
                 return
             # The last run was asked for it.
             self.begin()

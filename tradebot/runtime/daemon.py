@@ -218,7 +218,7 @@ class Daemon:
         elif host.journal.failed is None and self._is_internal(error):
             # The next boot comes up halted.
             await self._quietly(set_aside(host.journal, failed_seq, error))
-        elif engine.flatness is not None and engine.flatness.is_open:
+        elif isinstance(error, StorageFailed) and engine.flatness is not None and engine.flatness.is_open:
             await self._end_risk(engine.flatness, own_only=engine.risk.own_only)
         if line.live is not None:
             await line.live.close()
