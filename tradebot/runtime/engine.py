@@ -33,8 +33,8 @@ from tradebot.settings.load import Loaded
 from tradebot.store.journal import SqliteJournal
 
 _OF_ORDERS: tuple[type[Message], ...] = (*VENUE_REPORTS, OrderFound, FillSettled, StopFaulted, TradingPermitted)
-# So long bars wait when something urgent is to be heard, and while all is being closed at a venue: nothing that they
-# lead to is wanted then.
+# So long bars and prices wait when something urgent is to be heard, and while all is being closed at a venue: nothing
+# that they lead to is wanted then.
 _HEAR_S, _HOLD_S = 0.25, 2.0
 # Less than the 30 s that the command waits for an answer.
 _FLATTEN_S = 25.0
@@ -139,8 +139,8 @@ class Engine:
         self.recent = RecentFacts()
         booted.recorder.listeners += [self.recent.hear, self._hear_answer]
         self._loop = asyncio.get_running_loop()
-        self._bars_pass = asyncio.Event()
-        self._bars_pass.set()
+        self._market_passes = asyncio.Event()
+        self._market_passes.set()
         self._held: asyncio.TimerHandle | None = None
         guard = StrategyGuard(booted.wired.strategy)
         guard.on_urgent = self._urged
@@ -184,8 +184,9 @@ class Engine:
     async def deliver(self, messages: Sequence[Message]) -> None:
         """Run a turn for each message that is news, in order. Raises ``StorageFailed``."""
         for message in messages:
+            if isinstance(message, Bar | PricesSeen):
+                await self._market_passes.wait()
             if isinstance(message, Bar):
-                await self._bars_pass.wait()
                 await self.journal.room()
             async with self.runner.gate:
                 # The venue's word is heard to the end; the market's is not.
@@ -206,7 +207,7 @@ class Engine:
         """
         session = self.session
         if arguments.get("flatten") == "true":
-            self._hold_bars(_HOLD_S)
+            self._hold_market(_HOLD_S)
         async with self.runner.gate:
             if self._is_ending and not self.runner.has_failed:
                 raise Unavailable("the daemon is stopping", mend="start it again, then repeat the command")
@@ -280,23 +281,23 @@ class Engine:
     def _urged(self) -> None:
         # It is called by a signal, whatever runs; at the very end the loop is closed.
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._hold_bars, _HEAR_S)
+            self._loop.call_soon_threadsafe(self._hold_market, _HEAR_S)
 
-    def _hold_bars(self, seconds: float) -> None:
+    def _hold_market(self, seconds: float) -> None:
         # Where the venue is simulated, bars are what closes.
         if self._has_venue:
-            self._let_bars_pass()
-            self._bars_pass.clear()
-            self._held = self._loop.call_later(seconds, self._bars_pass.set)
+            self._let_market_passes()
+            self._market_passes.clear()
+            self._held = self._loop.call_later(seconds, self._market_passes.set)
 
-    def _let_bars_pass(self) -> None:
+    def _let_market_passes(self) -> None:
         if self._held is not None:
             self._held.cancel()
-        self._bars_pass.set()
+        self._market_passes.set()
 
     def venue_is_flat(self) -> None:
-        """Let bars pass again, and end the turns if a stop waits for nothing else."""
-        self._let_bars_pass()
+        """Let the market pass again, and end the turns if a stop waits for nothing else."""
+        self._let_market_passes()
         if self._ends_when_flat:
             self.end_turns()
 
