@@ -5,7 +5,10 @@ The daemon does it. Where none answers, this process does it at the venue, as fa
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from threading import Timer
 from typing import Any
 
 from tradebot.cli.commands_trading import act, reason
@@ -29,6 +32,7 @@ _POLL_S = 0.1
 _LEAST_WAIT_S = 1.0
 _SILENT_S = 0.3
 """A daemon that listens and is silent for longer, though it was urged to speak, is passed by where that can be."""
+_READY_S = 0.06
 _HANGS_S = 10.0
 """One that holds the home without listening, or that nobody can stand in for, is waited for so long."""
 _OF_FLATTEN = ("own", "all", "timeout", "emergency")
@@ -123,7 +127,8 @@ def _flatten(context: Context, timeout: float, patience: float) -> int:
     arguments = {"flatten": "true", **reason(context)}
     arguments |= {name: "true" for name in ("own", "all") if context.given.flag(name)}
     try:
-        client.act(context.socket, "halt", arguments, patience)
+        with _getting_ready():
+            client.act(context.socket, "halt", arguments, patience)
     except _SILENCE as error:
         raise _NoAnswer(error) from None
     left: Mapping[str, Any] = {}
@@ -143,6 +148,25 @@ def _flatten(context: Context, timeout: float, patience: float) -> int:
             why = f" ({left['stuck']})" if left.get("stuck") else ""
             raise TimedOut(what + why, where=str(context.home), mend=_GOES_ON_MEND)
         time.sleep(_POLL_S)
+
+
+@contextmanager
+def _getting_ready() -> Iterator[None]:
+    """Read in what acting here takes, behind the wait for a daemon that does not answer at once."""
+    reading = Timer(_READY_S, _read_in)
+    reading.daemon = True
+    reading.start()
+    try:
+        yield
+    finally:
+        reading.cancel()
+
+
+def _read_in() -> None:
+    # What is missing is told by who needs it.
+    with suppress(ImportError):
+        for name in ("tradebot.cli.emergency", "tradebot.live.emergency", "tradebot.runtime.alone"):
+            import_module(name)
 
 
 def _ask(context: Context, before: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
