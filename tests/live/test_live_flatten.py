@@ -42,7 +42,7 @@ async def test_it_is_not_flat_before_the_venue_has_closed(tmp_path: Path) -> Non
         venue.fault("lost", lasts=D("1.5"))
         await bot.command(Verb.HALT, flatten="true")
         seen = set()
-        await bot.until(lambda: seen.add(bot.engine.flat_facts().is_flat) or not venue.position())
+        await bot.until(lambda: not venue.position() or seen.add(bot.engine.flat_facts().is_flat))
         assert seen == {False}
         await flat(bot)
         assert is_empty(venue)
