@@ -540,6 +540,19 @@ def test_an_entry_that_waits_is_cared_for_from_its_fill_on() -> None:
     assert market.trips == [(6, D(100), "time")]
 
 
+def test_rules_that_a_restart_brings_hold_for_what_is_open() -> None:
+    plan = {1: (entering(LONG, "95"),)}
+    before = ExitMarket(plan, None)
+    play(before, [CALM, ("100", "101", "99", "101")], LONG)
+    after = before.restored(ExitMarket(plan, EVEN))
+    assert after.bar(3, map(D, ("101", "106", "101", "105"))) == 100
+    # And those that it takes away hold no more, but the stop stays where it was moved to.
+    last = after.restored(ExitMarket(plan, None))
+    assert last.bar(4, map(D, ("105", "106", "104", "105"))) == 100
+    last.bar(5, map(D, ("105", "105", "99", "99")))
+    assert last.trips == [(5, D(100), "trail")]
+
+
 @st.composite
 def walks(draw: st.DrawFn) -> list[tuple[Decimal, ...]]:
     """Bars of a price that wanders in tenths, with gaps between them."""

@@ -43,7 +43,7 @@ class RiskState:
     ``marked`` is the closing time of each symbol's last bar, ``looked_ts`` up to when breakers looked at the equity;
     ``residual`` is what a real venue's cash was last more than ours, unexplained. ``seen`` is what a live market told
     last. ``daily`` holds the closes from which everything is measured, ``results`` what each strategy's round trips
-    earned, the oldest first.
+    would have earned at the size that their rule asked for, the oldest first.
     """
 
     starting_cash: Cash
