@@ -36,6 +36,7 @@ NAMES = (
     "guard",
     "agreement",
     "grid",
+    "bars",
 )
 _MARKS = {True: "met", False: "MISSED", None: ""}
 

@@ -231,3 +231,9 @@ def test_a_series_of_the_store_is_validated_too(shelf: Shelf) -> None:
     shelf.take_text(text, series=series)
     [(_, flaw)] = validate([stored_subject(shelf.store, series)])
     assert (str(flaw.kind), flaw.ts, flaw.until) == ("gap", *at(30, bars=10))
+
+
+def test_a_file_of_which_no_line_can_be_read_is_named_line_by_line(shelf: Shelf) -> None:
+    text = ",".join(BAR_COLUMNS) + "\n" + "".join(f"{START_MS + n * MINUTE},x,x,x,x,x\n" for n in range(3))
+    subject = read_subject(shelf.write(text), "BTC", parse_timeframe("1m"))
+    assert [str(flaw.kind) for _, flaw in validate([subject])] == ["outlier"] * 3

@@ -25,6 +25,7 @@ BLOCK_ROWS = 8_192
 _MOST_TITLES = 10
 """How many lines may stand above the header."""
 _LONGEST_LINE = 65_536
+_HEAD_BYTES = 4096
 _MOST_JSON = 2 * 1024**3
 _SEPARATORS = (";", "\t", "|", ",")
 _SEPARATOR_NAMES = {";": "semicolons", "\t": "tabs", "|": "bars", ",": "commas", " ": "spaces"}
@@ -58,19 +59,18 @@ def open_table(path: Path, separator: str | None = None) -> Iterator[Table]:
     ``separator`` stands between the columns of a text, if not what its lines suggest.
     """
     with _opened(path) as (file, where):
-        head = _peek(file, where)
+        head = cast("io.BufferedReader", file).peek(1)[:_HEAD_BYTES]
         if not head:
-            raise DataError("the file is empty", where=where, mend="fetch it again")
+            refuse(where, "the file is empty", "fetch it again")
         if head.startswith((b"PAR1", b"ARROW1")):
             table = _arrow(file, where, "Parquet" if head.startswith(b"PAR1") else "Feather")
         elif head.lstrip(b"\xef\xbb\xbf \t\r\n")[:1] in (b"[", b"{"):
             table = _json(file, where)
         else:
-            with _told(where), _decoded(file, head, where) as text:
+            with _decoded(file, head, where) as text:
                 yield _text(_lines(text, where), where, separator)
             return
-        with _told(where):
-            yield table
+        yield table
 
 
 def refuse(where: str, what: str, mend: str) -> NoReturn:
@@ -121,15 +121,6 @@ def _entry(archive: zipfile.ZipFile, name: str, where: str) -> IO[bytes]:
         return archive.open(name)
     except (RuntimeError, NotImplementedError) as error:
         refuse(where, f"the archive cannot be unpacked: {error}", "unpack it and name the file with the bars")
-
-
-def _peek(file: IO[bytes], where: str) -> bytes:
-    with _told(where):
-        peek = cast("io.BufferedReader", file).peek(1)
-        return peek[:4096]
-
-
-# --- text -----------------------------------------------------------------------------------------------------------
 
 
 def _decoded(file: IO[bytes], head: bytes, where: str) -> io.TextIOWrapper:
@@ -235,9 +226,6 @@ def _is_names(row: Sequence[str]) -> bool:
     return len(row) >= 4 and sum(role_of(cell) is not None for cell in row) >= 3
 
 
-# --- JSON -----------------------------------------------------------------------------------------------------------
-
-
 def _json(file: IO[bytes], where: str) -> Table:
     content = file.read(_MOST_JSON + 1)
     if len(content) > _MOST_JSON:
@@ -295,9 +283,6 @@ def _rows_in(value: object, depth: int = 0) -> tuple[Sequence[str] | None, Seque
 
 def _cell_text(cell: object) -> str:
     return "" if cell is None else str(cell)
-
-
-# --- typed files ----------------------------------------------------------------------------------------------------
 
 
 def _arrow(file: IO[bytes], where: str, format_name: str) -> Table:

@@ -1,6 +1,7 @@
 """Everything that is wrong with series, in files of any program or in the store: each finding with its time."""
 
 from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,8 @@ def _impossible(rows: Rows, bars: BarColumns, step: int, flaws: list[Flaw]) -> I
 def _off_grid(ts: "array[int]", step: int) -> list[int]:
     """Return the places of bars that open at no time at which those of the series do."""
     late = [_late(at, step) for at in ts]
-    usual = max(set(late), key=late.count) if len(set(late)) < 100 else 0
+    counts = Counter(late).most_common(1)
+    usual = counts[0][0] if counts else 0
     allowed = usual if usual % _SESSION_MS == 0 else 0
     return [place for place, by in enumerate(late) if by != allowed or not 0 <= ts[place] < MAX_TS_MS]
 
