@@ -237,3 +237,12 @@ def test_a_file_of_which_no_line_can_be_read_is_named_line_by_line(shelf: Shelf)
     text = ",".join(BAR_COLUMNS) + "\n" + "".join(f"{START_MS + n * MINUTE},x,x,x,x,x\n" for n in range(3))
     subject = read_subject(shelf.write(text), "BTC", parse_timeframe("1m"))
     assert [str(flaw.kind) for _, flaw in validate([subject])] == ["outlier"] * 3
+
+
+def test_twice_the_price_is_an_outlier_in_the_wildest_market(shelf: Shelf) -> None:
+    # Bars that go 12 % from low to high: 25 times as far is no price at all.
+    rows: list[Row] = [(ts, 1000, 1060, 950, 1010, 1) for ts, *_ in bars(300, step_ms=86_400_000)]
+    assert found(shelf, rows, "1d") == []
+    ts = int(rows[150][0])
+    rows[150] = (ts, 1000, 2150, 950, 1010, 1)
+    assert found(shelf, rows, "1d") == [("outlier", ts, ts + 86_400_000)]

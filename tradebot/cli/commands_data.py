@@ -235,4 +235,5 @@ def _row(held: HeldSeries) -> Document:
 
 
 def _size(size: object) -> str:
-    return f"{int(str(size)) / 1_000_000:.2f} MB"
+    number = int(str(size))
+    return f"{number / 1_000_000:.2f} MB" if number >= 100_000 else f"{number / 1000:.1f} kB"

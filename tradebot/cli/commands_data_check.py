@@ -121,6 +121,5 @@ def _tell_repair(context: Context, name: str, actions: Sequence[str], left: Sequ
     if context.is_json:
         context.write_json({"written": name, "actions": list(actions), "left": list(left)})
         return
-    context.write(
-        "\n".join([*actions, *left, f"{name}: {len(actions)} repairs" if actions else f"{name}: nothing to mend"])
-    )
+    count = {0: "nothing to mend", 1: "one repair"}.get(len(actions), f"{len(actions):,} repairs")
+    context.write("\n".join([*actions, *left, f"{name}: {count}"]))

@@ -24,6 +24,8 @@ _WICK_RANGES = 25
 _JUMP_RANGES = 8
 # Over a gap a market may go anywhere it likes in that time.
 _GAP_RANGES = 25
+# Nearly twice the price, or half of it: so far no single bar of a market that is traded went and came back.
+_CERTAIN = 0.65
 _LEAST_RANGE = 1e-4
 
 
@@ -131,7 +133,7 @@ class _Window:
         top = max(*body, *(self._high[near] for near in around))
         bottom = min(*body, *(self._low[near] for near in around))
         above, below = log(self._high[place] / top), log(bottom / self._low[place])
-        if max(above, below) <= max(_LEAST_WICK, _WICK_RANGES * self._range):
+        if max(above, below) <= max(_LEAST_WICK, min(_CERTAIN, _WICK_RANGES * self._range)):
             return None
         name, price, by = ("high", self._high, above) if above > below else ("low", self._low, below)
         return f"{name} {_text(price[place])} stands {_percent(by)} beyond all around it"
@@ -140,7 +142,7 @@ class _Window:
         before = self._close[place - 1]
         jump = abs(log(self._open[place] / before))
         is_next = self.ts[place] - self.ts[place - 1] == self._step
-        if jump <= max(_LEAST_JUMP, (_JUMP_RANGES if is_next else _GAP_RANGES) * self._range):
+        if jump <= max(_LEAST_JUMP, min(_CERTAIN, (_JUMP_RANGES if is_next else _GAP_RANGES) * self._range)):
             return None
         what = f"open {_text(self._open[place])} is {_percent(jump)} from {_text(before)}, the close before"
         # Which of the two is out of line: the close, where it came far from its own past and the next bar went back.
