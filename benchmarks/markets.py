@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -44,6 +44,42 @@ class Flip:
             return ()
         return (Enter(PositionSide.LONG),) if position is None else (Exit(),)
 '''
+OWN = '''
+from collections import deque
+
+from tradebot.pipeline.strategy.base import Enter, Exit, Params, PositionSide
+
+
+class Own:
+    """SMA 10/30 as a user writes it: floats, a queue, and no thought of speed."""
+
+    class Params(Params):
+        """None."""
+
+    def __init__(self, params):
+        self.closes = deque(maxlen=30)
+        self.fast = 0.0
+        self.slow = 0.0
+        self.was_up = False
+
+    def on_bar(self, bar, position):
+        close = float(bar.close)
+        closes = self.closes
+        if len(closes) < 30:
+            closes.append(close)
+            self.slow += close
+            self.fast = sum(list(closes)[-10:])
+            return ()
+        self.slow += close - closes[0]
+        self.fast += close - closes[-10]
+        closes.append(close)
+        was_up, self.was_up = self.was_up, self.fast * 3 > self.slow
+        if self.was_up is was_up:
+            return ()
+        if self.was_up:
+            return (Enter(PositionSide.LONG),)
+        return (Exit(),) if position is not None else ()
+'''
 SMA = {"kind": "sma_cross", "fast": 10, "slow": 30, "direction": "long"}
 
 
@@ -67,6 +103,7 @@ def write_config(folder: Path, data: Path, strategy: dict[str, object]) -> Path:
     """Write the configuration of one strategy, without costs, on one file."""
     (folder / "idle.py").write_text(IDLE)
     (folder / "flip.py").write_text(FLIP)
+    (folder / "own.py").write_text(OWN)
     settings = "\n".join(f"{name} = {json.dumps(value)}" for name, value in strategy.items())
     config = folder / f"{data.stem}-{str(strategy['kind']).split(':')[-1]}.toml"
     config.write_text(f"""
@@ -89,6 +126,26 @@ stop = "none"
 target = "none"
 [risk]
 size = {{ kind = "qty", qty = "1" }}
+""")
+    return config
+
+
+def write_market(folder: Path, files: Mapping[str, Path], kinds: Sequence[str]) -> Path:
+    """Write the configuration of several symbols, by their files of one-minute bars, and strategies as they come."""
+    config = folder / "market.toml"
+    strategies = "\n".join(f'[[strategy]]\nkind = "{kind}"' for kind in kinds)
+    config.write_text(f"""
+[bot]
+symbols = {json.dumps(list(files))}
+[feed]
+kind = "replay"
+data = {json.dumps([f"{symbol}:1m={path}" for symbol, path in files.items()])}
+speed = "max"
+at_end = "stop"
+[venue]
+kind = "simulated"
+starting_cash = "1000000"
+{strategies}
 """)
     return config
 

@@ -84,6 +84,7 @@ STRATEGIES: Mapping[str, str] = {
 }
 RISKS: Mapping[str, str] = {
     "defaults": "",
+    "counted": "max_trades_per_day = [1, 2, 3]\nmax_consecutive_losses = [2, 3, 4]",
     "bound": "drawdown_pct = [0.2, 0.5, 1]\ndaily_loss_pct = [0.1, 0.2]",
     "limits": "max_volume_pct = 10\nmax_entries_per_hour = 20\nliquidation_stops = 2\nmax_concentration_pct = 80",
     "free": "drawdown_pct = []\ndaily_loss_pct = []",

@@ -39,6 +39,7 @@ MOST = 2**62
 _MOST_OF_A_FLOAT = 2**53
 _WIDE = Context(prec=80)
 _FIRST_BLOCK, _BLOCK = 32, 512
+_TIMES_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +83,7 @@ class ColumnRun:
         """Prices are multiples of 10 ** -``places``."""
         self.highest = int(self._highs.max())
         """The highest price, in that unit."""
-        steps = self._times[1:] - self._times[:-1]
-        self._gaps: list[int] = ((steps != columns.timeframe).nonzero()[0] + 1).tolist()
+        self._gaps = _gaps(self._times, columns.timeframe)
         self._touch = kernels[scans.touch]
         self._extremes = kernels[scans.extremes]
         self._touched: tuple[Decimal | None, Decimal | None, int, int, int] = None, None, 0, 0, 0
@@ -299,6 +299,15 @@ class UnitPoints:
         # What is a little less deep does no harm.
         count = self._turning(units, len(units) - 1, *tops, float(drawdown) * (1 - 1e-9), found)
         return map(_cash, found[:count].tolist())
+
+
+def _gaps(times: "IntArray", step: int) -> list[int]:
+    """Return the places whose time is not ``step`` after the one before; in blocks, for memory."""
+    found: list[int] = []
+    for at in range(0, len(times) - 1, _TIMES_AT_ONCE):
+        block = times[at : at + _TIMES_AT_ONCE + 1]
+        found += (((block[1:] - block[:-1]) != step).nonzero()[0] + at + 1).tolist()
+    return found
 
 
 def _cash(units: int) -> Cash:

@@ -120,7 +120,8 @@ class BarFile:
         if self._is_inspected:
             self._inspection = Inspection(self.timeframe)
             self._inspection.take_scaled(found)
-        closes = found.times * NANOS_PER_MS + self.timeframe
+        closes = found.times * NANOS_PER_MS
+        closes += self.timeframe
         return Columns(self.symbol, self.timeframe, closes, found.numbers, found.places, found.own)
 
     def weight(self) -> int:

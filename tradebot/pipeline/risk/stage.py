@@ -338,10 +338,13 @@ class RiskStage:
             return at
         if not self._breakers.looks:
             return until
-        # A day that ends is looked at, and so is money that has moved.
-        if looked != self._market_ts or run.time(at) >= self._day_end or self._ledger.cash is not self._looked_cash:
+        # Money that has moved is looked at, and so is a day that ends where that makes a difference.
+        if looked != self._market_ts or self._ledger.cash is not self._looked_cash:
             return at
-        until = run.find(self._day_end, at, until)
+        if self._breakers.counts_days:
+            until = run.find(self._day_end, at, until)
+            if until == at:
+                return at
         worth = self._curve.worth(run.symbol)
         if worth is None:
             return until
@@ -441,6 +444,8 @@ class RiskStage:
         self._curve.pass_over(points, ts)
         self._market_ts = self._looked_ts = ts
         self._looked_cash = self._ledger.cash
+        if ts >= self._day_end:
+            self._day_end = floor_to(ts - 1, DAY) + DAY
         self._learn(points)
 
     def _take_points_before(self, points: Points, moments: Sequence[Nanos]) -> None:

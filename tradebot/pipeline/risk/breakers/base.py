@@ -122,12 +122,14 @@ class Breaker(ABC):
     """One breaker. It says each change of its tier; ``sequence`` calls only what a class overrides.
 
     ``measures`` says what the value is, ``back`` what arms a tier before the last one again by itself; empty: nothing.
+    ``counts_days``: the first equity of a UTC day means more to it than any other.
     """
 
     name: ClassVar[str]
     measures: ClassVar[str]
     back: ClassVar[str]
     acts: ClassVar[Sequence[Act]] = ACTS
+    counts_days: ClassVar[bool] = False
 
     def __init__(self, tiers: Tiers) -> None:
         self.tiers = tiers

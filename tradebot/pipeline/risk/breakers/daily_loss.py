@@ -14,6 +14,7 @@ class DailyLossBreaker(FallBreaker):
     name: ClassVar[str] = "daily_loss_pct"
     measures: ClassVar[str] = "how much equity fell since the UTC day began, percent of what it was then"
     back: ClassVar[str] = "when the UTC day is over"
+    counts_days: ClassVar[bool] = True
 
     def on_equity(self, ts: Nanos, equity: Cash) -> Changes:
         """Look at the equity at the closing time ``ts``."""

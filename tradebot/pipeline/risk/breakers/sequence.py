@@ -56,6 +56,8 @@ class Breakers:
         self._all = [breaker(tiers[breaker.name]) for breaker in BREAKERS if tiers.get(breaker.name)]
         looking = [one for one in self._all if type(one).on_equity is not Breaker.on_equity]
         self._on_equity = looking
+        self.counts_days = any(one.counts_days for one in looking)
+        """Whether one that looks at the equity does so differently on another day."""
         self.on_equity: Callable[[Nanos, Cash], Changes] = looking[0].on_equity if len(looking) == 1 else self._look
         """Look at the equity at a closing time. It is done at most bars, so one breaker is asked without a detour."""
         self._on_prices = [one for one in self._all if type(one).on_prices is not Breaker.on_prices]

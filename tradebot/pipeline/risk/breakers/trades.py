@@ -20,6 +20,7 @@ class TradesBreaker(CountBreaker):
     name: ClassVar[str] = "max_trades_per_day"
     measures: ClassVar[str] = "positions opened in the UTC day and entries at work, when one more is asked for"
     back: ClassVar[str] = "when the UTC day is over"
+    counts_days: ClassVar[bool] = True
 
     @property
     def value(self) -> Decimal:
