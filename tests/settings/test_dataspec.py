@@ -6,7 +6,7 @@ import pytest
 
 from tradebot.model.errors import UsageError
 from tradebot.model.time import parse_timeframe
-from tradebot.settings.dataspec import given_series, parse_funding, parse_series
+from tradebot.settings.dataspec import given_series, parse_series, parse_symbol_file
 
 M5 = parse_timeframe("5m")
 
@@ -14,7 +14,7 @@ M5 = parse_timeframe("5m")
 def test_a_data_spec_names_symbol_timeframe_and_file() -> None:
     assert parse_series("BTC:5m=a=b.csv") == ("BTC", M5, Path("a=b.csv"))
     assert parse_series("BTC/USDT:USDT:5m=/x.csv") == ("BTC/USDT:USDT", M5, Path("/x.csv"))
-    assert parse_funding("BTC=a=b.csv") == ("BTC", Path("a=b.csv"))
+    assert parse_symbol_file("BTC=a=b.csv") == ("BTC", Path("a=b.csv"))
 
 
 def test_a_path_that_an_option_names_is_of_the_working_directory() -> None:
@@ -35,4 +35,4 @@ def test_a_data_spec_that_says_too_little_is_refused(spec: str) -> None:
 @pytest.mark.parametrize("spec", ["", "BTC", "BTC=", "=x.csv"])
 def test_a_funding_spec_that_says_too_little_is_refused(spec: str) -> None:
     with pytest.raises(ValueError, match="SYMBOL=FILE"):
-        parse_funding(spec)
+        parse_symbol_file(spec)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tradebot.model.instrument import Instrument
-from tradebot.model.market import Bar, BarsClosed, Message, Quote, Trade
+from tradebot.model.market import Bar, BarsClosed, Level, Message, Quote, Trade
 from tradebot.model.money import plain
 from tradebot.model.order import FillReport, OrderCanceled, OrderRequest, OrderRole, OrderSide, OrderType
 from tradebot.model.position import FundingPaid
@@ -66,6 +66,23 @@ class Ticks:
         return list(
             self.venue.handle(Quote(symbol="BTC", ts_event=self.now, bid=D(bid), ask=D(ask), **sizes))  # type: ignore[arg-type]
         )
+
+    def book(self, bids: str, asks: str) -> list[Message]:
+        """Match a book, its sides written as ``price*qty price*qty``."""
+        self.now = Nanos(self.now + NANOS_PER_S)
+        sides = ([Level(*map(D, text.split("*"))) for text in side.split()] for side in (bids, asks))  # type: ignore[arg-type]
+        (bid, *more_bids), (ask, *more_asks) = sides
+        quote = Quote(
+            symbol="BTC",
+            ts_event=self.now,
+            bid=bid.price,
+            ask=ask.price,
+            bid_qty=bid.qty,
+            ask_qty=ask.qty,
+            bids=tuple(more_bids),
+            asks=tuple(more_asks),
+        )
+        return list(self.venue.handle(quote))
 
     def trade(self, price: str, qty: str = "100") -> list[Message]:
         self.now = Nanos(self.now + NANOS_PER_S)
@@ -305,3 +322,62 @@ def test_a_rate_that_cannot_be_is_refused(rate: str) -> None:
 def test_years_of_rates_take_16_bytes_an_hour() -> None:
     rates = FundingRates((hour * HOUR, D("0.0000125")) for hour in range(1_000))
     assert sum(part.itemsize * len(part) for part in (rates._hours, rates._units)) == 16_000
+
+
+# Order books: level by level.
+
+
+def test_a_market_order_walks_the_book_and_waits_for_the_next_with_what_is_left() -> None:
+    ticks = Ticks(MatchOn.QUOTE)
+    ticks.quote("99", "101")
+    ticks.submit(order("a", BUY, qty="5"))
+    reports = ticks.book("99*1 98*1", "101*1 102*2 104*1")
+    assert [(qty, price) for _, qty, price, _ in fills(reports)] == [("1", "101"), ("2", "102"), ("1", "104")]
+    assert [(qty, price) for _, qty, price, _ in fills(ticks.book("99*1", "103*9"))] == [("1", "103")]
+    assert ticks.venue.position("BTC") == 5
+
+
+def test_two_orders_share_the_levels_in_the_order_of_placement() -> None:
+    ticks = Ticks(MatchOn.QUOTE)
+    ticks.quote("99", "101")
+    ticks.submit(order("a", SELL, qty="1.5"), order("b", SELL, qty="1"))
+    reports = ticks.book("99*1 98*1 97*5", "101*9")
+    assert [fill[:3] for fill in fills(reports)] == [
+        ("a", "1", "99"),
+        ("a", "0.5", "98"),
+        ("b", "0.5", "98"),
+        ("b", "0.5", "97"),
+    ]
+
+
+def test_a_limit_walks_no_farther_than_its_price() -> None:
+    ticks = Ticks(MatchOn.QUOTE)
+    ticks.quote("99", "101")
+    ticks.submit(order("a", BUY, LIMIT, qty="5", price="102"))
+    reports = ticks.book("99*1", "101*1 102*1 103*9")
+    assert [(qty, price) for _, qty, price, _ in fills(reports)] == [("1", "101"), ("1", "102")]
+    assert fills(ticks.book("99*1", "102*9")) == [], "at its price it waits in the queue"
+    (fill,) = fills(ticks.book("99*1", "101.5*2 102*9"))
+    assert fill[1:3] == ("2", "102")
+    assert fill[3] == "maker"
+
+
+def test_the_exits_of_an_entry_that_walks_are_for_what_it_got() -> None:
+    ticks = Ticks(MatchOn.QUOTE)
+    ticks.quote("99", "101")
+    entry = order("a", BUY, qty="3")
+    ticks.submit(entry, *exits(entry, "95", "120"))
+    assert len(fills(ticks.book("99*1", "101*1 102*1"))) == 2
+    reports = ticks.book("94*0.5 93*9", "110*9")
+    assert fills(reports)[0][0] == "a"
+    assert [fill[:3] for fill in fills(reports)][1:] == [("stop", "0.5", "94"), ("stop", "2.5", "93")]
+
+
+def test_closes_mark_the_account_where_orders_meet_ticks() -> None:
+    ticks = Ticks(MatchOn.QUOTE)
+    ticks.quote("99", "101")
+    ticks.submit(order("a", BUY))
+    ticks.book("99*9", "101*9")
+    bar = Bar("BTC", Timeframe(NANOS_PER_S), ticks.now, D(90), D(150), D(1), D(105), D(1))  # type: ignore[arg-type]
+    assert list(ticks.venue.handle(BarsClosed("BTC", ticks.now, (bar,)))) == []
+    assert ticks.venue.account().equity == 10_004

@@ -1,7 +1,7 @@
 """What the market tells us. Bars, trades and quotes are inputs; each one is a turn of the line."""
 
 from decimal import Decimal
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from tradebot.model.money import Price, Qty
 from tradebot.model.record import Value
@@ -44,8 +44,18 @@ class Trade(Message, frozen=True, kw_only=True):
     is_buy: bool
 
 
+class Level(NamedTuple):
+    """A price of an order book, and what is offered there."""
+
+    price: Price
+    qty: Qty
+
+
 class Quote(Message, frozen=True, kw_only=True):
-    """The best bid and ask, with the quantities offered there; ``None`` where the source has none."""
+    """The best bid and ask, with the quantities offered there; ``None`` where the source has none.
+
+    Of an order book ``bids`` and ``asks`` are the levels behind them, the nearest first.
+    """
 
     kind: ClassVar[str] = "quote"
     symbol: str
@@ -54,6 +64,8 @@ class Quote(Message, frozen=True, kw_only=True):
     ask: Price
     bid_qty: Qty | None = None
     ask_qty: Qty | None = None
+    bids: tuple[Level, ...] = ()
+    asks: tuple[Level, ...] = ()
 
 
 class SymbolPrices(Value, frozen=True, kw_only=True):

@@ -31,7 +31,8 @@ class Bundle:
     def _settings(self, settings: Settings) -> Settings:
         feed, venue = settings.feed, settings.venue
         if isinstance(feed, ReplayFeedSettings):
-            feed = feed.model_copy(update={"data": tuple(map(self._spec, feed.data))})
+            specs = {"data": feed.data, "trades": feed.trades, "quotes": feed.quotes, "books": feed.books}
+            feed = feed.model_copy(update={key: tuple(map(self._spec, texts)) for key, texts in specs.items()})
         if isinstance(venue, SimulatedVenueSettings):
             venue = venue.model_copy(update={"funding": tuple(map(self._spec, venue.funding))})
         strategies = tuple(map(self._strategy, settings.strategy))

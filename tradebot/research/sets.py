@@ -160,7 +160,9 @@ def _names(run: GridRun, loaded: Loaded, sets: Sequence[ParameterSet]) -> Mappin
     def name(data: tuple[str, ...]) -> str:
         settings = with_feed(loaded.settings, data, run.bars)
         feed, venue = settings.feed, settings.venue
-        files = [one.path for one in feed.series] if isinstance(feed, ReplayFeedSettings) else []
+        files: list[Path] = []
+        if isinstance(feed, ReplayFeedSettings):
+            files += [*(one.path for one in feed.series), *(one.path for one in feed.ticks[1])]
         files += [one.path for one in venue.funding_files] if isinstance(venue, SimulatedVenueSettings) else []
         common = [__version__, loaded.config_hash, str(run.bars), str(run.repair), str(run.force)]
         return run_digest([*common, *map(digest, files), *map(digest, strategies)])

@@ -191,11 +191,12 @@ def pumped(
             market.pump(at, end)
             yield end - at, _ends_of_days(run, at, end)
         return
-    if not wired.bars.is_single:
-        while bars := _next_bars(wired):
-            for bar in bars:
-                line.pump(bar)
-            yield len(bars), bars
+    if not wired.is_single:
+        while messages := list(islice(wired.feed, _CHUNK_BARS)):
+            for message in messages:
+                line.pump(message)
+            bars = [message for message in messages if isinstance(message, Bar)] if wired.has_ticks else messages
+            yield len(bars), cast("Sequence[Bar]", bars)
         return
     stages = (wired.bars, wired.simulated, wired.orders)
     quiet = QuietLine(line, stages, wired.risk, wired.strategy, report.add_points)
@@ -211,7 +212,7 @@ def pumped(
 
 
 def _next_bars(wired: Wired) -> list[Bar]:
-    # The market of a backtest is made of bars alone.
+    # The market of a single series is made of bars alone.
     return cast("list[Bar]", list(islice(wired.feed, _CHUNK_BARS)))
 
 
@@ -225,7 +226,7 @@ def _ends_of_days(market: Market, at: int, until: int) -> list[Bar]:
 def _columns(wired: Wired, read: ReadScaled) -> ColumnRun | Market | None:
     """Return the bars of all files as columns, where that is worth the start of a compiler."""
     files = wired.files
-    if not wired.bars.are_single or not files or not _is_worth_compiling(files):
+    if wired.has_ticks or not wired.bars.are_single or not files or not _is_worth_compiling(files):
         return None
     from tradebot.runtime.compiled import compiled
 

@@ -37,12 +37,14 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import (
     GeneratedFeedSettings,
     LiveFeedSettings,
+    ReplayFeedSettings,
     Settings,
     SimulatedVenueSettings,
 )
 from tradebot.store.candles import BarFile, FileSummary, check_files
 from tradebot.store.funding import read_funding
-from tradebot.venues.simulated.costs import Costs
+from tradebot.store.tick_files import TickFile
+from tradebot.venues.simulated.costs import Costs, MatchOn
 from tradebot.venues.simulated.funding import FundingRates
 from tradebot.venues.simulated.venue import SimulatedVenue
 
@@ -67,6 +69,13 @@ class Wired:
     summaries: Sequence[FileSummary]
     """What was found in the files where they were checked."""
     specs: Sequence[StrategySpec]
+    has_ticks: bool = False
+    """Whether trades or quotes come between the bars."""
+
+    @property
+    def is_single(self) -> bool:
+        """Whether the market is the bars of one series and nothing else."""
+        return self.bars.is_single and not self.has_ticks
 
     @property
     def vocabulary(self) -> Vocabulary:
@@ -106,7 +115,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
     sources = feed_timeframes(settings)
     files = bar_files(settings)
     simulated = settings.venue if isinstance(settings.venue, SimulatedVenueSettings) else None
-    venue = Outbox() if simulated is None else _venue(simulated, instruments)
+    venue = Outbox() if simulated is None else _venue(simulated, instruments, _match_on(settings))
     risk = wire_risk(settings, specs, instruments)
     return Wired(
         feed=_feed(settings, files),
@@ -120,6 +129,7 @@ def wire(loaded: Loaded, *, check_data: bool = True) -> Wired:
         risk=risk,
         strategy=StrategyStage(specs, instruments, is_operators),
         specs=specs,
+        has_ticks=_match_on(settings) is not MatchOn.BAR,
     )
 
 
@@ -146,7 +156,8 @@ def _feed(settings: Settings, files: Sequence[BarFile]) -> MarketData:
         return Generated(settings.bot.symbols, parse_timeframe(feed.timeframe), feed.start_ts, feed.seed, feed.bars)
     if isinstance(feed, LiveFeedSettings):
         return Arrivals(f"{feed.kind} {feed_network(settings)}")
-    return Replay(files)
+    kind, ticks = feed.ticks
+    return Replay(files, [TickFile(file.path, file.symbol, kind) for file in ticks])
 
 
 def _wanted(specs: Sequence[StrategySpec]) -> dict[str, frozenset[Timeframe]]:
@@ -157,11 +168,17 @@ def _wanted(specs: Sequence[StrategySpec]) -> dict[str, frozenset[Timeframe]]:
     return {symbol: frozenset(timeframes) for symbol, timeframes in wanted.items()}
 
 
-def _venue(venue: SimulatedVenueSettings, instruments: Mapping[str, Instrument]) -> SimulatedVenue:
+def _venue(venue: SimulatedVenueSettings, instruments: Mapping[str, Instrument], match_on: MatchOn) -> SimulatedVenue:
     funding = {file.symbol: FundingRates(read_funding(file.path)) for file in venue.funding_files}
     return SimulatedVenue(
-        instruments, build_costs(venue), Cash(venue.starting_cash), funding, remembered_ids=_REMEMBERED_IDS
+        instruments, build_costs(venue), Cash(venue.starting_cash), funding, match_on, remembered_ids=_REMEMBERED_IDS
     )
+
+
+def _match_on(settings: Settings) -> MatchOn:
+    """Return what orders meet at the simulated venue: the finest that the feed has."""
+    kind = settings.feed.ticks[0] if isinstance(settings.feed, ReplayFeedSettings) else "bars"
+    return {"trades": MatchOn.TRADE, "quotes": MatchOn.QUOTE, "books": MatchOn.QUOTE}.get(kind, MatchOn.BAR)
 
 
 def build_costs(venue: SimulatedVenueSettings) -> Costs:

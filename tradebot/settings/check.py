@@ -20,6 +20,7 @@ from tradebot.pipeline.strategy.base import (
     Strategy,
     StrategySpec,
 )
+from tradebot.settings.dataspec import SymbolFile
 from tradebot.settings.errors import BadSettings, Problem, found_in
 from tradebot.settings.exits import exit_problems, exit_rules, stop_rule
 from tradebot.settings.layers import dotted
@@ -169,15 +170,24 @@ def _file_problems(loaded: Loaded) -> Iterator[Problem]:
                 yield _problem(loaded, path, f"the store has no {name}", mend)
             else:
                 yield from _missing_file(loaded, path, series.path)
+        yield from _tick_problems(loaded, feed)
     if isinstance(venue, SimulatedVenueSettings):
-        yield from _funding_problems(loaded, venue)
+        yield from _symbol_file_problems(loaded, ("venue", "funding"), venue.funding_files)
 
 
-def _funding_problems(loaded: Loaded, venue: SimulatedVenueSettings) -> Iterator[Problem]:
+def _tick_problems(loaded: Loaded, feed: ReplayFeedSettings) -> Iterator[Problem]:
+    kind, files = feed.ticks
+    yield from _symbol_file_problems(loaded, ("feed", kind), files)
+    without = sorted(set(loaded.settings.bot.symbols) - {file.symbol for file in files})
+    if files and without:
+        what = f"there are {kind} of some symbols, and none of {', '.join(without)}"
+        yield _problem(loaded, ("feed", kind), what, f'add "{without[0]}=FILE", or trade it in a bot of its own')
+
+
+def _symbol_file_problems(loaded: Loaded, key: tuple[str, str], files: Sequence[SymbolFile]) -> Iterator[Problem]:
     symbols = loaded.settings.bot.symbols
-    files = venue.funding_files
     for index, file in enumerate(files):
-        path = ("venue", "funding", index)
+        path = (*key, index)
         if file.symbol not in symbols:
             yield _problem(loaded, path, f"{file.symbol} is not in bot.symbols", did_you_mean(file.symbol, symbols))
         if any(other.symbol == file.symbol for other in files[:index]):

@@ -22,8 +22,8 @@ class Series(NamedTuple):
     path: Path
 
 
-class FundingFile(NamedTuple):
-    """One file of funding rates, as ``SYMBOL=FILE`` names it."""
+class SymbolFile(NamedTuple):
+    """One file of a symbol, as ``SYMBOL=FILE`` names it."""
 
     symbol: str
     path: Path
@@ -77,12 +77,12 @@ def parse_series(text: str) -> Series:
     return Series(symbol, parse_timeframe(timeframe), Path(path))
 
 
-def parse_funding(text: str) -> FundingFile:
+def parse_symbol_file(text: str) -> SymbolFile:
     """Return what ``SYMBOL=FILE`` names. Raises ``ValueError``."""
     symbol, equals, path = text.partition("=")
     if not (equals and symbol and path):
         raise ValueError(f"{text!r} is not SYMBOL=FILE, such as BTC=btc_funding.csv.gz")
-    return FundingFile(symbol, Path(path))
+    return SymbolFile(symbol, Path(path))
 
 
 def given_series(text: str) -> Series:

@@ -27,6 +27,7 @@ _SECRET_KEYS = frozenset(
 )
 _HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _MNEMONIC = re.compile(r"(?:[a-z]{3,8} ){11,23}[a-z]{3,8}")
+_FILES = (("feed", "data"), ("feed", "trades"), ("feed", "quotes"), ("feed", "books"), ("venue", "funding"))
 _DEEPEST = 8
 _MOST_ELEMENTS = 500
 
@@ -248,7 +249,7 @@ def _changes_kind(lower: Mapping[str, object], upper: Mapping[str, object], path
 def _absolute(tree: Mapping[str, object], folder: Path) -> dict[str, object]:
     """Return ``tree`` with the paths in it made absolute, where they stand."""
     result = dict(tree)
-    for section, key in (("feed", "data"), ("venue", "funding")):
+    for section, key in _FILES:
         table = result.get(section)
         if isinstance(table, Mapping) and key in table:
             result[section] = {**table, key: _each(table[key], lambda item: _absolute_file(item, folder))}

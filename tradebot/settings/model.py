@@ -26,7 +26,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from tradebot.model.money import plain
 from tradebot.model.time import NANOS_PER_MS, Nanos, parse_timeframe, timeframe_name
-from tradebot.settings.dataspec import FundingFile, Series, parse_funding, parse_series, parse_stored
+from tradebot.settings.dataspec import Series, SymbolFile, parse_series, parse_stored, parse_symbol_file
 from tradebot.settings.layers import Layer
 from tradebot.settings.source import LayerSource
 from tradebot.settings.tiers import check_tiers, read_tiers, whole_tiers, written
@@ -49,8 +49,8 @@ def _stored(text: str) -> str:
     return text
 
 
-def _funding(text: str) -> str:
-    parse_funding(text)
+def _symbol_file(text: str) -> str:
+    parse_symbol_file(text)
     return text
 
 
@@ -145,7 +145,7 @@ Exact = Annotated[Decimal, BeforeValidator(_no_truth), AfterValidator(_one_form)
 TimeframeText = Annotated[str, AfterValidator(_timeframe)]
 SeriesText = Annotated[str, AfterValidator(_series)]
 StoredText = Annotated[str, AfterValidator(_stored)]
-FundingText = Annotated[str, AfterValidator(_funding)]
+SymbolFileText = Annotated[str, AfterValidator(_symbol_file)]
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
 Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(_unique)]
 Regime = Literal["trend_up", "trend_down", "range", "quiet", "usual", "wild"]
@@ -214,6 +214,23 @@ class ReplayFeedSettings(FeedSettings):
     store: tuple[StoredText, ...] = Field(
         default=(), description='Series of the store of bars, each "VENUE:SYMBOL:TIMEFRAME"; see `tradebot data list`.'
     )
+    trades: tuple[SymbolFileText, ...] = Field(
+        default=(), description='Trades that orders meet instead of bars, each "SYMBOL=FILE" (ts_ms,price,size).'
+    )
+    quotes: tuple[SymbolFileText, ...] = Field(
+        default=(), description='Quotes that orders meet instead of bars, each "SYMBOL=FILE" (ts_ms,bid,ask).'
+    )
+    books: tuple[SymbolFileText, ...] = Field(
+        default=(), description='Order books that orders meet instead of bars, each "SYMBOL=FILE" (ts_ms,bp1,bs1,...).'
+    )
+
+    @property
+    def ticks(self) -> tuple[str, tuple[SymbolFile, ...]]:
+        """What orders meet, ``trades``, ``quotes`` or ``books``, with its files; ``bars`` with none."""
+        given = {"trades": self.trades, "quotes": self.quotes, "books": self.books}
+        return next(
+            ((kind, tuple(map(parse_symbol_file, texts))) for kind, texts in given.items() if texts), ("bars", ())
+        )
 
     @property
     def series(self) -> tuple[Series, ...]:
@@ -225,6 +242,8 @@ class ReplayFeedSettings(FeedSettings):
     def _has_series(self) -> Self:
         if not self.data and not self.store:
             raise ValueError('a replay needs bars: list files in data = ["BTC:5m=btc.csv.gz"], or series in store')
+        if sum(map(bool, (self.trades, self.quotes, self.books))) > 1:
+            raise ValueError("orders meet trades, quotes or books: give files of one kind")
         return self
 
 
@@ -334,7 +353,9 @@ class SimulatedVenueSettings(Section):
         le=1,
         description="Maintenance margin, as a fraction of the initial one at max leverage.",
     )
-    funding: tuple[FundingText, ...] = Field(default=(), description='Funding files, each "SYMBOL=FILE" (ts_ms,rate).')
+    funding: tuple[SymbolFileText, ...] = Field(
+        default=(), description='Funding files, each "SYMBOL=FILE" (ts_ms,rate).'
+    )
     funding_rate: Exact = Field(
         default=Decimal("0.0000125"),
         ge=Decimal("-0.1"),
@@ -353,9 +374,9 @@ class SimulatedVenueSettings(Section):
         return self.kind
 
     @property
-    def funding_files(self) -> tuple[FundingFile, ...]:
+    def funding_files(self) -> tuple[SymbolFile, ...]:
         """The funding files, in the order of the configuration."""
-        return tuple(parse_funding(text) for text in self.funding)
+        return tuple(parse_symbol_file(text) for text in self.funding)
 
 
 class DistanceTrailSettings(Section):

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.market import Bar, Message, Quote, Trade
-from tradebot.model.money import Cash, Price, Qty
+from tradebot.model.money import ZERO, Cash, Price, Qty
 from tradebot.model.order import Liquidity, OrderSide
 from tradebot.model.time import HOUR, Nanos
 from tradebot.pipeline.runs import Run
@@ -133,21 +133,32 @@ class SymbolBook:
         self.ts = ts_close
 
     def on_quote(self, quote: Quote) -> Sequence[Message]:
-        """Match a quote: buys at the ask, sells at the bid, each up to the quantity offered there."""
+        """Match a quote: buys at the asks, sells at the bids, level by level, each up to the quantity offered there."""
         ts = quote.ts_event
         self._begin(ts)
-        left = {OrderSide.BUY: quote.ask_qty, OrderSide.SELL: quote.bid_qty}
+        left: dict[OrderSide, list[tuple[Price, Qty | None]]] = {
+            OrderSide.BUY: [(quote.ask, quote.ask_qty), *quote.asks],
+            OrderSide.SELL: [(quote.bid, quote.bid_qty), *quote.bids],
+        }
         for order in self._eligible(ts):
-            side = order.request.side
-            offer = at_quote(order, quote.ask if side is OrderSide.BUY else quote.bid)
-            if offer is not None:
-                available = left[side]
-                traded = self._execution.trade(order, offer, FillMoment(ts), available)
-                left[side] = None if available is None else Qty(available - traded)
+            self._take(order, left[order.request.side], FillMoment(ts))
         for order in self._trailing(ts):
             order.follow(quote.ask if order.request.side is OrderSide.BUY else quote.bid, self.instrument)
         self._execution.liquidate_if_bankrupt(quote.bid, quote.ask, ts)
         return self._end(Price((quote.bid + quote.ask) / 2), ts, ts)
+
+    def _take(self, order: Resting, levels: list[tuple[Price, Qty | None]], moment: FillMoment) -> None:
+        """Fill ``order`` from ``levels``, and take off them what it took."""
+        while levels and order.armed > order.filled and not order.is_done:
+            price, available = levels[0]
+            offer = at_quote(order, price)
+            traded = Qty(ZERO) if offer is None else self._execution.trade(order, offer, moment, available)
+            if not traded or available is None:
+                return
+            if traded < available:
+                levels[0] = price, Qty(available - traded)
+            else:
+                del levels[0]
 
     def on_trade(self, trade: Trade) -> Sequence[Message]:
         """Match a print: limits share its quantity, market orders and stops fill in full at its price."""

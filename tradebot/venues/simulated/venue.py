@@ -81,6 +81,8 @@ class SimulatedVenue:
         }
         market_type, on_market = matched[match_on]
         self.handlers: dict[type[Message], Callable[..., Sequence[Message]]] = {
+            # Where orders do not meet bars, closes are the marks of the account all the same: they are the book's.
+            BarsClosed: self._on_close,
             market_type: on_market,
             SubmitOrders: self._on_submit,
             CancelOrder: self._on_cancel,
@@ -211,10 +213,14 @@ class SimulatedVenue:
             book = self._open_book(message.symbol)
         return book.on_bar(message.bars[-1])
 
+    def _on_close(self, message: BarsClosed) -> Sequence[Message]:
+        self._book_of(message.symbol).holding.mark_to(message.bars[-1].close)
+        return ()
+
     def quiet(self, run: Run, at: int, until: int) -> int:
         """Return up to which bar none touches an order, pays funding or ends the account."""
         book = self._books.get(run.symbol)
-        return at if book is None or BarsClosed not in self.handlers else book.quiet(run, at, until)
+        return at if book is None or self.handlers[BarsClosed] == self._on_close else book.quiet(run, at, until)
 
     def is_idle(self, symbol: str) -> bool:
         """Return whether a symbol has neither an order nor a position."""
