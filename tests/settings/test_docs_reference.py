@@ -38,7 +38,9 @@ def value_text(value: object) -> str:
 
 
 def row(name: str, field: FieldInfo) -> str:
-    choices = [str(choice) for choice in get_args(field.annotation) if isinstance(choice, str)]
+    # Those of ``Literal[...] | None`` too.
+    parts = [part for arg in get_args(field.annotation) for part in (arg, *get_args(arg))]
+    choices = [str(choice) for choice in parts if isinstance(choice, str)]
     allowed = ", ".join(f'`"{choice}"`' for choice in choices) or range_text(field)
     default = "none" if field.default is None else value_text(field.default)
     if isinstance(field.default, tuple) and written in [getattr(item, "func", None) for item in field.metadata]:

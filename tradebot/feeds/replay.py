@@ -62,10 +62,9 @@ class ReplayState:
 class Replay:
     """Bars by closing time, then symbol (byte order), then longest timeframe first; ticks by time, after those bars.
 
-    A bar ends before its closing time: what happens then is of the next. After the last bar nothing is decided any more,
-    and nothing given. The order of ``sources`` does not matter.
-    ``load`` starts a new iteration; an iterator taken before is void. Raises ``ConfigError`` when two sources have the
-    same symbol and timeframe, or when there is none.
+    A bar ends before its closing time: what happens then is of the next. After the last bar nothing is decided any
+    more, and nothing given. The order of ``sources`` does not matter. ``load`` starts a new iteration; an iterator
+    taken before is void. Raises ``ConfigError`` when two sources have one symbol and timeframe, or when there is none.
     """
 
     STATE = ReplayState
