@@ -65,6 +65,17 @@ def test_the_wheel_holds_the_profiles_and_nothing_of_the_tests(wheel: Path) -> N
     assert {name.split("/")[0].split("-")[0] for name in names} == {"tradebot"}
 
 
+def test_the_wheel_holds_the_charts_with_their_licence_and_draws_a_page(
+    wheel: Path, installed: Path, tmp_path: Path
+) -> None:
+    web = [path.name for path in (ROOT / "tradebot" / "report" / "web").iterdir()]
+    assert {"lightweight-charts.js", "lightweight-charts.LICENSE", "lightweight-charts.NOTICE"} <= set(web)
+    assert {f"tradebot/report/web/{name}" for name in web} <= set(zipfile.ZipFile(wheel).namelist())
+    done = tradebot(installed, tmp_path, "backtest", "--profile", "demo", "--bars", "300", "--html", "page.html")
+    assert done.returncode == 0, done.stderr
+    assert "TradingView Lightweight Charts" in (tmp_path / "page.html").read_text()
+
+
 def test_the_wheel_names_its_command_and_what_it_needs(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (info,) = {name.split("/")[0] for name in archive.namelist() if ".dist-info/" in name}
