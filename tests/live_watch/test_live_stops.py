@@ -236,7 +236,7 @@ async def test_a_mark_that_comes_back_in_time_changes_nothing() -> None:
         held = await entered(made)
         stops = made.reconciler.stops
         for _ in range(3):
-            stops.on_mark("BTC", Price(held.trigger))
+            stops.on_mark("BTC", Price(held.trigger * D("0.99")))
             await held.pass_seconds(int(PASSED_S))
             stops.on_mark("BTC", Price(made.price()))
             await held.pass_seconds(1)

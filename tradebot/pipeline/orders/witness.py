@@ -55,13 +55,13 @@ class Witness:
         return found
 
     def passed(self, marks: Mapping[str, Price]) -> frozenset[str]:
-        """Return the stops that rest though the mark of their symbol is at or beyond their trigger."""
+        """Return the stops that rest though the mark of their symbol is beyond their trigger, but for rounding."""
         return frozenset(
             stop.request.client_order_id
             for stop, held in self._stops()
             if stop.request.trigger is not None
             and (mark := marks.get(held.symbol)) is not None
-            and (mark - stop.request.trigger) * stop.request.side.sign >= 0
+            and (mark - stop.request.trigger) * stop.request.side.sign > stop.request.trigger * ROUNDING
         )
 
     def _stops(self) -> Iterator[tuple[Order, Held]]:
