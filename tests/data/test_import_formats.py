@@ -131,6 +131,12 @@ def test_thousands_may_stand_apart(shelf: Shelf, form: str, separator: str) -> N
     assert shelf.rows() == [(ts, *(n * 1000 for n in numbers)) for ts, *numbers in TRUTH]
 
 
+def test_a_large_volume_is_no_time(shelf: Shelf) -> None:
+    text = lines(lambda r: f"{when(r[0], '%Y-%m-%d %H:%M')},{commas(r)}{'0' * 9}")
+    shelf.take_text(text)
+    assert shelf.rows() == [(*row[:5], row[5] * 10**9) for row in TRUTH]
+
+
 @pytest.mark.parametrize("pack", ["gzip", "zip", "utf-16"])
 def test_packed_and_wide_texts_are_read(shelf: Shelf, pack: str) -> None:
     text = TEXTS["Binance"]

@@ -94,6 +94,8 @@ class _Finder:
             fitting = sorted(named, key=lambda place: rank(ColumnRole.TIME, self._names[place])) or unnamed  # type: ignore[index]
         if not fitting:
             refuse(self._table.where, "no column of opening times was found", _BY_HAND)
+        # Without names, a column behind the first may be a large volume as well.
+        fitting = fitting if self._names is not None else fitting[:1]
         epochs = [place for place in fitting if self._is_epoch(self._columns[place])]
         first = (epochs or fitting)[0]
         if is_date(self._first(first)):
