@@ -159,7 +159,7 @@ class ColumnRun:
 
     def time(self, place: int) -> Nanos:
         """Return when a bar closed."""
-        return Nanos(int(self._times[place]))
+        return Nanos(self._times.item(place))
 
     def times(self, at: int, until: int) -> Sequence[Nanos]:
         """Return when the bars from ``at`` on closed."""
@@ -175,7 +175,8 @@ class ColumnRun:
 
     def find(self, ts: int, at: int, until: int) -> int:
         """Return the first place from ``at`` on that closed at ``ts`` or later."""
-        return at + int(self._times[at:until].searchsorted(ts))
+        # Mostly it is a day's end, and lies beyond them all.
+        return until if self._times.item(until - 1) < ts else at + int(self._times[at:until].searchsorted(ts))
 
     def days(self, at: int, until: int) -> Iterator[int]:
         """Give the last place of each UTC day, and the last of all."""
@@ -230,9 +231,9 @@ class ColumnRun:
         return UnitPoints(units, self._turning)
 
     def _decimal(self, column: int, place: int) -> Decimal:
-        written = int(self._columns.own[column][place])
+        written = self._columns.own[column].item(place)
         shift = _POWERS[self.places - written] if column < VOLUME else 1
-        return Decimal(int(self._columns.numbers[column][place]) // shift) * _UNITS[written]
+        return Decimal(self._columns.numbers[column].item(place) // shift) * _UNITS[written]
 
     def _decimals(self, column: int, at: int, until: int) -> list[Decimal]:
         written = self._columns.own[column][at:until].tolist()
