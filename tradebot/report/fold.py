@@ -182,7 +182,7 @@ class ReportFold:
         if self._until is not None and fill.ts_event >= self._until:
             return
         before = self._ledger.realized
-        self._ledger.fill(fill)
+        self._ledger.take(fill)
         gross = self._ledger.realized - before
         if self._has(fill.ts_event):
             self._turnover += fill.qty * fill.price

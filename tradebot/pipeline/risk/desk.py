@@ -354,8 +354,8 @@ class Desk:
     def _fit(self, signal: Signal, sized: Sized, instrument: Instrument) -> Sized | Stopped:
         """Return what the gates that look at a size leave of it."""
         price = checked_price(signal)
-        for room_of in self.gates.rooms:
-            room = room_of(signal, sized.qty, price, self)
+        for gate in self.gates.rooms(self):
+            room = gate.room(signal, sized.qty, price, self)
             if room is None:
                 continue
             fitted = fit(sized, room, instrument, price)

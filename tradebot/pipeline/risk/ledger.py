@@ -85,6 +85,12 @@ class Ledger:
 
         ``scale`` is that of its entry.
         """
+        ended, held = self.take(fill, scale)
+        told = () if ended is None else (ended.round_trip(fill), _now(fill, ended, None))
+        return told if held is None else (*told, _now(fill, held, held.position()))
+
+    def take(self, fill: Fill, scale: Decimal = ONE) -> tuple[Trip | None, Trip | None]:
+        """Book ``fill`` and return the trip that it ended, and the one that is open now, where there is one."""
         # A position must have a mark even when it opens before the first bar of its symbol closed.
         self.marks.setdefault(fill.symbol, fill.price)
         self.fees = Cash(self.fees + fill.fee)
@@ -92,10 +98,10 @@ class Ledger:
         signed_qty = fill.qty * fill.side.sign
         trip = self.trips.get(fill.symbol)
         if trip is None:
-            return (self._open(fill, signed_qty, fill.fee, scale),)
+            return None, self._open(fill, signed_qty, fill.fee, scale)
         if (trip.qty > 0) is (signed_qty > 0):
             trip.add(signed_qty, fill.price, fill.fee, scale)
-            return (_changed(fill, trip),)
+            return None, trip
         return self._reduce(trip, fill, signed_qty, scale)
 
     def is_due(self, paid: FundingPaid) -> bool:
@@ -127,32 +133,23 @@ class Ledger:
         self.deposits = Cash(self.deposits + deposit.amount)
         self.cash = Cash(self.cash + deposit.amount)
 
-    def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal, scale: Decimal) -> PositionChanged:
+    def _open(self, fill: Fill, signed_qty: Decimal, fee: Decimal, scale: Decimal) -> Trip:
         trip = self.trips[fill.symbol] = Trip(fill.symbol, fill.strategy, fill.ts_event, fill.price)
         trip.add(signed_qty, fill.price, fee, scale)
-        return _changed(fill, trip)
+        return trip
 
-    def _reduce(self, trip: Trip, fill: Fill, signed_qty: Decimal, scale: Decimal) -> Sequence[Message]:
+    def _reduce(self, trip: Trip, fill: Fill, signed_qty: Decimal, scale: Decimal) -> tuple[Trip | None, Trip | None]:
         closed = signed_qty if abs(signed_qty) <= abs(trip.qty) else -trip.qty
         fee = fill.fee if closed == signed_qty else book(fill.fee * closed / signed_qty)
         realized = trip.reduce(closed, fill.price, fee)
         self.realized = Cash(self.realized + realized)
         self.cash = Cash(self.cash + realized)
         if trip.qty:
-            return (_changed(fill, trip),)
+            return None, trip
         del self.trips[trip.symbol]
-        ended = (trip.round_trip(fill), _flat(fill, trip))
         if closed == signed_qty:
-            return ended
-        return (*ended, self._open(fill, signed_qty - closed, fill.fee - fee, scale))
-
-
-def _changed(fill: Fill, trip: Trip) -> PositionChanged:
-    return _now(fill, trip, trip.position())
-
-
-def _flat(fill: Fill, trip: Trip) -> PositionChanged:
-    return _now(fill, trip, None)
+            return trip, None
+        return trip, self._open(fill, signed_qty - closed, fill.fee - fee, scale)
 
 
 def _now(fill: Fill, trip: Trip, position: Position | None) -> PositionChanged:

@@ -6,7 +6,7 @@ A wish that cannot become a signal is refused, with the gate that stops it: none
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tradebot.model.instrument import Instrument
 from tradebot.model.money import Price
@@ -53,15 +53,15 @@ def gather(answer: object) -> Wishes:
         return Wishes()
     if not isinstance(answer, Iterable):
         raise Nonsense(f"on_bar returned {type(answer).__name__}, not a list of Enter and Exit")
-    found = Wishes()
+    found: dict[str, Any] = {}
     for wish in answer:
         field = _FIELDS.get(type(wish))
         if field is None:
             raise Nonsense(f"on_bar returned {type(wish).__name__} in its list, not Enter, Exit or MoveStop")
-        if getattr(found, field) is not None:
+        if field in found:
             raise Nonsense(f"on_bar returned more than one {type(wish).__name__}")
-        found = found._replace(**{field: wish})
-    return found
+        found[field] = wish
+    return Wishes(**found)
 
 
 def exit_signal(wish: Exit, spec: StrategySpec, moment: Moment) -> Signal | Refused:

@@ -26,6 +26,7 @@ class AllowanceGate(Gate):
     """Counts approved entries down from what the account was last told to have left."""
 
     names: ClassVar = {GATE: "the entry would take of the actions that the account keeps for exits and stops"}
+    hears: ClassVar = (ActionsLeft, Approved)
 
     def __init__(self, config: GateConfig) -> None:
         super().__init__(config)

@@ -130,11 +130,12 @@ class GateConfig:
 class Gate:
     """One rule. ``names`` says of each name by which it refuses when it does; the reference lists them.
 
-    ``hear`` is told each approved entry, each fill, each ended order and what the venue says of the account. What a
-    gate remembers it gives as a value from ``save``.
+    ``hear`` is told what is of the types in ``hears``, of approved entries, fills, ended orders and what the venue says
+    of the account. What a gate remembers it gives as a value from ``save``.
     """
 
     names: ClassVar[Mapping[str, str]]
+    hears: ClassVar[tuple[type[Message], ...]] = ()
 
     def __init__(self, config: GateConfig) -> None:
         del config

@@ -40,6 +40,7 @@ class EntryRateGate(Gate):
         GATE: "the strategy entered `max_entries_per_hour` times within an hour, and wanted more: "
         "it is halted until `resume`"
     }
+    hears: ClassVar = (Approved,)
 
     def __init__(self, config: GateConfig) -> None:
         super().__init__(config)

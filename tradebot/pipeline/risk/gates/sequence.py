@@ -1,6 +1,6 @@
 """All gates, in the order in which an entry is held against them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
 from typing import TypeVar
 
@@ -93,12 +93,13 @@ class Gates:
         self._gates = [gate(config) for gate in GATES]
         self._stopping = [gate for gate in self._gates if type(gate).check is not Gate.check]
         self._bounding = [gate for gate in self._gates if type(gate).bound is not Gate.bound]
-        self.rooms = [gate.room for gate in self._gates if type(gate).room is not Gate.room]
-        """Of those that look at the size that is left: what each leaves of it."""
+        self._fitting = [gate for gate in self._gates if type(gate).room is not Gate.room]
         # Most limits are not set, and a call for each at every entry would cost more than those that are.
         self._limits: Mapping[str, Decimal] | None = None
-        self._set: list[Gate] = []
-        self._hearing = [gate for gate in self._gates if type(gate).hear is not Gate.hear]
+        self._bounds: list[Gate] = []
+        self._rooms: list[Gate] = []
+        kinds = {kind for gate in self._gates for kind in gate.hears}
+        self._hearing = {kind: [gate for gate in self._gates if kind in gate.hears] for kind in kinds}
 
     def check(self, signal: Signal, book: Book) -> Stopped | None:
         """Return what stops ``signal``, by the first gate that does."""
@@ -110,12 +111,22 @@ class Gates:
 
     def bounds(self, signal: Signal, book: Book) -> Iterator[Bound]:
         """Yield how large the entry of ``signal`` may be."""
-        if book.limits is not self._limits:
-            self._limits, self._set = book.limits, [gate for gate in self._bounding if _may_bound(gate, book)]
-        for gate in self._set:
+        self._look_at(book)
+        for gate in self._bounds:
             bound = gate.bound(signal, book)
             if bound is not None:
                 yield bound
+
+    def rooms(self, book: Book) -> Sequence[Gate]:
+        """Return those that look at the size that is left."""
+        self._look_at(book)
+        return self._rooms
+
+    def _look_at(self, book: Book) -> None:
+        if book.limits is not self._limits:
+            self._limits = book.limits
+            self._bounds = [gate for gate in self._bounding if _may_bound(gate, book)]
+            self._rooms = [gate for gate in self._fitting if _may_bound(gate, book)]
 
     def uses(self, book: Book) -> tuple[LimitUse, ...]:
         """Return how much of each limit is used now."""
@@ -123,7 +134,7 @@ class Gates:
 
     def hear(self, message: Message) -> None:
         """Let each gate remember what matters to it of ``message``."""
-        for gate in self._hearing:
+        for gate in self._hearing.get(type(message), ()):
             gate.hear(message)
 
     def one(self, cls: type[G]) -> G:

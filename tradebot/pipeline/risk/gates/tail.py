@@ -30,9 +30,7 @@ class TailGate(Limit):
 
     def room(self, signal: Signal, qty: Qty, price: Price, book: Book) -> Room | None:
         """Return the largest size with which the loss stays within the limit."""
-        limit = book.limits.get(self.setting)
-        if limit is None:
-            return None
+        limit = book.limits[self.setting]
         before = _pnl(book)
         if before is None or signal.symbol not in book.measures.panel.returns:
             what = f"{LEAST_RETURNS} daily returns of each symbol are needed; leave risk.{self.setting} out until then"

@@ -45,6 +45,7 @@ class ZoneGate(Gate):
     """Remembers zones as long as any strategy asks for it; an entry without a stop has none."""
 
     names: ClassVar = {GATE: "the zone between entry and stop was entered on the same side within the `zone_cooldown`"}
+    hears: ClassVar = (Approved, Fill, OrderDone)
 
     def __init__(self, config: GateConfig) -> None:
         self._cooldowns = config.cooldowns

@@ -12,13 +12,15 @@ class OrderGate:
     """One rule. ``names`` says of each name by which it stops an order when it does; the reference lists them.
 
     ``settings`` are the keys of ``[risk]`` that are its own. By the names in ``faults`` no order is ever stopped that
-    the line should make, so that somebody must look. ``hear`` is told the orders and cancels that pass,
-    the orders that end and those found at the venue; what a gate remembers it gives as a value from ``save``.
+    the line should make, so that somebody must look. ``hear`` is told what is of the types in ``hears``, of the orders
+    and cancels that pass, the orders that end and those found at the venue; what a gate remembers it gives as a value
+    from ``save``.
     """
 
     names: ClassVar[Mapping[str, str]]
     settings: ClassVar[tuple[str, ...]] = ()
     faults: ClassVar[tuple[str, ...]] = ()
+    hears: ClassVar[tuple[type[Message], ...]] = ()
 
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
         """Return why ``orders`` may not go: the first opens, and the others are its exits."""

@@ -70,6 +70,7 @@ class OwnOrdersGate(OrderGate):
     }
     settings = (WINDOW,)
     faults = (INTENT, SELF_TRADE)
+    hears: ClassVar = (SubmitOrders, OrderDone, OrderFound)
 
     def __init__(self) -> None:
         self._at_work: dict[str, Opening] = {}

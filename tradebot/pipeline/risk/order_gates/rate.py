@@ -55,6 +55,7 @@ class RateGate(OrderGate):
 
     names: ClassVar = {GATE: "`max_orders_per_s` or `max_orders_per_min` is used up, or thrice that by cancels"}
     settings = tuple(_PERIODS)
+    hears: ClassVar = (SubmitOrders, CancelOrder)
 
     def __init__(self) -> None:
         self._orders: dict[str, Nanos] = {}

@@ -45,7 +45,8 @@ class OrderGates:
         self._gates = [gate() for gate in ORDER_GATES]
         self._openings = [gate for gate in self._gates if type(gate).check is not OrderGate.check]
         self._exits = [gate for gate in self._gates if type(gate).check_exit is not OrderGate.check_exit]
-        self._hearing = [gate for gate in self._gates if type(gate).hear is not OrderGate.hear]
+        kinds = {kind for gate in self._gates for kind in gate.hears}
+        self._hearing = {kind: [gate for gate in self._gates if kind in gate.hears] for kind in kinds}
 
     def stopped(self, submit: SubmitOrders, book: Book) -> Mapping[str, Stopped]:
         """Return by id the orders that may not go, and why; those that may are remembered.
@@ -67,7 +68,7 @@ class OrderGates:
 
     def hear(self, message: Message, book: Book) -> None:
         """Let each gate remember what matters to it of ``message``."""
-        for gate in self._hearing:
+        for gate in self._hearing.get(type(message), ()):
             gate.hear(message, book)
 
     def save(self) -> dict[str, OrderGateState]:
