@@ -37,7 +37,12 @@ _MINUTE = parse_timeframe("1m")
 _DAYS = 45
 _NOW = _DAYS * DAY
 _ONE = Price(Decimal(100))
-_FREE = {"min_confidence": Decimal(1), "liquidation_stops": Decimal(1), "duplicate_window_s": Decimal(2)}
+_FREE = {
+    "min_confidence": Decimal(1),
+    "min_headroom_pct": Decimal(1),
+    "liquidation_stops": Decimal(1),
+    "duplicate_window_s": Decimal(2),
+}
 
 
 def run() -> Iterable[Figure]:

@@ -139,6 +139,24 @@ def test_pnl_is_present_notionals_times_past_returns_over_the_days_that_all_have
     assert panel.added(alone, "ETH", -500.0) == pytest.approx(pnl)
 
 
+SETS = st.lists(st.dictionaries(st.sampled_from("ABC"), st.sampled_from([-2.5, 1.0, 1000.1])), max_size=30)
+
+
+@given(SETS)
+def test_pnl_is_the_same_whatever_was_asked_before(books: list[dict[str, float]]) -> None:
+    returns = {name: tuple((n * place) % 7 / 90 - 0.03 for n in range(30 + place)) for place, name in enumerate("ABC")}
+    panel = Panel(returns)
+    for notionals in books:
+        assert panel.pnl(notionals) == Panel(returns).pnl(notionals)
+
+
+def test_a_quantile_of_returns_is_of_the_side_that_is_asked() -> None:
+    panel = Panel(RETURNS)
+    assert panel.quantile("BTC", 1, 0.0) == min(RETURNS["BTC"])
+    assert panel.quantile("BTC", -1, 0.0) == -max(RETURNS["BTC"])
+    assert panel.quantile("NEW", 1, 0.0) is None
+
+
 def test_an_empty_book_has_no_pnl_and_a_symbol_without_returns_no_measure() -> None:
     panel = Panel(RETURNS)
     assert panel.pnl({}) == ()

@@ -13,7 +13,6 @@ from itertools import repeat
 
 from tradebot.model.money import ONE, ZERO, Cash, Price, book, from_float
 from tradebot.pipeline.risk.measures.daily import Panel
-from tradebot.pipeline.risk.measures.moments import quantile
 from tradebot.pipeline.risk.stress_days import DAYS
 
 FLASH = Decimal("0.25")
@@ -26,6 +25,7 @@ FUNDING_HOURS = 24
 MAINTENANCE = Decimal("0.5")
 """The margin below which the account is liquidated, as a fraction of the initial one at maximum leverage."""
 _WORST = 0.01
+_TO_NOTHING = -ONE
 # The notional of a position, and the maintenance margin that it needs.
 _Needs = tuple[Decimal, Decimal]
 _BASE = re.compile(r"[A-Za-z]+?(?=USDT?|USDC|[^A-Za-z]|$)")
@@ -67,9 +67,8 @@ def stress(book_: Sequence[AtRisk], equity: Cash, panel: Panel) -> tuple[Stresse
         _moved("gap_over_stop", needs, equity, map(_gap, book_)),
         _moved("exchange_outage", needs, equity, _worst_day(book_, panel) or against),
     ]
-    for day in DAYS:
-        moves = (_drop(one.symbol, day, is_long=one.notional > 0) for one in book_)
-        found.append(_moved(f"drop_{day}", needs, equity, moves))
+    drops = [_drops(one.symbol, is_long=one.notional > 0) for one in book_]
+    found += [_moved(f"drop_{day}", needs, equity, (falls[place] for falls in drops)) for place, day in enumerate(DAYS)]
     return tuple(found)
 
 
@@ -77,9 +76,9 @@ def _moved(name: str, needs: Sequence[_Needs], equity: Cash, moves: Iterable[Dec
     """Return what it costs that each symbol moves by its fraction; a price falls to nothing at most."""
     lost, margin = ZERO, ZERO
     for (notional, need), move in zip(needs, moves, strict=False):
-        lowest = move if move > -ONE else -ONE
+        lowest = move if move > _TO_NOTHING else _TO_NOTHING
         lost -= notional * lowest
-        margin += need * (1 + lowest)
+        margin += need * (ONE + lowest)
     return _stressed(name, lost, margin, equity)
 
 
@@ -97,10 +96,9 @@ def _stressed(name: str, lost: Decimal, margin: Decimal, equity: Cash) -> Stress
 
 def _worst(one: AtRisk, panel: Panel) -> Decimal:
     """Return the move against the position that one day in a hundred passes."""
-    returns, side = panel.returns.get(one.symbol), 1 if one.notional > 0 else -1
-    if returns is None:
-        return -side * UNKNOWN_MOVE
-    return side * min(ZERO, from_float(quantile(sorted(side * value for value in returns), _WORST)))
+    side = 1 if one.notional > 0 else -1
+    low = panel.quantile(one.symbol, side, _WORST)
+    return -side * UNKNOWN_MOVE if low is None else side * min(ZERO, from_float(low))
 
 
 def _worst_day(held: Sequence[AtRisk], panel: Panel) -> list[Decimal] | None:
@@ -123,6 +121,11 @@ def _gap(one: AtRisk) -> Decimal:
 
 
 @lru_cache(maxsize=10_000)
+def _drops(symbol: str, *, is_long: bool) -> tuple[Decimal, ...]:
+    """Return how its coin fell on each of ``DAYS``."""
+    return tuple(_drop(symbol, day, is_long=is_long) for day in DAYS)
+
+
 def _drop(symbol: str, day: str, *, is_long: bool) -> Decimal:
     """Return how its coin fell that day; one that is not known falls as the worst of them, or not if it is short."""
     base, drops = _BASE.match(symbol), DAYS[day]

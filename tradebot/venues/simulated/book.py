@@ -285,6 +285,9 @@ class SymbolBook:
             offer = at_open(order, bar.open)
             if offer is not None:
                 self._trade(order, offer, at_the_open)
+        if all(order.is_done for order in self.orders):
+            # Mostly there was an order at market, and nothing beside it.
+            return ()
         trailing = self._trailing(ts_open)
         within = FillMoment(ts_open, bar.ts_event)
         asleep = [order for order in self._placed_by(ts_open) if not order.armed]

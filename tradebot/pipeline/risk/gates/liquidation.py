@@ -41,6 +41,7 @@ class LiquidationGate(Gate):
     def __init__(self, config: GateConfig) -> None:
         super().__init__(config)
         self._maintenance = config.maintenance
+        self._rates: dict[int, Decimal] = {}
 
     def room(self, signal: Signal, qty: Qty, price: Price, book: Book) -> Room | None:
         """Return how much leaves the liquidation far enough away."""
@@ -87,4 +88,8 @@ class LiquidationGate(Gate):
         return _Basis(book.equity() - needed, self._rate(symbol, book), side)
 
     def _rate(self, symbol: str, book: Book) -> Decimal:
-        return self._maintenance / book.instrument(symbol).max_leverage
+        leverage = book.instrument(symbol).max_leverage
+        rate = self._rates.get(leverage)
+        if rate is None:
+            rate = self._rates[leverage] = self._maintenance / leverage
+        return rate

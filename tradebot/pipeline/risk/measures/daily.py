@@ -12,12 +12,15 @@ from operator import mul
 
 from tradebot.model.money import Price
 from tradebot.model.time import DAY, Nanos
-from tradebot.pipeline.risk.measures.moments import Sample
+from tradebot.pipeline.risk.measures.moments import Sample, quantile
 
 LEAST_RETURNS = 30
 """Of fewer daily returns nothing is said."""
 WINDOW_DAYS = 90
 """Over how many daily returns everything is measured, where the configuration says nothing else."""
+
+# Of how many sets of symbols the returns are kept side by side: what is held, and that with an entry.
+_BOOKS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +36,27 @@ class DailyState:
     closes: dict[str, tuple[Price, ...]] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class _Book:
+    """The returns of some symbols, those of one day side by side, and what the last amounts of them came to.
+
+    It is asked for at every signal, and changed by fills alone.
+    """
+
+    rows: Sequence[tuple[float, ...]]
+    amounts: list[float] = field(default_factory=list)
+    pnl: Sample = field(default_factory=Sample)
+
+
 class Panel:
     """Simple daily returns by symbol, oldest first, all ending with one day; at least ``LEAST_RETURNS`` each."""
 
-    __slots__ = ("_added", "_amounts", "_asked", "_pnl", "_rows", "_symbols", "returns")
+    __slots__ = ("_added", "_asked", "_books", "_quantiles", "returns")
 
     def __init__(self, returns: Mapping[str, tuple[float, ...]]) -> None:
         self.returns = returns
-        self._symbols: tuple[str, ...] = ()
-        self._rows: Sequence[tuple[float, ...]] = ()
-        self._amounts: list[float] = []
-        self._pnl = Sample()
+        self._books: dict[tuple[str, ...], _Book] = {}
+        self._quantiles: dict[tuple[str, int, float], float] = {}
         # What was added last, to what, and what that gave: each limit asks for the same.
         self._asked: tuple[Sequence[float], str, float] = ((), "", 0.0)
         self._added = Sample()
@@ -55,20 +68,30 @@ class Panel:
         ``notionals`` does not matter, to the last bit.
         """
         symbols = tuple(notionals)
-        if symbols != self._symbols:
+        book = self._books.get(symbols)
+        if book is None:
             if any(symbol not in self.returns for symbol in symbols):
                 return None
-            # The columns of one day side by side: asked for at every signal, and changed by fills alone.
             columns = [self.returns[symbol] for symbol in symbols]
             days = min(map(len, columns), default=0)
-            self._rows = list(zip(*(column[-days:] for column in columns), strict=True))
-            self._symbols, self._amounts, self._pnl = symbols, [], Sample()
+            book = self._books[symbols] = _Book(list(zip(*(column[-days:] for column in columns), strict=True)))
+            if len(self._books) > _BOOKS:
+                del self._books[next(iter(self._books))]
         amounts = list(notionals.values())
         # Several limits, and several signals of one turn, ask for the same.
-        if amounts != self._amounts:
-            self._pnl = Sample(fsum(map(mul, amounts, row)) for row in self._rows)
-            self._amounts = amounts
-        return self._pnl
+        if amounts != book.amounts:
+            book.pnl = Sample(fsum(map(mul, amounts, row)) for row in book.rows)
+            book.amounts = amounts
+        return book.pnl
+
+    def quantile(self, symbol: str, side: int, part: float) -> float | None:
+        """Return the quantile of the returns of ``symbol`` times ``side``; ``None`` when it has too few."""
+        key = symbol, side, part
+        found = self._quantiles.get(key)
+        if found is None and symbol in self.returns:
+            ordered = sorted(side * value for value in self.returns[symbol])
+            found = self._quantiles[key] = quantile(ordered, part)
+        return found
 
     def added(self, pnl: Sequence[float], symbol: str, notional: float) -> Sample | None:
         """Return ``pnl`` with ``notional`` more of ``symbol``; ``None`` when that symbol has too few returns."""

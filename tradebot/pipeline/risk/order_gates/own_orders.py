@@ -78,10 +78,11 @@ class OwnOrdersGate(OrderGate):
 
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
         """Return what the orders are in spite of."""
-        order, at_work = opening(orders[0]), self._at_work.values()
         stopped = self._unasked(orders, book)
         if stopped is not None:
             return stopped
+        order = opening(orders[0])
+        at_work = [one for one in self._at_work.values() if one.symbol == order.symbol]
         age = _age_of_like(order, (*at_work, *self._ended))
         if age is not None and age < _window(book):
             what = f"{_told(order)} went out already"

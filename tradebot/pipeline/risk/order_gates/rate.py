@@ -3,7 +3,7 @@
 Exits, stops and cancels draw from it and are never stopped: what they take is missing to entries.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import ClassVar, NamedTuple
@@ -35,11 +35,6 @@ class _Meter(NamedTuple):
         """Return when the bucket is full again once ``count`` more are taken; it is never more than empty."""
         return Nanos(min(max(until, now) + count * self.period // self.most, now + self.period))
 
-    @property
-    def of_cancels(self) -> "_Meter":
-        """The measure of cancels beside it."""
-        return _Meter(self.most * CANCELS, self.period)
-
 
 @dataclass(frozen=True, slots=True)
 class RateState:
@@ -60,28 +55,31 @@ class RateGate(OrderGate):
     def __init__(self) -> None:
         self._orders: dict[str, Nanos] = {}
         self._cancels: dict[str, Nanos] = {}
+        # They are made once, and again when the limits are others.
+        self._limits: Mapping[str, Decimal] | None = None
+        self._meters: Sequence[tuple[str, _Meter, _Meter]] = ()
 
     def check(self, orders: Sequence[OrderRequest], book: Book) -> Stopped | None:
         """Return the measure that the orders go beyond; a full one lets through what is larger than itself."""
         now, count = orders[0].ts_event, len(orders)
-        for key, meter in _meters(book):
+        for key, meter, of_cancels in self._meters_of(book):
             taken = meter.taken(self._orders.get(key, 0), now)
             if taken and taken + count > meter.most:
                 return Stopped(GATE, Decimal(meter.most), Decimal(taken + count), f"orders, by risk.{key}")
-            most, canceled = meter.of_cancels.most, meter.of_cancels.taken(self._cancels.get(key, 0), now)
-            if canceled >= most:
-                return Stopped(GATE, Decimal(most), Decimal(canceled), f"cancels, by risk.{key}")
+            canceled = of_cancels.taken(self._cancels.get(key, 0), now)
+            if canceled >= of_cancels.most:
+                return Stopped(GATE, Decimal(of_cancels.most), Decimal(canceled), f"cancels, by risk.{key}")
         return None
 
     def hear(self, message: Message, book: Book) -> None:
         """Take what goes out."""
         if isinstance(message, SubmitOrders):
-            for key, meter in _meters(book):
+            for key, meter, _ in self._meters_of(book):
                 until = self._orders.get(key, 0)
                 self._orders[key] = meter.take(until, message.ts_event, len(message.orders))
         elif isinstance(message, CancelOrder):
-            for key, meter in _meters(book):
-                self._cancels[key] = meter.of_cancels.take(self._cancels.get(key, 0), message.ts_event, 1)
+            for key, _, meter in self._meters_of(book):
+                self._cancels[key] = meter.take(self._cancels.get(key, 0), message.ts_event, 1)
 
     def save(self) -> RateState:
         """Return what is remembered."""
@@ -93,9 +91,10 @@ class RateGate(OrderGate):
             raise InvariantError(f"{state!r} is not what {GATE} remembers")
         self._orders, self._cancels = dict(state.orders), dict(state.cancels)
 
-
-def _meters(book: Book) -> Iterator[tuple[str, _Meter]]:
-    for key, period in _PERIODS.items():
-        most = book.limits.get(key)
-        if most is not None:
-            yield key, _Meter(int(most), period)
+    def _meters_of(self, book: Book) -> Sequence[tuple[str, _Meter, _Meter]]:
+        """Return each measure that is set, of orders and of cancels, by its key."""
+        if book.limits is not self._limits:
+            self._limits = book.limits
+            meters = ((key, _Meter(int(book.limits[key]), _PERIODS[key])) for key in _PERIODS if key in book.limits)
+            self._meters = [(key, meter, _Meter(meter.most * CANCELS, meter.period)) for key, meter in meters]
+        return self._meters
