@@ -1,6 +1,6 @@
 """What a decision costs: an entry against every gate, its orders against every order gate, beside a full book.
 
-Ten positions and as many entries at work, every limit set and none of them reached; no mark moves between two.
+Ten positions and as many entries at work, limits set and none of them reached; no mark moves between two.
 """
 
 import statistics
@@ -25,6 +25,7 @@ from tradebot.model.order import (
 from tradebot.model.signal import Action, Approved, Signal
 from tradebot.model.time import DAY, Nanos, Timeframe, parse_timeframe
 from tradebot.pipeline.orders.brackets import bracket
+from tradebot.pipeline.risk.gates.headroom import SETTING as HEADROOM
 from tradebot.pipeline.risk.gates.sequence import LIMITS, OTHER_SETTINGS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.order_gates.sequence import MEASURES
@@ -48,7 +49,13 @@ _FREE = {
 def run() -> Iterable[Figure]:
     """Yield the figures."""
     with localcontext(MONEY_CONTEXT):
-        for what, limits in (("no limit", Limits()), ("every limit", _every())):
+        # Headroom after stress is a sum over the book in each scenario: told by itself.
+        stress = Limits({HEADROOM: Decimal(1)})
+        for what, limits in (
+            ("no limit", Limits()),
+            ("every other limit", _every()),
+            ("headroom after stress", stress),
+        ):
             entry_us, order_us = _medians_us(limits)
             yield Figure(what=f"an entry against the gates, {what}", value=entry_us, unit="us", aim=AIM_US)
             yield Figure(what=f"its bracket against the order gates, {what}", value=order_us, unit="us", aim=AIM_US)
@@ -56,7 +63,7 @@ def run() -> Iterable[Figure]:
 
 def _every() -> Limits:
     keys = (*(gate.setting for gate in LIMITS), *OTHER_SETTINGS, *MEASURES)
-    return Limits({key: _FREE.get(key, Decimal(1_000_000)) for key in keys})
+    return Limits({key: _FREE.get(key, Decimal(1_000_000)) for key in keys if key != HEADROOM})
 
 
 def _medians_us(limits: Limits) -> tuple[float, float]:
