@@ -1,6 +1,7 @@
 """The sets of a grid as jobs: each is a backtest of its own, and ends as a line of JSON whatever becomes of it."""
 
 import hashlib
+import json
 import os
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ class GridRun:
     version: str = __version__
     shared: Path | None = None
     """Where processes of one machine share the bars that they have read."""
+    is_bundled: bool = False
+    """Whether all files lie below the working directory, each at its own path."""
 
 
 class SetJob(NamedTuple):
@@ -110,22 +113,25 @@ def is_failed(line: bytes) -> bool:
 def run_set(job: SetJob) -> bytes:
     """Return what becomes of one set, a line of JSON."""
     run, one = job
-    options = replace(run.options, overrides={**run.options.overrides, **one.overrides})
     # What a strategy prints is no part of the result, and a thousand of them no help.
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
         try:
-            if run.version != __version__:
-                what = f"this machine has tradebot {__version__}, and the grid is run by {run.version}"
-                raise ConfigError(what, mend="install the same everywhere")
-            loaded = options.load(run.home, run.environ)
-            found = run_backtest(
-                loaded, data=one.data, bars=run.bars, repair=run.repair, force=run.force, read=_shared(run.shared).read
-            )
+            line = _line(one, _report(run, one))
         except TradebotError as error:
-            return _line(one, orjson.loads(error_document(error)))
+            line = _line(one, orjson.loads(error_document(error)))
         except Exception as error:
-            return _line(one, orjson.loads(error_document(InvariantError(f"{type(error).__name__}: {error}"))))
-    return _line(one, {**found.document, "equity_curve": _daily(found.document["equity_curve"])})
+            line = _line(one, orjson.loads(error_document(InvariantError(f"{type(error).__name__}: {error}"))))
+    return line.replace(json.dumps(os.getcwd())[1:-1].encode(), b"") if run.is_bundled else line
+
+
+def _report(run: GridRun, one: ParameterSet) -> Mapping[str, Json]:
+    if run.version != __version__:
+        what = f"this machine has tradebot {__version__}, and the grid is run by {run.version}"
+        raise ConfigError(what, mend="install the same everywhere")
+    options = replace(run.options, overrides={**run.options.overrides, **one.overrides})
+    loaded, read = options.load(run.home, run.environ), _shared(run.shared).read
+    found = run_backtest(loaded, data=one.data, bars=run.bars, repair=run.repair, force=run.force, read=read)
+    return {**found.document, "equity_curve": _daily(found.document["equity_curve"])}
 
 
 @lru_cache(maxsize=1)
