@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule, run_state_machine_as_test
@@ -298,6 +299,7 @@ class LawfulLine(GatedLine):
         assert all(use.pct_used is not None for use in self.risk.limits_view())
 
 
+@pytest.mark.hypothesis
 def test_nothing_breaks_the_law() -> None:
     width = settings(max_examples=examples(25), stateful_step_count=50, deadline=None)
     run_state_machine_as_test(LawfulLine, settings=width)
