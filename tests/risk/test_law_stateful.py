@@ -19,7 +19,7 @@ from tests.risk.test_gates_stateful import LIMITS, STRATEGIES, SYMBOLS, VERBS, G
 from tests.risk.test_tail_limits import DAYS, closes, day_bar
 from tests.search import examples
 from tradebot.model.command import Alert, AlertName, Tick, Verb
-from tradebot.model.market import Message, PricesSeen, SymbolPrices
+from tradebot.model.market import Message
 from tradebot.model.money import ZERO
 from tradebot.model.order import (
     CancelOrder,
@@ -58,8 +58,6 @@ class LawfulLine(GatedLine):
         max_cvar95=D(1200),
         max_var99=D(1200),
         max_cvar99=D(1500),
-        max_book_pct=D(90),
-        max_price_age_s=D(5),
         min_confidence=D("0.1"),
         **{f"max_order_qty.{symbol}": D(40) for symbol in SYMBOLS},
     )
@@ -170,21 +168,6 @@ class LawfulLine(GatedLine):
     @rule()
     def permit(self) -> None:
         self._deliver(TradingPermitted(ts_event=self.time))
-
-    @rule(ages=st.lists(st.sampled_from([0, 200, 200, 9000]), min_size=3, max_size=3), shift=st.integers(-3, 3))
-    def tell_prices(self, ages: list[int], shift: int) -> None:
-        told = [
-            SymbolPrices(
-                symbol=symbol,
-                age_ms=age,
-                mark=price(self.prices[symbol] + shift),
-                mid=price(self.prices[symbol]),
-                bid_qty=self.instruments[symbol].qty_down(D(200)),
-                ask_qty=self.instruments[symbol].qty_down(D(200)),
-            )
-            for symbol, age in zip(SYMBOLS, ages, strict=True)
-        ]
-        self.line.pump(PricesSeen(ts_event=minute(self.now), prices=tuple(told)))
 
     def stops(self, symbol: str) -> list[Any]:
         """Return the stops that the venue works on, as it keeps them."""
