@@ -108,8 +108,6 @@ size = {{ kind = "notional", notional = "1000" }}
 max_order_notional = "2000"
 max_position_notional = "2000"
 max_exposure_notional = "4000"
-max_leverage = 1000
-daily_loss_pct = "off"
 live_cap_notional = "2000"
 {risk}
 """

@@ -56,8 +56,6 @@ size = {{ kind = "notional", notional = "200" }}
 max_order_notional = "500"
 max_position_notional = "500"
 max_exposure_notional = "1000"
-max_leverage = 1000
-daily_loss_pct = "off"
 """
 
 

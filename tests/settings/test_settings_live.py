@@ -37,8 +37,6 @@ timeframe = "5m"
 max_order_notional = "100"
 max_position_notional = "100"
 max_exposure_notional = "200"
-max_leverage = 1000
-daily_loss_pct = "off"
 live_cap_notional = "20"
 """
 ADDRESS = "https://hooks.example.org/services/T0/B0/token"
@@ -83,16 +81,13 @@ def test_paper_on_the_live_market_is_good(tmp_path: Path) -> None:
 
 
 def test_live_needs_a_stop_and_money_limits(tmp_path: Path) -> None:
-    text = without("max_order_notional", "max_position_notional", "max_exposure_notional", "max_leverage")
-    text = text.replace('daily_loss_pct = "off"\n', "")
+    text = without("max_order_notional", "max_position_notional", "max_exposure_notional")
     loaded = load(tmp_path, text, strategy__0__stop="none", risk__size={"kind": "qty", "qty": 1})
     assert keys(loaded) == [
         "strategy.0.stop",
         "risk.max_order_notional",
         "risk.max_position_notional",
         "risk.max_exposure_notional",
-        "risk.max_leverage",
-        "risk.daily_loss_pct",
     ]
 
 

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from urllib.parse import urlsplit
 
-from tradebot.pipeline.risk.breakers.daily_loss import DailyLossBreaker
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.settings.build import feed_network, feed_url, venue_url
 from tradebot.settings.errors import Problem
@@ -117,6 +116,3 @@ def _risk_problems(loaded: Loaded) -> Iterator[Problem]:
     for key in _MONEY_LIMITS:
         if getattr(settings.risk, key) is None:
             yield _problem(loaded, ("risk", key), "live trading needs it set", f"set risk.{key}")
-    if DailyLossBreaker.name not in settings.risk.model_fields_set:
-        mend = f'set risk.{DailyLossBreaker.name}, such as [3, 5, 8]; "off" says that a day may lose anything'
-        yield _problem(loaded, ("risk", DailyLossBreaker.name), "live trading needs it set", mend)

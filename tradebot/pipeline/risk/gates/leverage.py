@@ -14,7 +14,6 @@ class LeverageGate(Limit):
     setting = "max_leverage"
     names: ClassVar = {setting: "what is open leaves less of `max_leverage` than the smallest order"}
     is_money = False
-    is_needed_live = True
 
     def counted(self, signal: Signal, book: Book) -> Decimal:
         """Return what is open and at work."""
