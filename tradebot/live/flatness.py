@@ -59,6 +59,7 @@ class Flatness:
         self._is_behind = False
         self._wake = asyncio.Event()
         self._looking: asyncio.Future[None] | None = None
+        self._is_through = False
         self.on_flat: Callable[[], None] = _unheard
         self.on_change: Callable[[bool], None] = _unheard_change
 
@@ -192,9 +193,10 @@ class Flatness:
             self.give_up()
             return
         if not self.is_open:
-            if not self._is_book_open:
+            self._is_through = self._is_through and risk.is_flattening
+            if self._is_through or not risk.is_flattening:
                 return
-            # The last run was asked for it.
+            # A breaker asked for it, or somebody asked the last run.
             self.begin()
         asked = self._asked
         seen = await self._sweep.look()
@@ -207,6 +209,8 @@ class Flatness:
         if facts.is_flat:
             self._refused = {}
             self.give_up()
+            # The book is done with its flattening at its next tick.
+            self._is_through = True
             log(LogEvent.VENUE_FLAT)
             self.on_flat()
             return
