@@ -10,7 +10,7 @@ pytest.importorskip("numba", reason="the extra research is not installed")
 import numpy as np
 
 from tradebot.model.time import parse_timeframe
-from tradebot.pipeline.columns import ColumnRun, Columns
+from tradebot.pipeline.columns import ColumnRun, SeriesColumns
 from tradebot.runtime.compiled import compiled
 from tradebot.store.candles import BAR_COLUMNS, BarFile
 from tradebot.store.shared_columns import SharedColumns
@@ -23,12 +23,12 @@ def rows(count: int, price: str = "1.250") -> str:
     return HEADER + "".join(f"{60_000 * number},{price},1.3,1.2,1.25,{number}.5\n" for number in range(count))
 
 
-def read(path: Path, shared: SharedColumns | None = None) -> tuple[Columns | None, BarFile]:
+def read(path: Path, shared: SharedColumns | None = None) -> tuple[SeriesColumns | None, BarFile]:
     file = BarFile(path, "BTC", MINUTE)
     return (file.columns(compiled()) if shared is None else file.columns(compiled(), shared.read)), file
 
 
-def bars(columns: Columns | None) -> str:
+def bars(columns: SeriesColumns | None) -> str:
     assert columns is not None
     run = ColumnRun(columns, compiled())
     return repr(list(run.bars(0, len(run))))

@@ -22,7 +22,7 @@ from tradebot.model.position import FundingPaid, RoundTrip
 from tradebot.model.signal import Approved, Refused, StrategyDisabled
 from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.line import Line
-from tradebot.pipeline.market import Market
+from tradebot.pipeline.market import ColumnMarket
 from tradebot.report.fold import ReportFold
 from tradebot.runtime.backtest import pumped
 from tradebot.runtime.compiled import KERNELS, compiled
@@ -142,13 +142,13 @@ def found(loaded: Loaded, way: Way) -> tuple[dict[str, Any], list[Message], dict
         return document, told, states(wired)
 
 
-def columns(wired: Wired, way: Way) -> ColumnRun | Market:
+def columns(wired: Wired, way: Way) -> ColumnRun | ColumnMarket:
     kernels = compiled() if way is Way.COLUMNS else {kernel: kernel for kernel in KERNELS}
     # Text is always read by compiled loops: a byte of numpy's does not grow into a number.
     read = [file.columns(compiled()) for file in wired.files]
     runs = [ColumnRun(one, kernels) for one in read if one is not None]
     assert len(runs) == len(read)
-    return runs[0] if len(runs) == 1 else Market(runs)
+    return runs[0] if len(runs) == 1 else ColumnMarket(runs)
 
 
 def in_order(state: object) -> str:

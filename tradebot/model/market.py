@@ -1,7 +1,7 @@
 """What the market tells us. Bars, trades and quotes are inputs; each one is a turn of the line."""
 
 from decimal import Decimal
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from tradebot.model.money import Price, Qty
 from tradebot.model.record import Value
@@ -44,7 +44,7 @@ class Trade(Message, frozen=True, kw_only=True):
     is_buy: bool
 
 
-class Level(NamedTuple):
+class Level(Value, frozen=True):
     """A price of an order book, and what is offered there."""
 
     price: Price

@@ -13,7 +13,7 @@ from typing import ClassVar, Literal
 
 from tradebot.model.errors import Unreadable
 from tradebot.model.instrument import Instrument
-from tradebot.model.market import Bar, Message, Quote, Trade
+from tradebot.model.market import Bar, Level, Message, Quote, Trade
 from tradebot.model.money import Cash, Price, Qty
 from tradebot.model.order import OrderSide, RefusalClass
 from tradebot.model.time import Nanos
@@ -405,14 +405,6 @@ class Quoted:
 
     symbol: str
     quote: Quote | None
-
-
-@dataclass(frozen=True, slots=True)
-class Level:
-    """A price of the book and what is offered there."""
-
-    price: Price
-    qty: Qty
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,7 +43,7 @@ _TIMES_AT_ONCE = 65_536
 
 
 @dataclass(frozen=True, slots=True)
-class Columns:
+class SeriesColumns:
     """Bars of one series: when each closed, and its five numbers.
 
     Prices are multiples of 10 ** -``places``. ``own`` are the places that each number was written with; volumes are
@@ -58,7 +58,7 @@ class Columns:
     own: "tuple[PlaceArray, ...]"
 
 
-class Scale(NamedTuple):
+class WorthScale(NamedTuple):
     """Money in units of 10 ** -``fine``, as ``scans.worth`` takes it: it adds ``rest``, and divides by ``step``."""
 
     fine: int
@@ -72,7 +72,7 @@ class ColumnRun:
 
     ahead = 1024
 
-    def __init__(self, columns: Columns, kernels: Kernels) -> None:
+    def __init__(self, columns: SeriesColumns, kernels: Kernels) -> None:
         self.symbol = columns.symbol
         self.timeframe = columns.timeframe
         self._columns = columns
@@ -330,7 +330,7 @@ def _whole(number: Decimal, places: int, rounding: str) -> int:
     return int(scaled.to_integral_value(rounding))
 
 
-def scale(cash: Cash, cost: Cash, held: Sequence[tuple[Qty, int, int]]) -> Scale | None:
+def scale(cash: Cash, cost: Cash, held: Sequence[tuple[Qty, int, int]]) -> WorthScale | None:
     """Return the unit in which all sums of money are whole, with what is fixed of them.
 
     ``held`` are quantities, each with the places of its prices and the highest of them. ``None`` where 64 bits or the
@@ -348,7 +348,7 @@ def scale(cash: Cash, cost: Cash, held: Sequence[tuple[Qty, int, int]]) -> Scale
         return None
     step = _POWERS[fine - _BOOKED]
     whole, rest = divmod(int(fixed.scaleb(fine, _WIDE)), step)
-    return Scale(fine, whole, rest, step)
+    return WorthScale(fine, whole, rest, step)
 
 
 def _exponent(number: Decimal) -> int:

@@ -8,7 +8,7 @@ from tradebot.model.market import Bar
 from tradebot.model.money import Cash, Qty
 from tradebot.model.time import Nanos
 from tradebot.pipeline import scans
-from tradebot.pipeline.columns import ColumnRun, Scale, UnitPoints, scale
+from tradebot.pipeline.columns import ColumnRun, UnitPoints, WorthScale, scale
 from tradebot.pipeline.patterns.arrays import ints
 from tradebot.pipeline.runs import Part
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tradebot.pipeline.columns import IntArray
 
 
-class Held(NamedTuple):
+class JointHolding(NamedTuple):
     """What an account is worth by the prices of several symbols: ``qtys`` that were bought for ``cost`` in all."""
 
     cash: Cash
@@ -24,7 +24,7 @@ class Held(NamedTuple):
     cost: Cash
 
 
-class Market:
+class ColumnMarket:
     """The turns of ``runs``, one of each symbol. A turn is a bar; those of one closing time come together."""
 
     def __init__(self, runs: Sequence[ColumnRun]) -> None:
@@ -49,7 +49,7 @@ class Market:
         self._distinct: IntArray = self._times[is_new]
         self._worths = self.runs[0].kernels[scans.market_worths]
         self._turning = self.runs[0].kernels[scans.turning]
-        self._scaled: tuple[Held | None, Scale | None] = None, None
+        self._scaled: tuple[JointHolding | None, WorthScale | None] = None, None
 
     def __len__(self) -> int:
         return len(self._times)
@@ -95,7 +95,7 @@ class Market:
         # A series has no two bars of one time.
         return all(self.place(number, until) - self.place(number, at) == moments for number in numbers)
 
-    def points(self, at: int, until: int, held: Held) -> UnitPoints | None:
+    def points(self, at: int, until: int, held: JointHolding) -> UnitPoints | None:
         """Return the equity at the end of each closing time; ``None`` where 64 bits do not hold it exactly."""
         scaled = self._scale(held)
         if scaled is None:
@@ -112,7 +112,7 @@ class Market:
         self._worths(*turns, qtys, values, scaled.whole, scaled.rest, scaled.step, units)
         return UnitPoints(units, self._turning)
 
-    def _scale(self, held: Held) -> Scale | None:
+    def _scale(self, held: JointHolding) -> WorthScale | None:
         if self._scaled[0] != held:
             runs = [self.runs[self.number[symbol]] for symbol in held.qtys]
             sized = [(qty, run.places, run.highest) for qty, run in zip(held.qtys.values(), runs, strict=True)]

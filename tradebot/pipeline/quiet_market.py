@@ -14,7 +14,7 @@ from tradebot.model.signal import Refused, StrategyDisabled
 from tradebot.model.time import DAY, floor_to
 from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import Line
-from tradebot.pipeline.market import Market
+from tradebot.pipeline.market import ColumnMarket
 from tradebot.pipeline.quiet import Points
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.runs import Part, Quiet, Run
@@ -47,7 +47,7 @@ class QuietMarket:
     def __init__(
         self,
         line: Line,
-        market: Market,
+        market: ColumnMarket,
         stages: tuple[BarsStage, JointVenue, Quiet],
         risk: RiskStage,
         strategy: StrategyStage,

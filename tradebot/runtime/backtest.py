@@ -20,7 +20,7 @@ from tradebot.model.position import RoundTrip
 from tradebot.model.signal import StrategyDisabled
 from tradebot.pipeline.columns import ColumnRun, Kernels
 from tradebot.pipeline.line import Line
-from tradebot.pipeline.market import Market
+from tradebot.pipeline.market import ColumnMarket
 from tradebot.pipeline.quiet import QuietLine
 from tradebot.pipeline.quiet_market import QuietMarket
 from tradebot.pipeline.runs import BarRun
@@ -176,14 +176,14 @@ def _both(first: Callable[[Message], None], then: Callable[[Message], None]) -> 
 
 
 def pumped(
-    wired: Wired, line: Line, report: ReportFold, run: ColumnRun | Market | None = None
+    wired: Wired, line: Line, report: ReportFold, run: ColumnRun | ColumnMarket | None = None
 ) -> Iterator[tuple[int, Sequence[Bar]]]:
     """Run all bars through ``line``, those of a single series together where nothing can happen.
 
     Gives, part by part, how many there were, and these bars; those of ``run``, where that is given, and only such that
     tell where each UTC day began and ended.
     """
-    if isinstance(run, Market):
+    if isinstance(run, ColumnMarket):
         stages = (wired.bars, wired.simulated, wired.orders)
         market = QuietMarket(line, run, stages, wired.risk, wired.strategy, report.add_points)
         for at in range(0, len(run), _PROGRESS_BARS):
@@ -216,14 +216,14 @@ def _next_bars(wired: Wired) -> list[Bar]:
     return cast("list[Bar]", list(islice(wired.feed, _CHUNK_BARS)))
 
 
-def _ends_of_days(market: Market, at: int, until: int) -> list[Bar]:
+def _ends_of_days(market: ColumnMarket, at: int, until: int) -> list[Bar]:
     """Return the first bar of each symbol, and its last one of each UTC day, in order of their closing times."""
     parts = market.parts(at, until)
     bars = [part.run.bar(place) for part in parts for place in (part.at, *part.run.days(part.at, part.until))]
     return sorted(bars, key=lambda bar: (bar.ts_event, bar.symbol))
 
 
-def _columns(wired: Wired, read: ReadScaled) -> ColumnRun | Market | None:
+def _columns(wired: Wired, read: ReadScaled) -> ColumnRun | ColumnMarket | None:
     """Return the bars of all files as columns, where that is worth the start of a compiler."""
     files = wired.files
     if wired.has_ticks or not wired.bars.are_single or not files or not _is_worth_compiling(files):
@@ -233,13 +233,15 @@ def _columns(wired: Wired, read: ReadScaled) -> ColumnRun | Market | None:
     return columns_of(files, compiled(), read)
 
 
-def columns_of(files: Sequence[BarFile], kernels: Kernels, read: ReadScaled = read_scaled) -> ColumnRun | Market | None:
+def columns_of(
+    files: Sequence[BarFile], kernels: Kernels, read: ReadScaled = read_scaled
+) -> ColumnRun | ColumnMarket | None:
     """Return the bars of ``files``, each of another symbol, as columns; ``None`` where one must be read bar by bar."""
     found = [file.columns(kernels, read) for file in files]
     runs = [ColumnRun(columns, kernels) for columns in found if columns is not None]
     if len(runs) < len(files):
         return None
-    return runs[0] if len(runs) == 1 else Market(runs)
+    return runs[0] if len(runs) == 1 else ColumnMarket(runs)
 
 
 def _is_worth_compiling(files: Sequence[BarFile]) -> bool:

@@ -16,7 +16,7 @@ from pathlib import Path
 from tradebot.model.errors import DataError
 from tradebot.model.market import Bar, check_bar
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe, from_ms, timeframe_name, to_ms
-from tradebot.pipeline.columns import Columns, Kernels
+from tradebot.pipeline.columns import Kernels, SeriesColumns
 from tradebot.report.table import duration
 from tradebot.store.agreement import Agreement, Heard
 from tradebot.store.batches import MEND, UNIT_MEND, Batch, fail
@@ -106,7 +106,7 @@ class BarFile:
             mend = self._declare(times.common_step)
             raise DataError(what, where=f"{self.path}:{_second_row(self.path)}", mend=mend)
 
-    def columns(self, kernels: Kernels, read: ReadScaled = read_scaled) -> Columns | None:
+    def columns(self, kernels: Kernels, read: ReadScaled = read_scaled) -> SeriesColumns | None:
         """Return all bars as columns, by ``kernels``; ``None`` where they must be read one by one, and may be bad."""
         if self._heard_by:
             return None
@@ -122,7 +122,7 @@ class BarFile:
             self._inspection.take_scaled(found)
         closes = found.times * NANOS_PER_MS
         closes += self.timeframe
-        return Columns(self.symbol, self.timeframe, closes, found.numbers, found.places, found.own)
+        return SeriesColumns(self.symbol, self.timeframe, closes, found.numbers, found.places, found.own)
 
     def weight(self) -> int:
         """Return about how many bytes its rows have as text. Raises ``DataError`` when it cannot be read."""

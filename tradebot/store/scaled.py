@@ -22,7 +22,7 @@ _PRICES = 4
 
 
 class Scaled(NamedTuple):
-    """Times of opening in ms, and five numbers of each row: see ``Columns``."""
+    """Times of opening in ms, and five numbers of each row: see ``SeriesColumns``."""
 
     times: "NDArray[np.int64]"
     numbers: "tuple[NDArray[np.int64], ...]"

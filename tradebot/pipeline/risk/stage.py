@@ -22,7 +22,7 @@ from tradebot.model.position import Deposit, EquityMark, FundingPaid, ResidualSe
 from tradebot.model.signal import Refused, Signal
 from tradebot.model.time import DAY, Nanos, floor_to
 from tradebot.pipeline.instruments import untraded
-from tradebot.pipeline.market import Held, Market
+from tradebot.pipeline.market import ColumnMarket, JointHolding
 from tradebot.pipeline.points import FlatPoints, Points
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.pipeline.risk.breakers.base import NO_CHANGE, BreakerView, Changes, Tiers
@@ -354,7 +354,7 @@ class RiskStage:
             return until
         return run.stray(at, until, worth, *self._breakers.silence(lowest))
 
-    def quiet_turns(self, market: Market, at: int, until: int) -> int:
+    def quiet_turns(self, market: ColumnMarket, at: int, until: int) -> int:
         """Return the same of the turns of several series, all within one day."""
         trips, cash = self._ledger.trips, self._ledger.cash
         if self._desk.is_flattening or not self._curve.has_begun or not trips.keys() <= market.number.keys():
@@ -383,7 +383,7 @@ class RiskStage:
         # All turns of a closing time that has something to say are visited.
         return market.find(market.moments(first, until)[points.stray(*self._breakers.silence(lowest))], at, until)
 
-    def pass_over_turns(self, market: Market, at: int, until: int, parts: Iterable[Part]) -> Passed | None:
+    def pass_over_turns(self, market: ColumnMarket, at: int, until: int, parts: Iterable[Part]) -> Passed | None:
         """Take quiet turns; return the points of the curve that they complete, if they do.
 
         ``parts`` are the bars of those that are held, and of some more.
@@ -408,10 +408,10 @@ class RiskStage:
             self._take_points_before(points, moments)
         return Passed(mark, moments[:-1], points.before_last, bool(trips))
 
-    def _held(self) -> Held:
+    def _held(self) -> JointHolding:
         trips = self._ledger.trips.values()
         cost = sum((trip.cost for trip in trips), NO_CASH)
-        return Held(self._ledger.cash, {trip.symbol: trip.qty for trip in trips}, Cash(cost))
+        return JointHolding(self._ledger.cash, {trip.symbol: trip.qty for trip in trips}, Cash(cost))
 
     def pass_over(self, run: Run, at: int, until: int) -> Passed:
         """Take quiet bars as ``_on_bars`` takes each, and return the points of the curve that they complete."""

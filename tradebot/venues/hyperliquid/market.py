@@ -3,9 +3,9 @@
 from decimal import Decimal
 from itertools import pairwise
 
-from tradebot.model.market import Bar, Quote, Trade, check_bar
+from tradebot.model.market import Bar, Level, Quote, Trade, check_bar
 from tradebot.model.time import NANOS_PER_MS, NANOS_PER_S, Nanos, Timeframe, parse_timeframe
-from tradebot.model.venue import Level, MarketContext, OrderBook, Print
+from tradebot.model.venue import MarketContext, OrderBook, Print
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.wire import Asset
 

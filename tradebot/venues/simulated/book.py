@@ -137,8 +137,8 @@ class SymbolBook:
         ts = quote.ts_event
         self._begin(ts)
         left: dict[OrderSide, list[tuple[Price, Qty | None]]] = {
-            OrderSide.BUY: [(quote.ask, quote.ask_qty), *quote.asks],
-            OrderSide.SELL: [(quote.bid, quote.bid_qty), *quote.bids],
+            OrderSide.BUY: [(quote.ask, quote.ask_qty), *((level.price, level.qty) for level in quote.asks)],
+            OrderSide.SELL: [(quote.bid, quote.bid_qty), *((level.price, level.qty) for level in quote.bids)],
         }
         for order in self._eligible(ts):
             self._take(order, left[order.request.side], FillMoment(ts))
