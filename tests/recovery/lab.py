@@ -45,7 +45,7 @@ symbols = ["BBB"]
 entry = 8
 exit = 4
 stop = { kind = "atr", n = 5, trail = { kind = "structure", swing = 2 }, break_even = { at_r = 0.5 } }
-max_hold = { time = "9m", unless_r = 1 }
+max_hold = { time = "45m", unless_r = 1 }
 """
 
 

@@ -33,12 +33,21 @@ function patterns(span) {
   return found;
 }
 
+function range() {
+  const found = chart.timeScale().getVisibleLogicalRange() ?? {from: 0, to: -1};
+  return [Math.round(found.from), Math.round(found.to) + 1];
+}
+
 function seen() {
-  const range = chart.timeScale().getVisibleLogicalRange() ?? {from: 0, to: -1}, from = Math.round(range.from), to = Math.round(range.to) + 1;
+  const [from, to] = range();
   marks.set(patterns(to - from));
-  // For those who test the page: what is on the screen, once it is drawn.
-  requestAnimationFrame(() => requestAnimationFrame(() =>
-    Object.assign(document.body.dataset, {bars: Math.max(0, Math.min(count, to) - Math.max(0, from)), zones: marks.zones, from, to})));
+  requestAnimationFrame(() => requestAnimationFrame(note));
+}
+
+// For those who test the page: what is on the screen, once it is drawn.
+function note() {
+  const [from, to] = range();
+  Object.assign(document.body.dataset, {bars: Math.max(0, Math.min(count, to) - Math.max(0, from)), zones: marks.zones, from, to});
 }
 
 function say(param) {
