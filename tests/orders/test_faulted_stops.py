@@ -6,7 +6,18 @@ import pytest
 from msgspec.structs import replace
 
 from tests.builders import FIRST, approved, canceled, fill_report, instrument, price, qty, signal
-from tests.orders.test_orders_stage import ENTRY, SELL, STOP, TARGET, accept, cancels, opened, stage, submitted
+from tests.orders.test_orders_stage import (
+    ENTRY,
+    SELL,
+    STOP,
+    TARGET,
+    accept,
+    bracketed,
+    cancels,
+    opened,
+    stage,
+    submitted,
+)
 from tradebot.model.command import Alert, AlertName, Tick
 from tradebot.model.instrument import InstrumentSeen, Listing
 from tradebot.model.order import (
@@ -321,3 +332,18 @@ def test_no_stop_stands_by_where_it_would_be_refused_as_before() -> None:
     )
     assert submitted(orders.handle(refused))
     assert [submitted(orders.handle(second(number))) for number in range(9)] == [()] * 9
+
+
+def test_a_moved_stop_that_the_position_has_outgrown_leaves_the_old_one_until_the_next_rests() -> None:
+    orders = bracketed("2", target=None)
+    orders.handle(fill_report(size="1"))
+    outputs = orders.handle(approved(signal("cross-BTC-2", Action.MOVE_STOP, stop="95")))
+    (moved,) = submitted(outputs)
+    assert moved.qty == 1
+    grown = orders.handle(fill_report("t2", size="1"))
+    assert cancels(accept(orders, outputs)) == [], "it covers half of what is held now"
+    (whole,) = submitted(grown) or submitted(ticks(orders, 3))
+    assert (whole.trigger, whole.qty) == (95, 2)
+    assert STOP in cancels(
+        orders.handle(OrderAccepted(ts_event=FIRST, client_order_id=whole.client_order_id, venue_order_id="o9"))
+    )

@@ -241,6 +241,7 @@ def test_another_order_of_the_trades_keeps_their_sum_within_its_bounds(nets: lis
     assert found["together"] == -(-len(nets) // 500)
 
 
+@pytest.mark.soak
 def test_an_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     chance = random.Random(5)
     hits = sum(

@@ -30,6 +30,7 @@ from tradebot.pipeline.risk.breakers.base import (
 )
 from tradebot.pipeline.risk.breakers.cooldown import CooldownBreaker
 from tradebot.pipeline.risk.breakers.drawdown import DrawdownBreaker
+from tradebot.pipeline.risk.breakers.falls import NO_FLOOR
 from tradebot.pipeline.risk.breakers.rejects import RejectsBreaker
 from tradebot.pipeline.risk.breakers.sequence import BREAKERS
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
@@ -203,6 +204,7 @@ def test_a_fall_is_measured_from_what_was_seen() -> None:
     fresh.load(BreakerState(memory=EquityMemory()))
     fresh.begin()
     assert fresh.remember() == EquityMemory()
+    assert fresh.silence(cash(100)) == (NO_FLOOR, NO_FLOOR), "a first equity is looked at whatever it is"
     assert not fresh.on_equity(minute(1), cash(0))
     assert not fresh.on_equity(minute(2), cash(-5))
 

@@ -177,11 +177,6 @@ class Breaker(ABC):
         del ts, equity
         return NO_CHANGE
 
-    def on_prices(self, ts: Nanos, equity: Cash) -> Changes:
-        """Look at the equity at the live prices of ``ts``, between two closing times."""
-        del ts, equity
-        return NO_CHANGE
-
     def silence(self, highest: Cash) -> tuple[Cash, Cash]:
         """Return down to which equity, not included, and up to which it says nothing while the day lasts.
 

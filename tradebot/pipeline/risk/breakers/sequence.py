@@ -22,6 +22,7 @@ from tradebot.pipeline.risk.breakers.base import (
 from tradebot.pipeline.risk.breakers.cooldown import CooldownBreaker
 from tradebot.pipeline.risk.breakers.daily_loss import DailyLossBreaker
 from tradebot.pipeline.risk.breakers.drawdown import DrawdownBreaker
+from tradebot.pipeline.risk.breakers.falls import FallBreaker
 from tradebot.pipeline.risk.breakers.health import FeedHealthBreaker, VenueHealthBreaker
 from tradebot.pipeline.risk.breakers.losses import ConsecutiveLossesBreaker
 from tradebot.pipeline.risk.breakers.rejects import RejectsBreaker
@@ -60,7 +61,7 @@ class Breakers:
         """Whether one that looks at the equity does so differently on another day."""
         self.on_equity: Callable[[Nanos, Cash], Changes] = looking[0].on_equity if len(looking) == 1 else self._look
         """Look at the equity at a closing time. It is done at most bars, so one breaker is asked without a detour."""
-        self._on_prices = [one for one in self._all if type(one).on_prices is not Breaker.on_prices]
+        self._falls = [one for one in self._all if isinstance(one, FallBreaker)]
         self._on_ask = [one for one in self._all if type(one).on_ask is not Breaker.on_ask]
         self._on_fill = [one for one in self._all if type(one).on_fill is not Breaker.on_fill]
         self._on_opened = [one for one in self._all if type(one).on_opened is not Breaker.on_opened]
@@ -98,11 +99,11 @@ class Breakers:
 
     def on_prices(self, ts: Nanos, equity: Cash) -> Changes:
         """Look at the equity at live prices, between two closing times."""
-        return [changed for one in self._on_prices for changed in one.on_prices(ts, equity)]
+        return [changed for one in self._falls for changed in one.on_prices(ts, equity)]
 
     def acts_at(self, equity: Cash) -> bool:
         """Return whether one would act on ``equity`` between two closing times."""
-        return any(equity <= one.silence(equity)[0] for one in self._on_prices)
+        return any(equity <= one.silence(equity)[0] for one in self._falls)
 
     @property
     def looks(self) -> bool:

@@ -69,8 +69,7 @@ class EntryRateGate(Gate):
 
     def hear(self, message: Message) -> None:
         """Remember when an entry was approved, as long as it may count."""
-        if not isinstance(message, Approved):
-            return
+        assert isinstance(message, Approved)  # noqa: S101 - all that it hears
         entered = self._entered.setdefault(message.signal.strategy, deque(maxlen=MOST))
         entered.append(message.ts_event)
         while entered[0] <= message.ts_event - HOUR:

@@ -77,7 +77,8 @@ class RateGate(OrderGate):
             for key, meter, _ in self._meters_of(book):
                 until = self._orders.get(key, 0)
                 self._orders[key] = meter.take(until, message.ts_event, len(message.orders))
-        elif isinstance(message, CancelOrder):
+        else:
+            assert isinstance(message, CancelOrder)  # noqa: S101 - it hears nothing else
             for key, _, meter in self._meters_of(book):
                 self._cancels[key] = meter.take(self._cancels.get(key, 0), message.ts_event, 1)
 
