@@ -12,7 +12,7 @@ from tests.virtual import VirtualLoop
 from tradebot.model.money import MONEY_CONTEXT
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("quick", deadline=None, max_examples=40)
+settings.register_profile("quick", deadline=None, max_examples=35)
 settings.register_profile("deep", deadline=None, max_examples=1000)
 settings.load_profile("quick")
 

@@ -51,7 +51,7 @@ def replayed(folder: Path) -> str:
     return 'kind = "replay"\ndata = ' + json.dumps([f"{coin}:15m={coin}.csv" for coin in COINS])
 
 
-@pytest.mark.parametrize("market", ["replay", "generated"])
+@pytest.mark.parametrize("market", ["replay", pytest.param("generated", marks=pytest.mark.soak)])
 def test_two_kills_change_no_trade_and_why_names_the_factors_of_each(market: str, tmp_path: Path) -> None:
     feed = replayed(tmp_path) if market == "replay" else 'kind = "generated"\nseed = 5\nbars = 900'
     config, home = tmp_path / "tradebot.toml", tmp_path / "home"
