@@ -67,6 +67,11 @@ def test_two_that_read_at_once_leave_one_copy(path: Path, tmp_path: Path) -> Non
     assert [one.name for one in folder.iterdir()] == [name]
 
 
+def test_where_nothing_can_be_shared_each_reads_for_itself(path: Path, tmp_path: Path) -> None:
+    nowhere = SharedColumns(tmp_path / "nowhere")
+    assert bars(read(path, nowhere)[0]) == bars(read(path)[0])
+
+
 def test_a_file_that_was_changed_is_read_again(path: Path) -> None:
     shared = SharedColumns()
     before = bars(read(path, shared)[0])

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from tradebot.model.errors import ConfigError
+from tradebot.model.errors import ConfigError, InvariantError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -26,7 +26,8 @@ def run_jobs(work: Callable[[Task], Result], tasks: Mapping[int, Task], workers:
     """Give what ``work`` makes of each task, by its number, as they are done; in order with one worker.
 
     ``work`` and all tasks can be pickled; what ``work`` raises ends all. One worker is this process. Raises
-    ``ConfigError`` where several are asked for without the extra ``research``.
+    ``ConfigError`` where several are asked for without the extra ``research``, and ``InvariantError`` where their
+    processes cannot begin.
     """
     if workers == 1:
         yield from (Done(number, work(task)) for number, task in tasks.items())
@@ -35,12 +36,16 @@ def run_jobs(work: Callable[[Task], Result], tasks: Mapping[int, Task], workers:
     with tempfile.TemporaryDirectory(prefix="tradebot-jobs-") as name:
         folder = Path(name)
         while left:
+            before = len(left)
             for done in _until_one_dies(work, left, workers, folder):
                 del left[done.number]
                 yield done
             for number in _under_way(folder):
                 alone = _until_one_dies(work, {number: left.pop(number)}, workers, folder)
                 yield next(alone, Done(number, None))
+            if len(left) == before:
+                mend = "memory may be short: say --workers 1"
+                raise InvariantError("the worker processes die before they begin", where="--workers", mend=mend)
 
 
 def _until_one_dies(

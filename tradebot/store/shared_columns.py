@@ -62,15 +62,17 @@ class SharedColumns:
 
         if self._folder is None:
             return
-        made = Path(mkdtemp(dir=self._folder))
-        for part, array in zip(_PARTS, (found.times, found.numbers, found.own), strict=True):
-            np.save(made / f"{part}.npy", np.asarray(array))
-        (made / _PLACES).write_text(json.dumps(found.places))
+        made = None
         try:
+            made = Path(mkdtemp(dir=self._folder))
+            for part, array in zip(_PARTS, (found.times, found.numbers, found.own), strict=True):
+                np.save(made / f"{part}.npy", np.asarray(array))
+            (made / _PLACES).write_text(json.dumps(found.places))
             made.rename(self._folder / name)
         except OSError:
-            # Another process was faster.
-            shutil.rmtree(made)
+            # Another process was faster, or the disk is full: then each reads for itself.
+            if made is not None:
+                shutil.rmtree(made, ignore_errors=True)
 
 
 def _name(path: Path, header: Sequence[str]) -> str:
