@@ -21,6 +21,7 @@ from tradebot.model.time import NANOS_PER_S, Nanos, parse_timeframe
 
 MINUTE = parse_timeframe("1m")
 ASKED = {"coin": "BTC", "startTime": 0, "oid": 1, "builder": "0x" + "3" * 40, "user": "0x" + "4" * 40}
+ASKED |= {"vaultAddress": "0x" + "5" * 40}
 CANDLES = {"coin": "BTC", "interval": "1m", "startTime": 0, "endTime": 1 << 60}
 
 

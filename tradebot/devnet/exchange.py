@@ -27,6 +27,8 @@ from tradebot.devnet.recover import (
 )
 from tradebot.devnet.registry import Registry
 from tradebot.devnet.schema import OrderSpec, read_action, read_order_spec
+from tradebot.devnet.subaccounts import SubAccounts
+from tradebot.devnet.vaults import Vaults
 from tradebot.devnet.wire import (
     Json,
     Malformed,
@@ -40,6 +42,7 @@ from tradebot.devnet.wire import (
     read_object,
     read_str,
 )
+from tradebot.model.money import ZERO
 from tradebot.model.time import NANOS_PER_MS
 from tradebot.ports import Clock
 
@@ -85,6 +88,8 @@ class Exchange:
         }
         self.desks: dict[str, UserDesk] = {}
         self.registry = Registry()
+        self.sub_accounts = SubAccounts(self)
+        self.vaults = Vaults(self)
         self.scheduled: dict[str, int] = {}
         self.counters = Counters()
         self.on_change: Callable[[UserAccount], None] = lambda _account: None
@@ -102,8 +107,9 @@ class Exchange:
             "updateIsolatedMargin": self._update_isolated_margin,
             "setReferrer": self._set_referrer,
             "createSubAccount": self._create_sub_account,
-            "subAccountTransfer": self._refuse_vaults,
-            "vaultTransfer": self._refuse_vaults,
+            "subAccountTransfer": self._sub_account_transfer,
+            "createVault": self._create_vault,
+            "vaultTransfer": self._vault_transfer,
             "agentSetAbstraction": self._nothing,
             "agentEnableDexAbstraction": self._nothing,
             "reserveRequestWeight": self._reserve,
@@ -122,16 +128,31 @@ class Exchange:
 
     def fund(self, user: str, amount: Decimal) -> UserAccount:
         """Deposit ``amount`` with ``user``, opening the account when there is none."""
-        desk = self.desks.get(user)
-        if desk is None:
-            account = UserAccount(user, self.coins, self.markets, amount)
-            desk = self.desks[user] = UserDesk(account, self.markets, self.counters)
-            self._budgets[user] = AddressRequests(account)
-        else:
-            desk.account.transfer(CROSS, amount)
-        desk.account.enter(self.ledger_row({"type": "deposit", "usdc": number(amount)}))
-        self.on_change(desk.account)
-        return desk.account
+        account = self.account(user) or self.open(user)
+        account.transfer(CROSS, amount)
+        account.enter(self.ledger_row({"type": "deposit", "usdc": number(amount)}))
+        self.on_change(account)
+        return account
+
+    def open(self, user: str) -> UserAccount:
+        """Open an account without money."""
+        account = UserAccount(user, self.coins, self.markets, ZERO)
+        self.desks[user] = UserDesk(account, self.markets, self.counters)
+        self._budgets[user] = AddressRequests(account)
+        return account
+
+    def owned(self, user: str, address: str) -> UserAccount:
+        """Return the sub-account or vault that ``user`` may act for. Raises ``RefusedWhole``."""
+        sub, vault = self.sub_accounts.find(address), self.vaults.find(address)
+        if sub is not None and sub.master == user:
+            return sub.account
+        if vault is not None and vault.leader == user:
+            return vault.account
+        raise RefusedWhole(f"Vault not registered: {address}")
+
+    def tell(self, account: UserAccount) -> None:
+        """Serve the streams of ``account``."""
+        self.on_change(account)
 
     def withdraw(self, account: UserAccount, amount: Decimal) -> None:
         """Take ``amount`` out of ``account``. Raises ``RefusedWhole`` when it is bound, or not there."""
@@ -199,7 +220,8 @@ class Exchange:
         if desk is None:
             raise RefusedWhole(f"Must deposit before performing actions. User: {user}")
         if request.vault is not None:
-            raise RefusedWhole(f"Vault not registered: {request.vault}")
+            user = self.owned(user, request.vault).user
+            desk = self.desks[user]
         self._nonces.setdefault(request.signer, SignerNonces()).admit(request.nonce, now)
         if request.expires_ms is not None and now > request.expires_ms:
             desk.account.requests += EXPIRED_COST
@@ -292,15 +314,24 @@ class Exchange:
     def _set_referrer(self, _desk: UserDesk, _action: Json) -> Json:
         raise RefusedWhole("Referral code not registered")
 
-    def _create_sub_account(self, desk: UserDesk, _action: Json) -> Json:
-        traded = f"{desk.account.volume.normalize():f}"
-        raise RefusedWhole(
-            f"Cannot create sub-accounts until enough volume traded. Required: $100000. Traded: ${traded}."
-        )
+    def _create_sub_account(self, desk: UserDesk, action: Json) -> Json:
+        address = self.sub_accounts.create(desk.account, read_str(action["name"]))
+        return {"type": "createSubAccount", "data": address}
 
-    def _refuse_vaults(self, _desk: UserDesk, action: Json) -> Json:
-        vault = action.get("vaultAddress", action.get("subAccountUser"))
-        raise RefusedWhole(f"Vault not registered: {vault}")
+    def _sub_account_transfer(self, desk: UserDesk, action: Json) -> Json:
+        sub, amount = read_str(action["subAccountUser"]), read_int(action["usd"]) * _MICRO
+        self.sub_accounts.transfer(desk.account, sub, amount, is_deposit=read_bool(action["isDeposit"]))
+        return _DEFAULT
+
+    def _create_vault(self, desk: UserDesk, action: Json) -> Json:
+        name, amount = read_str(action["name"]), read_int(action["initialUsd"]) * _MICRO
+        address = self.vaults.create(desk.account, name, read_str(action["description"]), amount)
+        return {"type": "createVault", "data": address}
+
+    def _vault_transfer(self, desk: UserDesk, action: Json) -> Json:
+        vault, amount = read_str(action["vaultAddress"]), read_int(action["usd"]) * _MICRO
+        self.vaults.transfer(desk.account, vault, amount, is_deposit=read_bool(action["isDeposit"]))
+        return _DEFAULT
 
     def _reserve(self, desk: UserDesk, action: Json) -> Json:
         weight = read_int(action["weight"])

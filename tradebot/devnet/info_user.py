@@ -54,14 +54,15 @@ class UserInfo:
             "userFees": lambda body: self._fees(self._account(body)),
             "activeAssetData": lambda body: self.asset_data(self._account(body), read_str(field(body, "coin"))),
             "portfolio": lambda body: self._portfolio(self._account(body)),
-            "subAccounts": lambda _body: None,
+            "subAccounts": lambda body: self._sub_accounts(self._account(body)),
             "referral": lambda body: self._referral(self._account(body)),
             "maxBuilderFee": self._max_builder_fee,
             "approvedBuilders": lambda body: list(self._account(body).builders),
             "userAbstraction": lambda body: self._account(body).abstraction,
             "userDexAbstraction": lambda _body: None,
             "userToMultiSigSigners": lambda _body: None,
-            "userVaultEquities": lambda _body: [],
+            "userVaultEquities": lambda body: self._vault_equities(self._account(body).user),
+            "vaultDetails": self._vault_details,
             "userTwapSliceFills": lambda _body: [],
             "twapHistory": lambda _body: [],
             "webData2": lambda body: self.web_data(self._account(body)),
@@ -139,10 +140,11 @@ class UserInfo:
         """Return the legacy summary of everything."""
         agent = account.agents.get("")
         deposits = sum((_usdc(row) for row in account.ledger), ZERO)
+        vaults = self._exchange.vaults
         return {
             "clearinghouseState": self.state(account),
-            "leadingVaults": [],
-            "totalVaultEquity": "0.0",
+            "leadingVaults": [{"address": one.account.user, "name": one.name} for one in vaults.led_by(account.user)],
+            "totalVaultEquity": rounded(sum((one.equity_of(account.user) for one in vaults.of(account.user)), ZERO)),
             "openOrders": self.full_orders(account),
             "agentAddress": None if agent is None else agent.address,
             "agentValidUntil": None if agent is None else agent.valid_until_ms,
@@ -150,7 +152,7 @@ class UserInfo:
             "meta": {"universe": [coin.meta() for coin in self._exchange.coins.values()]},
             "assetCtxs": [],
             "serverTime": self._exchange.now_ms,
-            "isVault": False,
+            "isVault": vaults.find(account.user) is not None,
             "user": account.user,
             "twapStates": [],
             "spotState": self.spot_state(account),
@@ -211,10 +213,45 @@ class UserInfo:
 
     def _role(self, body: Json) -> object:
         user = read_address(field(body, "user"))
+        sub = self._exchange.sub_accounts.find(user)
+        if sub is not None:
+            return {"role": "subAccount", "data": {"master": sub.master}}
+        if self._exchange.vaults.find(user) is not None:
+            return {"role": "vault"}
         if self._exchange.account(user) is not None:
             return {"role": "user"}
         master = self._exchange.registry.master_of(user, self._exchange.now_ms)
         return {"role": "missing"} if master is None else {"role": "agent", "data": {"user": master}}
+
+    def _sub_accounts(self, account: UserAccount) -> object:
+        rows = [
+            {
+                "name": sub.name,
+                "subAccountUser": sub.account.user,
+                "master": sub.master,
+                "clearinghouseState": self.state(sub.account),
+                "spotState": self.spot_state(sub.account),
+            }
+            for sub in self._exchange.sub_accounts.of(account.user)
+        ]
+        return rows or None
+
+    def _vault_equities(self, user: str) -> object:
+        return [
+            {
+                "vaultAddress": vault.account.user,
+                "equity": rounded(vault.equity_of(user)),
+                "lockedUntilTimestamp": vault.locked_until_ms[user],
+            }
+            for vault in self._exchange.vaults.of(user)
+        ]
+
+    def _vault_details(self, body: Json) -> object:
+        vault = self._exchange.vaults.find(read_address(field(body, "vaultAddress")))
+        user = body.get("user")
+        if vault is None:
+            return None
+        return self._exchange.vaults.details(vault, None if user is None else read_address(user))
 
     def _max_builder_fee(self, body: Json) -> object:
         return int(self._account(body).builders.get(read_address(field(body, "builder")), ZERO))
@@ -278,4 +315,4 @@ def _span(body: Json) -> tuple[int, int]:
 def _usdc(row: Json) -> Decimal:
     delta = read_object(row["delta"])
     sign = -1 if delta["type"] == "withdraw" else 1
-    return sign * Decimal(read_str(delta["usdc"]))
+    return sign * Decimal(read_str(delta.get("usdc", "0")))

@@ -12,7 +12,9 @@ AGENT_LIFE_MS = 90 * 86_400_000
 MAX_AGENT_LIFE_MS = 180 * 86_400_000
 MAX_NAMED = 3
 WITHDRAW_FEE = Decimal(1)
+NOBODY = "0x" + "0" * 40
 _UNTIL = " valid_until "
+_OF_SUB_ACCOUNT = " subaccount:"
 _MAX_DIGITS = 20
 
 
@@ -30,6 +32,18 @@ class Bank(Protocol):
 
     def fund(self, user: str, amount: Decimal) -> UserAccount:
         """Deposit with an account, opening it when needed."""
+        ...
+
+    def open(self, user: str) -> UserAccount:
+        """Open an account without money that nobody has the key of."""
+        ...
+
+    def owned(self, user: str, address: str) -> UserAccount:
+        """Return the sub-account or vault that ``user`` may act for. Raises ``RefusedWhole``."""
+        ...
+
+    def tell(self, account: UserAccount) -> None:
+        """Serve the streams of an account."""
         ...
 
     def ledger_row(self, delta: Json) -> Json:
@@ -73,8 +87,13 @@ class Registry:
             agent.valid_until_ms = 0
 
     def approve(self, bank: Bank, account: UserAccount, address: str, name: str, life_ms: int) -> ApprovedAgent:
-        """Let ``address`` trade for ``account`` for so long. Raises ``RefusedWhole``."""
+        """Let ``address`` trade for ``account`` for so long; the zero address ends the agent of that name.
+
+        Raises ``RefusedWhole``.
+        """
         valid_until = bank.now_ms + min(life_ms, MAX_AGENT_LIFE_MS)
+        if address == NOBODY:
+            return self._revoke(account, name)
         if valid_until <= bank.now_ms:
             raise RefusedWhole("Agent valid_until already expired.")
         if address in self._used or bank.account(address) is not None:
@@ -85,6 +104,13 @@ class Registry:
         self._used.add(address)
         agent = account.agents[name] = ApprovedAgent(address, name, valid_until)
         self._masters[address] = account
+        return agent
+
+    def _revoke(self, account: UserAccount, name: str) -> ApprovedAgent:
+        agent = account.agents.pop(name, None)
+        if agent is None:
+            # No client has reported what the exchange says here.
+            raise RefusedWhole("No agent of this name.")
         return agent
 
     def _approve_agent(self, bank: Bank, account: UserAccount, action: Json) -> None:
@@ -103,7 +129,7 @@ def _approve_builder_fee(_bank: Bank, account: UserAccount, action: Json) -> Non
 
 def _usd_send(bank: Bank, account: UserAccount, action: Json) -> None:
     amount, destination = _amount(action.get("amount")), read_address(action.get("destination"))
-    _take(account, amount, "Insufficient balance for token transfer")
+    take(account, amount, "Insufficient balance for token transfer")
     bank.fund(destination, amount)
     delta: Json = {"type": "internalTransfer", "usdc": f"{amount:f}", "user": account.user}
     account.enter(bank.ledger_row(delta | {"destination": destination, "fee": "0.0"}))
@@ -111,7 +137,7 @@ def _usd_send(bank: Bank, account: UserAccount, action: Json) -> None:
 
 def _withdraw(bank: Bank, account: UserAccount, action: Json) -> None:
     amount = _amount(action.get("amount"))
-    _take(account, amount, "Insufficient balance for withdrawal")
+    take(account, amount, "Insufficient balance for withdrawal")
     account.enter(
         bank.ledger_row(
             {"type": "withdraw", "usdc": f"{amount - WITHDRAW_FEE:f}", "nonce": action["time"], "fee": "1.0"}
@@ -120,17 +146,21 @@ def _withdraw(bank: Bank, account: UserAccount, action: Json) -> None:
 
 
 def _usd_class_transfer(bank: Bank, account: UserAccount, action: Json) -> None:
-    amount, to_perp = _amount(action.get("amount")), read_bool(action.get("toPerp"))
+    text, _, sub = read_str(action.get("amount")).partition(_OF_SUB_ACCOUNT)
+    amount, to_perp = _amount(text), read_bool(action.get("toPerp"))
+    if sub:
+        account = bank.owned(account.user, read_address(sub))
     if to_perp:
         if amount > account.spot_usdc:
             raise RefusedWhole("Insufficient balance for token transfer")
         account.spot_usdc -= amount
         account.transfer(CROSS, amount)
     else:
-        _take(account, amount, "Insufficient balance for withdrawal")
+        take(account, amount, "Insufficient balance for withdrawal")
         account.spot_usdc += amount
     delta: Json = {"type": "accountClassTransfer", "usdc": f"{amount:f}", "toPerp": to_perp}
     account.enter(bank.ledger_row(delta))
+    bank.tell(account)
 
 
 def _spot_send(_bank: Bank, _account: UserAccount, action: Json) -> None:
@@ -145,7 +175,8 @@ def _nothing(_bank: Bank, _account: UserAccount, _action: Json) -> None:
     return
 
 
-def _take(account: UserAccount, amount: Decimal, refusal: str) -> None:
+def take(account: UserAccount, amount: Decimal, refusal: str) -> None:
+    """Take ``amount`` of what may leave ``account``. Raises ``RefusedWhole`` with the words of ``refusal``."""
     if amount > account.withdrawable():
         raise RefusedWhole(refusal)
     account.transfer(CROSS, -amount)

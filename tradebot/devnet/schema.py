@@ -187,6 +187,12 @@ ACTIONS: Mapping[str, tuple[_Key, ...]] = {
     "createSubAccount": (_Key("name", read_str),),
     "subAccountTransfer": (_Key("subAccountUser", read_address), _Key("isDeposit", read_bool), _Key("usd", read_int)),
     "vaultTransfer": (_Key("vaultAddress", read_address), _Key("isDeposit", read_bool), _Key("usd", read_int)),
+    "createVault": (
+        _Key("name", read_str),
+        _Key("description", read_str),
+        _Key("initialUsd", read_int),
+        _Key("nonce", read_int),
+    ),
     "reserveRequestWeight": (_Key("weight", read_int),),
     "agentSetAbstraction": (_Key("abstraction", read_str),),
     "agentEnableDexAbstraction": (),
