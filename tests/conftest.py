@@ -1,6 +1,7 @@
 """What all tests share."""
 
 import asyncio
+import gc
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from decimal import localcontext
@@ -20,6 +21,16 @@ settings.load_profile("quick")
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
     """Give a test that is marked so a loop in which waiting costs nothing."""
     return {"loop": VirtualLoop if item.get_closest_marker("virtual_time") else asyncio.new_event_loop}
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector what all tests are made of: each daemon in this process has it look through everything."""
+    gc.collect()
+    gc.freeze()
+    # For good: a daemon would freeze what only its test needs, and unfreeze all else.
+    stay = pytest.MonkeyPatch()
+    stay.setattr(gc, "freeze", lambda: None)
+    stay.setattr(gc, "unfreeze", lambda: None)
 
 
 @pytest.fixture(autouse=True)

@@ -1,8 +1,9 @@
 """A loop in which waiting costs nothing: when nothing else is to do, its clock jumps to the next timer.
 
-A test marked ``virtual_time`` runs in it. Its time is that of the machine and what was jumped over, so that whoever
-waits for a thread still waits. Where sockets are open, the world outside is given a moment before each jump, and the
-jumps are short: an answer under way is never overtaken by the deadline that it is to meet.
+A test marked ``virtual_time`` runs in it. Its time is what the process has worked and what was jumped over: what a busy
+machine does meanwhile for others is no time, and no deadline is missed for it. Who waits for a thread still waits, and
+the thread has more real time than the deadline says. Where sockets are open, the world outside is given a moment before
+each jump, and the jumps are short: an answer under way is never overtaken by the deadline that it is to meet.
 """
 
 import asyncio
@@ -20,6 +21,7 @@ from tradebot.store import journal
 
 _MOMENT_S = 0.001
 _JUMP_S = 0.05
+_THREAD_PATIENCE = 4
 # The loop wakes itself through a socket of its own.
 _OWN_SOCKETS = 1
 
@@ -36,8 +38,10 @@ class _Selector(selectors.DefaultSelector):
         if timeout is None or timeout <= 0:
             return super().select(timeout)
         if self.elsewhere:
-            # A thread is at work: its time is real.
-            return super().select(timeout)
+            ready = super().select(timeout * _THREAD_PATIENCE)
+            if not ready:
+                self.skipped_s += timeout
+            return ready
         has_sockets = len(self.get_map()) > _OWN_SOCKETS
         ready = super().select(min(timeout, _MOMENT_S) if has_sockets else 0)
         if not ready:
@@ -50,22 +54,22 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         self._jumps = _Selector()
+        self._began_ns, self._worked_s = time.time_ns(), time.process_time()
         super().__init__(self._jumps)
 
     def time(self) -> float:
-        return super().time() + self._jumps.skipped_s
+        return time.process_time() + self._jumps.skipped_s
 
-    @property
-    def skipped_s(self) -> float:
-        """How much was jumped over so far."""
-        return self._jumps.skipped_s
+    def now(self) -> Nanos:
+        """Return UTC epoch nanoseconds: those at which the loop was made, and what has passed in it."""
+        return Nanos(self._began_ns + int((self.time() - self._worked_s) * NANOS_PER_S))
 
     def hold(self, seconds: float) -> None:
         """Let so much time pass at once, as code does that blocks the loop."""
         self._jumps.skipped_s += seconds
 
     def elsewhere(self, future: "asyncio.Future[Any]") -> None:
-        """Let time be real until a thread is done with ``future``."""
+        """Jump over nothing until a thread is done with ``future``, or a timer is long due."""
         self._jumps.elsewhere += 1
         future.add_done_callback(self._back)
 
@@ -79,7 +83,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 class LoopClock:
-    """The clock of the machine, moved on by what the loop in which it is made jumps over."""
+    """The clock of the virtual loop in which it is made; elsewhere that of the machine."""
 
     def __init__(self) -> None:
         try:
@@ -88,21 +92,17 @@ class LoopClock:
             loop = None
         self._loop = loop if isinstance(loop, VirtualLoop) else None
 
-    @property
-    def _skipped_s(self) -> float:
-        return 0.0 if self._loop is None else self._loop.skipped_s
-
     def now(self) -> Nanos:
         """Return UTC epoch nanoseconds."""
-        return Nanos(time.time_ns() + int(self._skipped_s * NANOS_PER_S))
+        return Nanos(time.time_ns()) if self._loop is None else self._loop.now()
 
     def monotonic(self) -> float:
         """Return seconds that never go back."""
-        return time.monotonic() + self._skipped_s
+        return time.monotonic() if self._loop is None else self._loop.time()
 
 
 def _count_thread(owner: Any, name: str) -> None:
-    """Let a future that a thread of ``owner`` fulfils keep time real meanwhile."""
+    """Let a future that a thread of ``owner`` fulfils be waited for."""
     post = getattr(owner, name)
 
     @functools.wraps(post)
