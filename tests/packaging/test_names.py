@@ -2,13 +2,19 @@
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "tradebot"
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text())
+
+
 def modules(folder: Path) -> list[tuple[str, ast.Module]]:
-    return [(str(path.relative_to(PACKAGE)), ast.parse(path.read_text())) for path in sorted(folder.rglob("*.py"))]
+    return [(str(path.relative_to(PACKAGE)), parsed(path)) for path in sorted(folder.rglob("*.py"))]
 
 
 def test_no_two_modules_have_a_class_of_one_name() -> None:

@@ -1,6 +1,6 @@
 """The laws of trading, on random markets and signals: risk, orders and the simulated venue on one line."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.builders import bar, bars_closed, cash, command, instrument, minute, price
-from tradebot.model.command import Alert, AlertName, Command, TradingState, Verb
+from tests.search import examples
+from tradebot.model.command import Alert, AlertName, TradingState, Verb
 from tradebot.model.market import BarsClosed, Message
 from tradebot.model.message import KINDS
 from tradebot.model.money import ZERO
@@ -234,42 +235,59 @@ def signals(draw: st.DrawFn, symbol: str, count: int, close: Decimal, number: in
 
 
 @given(markets())
-@settings(max_examples=80, deadline=None)
-def test_the_laws_of_money_and_orders_hold_after_every_turn(market: Market) -> None:
+@settings(max_examples=examples(80))
+def test_the_laws_of_trading_hold_on_any_market(market: Market) -> None:
     run = Run(market)
-    for number in range(len(market.turns)):
+    equity: dict[int, Decimal] = {}
+    for number, message in enumerate(market.turns):
+        before, seen = run.risk.save(), len(run.heard)
         run.turn(number)
-        book = run.risk.save()
-        account = run.venue.account()
-        assert book.equity == account.equity
-        assert book.cash == account.cash == book.starting_cash + book.realized - book.fees + book.funding
-        assert {s: p.qty for s, p in book.positions.items()} == {s: h.qty for s, h in run.orders.save().held.items()}
-        asked = {d.signal.id: d.signal for d in run.of(Approved)}
-        for position in run.orders.protection():
-            has_stop = asked[run.orders.save().held[position.symbol].signal_id].stop is not None
-            assert position.is_full is has_stop
-    decided = run.of(Approved) + run.of(Refused)
+        the_books_agree(run)
+        if isinstance(message, BarsClosed):
+            equity[message.ts_event] = run.risk.save().equity
+            entries_are_within_limits(run, before, run.heard[seen:])
+    every_signal_is_decided(run)
+    the_last_gate_stops_only_what_the_venue_would(run)
+    round_trips_and_positions_add_up(run)
+    no_order_fills_past_its_size_and_no_id_is_used_twice(run)
+    the_curve_has_one_point_a_closing_time_and_the_last_is_pending(run, equity)
+
+
+def the_books_agree(run: Run) -> None:
+    book, account = run.risk.save(), run.venue.account()
+    assert book.equity == account.equity
+    assert book.cash == account.cash == book.starting_cash + book.realized - book.fees + book.funding
+    held = run.orders.save().held
+    assert {s: p.qty for s, p in book.positions.items()} == {s: h.qty for s, h in held.items()}
+    asked = {d.signal.id: d.signal for d in run.of(Approved)}
+    for position in run.orders.protection():
+        has_stop = asked[held[position.symbol].signal_id].stop is not None
+        assert position.is_full is has_stop
+
+
+def entries_are_within_limits(run: Run, before: RiskState, heard: Sequence[Message]) -> None:
+    for message in heard:
+        if isinstance(message, Approved) and message.signal.action is Action.ENTER:
+            assert before.trading_state is TradingState.RUNNING
+            assert message.qty * message.signal.close <= 2500
+    for use in run.risk.limits_view():
+        if use.limit == "max_order_notional":
+            assert use.value <= use.max
+
+
+def every_signal_is_decided(run: Run) -> None:
+    book, decided = run.risk.save(), run.of(Approved) + run.of(Refused)
     assert len([d for d in decided if not d.signal.id.startswith("manual")]) == len(run.of(Signal)) == book.signals
     assert len(run.of(Refused)) == book.refused
 
 
-@given(markets())
-@settings(max_examples=80, deadline=None)
-def test_the_last_gate_stops_nothing_of_an_honest_line_but_what_the_venue_would(market: Market) -> None:
-    run = Run(market)
-    for number in range(len(market.turns)):
-        run.turn(number)
+def the_last_gate_stops_only_what_the_venue_would(run: Run) -> None:
     assert [alert for alert in run.of(Alert) if alert.name is AlertName.ORDER_STOPPED] == []
     reasons = {rejected.reason.partition(":")[0] for rejected in run.of(OrderRejected)}
     assert reasons <= {"order_minimum", "reduce_only", "bracket"}
 
 
-@given(markets())
-@settings(max_examples=50, deadline=None)
-def test_round_trips_and_open_positions_add_up_to_the_ledger(market: Market) -> None:
-    run = Run(market)
-    for number in range(len(market.turns)):
-        run.turn(number)
+def round_trips_and_positions_add_up(run: Run) -> None:
     book, trips = run.risk.save(), run.of(RoundTrip)
     positions = list(book.positions.values())
     assert sum((t.gross_pnl for t in trips), ZERO) + sum((p.realized for p in positions), ZERO) == book.realized
@@ -283,12 +301,7 @@ def test_round_trips_and_open_positions_add_up_to_the_ledger(market: Market) -> 
         assert trip.mfe >= max(ZERO, trip.gross_pnl)
 
 
-@given(markets())
-@settings(max_examples=50, deadline=None)
-def test_no_order_fills_past_its_size_and_no_id_is_used_twice(market: Market) -> None:
-    run = Run(market)
-    for number in range(len(market.turns)):
-        run.turn(number)
+def no_order_fills_past_its_size_and_no_id_is_used_twice(run: Run) -> None:
     requests = [request for submit in run.of(SubmitOrders) for request in submit.orders]
     asked = {request.client_order_id: request for request in requests}
     assert len(asked) == len(requests)
@@ -299,28 +312,17 @@ def test_no_order_fills_past_its_size_and_no_id_is_used_twice(market: Market) ->
         assert name.startswith("liquidation") or amount <= asked[name].qty
 
 
-@given(markets())
-@settings(max_examples=50, deadline=None)
-def test_no_entry_is_larger_than_its_limits_and_none_is_made_while_trading_is_stopped(market: Market) -> None:
-    run = Run(market)
-    for number in range(len(market.turns)):
-        state = run.risk.save()
-        if isinstance(market.turns[number], Command):
-            run.turn(number)
-            continue
-        seen = len(run.heard)
-        run.turn(number)
-        for message in run.heard[seen:]:
-            if isinstance(message, Approved) and message.signal.action is Action.ENTER:
-                assert state.trading_state is TradingState.RUNNING
-                assert message.qty * message.signal.close <= 2500
-        for use in run.risk.limits_view():
-            if use.limit == "max_order_notional":
-                assert use.value <= use.max
+def the_curve_has_one_point_a_closing_time_and_the_last_is_pending(run: Run, equity: Mapping[int, Decimal]) -> None:
+    marks = run.of(EquityMark)
+    pending = run.risk.save().pending_equity
+    assert pending is not None
+    assert [mark.ts_event for mark in [*marks[1:], pending]] == list(equity)
+    assert all(abs(mark.equity - equity[mark.ts_event]) <= Decimal("1e-8") for mark in marks[1:])
+    assert (marks[0].ts_event, marks[0].equity) == (min(equity) - bar().timeframe, 10_000)
 
 
 @given(markets(), st.data())
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(40))
 def test_a_run_restarted_anywhere_is_the_run_that_was_not(market: Market, data: st.DataObject) -> None:
     straight, broken = Run(market), Run(market)
     cuts = data.draw(st.sets(st.integers(0, len(market.turns) - 1), max_size=4))
@@ -332,23 +334,6 @@ def test_a_run_restarted_anywhere_is_the_run_that_was_not(market: Market, data: 
     assert broken.heard == straight.heard
     assert broken.risk.save() == straight.risk.save()
     assert broken.orders.save() == straight.orders.save()
-
-
-@given(markets())
-@settings(max_examples=30, deadline=None)
-def test_the_curve_has_one_point_a_closing_time_and_the_last_is_pending(market: Market) -> None:
-    run = Run(market)
-    equity: dict[int, Decimal] = {}
-    for number, message in enumerate(market.turns):
-        run.turn(number)
-        if isinstance(message, BarsClosed):
-            equity[message.ts_event] = run.risk.save().equity
-    marks = run.of(EquityMark)
-    pending = run.risk.save().pending_equity
-    assert pending is not None
-    assert [mark.ts_event for mark in [*marks[1:], pending]] == list(equity)
-    assert all(abs(mark.equity - equity[mark.ts_event]) <= Decimal("1e-8") for mark in marks[1:])
-    assert (marks[0].ts_event, marks[0].equity) == (min(equity) - bar().timeframe, 10_000)
 
 
 def test_a_flatten_leaves_nothing_open_and_lets_nothing_in() -> None:
