@@ -18,6 +18,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.time import Nanos
 from tradebot.runtime import marks, probes
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.config_rows import Author
 from tradebot.runtime.facts import RecentFacts
 from tradebot.store import journal as journal_module
 from tradebot.store.journal import SqliteJournal
@@ -42,7 +43,7 @@ def test_a_halt_during_recovery_holds_before_the_first_bar(tmp_path: Path) -> No
         operations = daemon.daemon.host.operations
         if operations.books() is None:
             with pytest.raises(Unavailable):
-                await operations.reload()
+                await operations.reload(Author(0, "reload"))
         operations.halt_at_boot({"reason": "the moon is full"})
 
     assert run(home, config, halt) == 0

@@ -17,7 +17,7 @@ from tradebot.model.errors import UsageError
 
 _ABOUT = "A trading daemon: backtest, paper and live on one line of code."
 _GROUP_HELP = {
-    "config": "check or show the configuration",
+    "config": "check, compare, put back and bring up to date the configuration",
     "data": "import, look at and export bars",
     "state": "look after the state on disk",
 }

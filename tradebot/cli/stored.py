@@ -16,7 +16,7 @@ from tradebot.model.time import Nanos
 from tradebot.pipeline.line import StageName
 from tradebot.pipeline.risk.book import RiskState
 from tradebot.runtime.assumptions import recorded_assumptions
-from tradebot.runtime.boot import CONFIG
+from tradebot.runtime.config_rows import CONFIG
 from tradebot.runtime.quarantine import message_of
 from tradebot.runtime.reading import Standing, Voided, reading
 from tradebot.runtime.recording import REAL

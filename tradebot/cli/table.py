@@ -107,6 +107,19 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "commands_setup:config_check",
     ),
     CommandSpec("config show", SET_UP, "print the configuration as it takes effect", "commands_setup:config_show"),
+    CommandSpec(
+        "config diff", SET_UP, "list what the files say otherwise than the running daemon", "commands_config:diff"
+    ),
+    CommandSpec(
+        "config history", SET_UP, "list the configurations that were in force, newest first", "commands_config:history"
+    ),
+    CommandSpec(
+        "config rollback",
+        SET_UP,
+        "put a configuration of the past back into the file, and apply it",
+        "commands_config:rollback",
+        arguments=(Argument("HASH", "one of the history; without it, the one before the present", is_required=False),),
+    ),
     CommandSpec("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
     CommandSpec(
         "new-strategy",

@@ -61,6 +61,8 @@ VIEWS: Mapping[str, tuple[str, ...]] = {
     "trades": ("since", "until"),
     "logs": ("n", "level", "event"),
     "flatness": (),
+    "config-diff": (),
+    "config-history": (),
 }
 """What can be read, and the names its query may hold."""
 
@@ -73,6 +75,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "cancel": ("id", "all"),
     "stop": ("flatten", "own", "all"),
     "reload": (),
+    "rollback": ("hash",),
     "backup": (),
 }
 """What can be done, and the names its arguments may have. A flag is ``"true"`` or absent."""

@@ -101,6 +101,7 @@ class AlertName(StrEnum):
     BREAKER = "breaker"
     ORDER_STOPPED = "order_stopped"
     GUARD = "guard"
+    CONFIG_DRIFT = "config_drift"
 
 
 class Alert(Message, frozen=True, kw_only=True):

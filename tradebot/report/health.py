@@ -24,6 +24,7 @@ def health(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         _protection_check(facts, books),
         *_listing_check(books),
         *_agreement_checks(facts),
+        _drift_check(facts),
         *(_check(f"strategy {name}", False, f"disabled: {why}") for name, why in disabled.items()),
     ]
     return {
@@ -56,6 +57,15 @@ def _agreement_checks(facts: RuntimeFacts) -> list[Document]:
     # Money that nothing explains may stay for good, and is traded on with; a position is not.
     is_ok = not any(one.symbol for one in facts.mismatches)
     return [_check("agreement", is_ok, "; ".join(differing) or "book and venue agree")]
+
+
+def _drift_check(facts: RuntimeFacts) -> Document:
+    # What is in force trades on: a supervisor that restarts what is not well is not to apply an edit.
+    drift = facts.drift
+    if drift.since is None:
+        return _check("configuration", True, "as the files say")
+    said = drift.error or f"they differ in {', '.join(drift.keys)}"
+    return _check("configuration", True, f"not as the files say: {said}")
 
 
 def _listing_check(books: BookFacts | None) -> list[Document]:

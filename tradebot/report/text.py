@@ -25,6 +25,9 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         blocks.insert(1, _titled("breakers", breakers_text(document, colour), colour))
     if rows(document, "untraded"):
         blocks.insert(1, _titled("not traded at the venue", _untraded_text(document, colour), colour))
+    drift = section(document, "drift")
+    if drift.get("is_drifted") is True:
+        blocks.insert(1, _titled("the files say otherwise than what is in force", drift_text(drift), colour))
     if rows(document, "disabled"):
         blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
     if rows(document, "set_aside"):
@@ -35,6 +38,14 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         names = ("task", "state", "restarts", "queue", "when full", "lag ms")
         blocks.append(_titled("tasks", table(names, body, left=2), colour))
     return "\n\n".join(blocks)
+
+
+def drift_text(drift: Mapping[str, Json]) -> str:
+    """Return ``drift`` of ``status``: what differs since when, and how to see and end it."""
+    keys, since = drift.get("keys"), drift.get("since")
+    said = drift.get("error") or ", ".join(map(str, keys if isinstance(keys, list) else ()))
+    when = moment(since if isinstance(since, int) else None)
+    return f"  since {when}: {cell(said)}\n  tradebot config diff shows it; reload, restart or config rollback ends it"
 
 
 def health_text(document: Mapping[str, Json], colour: bool = False) -> str:

@@ -80,6 +80,18 @@ class Mismatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DriftFacts:
+    """Whether the files say otherwise than what is in force: since when, which dotted keys, or why they cannot be used.
+
+    ``since`` ``None``: they say the same.
+    """
+
+    since: Nanos | None = None
+    keys: Sequence[str] = ()
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
     """What only the daemon knows.
 
@@ -112,6 +124,7 @@ class RuntimeFacts:
     mismatches: Sequence[Mismatch] = ()
     reason: str = ""
     set_aside: Sequence[LineFailed] = ()
+    drift: DriftFacts = DriftFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,6 +173,12 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "uptime_s": facts.uptime_s,
         "version": facts.version,
         "config_hash": facts.config_hash,
+        "drift": {
+            "is_drifted": facts.drift.since is not None,
+            "since": None if facts.drift.since is None else to_ms(facts.drift.since),
+            "keys": list(facts.drift.keys),
+            "error": facts.drift.error,
+        },
         "venue": {
             "kind": facts.venue.kind,
             "network": facts.venue.network,

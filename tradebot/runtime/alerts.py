@@ -111,7 +111,7 @@ class Pager:
             return
         suffix = self._count(name, symbol, now)
         what, mend = _told(what) + (suffix or ""), _told(mend)
-        log(LogEvent.ALERT_RAISED, level="error", alert=name.value, symbol=symbol, what=what, mend=mend)
+        log(LogEvent.ALERT_RAISED, level=_level(name), alert=name.value, symbol=symbol, what=what, mend=mend)
         if self.webhook.is_there and suffix is not None:
             self.webhook.post(
                 Queued(name, symbol, self._sender.body(name, what, mend, symbol, self._clock), seq, now, key)
@@ -142,6 +142,10 @@ class Pager:
     def _forget(self, queued: Queued) -> None:
         # It reached nobody: when it is raised again, it is to be tried again.
         self._raised.pop(queued.key, None)
+
+
+def _level(name: AlertName) -> str:
+    return "warning" if name is AlertName.CONFIG_DRIFT else "error"
 
 
 def _told(text: str) -> str:

@@ -19,10 +19,10 @@ from tradebot.report.document import document, line
 from tradebot.report.flatness import FlatFacts, flatness
 from tradebot.report.health import health
 from tradebot.report.risk import RiskFacts, risk_document
-from tradebot.report.shapes import Json
+from tradebot.report.shapes import Document, Json
 from tradebot.report.views import BookFacts, RuntimeFacts
 from tradebot.runtime.assumptions import recorded_assumptions
-from tradebot.runtime.boot import CONFIG
+from tradebot.runtime.config_rows import CONFIG, Author
 from tradebot.runtime.logs import log_file
 from tradebot.runtime.logtail import read_log
 from tradebot.runtime.quarantine import message_of
@@ -84,8 +84,20 @@ class DaemonPort(Protocol):
         """Begin the end; with ``flatten`` close all positions first."""
         ...
 
-    async def reload(self) -> Mapping[str, Json]:
+    async def reload(self, author: Author) -> Mapping[str, Json]:
         """Read the configuration again and apply what can be."""
+        ...
+
+    async def rollback(self, wanted: str, author: Author) -> Mapping[str, Json]:
+        """Put a configuration of the past back into the files, and apply what can be."""
+        ...
+
+    async def config_diff(self) -> list[Document]:
+        """Return what the files say otherwise than what is in force. Raises ``ConfigError``."""
+        ...
+
+    async def config_history(self) -> list[Document]:
+        """Return the configurations that were in force, the newest first."""
         ...
 
     async def backup(self) -> Mapping[str, Json]:
@@ -104,16 +116,25 @@ class DaemonApi:
             "positions": lambda _, books: views.positions(books),
             "balance": views.balance,
         }
-        self._acts: Mapping[str, Callable[[Mapping[str, str]], Awaitable[Mapping[str, Json]]]] = {
-            "stop": self._stop,
-            "reload": lambda _: daemon.reload(),
-            "backup": lambda _: daemon.backup(),
+        self._acts: Mapping[str, Callable[[Mapping[str, str], Peer], Awaitable[Mapping[str, Json]]]] = {
+            "stop": lambda arguments, _: self._stop(arguments),
+            "reload": lambda _, peer: daemon.reload(Author(peer.uid, "reload")),
+            "rollback": lambda arguments, peer: daemon.rollback(
+                arguments.get("hash", ""), Author(peer.uid, "rollback")
+            ),
+            "backup": lambda *_: daemon.backup(),
+        }
+        self._lists: Mapping[str, Callable[[], Awaitable[list[Document]]]] = {
+            "config-diff": daemon.config_diff,
+            "config-history": daemon.config_history,
         }
 
     async def read(self, view: str, query: Mapping[str, str]) -> bytes | AsyncIterator[bytes]:
         """Return the document of a view, or its lines."""
         if view == "logs":
             return await self._logs(query)
+        if view in self._lists:
+            return document(list(await self._lists[view]()))
         facts, books = self._daemon.facts(), self._daemon.books()
         if books is None:
             if view == "status":
@@ -143,7 +164,7 @@ class DaemonApi:
             if verb != "stop":
                 raise _not_yet()
         act = self._acts.get(verb)
-        answer = await (self._command(verb, arguments) if act is None else act(arguments))
+        answer = await (self._command(verb, arguments) if act is None else act(arguments, peer))
         log(LogEvent.COMMAND_ANSWERED, verb=verb, detail=str(answer.get("detail", "")))
         return document(dict(answer))
 

@@ -125,7 +125,7 @@ class Live:
         if self.execution is not None and isinstance(settings.venue, RealVenueSettings):
             update["venue"] = settings.venue.model_copy(update={"account": self.execution.account})
         settings = settings.model_copy(update=update)
-        return replace(loaded, settings=settings, config_hash=config_hash(settings))
+        return replace(loaded, settings=settings, config_hash=config_hash(settings), configured=loaded.as_configured)
 
     def market_feed(self, loaded: Loaded, booted: Booted, line: LiveLine) -> FeedTask:
         """Return the task that feeds the line from the live market."""

@@ -1,10 +1,9 @@
 """From a home directory to a session that stands where the last one fell."""
 
 import gc
-import tomllib
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 
 import orjson
@@ -16,20 +15,21 @@ from tradebot.model.logevent import LogEvent
 from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
+from tradebot.runtime.config_rows import CONFIG, Author, record_config, restored
 from tradebot.runtime.quarantine import Failure, read_failures, set_aside
 from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
 from tradebot.runtime.session import Session
 from tradebot.runtime.wiring import Wired, wire
-from tradebot.settings.load import Loaded, config_hash, effective_toml
-from tradebot.settings.model import Settings, StoreSettings
+from tradebot.settings.difference import changed_keys
+from tradebot.settings.load import Loaded
+from tradebot.settings.model import StoreSettings
 from tradebot.store.codec import BadRecord
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
 from tradebot.store.snapshot import Snapshot, peek_snapshots
 from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve
 
-CONFIG = "config"
 BOOT = "boot"
 _LONGEST_REASON = 400
 _MOST_FAILURES = 8
@@ -96,27 +96,20 @@ async def boot(home: Path, loaded: Loaded, journal: SqliteJournal, progress: Cal
             return booted
 
 
-def record_config(loaded: Loaded, session: Session, journal: SqliteJournal) -> int:
-    """Record the configuration that is in force from here on, and return its row."""
-    document = {
-        "hash": loaded.config_hash,
-        "settings": effective_toml(loaded.settings),
-        "feed": session.feed.describe(),
-    }
-    return journal.append(CONFIG, session.market_time, orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
-
-
 async def _recover(loaded: Loaded, journal: SqliteJournal, snapshot: Snapshot | None) -> Booted:
+    author = Author(os.geteuid(), "start")
     reigns = await _reigns(journal, 0 if snapshot is None else snapshot.seq)
     if not reigns:
         booted = _fresh(wire(loaded), journal)
-        record_config(loaded, booted.session, journal)
+        record_config(loaded, (), booted.session, journal, author)
         return booted
     _refuse_other_venue(reigns[-1].loaded, loaded)
     booted = await _run_reigns(reigns, snapshot, journal)
     if reigns[-1].loaded.config_hash != loaded.config_hash:
         booted = _take_over(booted, loaded, journal)
-        record_config(loaded, booted.session, journal)
+        # The journal knows no secret, so nobody can say whether one changed.
+        changed = changed_keys(reigns[-1].loaded.settings, loaded.settings, with_secrets=False)
+        record_config(loaded, changed, booted.session, journal, author)
     log(
         LogEvent.DAEMON_RECOVERED,
         snapshot_seq=0 if snapshot is None else snapshot.seq,
@@ -168,13 +161,9 @@ async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:
 
 def _restored(payload: bytes) -> Loaded:
     try:
-        settings = Settings.model_validate(tomllib.loads(orjson.loads(payload)["settings"], parse_float=Decimal))
-    except ValueError as error:
-        reason = str(error)[:_LONGEST_REASON]
-        raise ConfigError(
-            f"the configuration in the journal is not one of this version: {reason}", mend=_RESET
-        ) from error
-    return Loaded(settings, config_hash(settings), (), (), {})
+        return restored(payload)
+    except ConfigError as error:
+        raise ConfigError(error.what, mend=_RESET) from error
 
 
 def _take_over(past: Booted, loaded: Loaded, journal: SqliteJournal) -> Booted:

@@ -26,6 +26,7 @@ from tradebot.runtime.loop import new_loop
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.pauses import Pauses
 from tradebot.runtime.quarantine import set_aside
+from tradebot.runtime.rollback import keep_config
 from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.runtime.tasks import TASKS
 from tradebot.settings.check import check_settings
@@ -50,14 +51,16 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
     os.umask(0o077)
     loaded = options.load(home)
     check_settings(loaded, is_live=live)
+    clock = SystemClock()
     missing = missing_packages(loaded.settings)
     if missing:
         raise ConfigError(f"a live market needs {', '.join(missing)}", where="[feed]", mend=EXTRA_MEND)
     with localcontext(MONEY_CONTEXT), HomeLock(home), logs.keep_stdout():
         logs.configure(home, loaded.settings.log, os.environ)
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])
+        keep_config(home, loaded.files, clock.now())
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(Daemon(home, loaded, options, os.environ, SystemClock()).main())
+            return runner.run(Daemon(home, loaded, options, os.environ, clock).main())
 
 
 class Daemon:

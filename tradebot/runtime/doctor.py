@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import json
 import os
 import shutil
 import sqlite3
@@ -12,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never
 
+from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
 from tradebot.model.finding import Finding, Grade
@@ -45,7 +47,7 @@ _TIMEX_BYTES = 512
 def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str], clock: Clock) -> tuple[Finding, ...]:
     """Return the findings of every check. ``load`` gives the configuration, or raises what is wrong with it."""
     findings = [_python(), _sqlite(), *_home(home), _clock(home, clock), _time_sync()]
-    findings += [_lock(home), _socket(home, environ), *_systemd(environ)]
+    findings += [_lock(home), _socket(home, environ), *_drift(home, environ), *_systemd(environ)]
     try:
         loaded = load()
         # Whether --live is said is seen when a daemon starts.
@@ -209,6 +211,20 @@ def _socket(home: Path, environ: Mapping[str, str]) -> Finding:
     if path.parent == home.absolute() or environ.get("RUNTIME_DIRECTORY"):
         return Finding("socket", Grade.OK, str(path))
     return Finding("socket", Grade.OK, f"{path}, since the path of the home is too long for a socket")
+
+
+def _drift(home: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
+    """Say whether the files still say what the running daemon has in force; nothing where none answers."""
+    try:
+        drift = json.loads(client.read(find_socket(home, environ), "status")).get("drift") or {}
+    except (TradebotError, ValueError):
+        return
+    if drift.get("is_drifted"):
+        what = drift.get("error") or f"the files differ from what is in force: {', '.join(drift['keys'])}"
+        mend = "tradebot config diff shows it; tradebot reload, restart or config rollback ends it"
+        yield Finding("drift", Grade.WARN, what, mend)
+    else:
+        yield Finding("drift", Grade.OK, "what is in force is as the files say")
 
 
 def _systemd(environ: Mapping[str, str]) -> Iterator[Finding]:

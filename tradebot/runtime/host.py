@@ -72,7 +72,7 @@ async def open_host(start: Start, supervisor: Supervisor, notifier: Notifier) ->
         pager = _pager(start, journal)
         operations = Operations(
             start.home, start.loaded, start.options, start.environ, start.clock, journal, supervisor, notifier, lag,
-            lambda new: pager.change(new.alerts.webhook, new.alerts.repeat_s),
+            lambda new: pager.change(new.alerts.webhook, new.alerts.repeat_s), pager.page,
         )  # fmt: skip
         _catch_signals(operations, supervisor)
         server = _server(operations, start)

@@ -128,6 +128,7 @@ async def _start_tasks(host: Host, line: RunningLine) -> None:
         TaskSpec(name="lag", run=host.lag.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="disk", run=disk.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
+        TaskSpec(name="drift", run=operations.drift.run, policy=FailurePolicy.RESTART),
         *own_book,
     ):
         await host.supervisor.start(spec)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tradebot import __version__
 from tradebot.log import log
-from tradebot.model.command import CommandDone, TradingState, Verb
+from tradebot.model.command import AlertName, CommandDone, TradingState, Verb
 from tradebot.model.errors import ConfigError, TradebotError, Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
 from tradebot.model.money import ZERO, Cash
@@ -15,20 +15,23 @@ from tradebot.model.time import HOUR, Nanos
 from tradebot.ports import Clock, FeedState
 from tradebot.report.flatness import FlatFacts
 from tradebot.report.risk import RiskFacts
-from tradebot.report.shapes import Json
+from tradebot.report.shapes import Document, Json
 from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
 from tradebot.runtime import logs
-from tradebot.runtime.boot import record_config
+from tradebot.runtime.config_rows import CONFIG, Author, Revision, find_revision, read_revisions, record_config
+from tradebot.runtime.drift import ConfigSource, DriftWatch
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
+from tradebot.runtime.rollback import keep_config, put_back, refuse_loosened
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor, TaskState
 from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.settings.model import LiveFeedSettings, Settings
 from tradebot.settings.reload import reload_diff
 from tradebot.store.journal import SqliteJournal
+from tradebot.store.rows import Query
 from tradebot.store.upkeep import backup
 
 
@@ -47,6 +50,7 @@ class Operations:
         notifier: Notifier,
         lag: LagProbe,
         reloaded: Callable[[Settings], None],
+        page: Callable[[AlertName, str, str], None],
     ) -> None:
         self.home, self.journal = home, journal
         self.is_stop_recorded = self.is_ready = False
@@ -56,6 +60,9 @@ class Operations:
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
         self._reloaded = reloaded
+        source = ConfigSource(lambda: options.files(home, environ), lambda: options.load(home, environ))
+        self.drift = DriftWatch(source, lambda: self.loaded.as_configured, clock, page)
+        self._changing = asyncio.Lock()
         self._engine: Engine | None = None
         self._heart: Heart | None = None
         self._overrule: Callable[[Loaded], Loaded] = _as_it_is
@@ -63,6 +70,7 @@ class Operations:
     def run_with(self, engine: Engine, heart: Heart, overrule: Callable[[Loaded], Loaded] | None = None) -> None:
         """Hear everything from now on. ``overrule`` adds to a configuration what a venue knows better."""
         self._engine, self._heart, self._overrule = engine, heart, overrule or _as_it_is
+        self.drift.settle()
 
     def run_without(self, trouble: str) -> None:
         """Hear only what is heard during a boot: ``trouble`` happened, and the line is built anew."""
@@ -121,6 +129,7 @@ class Operations:
             mismatches=() if live is None else live.mismatches,
             reason=self.trouble,
             set_aside=() if engine is None else engine.booted.set_aside,
+            drift=self.drift.facts,
         )
 
     def books(self) -> BookFacts | None:
@@ -174,21 +183,55 @@ class Operations:
             self.is_stop_recorded = True
         self.stopping.set()
 
-    async def reload(self) -> Mapping[str, Json]:
+    async def reload(self, author: Author) -> Mapping[str, Json]:
         """Read the configuration again and apply what can be. Raises ``ConfigError`` when a part of it cannot."""
         engine = self._running()
-        self._notifier.reloading(int(self._clock.monotonic() * 1e6))
-        try:
-            return await self._reload(engine)
-        finally:
-            self._notifier.ready(self.status_line())
+        async with self._changing:
+            return await self._reload_told(engine, author)
+
+    async def rollback(self, wanted: str, author: Author) -> Mapping[str, Json]:
+        """Put the configuration with the hash ``wanted``, else the one before, back into the files, and apply it.
+
+        What needs a restart is written and not applied. Raises ``RefusedByRule`` where limits would be loosened while
+        trading is not halted, and ``ConfigError``; nothing is changed then.
+        """
+        engine = self._running()
+        async with self._changing:
+            revision = find_revision(await self._revisions(), wanted)
+            target, running = revision.settings(), self.loaded.as_configured
+            diff = reload_diff(running, target, is_halted=engine.trading_state is TradingState.HALTED)
+            refuse_loosened(diff)
+            now, environ = self._clock.now(), self._environ
+            done = await asyncio.to_thread(put_back, self.home, self._options, environ, target, running, now)
+            applied: Mapping[str, Json] = {"applied": [], "detail": done.text}
+            if diff.refused:
+                keys = ", ".join(diff.refused)
+                text = f"{done.text}; nothing is applied before a restart, which these need: {keys}; tradebot restart"
+                applied = {"applied": [], "detail": text}
+                await self.drift.look()
+            else:
+                try:
+                    applied = await self._reload_told(engine, author)
+                except TradebotError:
+                    await asyncio.to_thread(done.undo)
+                    raise
+                applied = {**applied, "detail": f"{done.text}; {applied['detail']}"}
+            return {**applied, "hash": revision.hash, "file": str(done.rewrite.path), "restart": list(diff.refused)}
 
     async def reload_by_signal(self) -> None:
         """Reload, and only log what is wrong."""
         try:
-            await self.reload()
+            await self.reload(Author(os.geteuid(), "signal"))
         except TradebotError as error:
             log(LogEvent.CONFIG_REFUSED, level="error", error=str(error))
+
+    async def config_diff(self) -> list[Document]:
+        """Return what the files say otherwise than what is in force. Raises ``ConfigError``."""
+        return [one._asdict() for one in await asyncio.to_thread(self.drift.differences)]
+
+    async def config_history(self) -> list[Document]:
+        """Return the configurations that were in force, the newest first."""
+        return [one.row() for one in reversed(await self._revisions())]
 
     async def backup(self) -> Mapping[str, Json]:
         """Write a verified copy of the journal."""
@@ -202,7 +245,18 @@ class Operations:
         if engine.trading_state is TradingState.RUNNING:
             await engine.command(Verb.REDUCE_ONLY, {"reason": f"only {free_mb} MB of disk are free"})
 
-    async def _reload(self, engine: Engine) -> Mapping[str, Json]:
+    async def _revisions(self) -> list[Revision]:
+        return read_revisions([row async for row in self.journal.scan(Query(kinds=(CONFIG,)))])
+
+    async def _reload_told(self, engine: Engine, author: Author) -> Mapping[str, Json]:
+        self._notifier.reloading(int(self._clock.monotonic() * 1e6))
+        try:
+            return await self._reload(engine, author)
+        finally:
+            self._notifier.ready(self.status_line())
+            await self.drift.look()
+
+    async def _reload(self, engine: Engine, author: Author) -> Mapping[str, Json]:
         new = self._overrule(self._options.load(self.home, self._environ))
         is_halted = engine.trading_state is TradingState.HALTED
         diff = reload_diff(self.loaded.settings, new.settings, is_halted=is_halted)
@@ -211,9 +265,11 @@ class Operations:
             log(LogEvent.CONFIG_REFUSED, level="warning", error=keys)
             raise ConfigError(f"nothing was applied: {keys}", where="reload", mend="restart, or put these keys back")
         async with engine.runner.gate:
-            await self.journal.committed(record_config(new, engine.session, self.journal))
+            if diff.applicable:
+                await self.journal.committed(record_config(new, diff.applicable, engine.session, self.journal, author))
             engine.risk.set_limits(build_limits(new.settings.risk, new.settings.bot.mode))
         self.loaded = engine.keeper.loaded = new
+        await asyncio.to_thread(keep_config, self.home, new.files, self._clock.now())
         logs.configure(self.home, new.settings.log, self._environ)
         self._reloaded(new.settings)
         log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)

@@ -15,7 +15,7 @@ from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.venue import why_not_live
 from tradebot.ports import Clock, Connection, VenueChecks
 from tradebot.runtime.alone import shared_log
-from tradebot.runtime.boot import CONFIG
+from tradebot.runtime.config_rows import CONFIG
 from tradebot.settings.build import feed_url, key_path, venue_url
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import (

@@ -29,6 +29,11 @@ def profile_path(name: str) -> Path:
     return known[name]
 
 
+def is_shipped(path: Path) -> bool:
+    """Return whether the file is a profile of ours, which nobody edits."""
+    return path.parent in _PROFILE_FOLDERS
+
+
 def files_of(
     home: Path, config_files: Sequence[Path], profile: str | None, environ: Mapping[str, str]
 ) -> tuple[list[Path], list[str]]:

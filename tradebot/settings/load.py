@@ -56,6 +56,10 @@ class LoadOptions:
     profile: str | None = None
     overrides: Mapping[str, object] = field(default_factory=dict)
 
+    def files(self, home: Path, environ: Mapping[str, str]) -> Sequence[Path]:
+        """Return the files that make the configuration, in order. Raises ``ConfigError`` for a profile."""
+        return files_of(home, self.config_files, self.profile, environ)[0]
+
     def load(self, home: Path, environ: Mapping[str, str] | None = None) -> "Loaded":
         """Return the configuration. Raises ``ConfigError``."""
         return load_settings(
@@ -69,13 +73,22 @@ class LoadOptions:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A configuration, where each key of it came from, and what the operator should know about that."""
+    """A configuration, where each key of it came from, and what the operator should know about that.
+
+    ``configured`` is what files, environment and options say where a venue overrules a part of it.
+    """
 
     settings: Settings
     config_hash: str
     files: tuple[Path, ...]
     notes: tuple[str, ...]
     origins: Mapping[KeyPath, str]
+    configured: Settings | None = None
+
+    @property
+    def as_configured(self) -> Settings:
+        """The settings as files, environment and options say them."""
+        return self.settings if self.configured is None else self.configured
 
     def where(self, *path: str | int) -> str:
         """Return where a key, or the nearest table around it, stands; empty for a default."""
@@ -124,11 +137,22 @@ def shown_toml(settings: Settings) -> str:
     return _toml(settings, place_of)
 
 
-def _toml(settings: Settings, secret_text: Callable[[SecretStr], str | None]) -> str:
+def settings_tree(settings: Settings) -> dict[str, object]:
+    """Return the settings as the tables of a file, with all defaults; of a secret there is a ``SecretStr``."""
     tree = settings.model_dump()
     for strategy in tree["strategy"]:
         for key in ("stop", "target"):
             strategy[key] = "none" if strategy[key] is None else strategy[key]
+    return tree
+
+
+def whole_toml(settings: Settings) -> str:
+    """Return the settings with all defaults and every secret, for a file of their owner."""
+    return _toml(settings, SecretStr.get_secret_value)
+
+
+def _toml(settings: Settings, secret_text: Callable[[SecretStr], str | None]) -> str:
+    tree = settings_tree(settings)
     for section in tree.values():
         if isinstance(section, dict):
             secrets = {key: value for key, value in section.items() if isinstance(value, SecretStr)}

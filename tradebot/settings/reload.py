@@ -8,6 +8,7 @@ from tradebot.pipeline.risk.gates.order_qty import limit_of
 from tradebot.pipeline.risk.gates.sequence import LIMITS
 from tradebot.pipeline.risk.order_gates.own_orders import WINDOW
 from tradebot.pipeline.risk.order_gates.sequence import MEASURES
+from tradebot.settings.difference import flat
 from tradebot.settings.model import Settings
 
 _FREE = frozenset(
@@ -26,6 +27,7 @@ _FREE = frozenset(
 # A longer window is stricter, and a lower number of all others.
 _STRICTER = {*(gate.setting for gate in LIMITS), *MEASURES} - {WINDOW}
 _LIMITS = frozenset(f"risk.{setting}" for setting in _STRICTER)
+_LOOSENED = "limits are loosened only while halted"
 _QUANTITIES = f"risk.{limit_of('')}"
 
 
@@ -35,10 +37,15 @@ class ReloadDiff(NamedTuple):
     applicable: tuple[str, ...]
     refused: Mapping[str, str]
 
+    @property
+    def loosened(self) -> tuple[str, ...]:
+        """The limits that are refused, for they would be loosened while trading is not halted."""
+        return tuple(key for key, why in self.refused.items() if why == _LOOSENED)
+
 
 def reload_diff(old: Settings, new: Settings, *, is_halted: bool = False) -> ReloadDiff:
     """Return what differs. Limits may be tightened at any time, and loosened only while trading is halted."""
-    before, after = _flat(old.model_dump(), ""), _flat(new.model_dump(), "")
+    before, after = flat(old), flat(new)
     applicable: list[str] = []
     refused: dict[str, str] = {}
     for key in sorted(before.keys() | after.keys()):
@@ -48,7 +55,7 @@ def reload_diff(old: Settings, new: Settings, *, is_halted: bool = False) -> Rel
         if key in _FREE or (is_limit and (is_halted or _is_tighter(before.get(key), after.get(key)))):
             applicable.append(key)
         else:
-            refused[key] = "limits are loosened only while halted" if is_limit else "needs a restart"
+            refused[key] = _LOOSENED if is_limit else "needs a restart"
     return ReloadDiff(tuple(applicable), refused)
 
 
@@ -56,14 +63,3 @@ def _is_tighter(before: object, after: object) -> bool:
     if not isinstance(after, Decimal | int):
         return False
     return not isinstance(before, Decimal | int) or after < before
-
-
-def _flat(value: object, key: str) -> dict[str, object]:
-    if isinstance(value, list | tuple):
-        value = dict(enumerate(value))
-    if not isinstance(value, Mapping):
-        return {key: value}
-    flat: dict[str, object] = {}
-    for name, item in value.items():
-        flat.update(_flat(item, f"{key}.{name}" if key else str(name)))
-    return flat

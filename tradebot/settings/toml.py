@@ -191,7 +191,7 @@ def _is_tables(value: object) -> bool:
 
 def _block(header: str, table: Mapping[str, object]) -> str:
     return header + "".join(
-        f"{_key_text(key)} = {_value_text(value)}\n" for key, value in table.items() if value is not None
+        f"{_key_text(key)} = {value_text(value)}\n" for key, value in table.items() if value is not None
     )
 
 
@@ -199,7 +199,8 @@ def _key_text(key: str) -> str:
     return key if _BARE.fullmatch(key) else json.dumps(key)
 
 
-def _value_text(value: object) -> str:
+def value_text(value: object) -> str:
+    """Return a value as TOML on one line."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, Decimal):
@@ -207,9 +208,9 @@ def _value_text(value: object) -> str:
     if isinstance(value, int | float):
         return repr(value)
     if isinstance(value, Mapping):
-        items = (f"{_key_text(key)} = {_value_text(item)}" for key, item in value.items() if item is not None)
+        items = (f"{_key_text(key)} = {value_text(item)}" for key, item in value.items() if item is not None)
         return "{ " + ", ".join(items) + " }"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(_value_text(item) for item in value) + "]"
+        return "[" + ", ".join(value_text(item) for item in value) + "]"
     # JSON strings are TOML basic strings, but for DEL, which JSON leaves bare, and surrogate pairs.
     return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
