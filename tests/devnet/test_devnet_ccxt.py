@@ -8,10 +8,8 @@ import pytest
 
 pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
 pytest.importorskip("Crypto", reason="the extra hyperliquid is not installed")
-ccxt = pytest.importorskip("ccxt", reason="ccxt is not installed")
-import ccxt.pro as ccxtpro  # noqa: E402
 
-from tests.waiting import until  # noqa: E402
+from tests.waiting import until
 
 BTC = "BTC/USDC:USDC"
 
@@ -33,8 +31,14 @@ def aimed(exchange: Any, devnet: Any) -> Any:
     return exchange
 
 
+@pytest.fixture(scope="module")
+def ccxt() -> Any:
+    """Import what takes two seconds only where it is used."""
+    return pytest.importorskip("ccxt", reason="ccxt is not installed")
+
+
 @pytest.fixture
-def client(devnet: Any) -> Iterator[Any]:
+def client(devnet: Any, ccxt: Any) -> Iterator[Any]:
     exchange = aimed(ccxt.hyperliquid(settings(devnet)), devnet)
     yield exchange
     exchange.session.close()
@@ -42,6 +46,7 @@ def client(devnet: Any) -> Iterator[Any]:
 
 @pytest.fixture
 async def pro(devnet: Any) -> AsyncIterator[Any]:
+    ccxtpro = pytest.importorskip("ccxt.pro", reason="ccxt is not installed")
     exchange = aimed(ccxtpro.hyperliquid(settings(devnet)), devnet)
     yield exchange
     await exchange.close()
@@ -83,7 +88,7 @@ def test_a_position_is_opened_watched_and_closed(client: Any, devnet: Any) -> No
     assert client.fetch_balance()["USDC"]["total"] < 10_000
 
 
-def test_resting_orders_are_placed_changed_and_cancelled(client: Any, devnet: Any) -> None:
+def test_resting_orders_are_placed_changed_and_cancelled(client: Any, devnet: Any, ccxt: Any) -> None:
     client.load_markets()
     cloid = "0x" + "12" * 16
     placed = client.create_order(BTC, "limit", "buy", 0.01, px(client, devnet, 0.9), {"clientOrderId": cloid})
@@ -99,7 +104,7 @@ def test_resting_orders_are_placed_changed_and_cancelled(client: Any, devnet: An
         client.cancel_order(still["id"], BTC)
 
 
-def test_a_post_only_order_that_would_trade_is_refused(client: Any, devnet: Any) -> None:
+def test_a_post_only_order_that_would_trade_is_refused(client: Any, devnet: Any, ccxt: Any) -> None:
     client.load_markets()
     with pytest.raises(ccxt.InvalidOrder, match="Post only order would have immediately matched, bbo was"):
         client.create_order(BTC, "limit", "buy", 0.01, px(client, devnet, 1.01), {"postOnly": True})
@@ -119,7 +124,7 @@ def test_stop_and_target_attached_to_an_entry_protect_it(client: Any, devnet: An
     assert client.fetch_open_orders(BTC) == []
 
 
-def test_a_stop_of_its_own_and_a_batch_with_one_bad_leg(client: Any, devnet: Any) -> None:
+def test_a_stop_of_its_own_and_a_batch_with_one_bad_leg(client: Any, devnet: Any, ccxt: Any) -> None:
     client.load_markets()
     client.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
     params = {"stopLossPrice": px(client, devnet, 0.9), "reduceOnly": True}
@@ -134,7 +139,7 @@ def test_a_stop_of_its_own_and_a_batch_with_one_bad_leg(client: Any, devnet: Any
     assert client.fetch_open_orders(BTC) == []
 
 
-def test_isolated_margin_can_be_chosen_and_added_to(client: Any, devnet: Any) -> None:
+def test_isolated_margin_can_be_chosen_and_added_to(client: Any, devnet: Any, ccxt: Any) -> None:
     client.load_markets()
     client.set_margin_mode("isolated", BTC, {"leverage": 5})
     client.create_order(BTC, "market", "buy", 0.01, float(devnet.mark("BTC")))
@@ -176,7 +181,9 @@ async def test_an_order_can_be_placed_and_cancelled_over_the_socket(pro: Any, de
     assert await pro.fetch_open_orders(BTC) == []
 
 
-async def test_balance_and_positions_are_watched_and_a_broken_socket_is_taken_up_again(pro: Any, devnet: Any) -> None:
+async def test_balance_and_positions_are_watched_and_a_broken_socket_is_taken_up_again(
+    pro: Any, devnet: Any, ccxt: Any
+) -> None:
     await pro.load_markets()
     assert (await asyncio.wait_for(pro.watch_balance(), 5))["USDC"]["total"] == 10_000
     positions = asyncio.create_task(pro.watch_positions())

@@ -2,19 +2,17 @@
 
 import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.scripts import run_script
 
 ROOT = Path(__file__).parents[2]
 
 
 def said_of(folder: Path) -> tuple[int, str]:
-    line = [sys.executable, str(ROOT / "scripts" / "check-lock"), str(folder)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    return done.returncode, done.stderr
+    return run_script("check-lock", folder)
 
 
 @pytest.fixture

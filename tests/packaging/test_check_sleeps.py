@@ -1,22 +1,20 @@
 """A test that sleeps is refused by its line."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.scripts import run_script
+
 VIRTUAL = "@pytest.mark.virtual_time\nasync def test_waits():\n    await asyncio.sleep(5)\n"
 
 
 def faults(folder: Path, text: str) -> list[int]:
     (folder / "tests").mkdir()
     (folder / "tests" / "test_it.py").write_text(text)
-    line = [sys.executable, str(ROOT / "scripts" / "check-sleeps"), str(folder)]
-    done = subprocess.run(line, capture_output=True, text=True, check=False)
-    assert done.returncode == bool(done.stderr)
-    return [int(line.split(":")[1]) for line in done.stderr.splitlines()]
+    code, said = run_script("check-sleeps", folder)
+    assert code == bool(said)
+    return [int(line.split(":")[1]) for line in said.splitlines()]
 
 
 @pytest.mark.parametrize(

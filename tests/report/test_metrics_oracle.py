@@ -4,6 +4,7 @@ import math
 import os
 import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -16,13 +17,18 @@ from tradebot.report.benchmark import alpha_beta
 from tradebot.research import backtest
 
 np = pytest.importorskip("numpy", reason="the oracle needs numpy")
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")
-    oracle = pytest.importorskip("empyrical.stats", reason="the oracle is empyrical-reloaded", exc_type=ImportError)
 
 START = 1_700_000_000_000_000_000 // DAY * DAY
 # In tenths: of smaller moves the oracle, which multiplies returns up again, loses the digits.
 EQUITY = st.integers(50_000, 200_000).map(lambda tenths: tenths * 10_000_000)
+
+
+@pytest.fixture(scope="module")
+def oracle() -> Any:
+    """Import what takes two seconds only where it is used."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return pytest.importorskip("empyrical.stats", reason="the oracle is empyrical-reloaded", exc_type=ImportError)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +45,7 @@ EQUITY = st.integers(50_000, 200_000).map(lambda tenths: tenths * 10_000_000)
 )
 @settings(deadline=None)
 @given(daily=st.lists(EQUITY, min_size=3, max_size=120))
-def test_ratios_are_those_of_empyrical(key: str, name: str, daily: list[int]) -> None:
+def test_ratios_are_those_of_empyrical(oracle: Any, key: str, name: str, daily: list[int]) -> None:
     returns = metrics.daily_returns(daily)
     assert returns is not None
     ours = metrics.curve_metrics([START + number * DAY for number in range(len(daily))], daily)[key]
@@ -56,7 +62,7 @@ RETURNS = st.lists(st.tuples(st.integers(-900, 900), st.integers(-900, 900)), mi
 
 @settings(deadline=None)
 @given(pairs=RETURNS.filter(lambda rows: len({market for _, market in rows}) > 1))
-def test_alpha_and_beta_are_those_of_empyrical(pairs: list[tuple[int, int]]) -> None:
+def test_alpha_and_beta_are_those_of_empyrical(oracle: Any, pairs: list[tuple[int, int]]) -> None:
     own, market = ([number / 10_000 for number in column] for column in zip(*pairs, strict=True))
     found = alpha_beta(list(zip(own, market, strict=True)))
     alpha, beta = oracle.alpha_beta_aligned(np.array(own), np.array(market), annualization=365)
@@ -66,7 +72,7 @@ def test_alpha_and_beta_are_those_of_empyrical(pairs: list[tuple[int, int]]) -> 
         assert found["correlation"] == pytest.approx(float(np.corrcoef(own, market)[0, 1]), rel=1e-9, abs=1e-9)
 
 
-def test_a_real_curve_measures_as_empyrical_measures_it(tmp_path: Path) -> None:
+def test_a_real_curve_measures_as_empyrical_measures_it(oracle: Any, tmp_path: Path) -> None:
     folder = os.environ.get("TRADEBOT_TEST_DATA")
     if not folder:
         pytest.skip("TRADEBOT_TEST_DATA is unset: no real market data here")
