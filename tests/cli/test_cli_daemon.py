@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import kill
+from tests.waiting import wait_until
 
 CONFIG = """
 [bot]
@@ -65,10 +66,7 @@ class Bot:
         return int(json.loads(self.ask("status", "--json"))["pid"])
 
     def until_finished(self) -> None:
-        for _ in range(200):
-            if json.loads(self.ask("status", "--json"))["feed"]["state"] == "finished":
-                return
-        pytest.fail("the feed never finished")
+        wait_until(lambda: json.loads(self.ask("status", "--json"))["feed"]["state"] == "finished", pause_s=0.2)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.desk import Desk
+from tests.waiting import wait_until
 
 pytest.importorskip("coincurve")
 
@@ -62,10 +63,8 @@ def test_a_flattening_returns_when_a_slow_venue_is_flat_whoever_opened_what(desk
     assert left.returncode == 4
     assert "-1 SOL" in left.stderr
     assert left.stderr.count("not ours") >= 50
-    listed: list[dict[str, object]] = []
-    while sum(not order["own"] for order in listed) < 50:
-        # The orders of others are looked for every five seconds.
-        listed = [json.loads(line) for line in desk.ask("orders", "--json").splitlines()]
+    # The orders of others are looked for every five seconds.
+    wait_until(lambda: desk.ask("orders", "--json").count('"own":false') >= 50, pause_s=0.5)
     desk.by_hand("clear")
     assert "flat" in desk.ask("halt", "--flatten", "--timeout", "50")
     (account,) = desk.by_hand("accounts")

@@ -112,15 +112,14 @@ def run_with_kills(home: Path, config: Path, kills: int, chance: random.Random, 
 
 def backtest_trades(config: Path, folder: Path, *extra: str) -> str:
     """Return the trades of a backtest of ``config``, as JSON lines."""
+    return backtest_of(config, folder, *extra)[0]
+
+
+def backtest_of(config: Path, folder: Path, *extra: str) -> tuple[str, dict[str, object]]:
+    """Return the trades of a backtest of ``config``, as JSON lines, and its document."""
     path = folder / "backtest.jsonl"
-    tradebot("--config", config, "backtest", "--json", "--trades", path, *extra)
-    return path.read_text()
-
-
-def report_of_backtest(config: Path, *extra: str) -> dict[str, object]:
-    """Return the document of a backtest."""
-    document: dict[str, object] = json.loads(tradebot("--config", config, "backtest", "--json", *extra))
-    return document
+    document = json.loads(tradebot("--config", config, "backtest", "--json", "--trades", path, *extra))
+    return path.read_text(), document
 
 
 def report_of(home: Path) -> dict[str, object]:

@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.harness import (
-    backtest_trades,
+    backtest_of,
     generated_config,
     replay_config,
     report_of,
-    report_of_backtest,
     run_to_end,
     run_with_kills,
     trades_of,
@@ -36,10 +35,10 @@ def shortened(folder: Path, coin: str, bars: int) -> str:
 
 
 def assert_same(home: Path, config: Path, folder: Path) -> None:
-    expected = backtest_trades(config, folder)
+    expected, backtest = backtest_of(config, folder)
     assert expected.count("\n") > 20
     assert trades_of(home) == expected
-    report, backtest = report_of(home), report_of_backtest(config)
+    report = report_of(home)
     assert {key: report[key] for key in report} == {key: backtest[key] for key in report}
     assert report["residual"] == "0"
 

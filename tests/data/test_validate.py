@@ -216,6 +216,7 @@ class TestRealData:
         assert (fine, "flat", 1_748_183_100_000) in told
         assert (coarse, "mismatch", 1_745_145_900_000) in told
 
+    @pytest.mark.soak
     def test_every_hole_of_bitfinex_is_a_gap(self) -> None:
         subject = self.read("bitfinex_BTCUSD_1m_2019", "BTC", "1m")
         gaps = [flaw for _, flaw in validate([subject]) if flaw.kind == "gap"]

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tests.builders import approved, bar, bars_closed, command, replace, signal
 from tests.orders.hostile import Venue, World
+from tests.search import examples
 from tradebot.model.command import AlertName, Verb
 from tradebot.model.money import ZERO, Price
 from tradebot.model.order import OrderRole, OrderSide, OrderType, RefusalClass
@@ -123,7 +124,7 @@ def entered(venue: Venue, *, has_target: bool, entry_type: OrderType, trails: bo
     return world
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(250))
 @given(
     runs_of(STEPS, 60),
     st.builds(
@@ -175,7 +176,7 @@ def _is_silent(world: World, order_id: str) -> bool:
 LEAVING = ("deliver", "again", "leave", "leave_late", "exit", "exit_part", "exit_part", "tick", "restart")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(200))
 @given(
     runs_of(LEAVING, 60),
     st.lists(st.sampled_from(MOODS), max_size=8),
@@ -223,7 +224,7 @@ QUIET = (
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(120))
 @given(
     runs_of(QUIET, 40),
     st.booleans(),

@@ -43,7 +43,7 @@ def test_compiled_and_interpreted_agree_on_random_walks(params):
 
 def test_compiled_and_interpreted_agree_on_real_bars():
     for path in real_files():
-        rows = read_rows(path, 4000)
+        rows = read_rows(path, 2000)
         assert scan(*columns(rows)).tolist() == interpreted(rows), path.name
 
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from tests.builders import MINUTE, bar, bars_closed, cash, instrument, price
+from tests.search import examples
 from tradebot.model.breaker import Act, BreakerChanged
 from tradebot.model.command import Alert, AlertName, Command, CommandDone, Tick, TradingState, Verb
 from tradebot.model.market import BarsClosed, Message
@@ -421,4 +422,4 @@ class Breaking(RuleBasedStateMachine):
 
 
 def test_nothing_gets_past_a_breaker() -> None:
-    run_state_machine_as_test(Breaking, settings=settings(max_examples=120, stateful_step_count=25, deadline=None))
+    run_state_machine_as_test(Breaking, settings=settings(max_examples=examples(80), stateful_step_count=25))

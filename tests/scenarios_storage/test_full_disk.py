@@ -11,7 +11,7 @@ import pytest
 from tests.daemon.harness import backtest_trades, report_of, start, tradebot, trades_of
 from tests.recovery.lab import logged, rows_of, write_config
 
-# A whole run takes up to 11 MB, its write-ahead log with it: with less room the disk is low, and entries end.
+# With less room the disk is low, and entries end.
 SIZE_MB = 24
 
 
@@ -39,7 +39,7 @@ def fill(disk: Path, leave_kb: int = 0) -> Path:
 def test_a_full_disk_ends_it_with_74_and_after_room_is_made_it_trades_as_the_backtest(
     small_disk: Path, tmp_path: Path
 ) -> None:
-    home, config = small_disk / "home", write_config(tmp_path, bars=4000, store="snapshot_turns = 200")
+    home, config = small_disk / "home", write_config(tmp_path, bars=1500, store="snapshot_turns = 200")
     with start(home, config) as daemon:
         assert daemon.stdout is not None
         # The first fill; then the disk is full.
@@ -62,7 +62,7 @@ def test_a_full_disk_ends_it_with_74_and_after_room_is_made_it_trades_as_the_bac
 
 
 def test_starting_again_on_a_full_disk_adds_no_position_and_loses_no_cent(small_disk: Path, tmp_path: Path) -> None:
-    home, config = small_disk / "home", write_config(tmp_path, bars=4000, store="snapshot_turns = 200")
+    home, config = small_disk / "home", write_config(tmp_path, bars=1500, store="snapshot_turns = 200")
     with start(home, config) as daemon:
         assert daemon.stdout is not None
         while "order.filled" not in daemon.stdout.readline():

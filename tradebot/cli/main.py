@@ -1,5 +1,6 @@
 """The console script: finds the command, runs it, and says clearly what went wrong."""
 
+import gc
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +22,8 @@ _COMPLETION_OPTIONS = {"--install-completion", "--show-completion"}
 def main() -> int:
     """Run the command line of this process and return its exit code."""
     sys.excepthook = _say_internal_error
+    # What is imported and read stays: looking through it again and again costs a tenth of the start.
+    gc.set_threshold(50_000, 20, 100)
     return run(sys.argv[1:], os.environ)
 
 
