@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 
 from tradebot.model.time import Nanos
 from tradebot.pipeline.line import Line
-from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.pipeline.risk.marking import Marking
 from tradebot.pipeline.runs import Quiet, Run
 from tradebot.pipeline.strategy.stage import StrategyStage
 
@@ -22,12 +22,12 @@ class QuietLine:
     """Pumps the bars of one series. ``stages`` are those before risk; ``points`` gets what is not told one by one."""
 
     def __init__(
-        self, line: Line, stages: Sequence[Quiet], risk: RiskStage, strategy: StrategyStage, points: Points
+        self, line: Line, stages: Sequence[Quiet], marking: Marking, strategy: StrategyStage, points: Points
     ) -> None:
         self._line = line
-        self._quiets = [*(stage.quiet for stage in stages), risk.quiet]
+        self._quiets = [*(stage.quiet for stage in stages), marking.quiet]
         self._stages = stages
-        self._risk = risk
+        self._marking = marking
         self._strategy = strategy
         self._points = points
 
@@ -57,6 +57,6 @@ class QuietLine:
     def _pass_over(self, run: Run, at: int, until: int) -> None:
         for stage in self._stages:
             stage.pass_over(run, at, until)
-        mark, times, units, is_exposed = self._risk.pass_over(run, at, until)
+        mark, times, units, is_exposed = self._marking.pass_over(run, at, until)
         self._line.follow(mark)
         self._points(times, units, is_exposed)

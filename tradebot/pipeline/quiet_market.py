@@ -16,7 +16,7 @@ from tradebot.pipeline.bars import BarsStage
 from tradebot.pipeline.line import Line
 from tradebot.pipeline.market import ColumnMarket
 from tradebot.pipeline.quiet import Points
-from tradebot.pipeline.risk.stage import RiskStage
+from tradebot.pipeline.risk.marking import Marking
 from tradebot.pipeline.runs import Part, Quiet, Run
 from tradebot.pipeline.strategy.stage import StrategyStage
 
@@ -49,7 +49,7 @@ class QuietMarket:
         line: Line,
         market: ColumnMarket,
         stages: tuple[BarsStage, JointVenue, Quiet],
-        risk: RiskStage,
+        marking: Marking,
         strategy: StrategyStage,
         points: Points,
     ) -> None:
@@ -59,7 +59,7 @@ class QuietMarket:
         self._quiets = (bars.quiet, venue.untouched, orders.quiet)
         self._stages = stages
         self._venue = venue
-        self._risk = risk
+        self._marking = marking
         self._strategy = strategy
         self._points = points
         self._turn = self._day_end = self._end = 0
@@ -108,7 +108,7 @@ class QuietMarket:
         until = min(end, *horizons)
         active = [n for n, run in enumerate(market.runs) if not self._venue.is_idle(run.symbol)]
         if until > at:
-            until = self._risk.quiet_turns(market, at, until)
+            until = self._marking.quiet_turns(market, at, until)
         if until > at and active and not self._venue.stands(self._parts(active, until)):
             until = at
         return until, active
@@ -149,7 +149,7 @@ class QuietMarket:
         parts = self._parts(active, until)
         for part in parts:
             self._ask_and_pass(part)
-        passed = self._risk.pass_over_turns(self._market, at, until, parts)
+        passed = self._marking.pass_over_turns(self._market, at, until, parts)
         if passed is not None:
             self._line.follow(passed.mark)
             self._points(passed.times, passed.units, passed.is_exposed)
@@ -168,7 +168,7 @@ class QuietMarket:
         part = Part(self._market.runs[number], self._taken[number], place)
         if part.at < place:
             self._ask_and_pass(part)
-            self._risk.take_prices(*part)
+            self._marking.take_prices(*part)
 
     def _ask_and_pass(self, part: Part) -> None:
         run, _, until = part

@@ -185,7 +185,7 @@ def pumped(
     """
     if isinstance(run, ColumnMarket):
         stages = (wired.bars, wired.simulated, wired.orders)
-        market = QuietMarket(line, run, stages, wired.risk, wired.strategy, report.add_points)
+        market = QuietMarket(line, run, stages, wired.risk.marking, wired.strategy, report.add_points)
         for at in range(0, len(run), _PROGRESS_BARS):
             end = min(at + _PROGRESS_BARS, len(run))
             market.pump(at, end)
@@ -199,7 +199,7 @@ def pumped(
             yield len(bars), cast("Sequence[Bar]", bars)
         return
     stages = (wired.bars, wired.simulated, wired.orders)
-    quiet = QuietLine(line, stages, wired.risk, wired.strategy, report.add_points)
+    quiet = QuietLine(line, stages, wired.risk.marking, wired.strategy, report.add_points)
     if run is not None:
         for at in range(0, len(run), _PROGRESS_BARS):
             end = min(at + _PROGRESS_BARS, len(run))
