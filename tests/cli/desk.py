@@ -40,6 +40,18 @@ class Desk:
         with urllib.request.urlopen(f"{self.url}/admin/{what}", body, timeout=60) as answer:
             return json.loads(answer.read())
 
+    def crowd(self, orders: int, **held: str) -> None:
+        """Let another hand trade ``held``, signed sizes by coin, and place so many orders far from the price."""
+        for coin, size in held.items():
+            self.by_hand("trade", coin=coin, size=size)
+        for number in range(orders):
+            self.by_hand("trade", coin="BTC", size="0.001", price=str(self.price("BTC") * (900 - number) // 1000))
+
+    def truth(self) -> tuple[Any, Any, Any]:
+        """Return the positions and the orders of the account at the venue, and what was placed twice."""
+        (account,) = self.by_hand("accounts")
+        return account["positions"], account["open"], account["repeated"]
+
     def price(self, coin: str) -> int:
         asked = urllib.request.Request(
             f"{self.url}/info", b'{"type": "allMids"}', headers={"Content-Type": "application/json"}

@@ -12,6 +12,8 @@ import pytest
 from tests.daemon.harness import kill
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 [bot]
 name = "short"

@@ -5,7 +5,6 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,7 +14,11 @@ from tradebot.cli import commands_halt
 from tradebot.cli.main import run
 
 pytest.importorskip("coincurve")
+
+pytestmark = pytest.mark.long
 EMERGENCY = ("halt", "--flatten", "--emergency")
+# The bot books what is of the coins that it trades.
+CROWD = {"BTC": "0.01", "ETH": "0.05", "SOL": "-1"}
 
 
 @pytest.fixture
@@ -26,21 +29,8 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def crowd(desk: Desk) -> None:
-    """Let another hand open three positions, which the bot books where it trades the coin, and place orders."""
-    for coin, size in (("BTC", "0.01"), ("ETH", "0.05"), ("SOL", "-1")):
-        desk.by_hand("trade", coin=coin, size=size)
-    for number in range(50):
-        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
-
-
-def truth(desk: Desk) -> tuple[Any, Any, Any]:
-    (account,) = desk.by_hand("accounts")
-    return account["positions"], account["open"], account["repeated"]
-
-
 def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(desk: Desk) -> None:
-    crowd(desk)
+    desk.crowd(50, **CROWD)
     wait_until(lambda: len(json.loads(desk.ask("positions", "--json"))["positions"]) >= 2)
     os.kill(int(str(desk.status()["pid"])), signal.SIGKILL)
     wait_until(lambda: desk.run("status").returncode == 3)
@@ -54,7 +44,7 @@ def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(de
     mine = (desk.folder / "mine.toml").read_text()
     (desk.folder / "mine.toml").write_text(mine + "[[[\n")
     assert "50 resting orders" in desk.ask(*EMERGENCY, *desk.options)
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})
     (desk.folder / "mine.toml").write_text(mine)
     for path, body in kept.items():
         path.write_bytes(body)
@@ -70,7 +60,7 @@ def test_a_bot_that_was_killed_comes_up_halted_and_has_booked_what_was_closed(de
 def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    crowd(desk)
+    desk.crowd(50, **CROWD)
     pid = int(str(desk.status()["pid"]))
     os.kill(pid, signal.SIGSTOP)
     silent = desk.run("halt", "--flatten", "--timeout", "1")
@@ -81,8 +71,8 @@ def test_a_bot_that_hangs_is_passed_by_and_halts_when_it_wakes(
     monkeypatch.setattr(commands_halt, "_HANGS_S", 1.0)
     assert run(["--home", str(desk.home), *EMERGENCY, *desk.options], desk.environ) == 0
     assert f"kill -9 {pid}" in capsys.readouterr().err
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})
     os.kill(pid, signal.SIGCONT)
     wait_until(lambda: desk.status()["state"] == "halted" and not (desk.home / "emergency.json").exists())
     wait_until(lambda: desk.status()["positions"] == [])
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})

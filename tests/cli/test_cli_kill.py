@@ -6,7 +6,6 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +14,8 @@ from tests.waiting import wait_until
 from tradebot.store.mark import read_mark
 
 pytest.importorskip("coincurve")
+
+pytestmark = pytest.mark.long
 STRATEGY = """
 import itertools
 import time
@@ -61,6 +62,10 @@ stop = { kind = "atr", n = 5, mult = 2 }
 """
 
 
+# One that the bot books, and one of a coin that it does not trade.
+CROWD = {"ETH": "0.05", "SOL": "-1"}
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     made = Desk(tmp_path, "--speed", "60")
@@ -71,19 +76,6 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     made.close()
 
 
-def crowd(desk: Desk) -> None:
-    """Let another hand open positions, one of which the bot books, and place orders."""
-    for coin, size in (("ETH", "0.05"), ("SOL", "-1")):
-        desk.by_hand("trade", coin=coin, size=size)
-    for number in range(5):
-        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
-
-
-def truth(desk: Desk) -> tuple[Any, Any, Any]:
-    (account,) = desk.by_hand("accounts")
-    return account["positions"], account["open"], account["repeated"]
-
-
 def hang(desk: Desk, how: str) -> None:
     (desk.folder / "how").write_text(how)
     wait_until((desk.folder / "hangs").exists)
@@ -92,10 +84,10 @@ def hang(desk: Desk, how: str) -> None:
 @pytest.mark.parametrize("how", ["spin", "sleep"])
 def test_a_strategy_that_does_not_come_back_keeps_nothing_from_being_closed(desk: Desk, how: str) -> None:
     desk.ask("start", "--live", *desk.options)
-    crowd(desk)
+    desk.crowd(5, **CROWD)
     hang(desk, how)
     assert "halted, flat" in desk.ask("halt", "--flatten")
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})
     assert "longer than a halt waits" in desk.ask("logs", "--event", "strategy.disabled")
     # With what it hung at gone, an operator goes on, and it is asked again.
     (desk.folder / "how").unlink()
@@ -106,11 +98,11 @@ def test_a_strategy_that_does_not_come_back_keeps_nothing_from_being_closed(desk
 def test_a_daemon_that_nothing_reaches_is_passed_by_without_being_told_to(desk: Desk) -> None:
     desk.ask("start", "--live", *desk.options)
     pid = int(str(desk.status()["pid"]))
-    crowd(desk)
+    desk.crowd(5, **CROWD)
     hang(desk, "deaf")
     done = desk.run("halt", "--flatten", *desk.options)
     assert done.returncode == 0, done.stderr
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})
     assert f"acting beside it; end it: kill -9 {pid}" in done.stderr
     assert read_mark(desk.home) is not None
     os.kill(pid, signal.SIGKILL)
@@ -128,14 +120,14 @@ def test_a_disk_that_is_full_keeps_nothing_from_being_closed_and_the_next_start_
         (desk.home / "devnet.key").write_text(key)
         (desk.home / "devnet.key").chmod(0o600)
         desk.ask("start", "--live", *desk.options)
-        crowd(desk)
+        desk.crowd(5, **CROWD)
         filler = desk.home / "filler"
         with filler.open("wb", buffering=0) as file, suppress(OSError):
             while True:
                 file.write(bytes(4096))
         done = desk.run("halt", "--flatten", *desk.options)
         assert done.returncode == 0, done.stderr
-        assert truth(desk) == ({}, [], {})
+        assert desk.truth() == ({}, [], {})
         wait_until(lambda: desk.run("status").returncode == 3)
         filler.unlink()
         desk.ask("start", "--live", *desk.options)
@@ -150,9 +142,9 @@ def test_what_is_spared_is_asked_for_in_the_configuration(desk: Desk) -> None:
     mine = desk.folder / "mine.toml"
     mine.write_text(mine.read_text() + '[risk]\nflatten = "own"\n')
     desk.ask("start", "--live", *desk.options)
-    crowd(desk)
+    desk.crowd(5, **CROWD)
     assert "of others: " in desk.ask("halt", "--flatten")
-    positions, orders, _ = truth(desk)
+    positions, orders, _ = desk.truth()
     assert positions["SOL"] == "-1"
     assert len(orders) >= 5
     # Without a daemon nobody knows what is ours: only who says all is obeyed.
@@ -161,4 +153,4 @@ def test_what_is_spared_is_asked_for_in_the_configuration(desk: Desk) -> None:
     assert desk.run("halt", "--flatten", *desk.options).returncode == 3
     assert desk.run("halt", "--flatten", "--own", "--all", *desk.options).returncode == 2
     desk.ask("halt", "--flatten", "--all", *desk.options)
-    assert truth(desk) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})

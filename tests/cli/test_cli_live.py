@@ -11,6 +11,8 @@ from tests.waiting import wait_until
 
 pytest.importorskip("coincurve")
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
@@ -54,10 +56,7 @@ def test_a_red_line_keeps_the_bot_from_arming_and_is_told_at_the_terminal(desk: 
 
 def test_a_flattening_returns_when_a_slow_venue_is_flat_whoever_opened_what(desk: Desk) -> None:
     desk.ask("start", "--live", *desk.options)
-    for number in range(50):
-        desk.by_hand("trade", coin="BTC", size="0.001", price=str(desk.price("BTC") * (900 - number) // 1000))
-    desk.by_hand("trade", coin="ETH", size="0.05")
-    desk.by_hand("trade", coin="SOL", size="-1")
+    desk.crowd(50, ETH="0.05", SOL="-1")
     desk.by_hand("fault", **{"name": "lost", "for": "600"})
     left = desk.run("halt", "--flatten", "--timeout", "1")
     assert left.returncode == 4
@@ -67,5 +66,4 @@ def test_a_flattening_returns_when_a_slow_venue_is_flat_whoever_opened_what(desk
     wait_until(lambda: desk.ask("orders", "--json").count('"own":false') >= 50, pause_s=0.5)
     desk.by_hand("clear")
     assert "flat" in desk.ask("halt", "--flatten", "--timeout", "50")
-    (account,) = desk.by_hand("accounts")
-    assert (account["positions"], account["open"], account["repeated"]) == ({}, [], {})
+    assert desk.truth() == ({}, [], {})

@@ -17,6 +17,8 @@ from tests.daemon.harness import (
     trades_of,
 )
 
+pytestmark = pytest.mark.long
+
 COINS = ("BTC", "ETH", "SOL", "XRP", "DOGE", "AVAX", "LINK", "BNB")
 
 

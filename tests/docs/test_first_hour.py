@@ -12,6 +12,8 @@ import pytest
 
 from tests.daemon.harness import kill
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "tutorial" / "first-hour.md"
 DEADLINE_S = 60

@@ -15,6 +15,8 @@ from tests.live_soak.bot import Bot, Exchange, now_ms
 from tests.live_soak.storm import Storm
 from tests.live_soak.verdict import GRACE_MS, account_for, agreed, ledger, rows_around
 
+pytestmark = pytest.mark.long
+
 SEED = int(os.environ.get("TRADEBOT_SOAK_SEED", "1"))
 # A stop cancelled by hand, then a kill, then a venue that is shut.
 ONCE_NAKED = 12

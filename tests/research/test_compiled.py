@@ -22,6 +22,8 @@ from tradebot.research.history import History, events_of
 numpy = pytest.importorskip("numpy", reason="the extra research is not installed")
 pytest.importorskip("numba", reason="the extra research is not installed")
 
+pytestmark = pytest.mark.long
+
 PARAMS = (
     {},
     {"L": 1, "atr_n": 3, "pool_atr": 3.0, "max_levels": 2},

@@ -10,6 +10,8 @@ from tradebot.research import results
 
 pytest.importorskip("joblib", reason="the extra research is not installed")
 
+pytestmark = pytest.mark.long
+
 CONFIG = """
 [bot]
 name = "grid"

@@ -11,6 +11,8 @@ import pytest
 from tests.daemon.harness import backtest_trades, report_of, start, tradebot, trades_of
 from tests.recovery.lab import logged, rows_of, write_config
 
+pytestmark = pytest.mark.long
+
 # With less room the disk is low, and entries end.
 SIZE_MB = 24
 
