@@ -7,6 +7,7 @@ import json
 import os
 import random
 import signal
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,14 +18,15 @@ from tests.kills.paper import check_told
 from tests.kills.points import LIVE_POINTS
 from tests.live_soak.bot import Bot, Exchange
 from tests.live_soak.verdict import agreed, ledger, payloads
+from tests.waiting import wait_until
 from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
 from tradebot.store import upkeep
 
-_MEAN_S = 0.8
 _SPEED = 240
-_HEAL_S = 60.0
+_HEAL_S = 120.0
+_LONGEST_MEAN_S = 4.0
 _PASSES = {"before the commit": 25, "at the commit": 10, "after the commit": 25}
 
 
@@ -41,9 +43,9 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
 def _kill_and_compare(bot: Bot, exchange: Exchange, chance: random.Random, seed: int, kills: int) -> dict[str, Any]:
     config, wrong = bot.home.parent / "bot.toml", list[str]()
     died: Counter[str] = Counter()
-    durable = 0
+    mean_s, durable = _seconds_to_orders(Life(bot.home, config, None, is_live=True), exchange), 0
     while sum(died.values()) < kills:
-        death = a_death(chance, LIVE_POINTS, _MEAN_S, lambda point: _PASSES.get(point, 2))
+        death = a_death(chance, LIVE_POINTS, mean_s, lambda point: _PASSES.get(point, 2))
         life = Life(bot.home, config, death, is_live=True)
         code = life.die(death)
         durable = check_told(life.told(), durable, wrong)
@@ -74,6 +76,14 @@ def _kill_and_compare(bot: Bot, exchange: Exchange, chance: random.Random, seed:
         f"{cloid} is at the exchange, and no row meant it" for cloid in {_cloid(order) for order in orders} - meant
     ]
     return {"kind": "live", "seed": seed, "kills": sum(died.values()), "at": dict(died), **told, "wrong": wrong}
+
+
+def _seconds_to_orders(life: Life, exchange: Exchange) -> float:
+    """Kill a first life at its first fill; return how long it took, for lives too short to trade show little."""
+    begun = time.monotonic()
+    wait_until(lambda: exchange.truth()["fills"], _HEAL_S, pause_s=0.05)
+    life.kill()
+    return min(time.monotonic() - begun, _LONGEST_MEAN_S)
 
 
 def _cloid(order: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from tests.kills.paper import write_run_config
 from tests.power.disk import Disk, Op, Record, read_records
 from tests.power.recorded import Promise
 from tests.recovery.lab import recovered_state
+from tests.waiting import wait_until
 from tradebot.runtime.logs import log_file
 from tradebot.runtime.logtail import errors_in
 from tradebot.store.integrity import verify_all
@@ -90,7 +91,7 @@ def lay_out(home: Path, left: Mapping[str, bytes]) -> None:
     home.mkdir(mode=0o700, parents=True)
     for name, content in left.items():
         path = home / name
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
@@ -178,7 +179,7 @@ def live_run(folder: Path, seed: int, count: int, library: Path) -> dict[str, An
     try:
         Bot(folder, exchange.url)
         process = record_run(folder, folder / "bot.toml", library, "--live")
-        exchange.wait_fills(_LIVE_FILLS)
+        wait_until(lambda: len(exchange.truth()["fills"]) >= _LIVE_FILLS, _DEADLINE_S, pause_s=0.1)
         process.terminate()
         code = process.wait(_DEADLINE_S)
     finally:

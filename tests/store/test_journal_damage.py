@@ -3,6 +3,7 @@
 import random
 import shutil
 import sqlite3
+import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -256,3 +257,34 @@ async def test_a_full_check_finds_a_page_of_noise(tmp_path: Path, page: int) -> 
     path.write_bytes(raw)
     with closing(connect(path)) as connection, pytest.raises((Damaged, sqlite3.DatabaseError)):
         verify_all(connection)
+
+
+def rollback_log(path: Path) -> Path:
+    """Leave beside ``path`` the log with which SQLite undoes the making of a database."""
+    log = path.with_name(path.name + "-journal")
+    magic = bytes.fromhex("d9d505f920a163d7")
+    log.write_bytes((magic + struct.pack(">IIIII", 0, 7, 0, 512, 4096)).ljust(512, b"\0"))
+    return log
+
+
+@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0".ljust(1024, b"\0"), bytes(2560)])
+async def test_a_journal_whose_making_was_cut_short_is_made_anew(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(content)
+    log = rollback_log(path)
+    async with opened(path, full=True) as journal:
+        assert journal.last_seq == 0
+        await journal.committed(journal.append("bar", 1, b"{}"))
+    assert not log.exists()
+    assert len((await read(path, full=True))[0]) == 1
+
+
+async def test_a_log_of_its_making_goes_aside_with_what_is_no_journal(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"no database at all" * 100)
+    rollback_log(path).write_bytes(b"nor a log")
+    async with opened(path, full=True) as journal:
+        (told,) = journal.opened.damage
+        await journal.committed(journal.append("bar", 1, b"{}"))
+    assert "quarantine-1" in told
+    assert len((await read(path, full=True))[0]) == 1

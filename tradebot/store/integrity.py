@@ -16,7 +16,16 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
-from tradebot.store.schema import COPIED_META, INSERT_ROW, SQLITE_ERRORS, Damaged, connect, connect_reader, is_damage
+from tradebot.store.schema import (
+    COPIED_META,
+    INSERT_ROW,
+    SQLITE_ERRORS,
+    Damaged,
+    connect,
+    connect_reader,
+    is_damage,
+    rollback_path,
+)
 
 GENESIS = bytes(16)
 _HEAD = struct.Struct(">qqH")
@@ -185,8 +194,8 @@ def finish_salvage(path: Path, folder: Path | None = None) -> Path | None:
 
 def move_database(path: Path, folder: Path) -> None:
     """Move the database at ``path`` to ``folder``."""
-    # The log goes first: left behind, it would be taken for the log of the next file.
-    for old in (wal_path(path), path):
+    # The logs go first: left behind, they would be taken for those of the next file.
+    for old in (wal_path(path), rollback_path(path), path):
         if old.exists():
             old.replace(folder / old.name)
     path.with_name(path.name + "-shm").unlink(missing_ok=True)

@@ -6,6 +6,7 @@ is not taken for a newer program's file.
 
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -98,6 +99,7 @@ def connect(path: Path, migrations: Sequence[Iterable[str]] = MIGRATIONS) -> sql
 
     Raises ``Damaged``, ``sqlite3.Error``, or ``StorageFailed`` when a newer program wrote the file.
     """
+    _undo_begun(path)
     _check_header(path)
     connection = sqlite3.connect(path, isolation_level=None)
     try:
@@ -108,6 +110,21 @@ def connect(path: Path, migrations: Sequence[Iterable[str]] = MIGRATIONS) -> sql
         connection.close()
         raise
     return connection
+
+
+def rollback_path(path: Path) -> Path:
+    """Return where SQLite keeps what undoes a change of the database at ``path`` that has no write-ahead log yet."""
+    return path.with_name(path.name + "-journal")
+
+
+def _undo_begun(path: Path) -> None:
+    """Undo what a power cut left half done when the file at ``path`` was made; a reader cannot, and would fail.
+
+    Raises ``sqlite3.Error``.
+    """
+    if rollback_path(path).exists():
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
