@@ -25,7 +25,8 @@ from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import MARK_NAME, Mark, read_mark
 from tradebot.venues.hyperliquid import key_alone
-from tradebot.venues.hyperliquid.config import AccountConfig, TradingRules
+from tradebot.venues.hyperliquid.config import AccountConfig, KeySource, TradingRules
+from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.resilience import MemoryLog, Policy
 
 D = Decimal
@@ -207,7 +208,7 @@ async def test_what_was_sent_before_keeps_nothing_from_being_ended(place: Place)
         network="devnet",
         url=place.venue.net.url,
         account=None,
-        key_file=place.venue.folder / "devnet.key",
+        key=KeySource("devnet.key", lambda: read_key(place.venue.folder / "devnet.key")),
         trading=TradingRules(slippage=D("0.05")),
     )
     clock, progress = SystemClock(), Progress()

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tradebot.cli.commands_trading import act
 from tradebot.cli.context import Context
@@ -15,6 +16,9 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.near import did_you_mean
 from tradebot.report.shapes import Json
 from tradebot.report.table import cell, listing, moment
+
+if TYPE_CHECKING:
+    from tradebot.secret.secret import Secret
 
 
 def start(context: Context) -> int:
@@ -104,13 +108,27 @@ def _start_behind(context: Context, words: list[str], is_live: bool) -> int:
     from tradebot.store.lock import prepare_home
 
     prepare_home(context.home)
-    child = spawn(context.home, [*words, *(["--live"] if is_live else [])])
+    passphrase = _passphrase(context, words) if is_live else None
+    child = spawn(context.home, [*words, *(["--live"] if is_live else [])], passphrase)
     status = await_running(child, context.home, context.environ)
     if context.is_json:
         context.write_json({"state": status.get("state"), "pid": child.pid, "home": str(context.home)})
     else:
         context.write(f"{status.get('state')}: pid {child.pid}, home {context.home}")
     return 0
+
+
+def _passphrase(context: Context, words: list[str]) -> "Secret | None":
+    """Return the passphrase that a daemon started with ``words`` will need: it has no terminal to ask at."""
+    from tradebot.cli.parse import parse
+    from tradebot.runtime.secret_store import given_passphrase, needs_passphrase
+    from tradebot.settings.salvage import salvage_venue
+
+    given = parse([*words, "start"])
+    files = [Path(name) for name in given.texts("config")]
+    found = salvage_venue(context.home, files, given.text("profile"), context.environ)
+    is_needed = needs_passphrase({"venue": found.venue, "alerts": found.alerts, "secrets": found.secrets})
+    return given_passphrase() if is_needed else None
 
 
 def _refuse_running(context: Context) -> None:

@@ -13,7 +13,6 @@ from tradebot.model.command import AlertName, Command, Verb
 from tradebot.model.errors import NotPermitted, NotRunning, StorageFailed, TradebotError, Unavailable, UsageError
 from tradebot.ports import Clock
 from tradebot.runtime.alerts import Sender
-from tradebot.runtime.alone import key_alone
 from tradebot.runtime.boot import BOOT
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.logs import redact
@@ -45,7 +44,7 @@ def guard(context: Context) -> int:
     key_file = Path(context.given.text("key_file") or context.home / "guard.key").absolute()
     # What it lacks is told now, while somebody looks, not when it is needed.
     aim, clock = aim_of(context, key_file), SystemClock()
-    signer = key_alone(aim.network, aim.url, aim.account, key_file, aim.slippage, clock).signer
+    signer = aim.account_of(context.home, clock).signer
     context.note(f"guarding {context.home} with the key of {signer}: without a beat for {after_s:g} s everything ends")
     context.note(f"at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
     who = Sender(bot=aim.bot, mode="live", venue=f"hyperliquid {aim.network}")

@@ -20,7 +20,7 @@ from tradebot.model.errors import (
     TimedOut,
     UsageError,
 )
-from tradebot.ports import Clock
+from tradebot.ports import Clock, KeyAlone
 from tradebot.report.flatness import flatness, left_text
 from tradebot.settings.files import URLS
 from tradebot.settings.salvage import salvage_venue
@@ -38,7 +38,7 @@ _PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where to act, for which account - ``None``: whose the key is - and where the key lies.
+    """Where to act, for which account - ``None``: whose the key is - and where the key is: in a file, or a secret.
 
     ``is_own``: the configuration wants only what is ours to be ended. ``webhook``: where a human is paged, in the name
     of ``bot``.
@@ -47,11 +47,20 @@ class Aim:
     network: str
     url: str
     account: str | None
-    key_file: Path
+    key_file: Path | None
+    key_secret: str | None
+    secrets: Mapping[str, str]
     slippage: Decimal
     is_own: bool
     webhook: str | None
     bot: str
+
+    def account_of(self, home: Path, clock: Clock) -> KeyAlone:
+        """Return the account as the key alone reaches it. Raises ``NotPermitted`` for a key that cannot be used."""
+        from tradebot.runtime.alone import key_alone, key_source
+
+        key = key_source(self.key_file, self.key_secret, self.secrets, home, clock)
+        return key_alone(self.network, self.url, self.account, key, self.slippage, clock)
 
 
 def run_emergency(
@@ -92,11 +101,10 @@ def _end_all(
 ) -> "tuple[Progress, bool]":
     """Act, with the locks held and a mark left; return how it ended, and whether the mark is there."""
     from tradebot.live.emergency import Progress, end_all
-    from tradebot.runtime.alone import key_alone
 
-    venue, progress = key_alone(aim.network, aim.url, aim.account, aim.key_file, aim.slippage, clock), Progress()
+    venue, progress = aim.account_of(context.home, clock), Progress()
     context.note(f"acting at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
-    context.note(f"with the key in {aim.key_file}, of {venue.signer}")
+    context.note(f"with the key in {aim.key_file or f'secret {aim.key_secret}'}, of {venue.signer}")
     told, is_marked = "", False
 
     def tell(progress: Progress) -> None:
@@ -196,19 +204,21 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
         raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
     bot = salvaged.bot.get("name", "tradebot")
     is_own = salvaged.risk.get("flatten") == "own"
-    found = key_file or _key_file(context, venue, network)
+    found, named = (key_file, None) if key_file is not None else _key(context, venue, network)
     slippage = _slippage(venue.get("slippage"))
-    return Aim(network, url, account, found, slippage, is_own, salvaged.alerts.get("url"), bot)
+    return Aim(network, url, account, found, named, salvaged.secrets, slippage, is_own, salvaged.alerts.get("url"), bot)
 
 
-def _key_file(context: Context, venue: Mapping[str, str], network: str) -> Path:
+def _key(context: Context, venue: Mapping[str, str], network: str) -> tuple[Path | None, str | None]:
     given = context.given.text("key_file")
     if given is not None:
-        return Path(given).absolute()
+        return Path(given).absolute(), None
+    if venue.get("key_secret"):
+        return None, venue["key_secret"]
     if venue.get("key_file"):
-        return Path(venue["key_file"])
+        return Path(venue["key_file"]), None
     if network == "devnet":
-        return context.home / "devnet.key"
+        return context.home / "devnet.key", None
     raise UsageError("where the key lies is not to be read from the configuration", mend="give --key-file FILE")
 
 

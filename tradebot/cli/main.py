@@ -74,6 +74,11 @@ def _dispatch(given: Given, environ: Mapping[str, str]) -> int:
     if given.command is None or given.flag("help"):
         name = given.command.name if given.command is not None else given.group_word
         return _hand_to_typer([*name.split(), "--help"])
+    if "passphrase_fd" in given.values:
+        from tradebot.runtime.secret_store import take_passphrase
+        from tradebot.secret.passphrase import passphrase_source
+
+        take_passphrase(passphrase_source(environ, given.whole("passphrase_fd", 0)))
     return execute(given.command, Context(given, environ))
 
 

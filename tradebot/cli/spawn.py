@@ -13,6 +13,7 @@ from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import NotRunning, StorageFailed, TimedOut, TradebotError, Unreadable, UsageError
 from tradebot.report.shapes import Document
+from tradebot.secret.secret import Secret
 
 START_TIMEOUT_S = 60.0
 ERROR_FILE = "daemon.err"
@@ -31,8 +32,10 @@ class ChildFailed(TradebotError):
         self.exit_code = exit_code  # type: ignore[misc]  # that of the child, not of a class
 
 
-def spawn(home: Path, words: Sequence[str]) -> "subprocess.Popen[bytes]":
-    """Start ``python -m tradebot`` with ``words``, detached from this terminal."""
+def spawn(home: Path, words: Sequence[str], passphrase: Secret | None = None) -> "subprocess.Popen[bytes]":
+    """Start ``python -m tradebot`` with ``words``, detached from this terminal; it reads ``passphrase`` from a pipe."""
+    pipe = () if passphrase is None else (_filled_pipe(passphrase),)
+    words = [*words, *(word for reader in pipe for word in ("--passphrase-fd", str(reader)))]
     command = [sys.executable, "-m", "tradebot", "--home", os.fspath(home), "start", "--foreground", *words]
     folder = home / "logs"
     try:
@@ -43,10 +46,25 @@ def spawn(home: Path, words: Sequence[str]) -> "subprocess.Popen[bytes]":
         raise StorageFailed(f"cannot write the log: {error.strerror}", where=str(folder)) from error
     try:
         return subprocess.Popen(  # noqa: S603  # our own interpreter and words
-            command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors, start_new_session=True, umask=0o077
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=errors,
+            stderr=errors,
+            start_new_session=True,
+            umask=0o077,
+            pass_fds=pipe,
         )
     finally:
-        os.close(errors)
+        for descriptor in (errors, *pipe):
+            os.close(descriptor)
+
+
+def _filled_pipe(secret: Secret) -> int:
+    """Return the end to read from of a pipe that holds ``secret``: it is short enough to need no reader yet."""
+    reader, writer = os.pipe()
+    with os.fdopen(writer, "wb") as file:
+        file.write(secret.reveal().encode())
+    return reader
 
 
 def await_running(

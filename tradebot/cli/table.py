@@ -84,6 +84,11 @@ _LAST = Option("--last", "at most this many, the newest (50)", INT, "N", "-n", a
 _LEVELS = ("debug", "info", "warning", "error")
 
 _KEEP = Option("--keep", "which bar stays where the store differs", TEXT, "WHICH", choices=("stored", "new"))
+_PASSPHRASE_FD = Option(
+    "--passphrase-fd", "read the passphrase of the keystore from this open file", INT, "N", at_least=0
+)
+_SECRET_KINDS = ("agent-key", "token", "url", "other")
+_SECRET = Argument("NAME", "of the secret")
 _SERIES = Argument("SERIES", "a series of the store: VENUE:SYMBOL:TIMEFRAME")
 
 COMMANDS: tuple[CommandSpec, ...] = (
@@ -99,7 +104,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
             Option("--yes", "take every default, ask nothing", short="-y"),
         ),
     ),
-    CommandSpec("doctor", SET_UP, "check machine, home, configuration, and a real venue", "commands_setup:doctor"),
+    CommandSpec(
+        "doctor",
+        SET_UP,
+        "check machine, home, configuration, and a real venue",
+        "commands_setup:doctor",
+        (_PASSPHRASE_FD,),
+    ),
     CommandSpec(
         "config check",
         SET_UP,
@@ -133,7 +144,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         DAEMON,
         "start the daemon and return when it runs",
         "commands_daemon:start",
-        (Option("--foreground", "stay in this terminal and log to it"), _LIVE),
+        (Option("--foreground", "stay in this terminal and log to it"), _LIVE, _PASSPHRASE_FD),
     ),
     CommandSpec(
         "stop",
@@ -142,7 +153,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "quick:stop",
         (_FLATTEN, _OWN, _ALL, _TIMEOUT),
     ),
-    CommandSpec("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT,)),
+    CommandSpec("restart", DAEMON, "stop, then start as before", "commands_daemon:restart", (_TIMEOUT, _PASSPHRASE_FD)),
     CommandSpec("reload", DAEMON, "read the configuration again and apply what can be", "commands_daemon:reload"),
     CommandSpec(
         "status",
@@ -191,6 +202,7 @@ COMMANDS: tuple[CommandSpec, ...] = (
             Option("--url", "with --emergency: where the venue answers", TEXT, "URL"),
             Option("--account", "with --emergency: the master's address", TEXT, "ADDRESS"),
             Option("--key-file", "with --emergency: the file that holds the key", PATH, "FILE"),
+            _PASSPHRASE_FD,
             _REASON,
         ),
     ),
@@ -434,6 +446,24 @@ COMMANDS: tuple[CommandSpec, ...] = (
             ),
             Option("--key", "where the account's key is written (devnet.key in the home)", PATH, "FILE"),
         ),
+    ),
+    CommandSpec(
+        "secrets set",
+        UPKEEP,
+        "keep a key, token or address encrypted; it is read from standard input, or asked for",
+        "commands_secrets:set_secret",
+        (
+            Option("--kind", "what it is, unless a setting names it", TEXT, "KIND", choices=_SECRET_KINDS),
+            Option("--expires", "when it ends: 90d, ISO 8601 or epoch milliseconds", TEXT, "T"),
+            _PASSPHRASE_FD,
+        ),
+        (_SECRET,),
+    ),
+    CommandSpec(
+        "secrets list", UPKEEP, "list the secrets and who uses them; never a value", "commands_secrets:list_secrets"
+    ),
+    CommandSpec(
+        "secrets revoke", UPKEEP, "forget a secret that no setting names", "commands_secrets:revoke", (), (_SECRET,)
     ),
     CommandSpec("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),
     CommandSpec("state backup", UPKEEP, "write a verified copy of the journal", "commands_state:backup"),

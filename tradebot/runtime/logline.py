@@ -13,11 +13,13 @@ _LONGEST_TEXT = 4000
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[32m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _PLAIN = "\x1b[0m"
 _SECRETS: list[str] = []
+SHORTEST_SECRET = 8
+"""Characters: to blank a shorter one would blank ordinary text."""
 
 
 def register_secret(secret: str) -> None:
     """Replace ``secret`` by *** in every line from now on. Raises ``ValueError`` below 8 characters."""
-    if len(secret) < 8:
+    if len(secret) < SHORTEST_SECRET:
         raise ValueError("a secret of fewer than 8 characters would blank ordinary text")
     _SECRETS.append(secret)
 

@@ -14,7 +14,7 @@ from tradebot.log import log
 from tradebot.model.errors import ConfigError, InvariantError
 from tradebot.model.venue import why_not_live
 from tradebot.ports import Clock, Connection, VenueChecks
-from tradebot.runtime.alone import shared_log
+from tradebot.runtime.alone import key_source, shared_log
 from tradebot.runtime.config_rows import CONFIG
 from tradebot.settings.build import feed_url, key_path, venue_url
 from tradebot.settings.load import Loaded
@@ -69,7 +69,7 @@ def _named(settings: Settings) -> RealVenueSettings | LiveFeedSettings:
 
 
 async def _hyperliquid(loaded: Loaded, home: Path, journal: SqliteJournal, clock: Clock) -> Connection:
-    config = venue_config(loaded.settings, home)
+    config = venue_config(loaded.settings, home, clock)
     given = Home(
         tag=await _tag(journal, home, clock),
         notes=journal,
@@ -87,7 +87,7 @@ async def venue_checks(loaded: Loaded, home: Path, clock: Clock) -> AsyncIterato
     """Give what can be asked of the venue without a daemon."""
     match _named(loaded.settings):
         case HyperliquidVenueSettings() | HyperliquidFeedSettings():
-            config = venue_config(loaded.settings, home)
+            config = venue_config(loaded.settings, home, clock)
             async with checks(config, clock, shared_log, is_fresh=has_never_traded(home)) as found:
                 yield found
         case _ as never:
@@ -101,16 +101,17 @@ def feed_pace(settings: Settings) -> FeedPace:
     return FeedPace(settings.feed.stale_s, settings.feed.history_bars)
 
 
-def venue_config(settings: Settings, home: Path) -> VenueConfig:
+def venue_config(settings: Settings, home: Path, clock: Clock) -> VenueConfig:
     """Return what a connection is made of by ``settings``."""
     venue, feed = settings.venue, settings.feed
     account = None
     if isinstance(venue, HyperliquidVenueSettings):
+        key_file = None if venue.key_secret is not None else key_path(venue, home)
         account = AccountConfig(
             network=venue.network,
             url=venue_url(venue),
             account=venue.account,
-            key_file=key_path(venue, home),
+            key=key_source(key_file, venue.key_secret, settings.secrets.texts, home, clock),
             trading=TradingRules(leverage=venue.leverage, is_cross=venue.margin == "cross", slippage=venue.slippage),
             strategies=tuple(strategy.name for strategy in settings.strategy),
         )

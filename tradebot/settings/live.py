@@ -20,7 +20,10 @@ from tradebot.settings.model import (
 
 EXTRA_MEND = "install tradebot[hyperliquid]"
 _EXTRA = ("coincurve", "Crypto", "msgpack")
-_KEY_MEND = "make an agent (API wallet) of the account, write its key to a file of mode 0600, and name that file"
+_KEY_MEND = (
+    "make an agent (API wallet) of the account, keep its key by `tradebot secrets set NAME --kind agent-key`, "
+    "and name it in venue.key_secret; or name a file of mode 0600 that holds it"
+)
 _MONEY_LIMITS = tuple(gate.setting for gate in LIMITS if gate.is_needed_live)
 
 
@@ -64,7 +67,8 @@ def live_problems(loaded: Loaded, *, is_live: bool) -> Iterator[Problem]:
         yield _problem(loaded, ("feed", "kind"), what, f'set feed.kind = "{settings.venue.kind}"')
     if isinstance(settings.venue, HyperliquidVenueSettings):
         yield from _feed_problems(loaded, settings.venue)
-        if settings.venue.key_file is None and settings.venue.network != "devnet":
+        has_key = settings.venue.key_file is not None or settings.venue.key_secret is not None
+        if not has_key and settings.venue.network != "devnet":
             yield _problem(loaded, ("venue", "key_file"), "is missing", _KEY_MEND)
     if is_live_mode:
         yield from _risk_problems(loaded)

@@ -16,7 +16,7 @@ from tradebot.settings.toml import read_toml
 
 _SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"' -]+?)\s*\]\s*(#.*)?")
 _TEXT = re.compile(r"""\s*(\w+)\s*=\s*(?:"([^"\\]*)"|'([^']*)')\s*(#.*)?""")
-_SECTIONS = ("venue", "risk", "alerts", "bot")
+_SECTIONS = ("venue", "risk", "alerts", "bot", "secrets")
 _LARGEST_FILE = 1 << 20
 
 
@@ -28,6 +28,7 @@ class Salvaged:
     risk: Mapping[str, str]
     alerts: Mapping[str, str]
     bot: Mapping[str, str]
+    secrets: Mapping[str, str]
     notes: Sequence[str]
 
 
@@ -44,12 +45,12 @@ def salvage_venue(
     layers = [(_of_file(path, notes), path.absolute().parent) for path in files]
     layers.append(({section: _of_environ(section, environ) for section in _SECTIONS}, Path.cwd()))
     venue: dict[str, str] = {}
-    others: dict[str, dict[str, str]] = {"risk": {}, "alerts": {}, "bot": {}}
+    others: dict[str, dict[str, str]] = {"risk": {}, "alerts": {}, "bot": {}, "secrets": {}}
     for found, folder in layers:
         venue = _over(venue, _placed(found["venue"], folder))
         for section, texts in others.items():
             texts |= found[section]
-    return Salvaged(venue, others["risk"], others["alerts"], others["bot"], notes)
+    return Salvaged(venue, others["risk"], others["alerts"], others["bot"], others["secrets"], notes)
 
 
 def _of_environ(section: str, environ: Mapping[str, str]) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from tradebot.model.time import parse_timeframe, timeframe_name
 from tradebot.settings.dataspec import parse_series, parse_stored, parse_symbol_file
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,31}$"
+STORED_NAME_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 SYMBOL_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_./-]{0,31}$"
 
 
@@ -140,6 +141,7 @@ SeriesText = Annotated[str, AfterValidator(_series)]
 StoredText = Annotated[str, AfterValidator(_stored)]
 SymbolFileText = Annotated[str, AfterValidator(_symbol_file)]
 Symbol = Annotated[str, Field(pattern=SYMBOL_PATTERN)]
+SecretName = Annotated[str, Field(pattern=STORED_NAME_PATTERN)]
 Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(unique)]
 Regime = Literal["trend_up", "trend_down", "range", "quiet", "usual", "wild"]
 Speed = Annotated[Any, BeforeValidator(_speed)]

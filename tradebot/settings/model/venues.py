@@ -2,15 +2,16 @@
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import (
     Field,
+    model_validator,
 )
 
 from tradebot.settings.dataspec import SymbolFile, parse_symbol_file
 from tradebot.settings.model.feeds import ADDRESS_PATTERN, Network, Url
-from tradebot.settings.model.fields import Exact, Int, Section, Symbol, SymbolFileText
+from tradebot.settings.model.fields import Exact, Int, SecretName, Section, Symbol, SymbolFileText
 
 
 class HyperliquidVenueSettings(Section):
@@ -28,11 +29,20 @@ class HyperliquidVenueSettings(Section):
         default=None,
         description="The agent's key: 64 hex digits or a keystore, mode 0600. On a devnet: devnet.key of the home.",
     )
+    key_secret: SecretName | None = Field(
+        default=None, description="The agent's key, by its name in the store of secrets; in place of key_file."
+    )
     leverage: Int = Field(default=5, ge=1, le=100, description="Leverage of each symbol, set once.")
     margin: Literal["cross", "isolated"] = Field(default="cross", description="Margin mode of each symbol, set once.")
     slippage: Exact = Field(
         default=Decimal("0.05"), gt=0, le=Decimal("0.1"), description="How far a market order may slip, as a fraction."
     )
+
+    @model_validator(mode="after")
+    def _has_one_key(self) -> Self:
+        if self.key_file is not None and self.key_secret is not None:
+            raise ValueError("has both key_file and key_secret; give one of them")
+        return self
 
     @property
     def identity(self) -> str:

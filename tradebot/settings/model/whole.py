@@ -61,6 +61,20 @@ class LogSettings(Section):
     keep: Int = Field(default=10, ge=1, le=100, description="Rotated log files that are kept.")
 
 
+class SecretsSettings(Section):
+    """Where the secrets are kept that other settings name."""
+
+    backend: Literal["keystore", "credential"] = Field(
+        default="keystore",
+        description="keystore: encrypted files below the home. credential: what systemd gives to the service.",
+    )
+
+    @property
+    def texts(self) -> Mapping[str, str]:
+        """What is set, as who reads a broken configuration finds it."""
+        return {"backend": self.backend}
+
+
 class StoreSettings(Section):
     """The journal, its snapshots and the disk under them."""
 
@@ -89,6 +103,7 @@ class Settings(BaseSettings):
     control: ControlSettings = ControlSettings()
     log: LogSettings = LogSettings()
     store: StoreSettings = StoreSettings()
+    secrets: SecretsSettings = SecretsSettings()
 
     @classmethod
     def of(cls, layer: Layer) -> Self:

@@ -18,7 +18,7 @@ from tradebot.venues.hyperliquid.check_rules import expiry_finding, missing_key,
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, account_cloids
 from tradebot.venues.hyperliquid.config import AccountConfig, VenueConfig
 from tradebot.venues.hyperliquid.inquiry import Inquiry
-from tradebot.venues.hyperliquid.keys import read_key
+from tradebot.venues.hyperliquid.keys import KeyMissing
 
 _APPROVE = "approve its address as an API wallet of the account, or make a new one when it has expired"
 
@@ -38,14 +38,15 @@ class AccountChecks:
 
     def key(self, venue: AccountConfig) -> str | None:
         """Return the address of the key, ``None`` when there is none to be used. Asks nothing."""
-        path = venue.key_file
         try:
-            signer = read_key(path).address
-        except NotPermitted as error:
-            mend = error.mend if path.exists() else missing_key(venue.network)
-            self._inquiry.add("key", Grade.FAIL, f"{path}: {error.what}", mend)
+            signer = venue.key.read().address
+        except KeyMissing as error:
+            self._inquiry.add("key", Grade.FAIL, f"{venue.key.where}: {error.what}", missing_key(venue.network))
             return None
-        self._inquiry.add("key", Grade.OK, f"{path}, of {signer}")
+        except NotPermitted as error:
+            self._inquiry.add("key", Grade.FAIL, f"{venue.key.where}: {error.what}", error.mend)
+            return None
+        self._inquiry.add("key", Grade.OK, f"{venue.key.where}, of {signer}")
         return signer
 
     async def run(self, venue: AccountConfig, signer: str) -> None:

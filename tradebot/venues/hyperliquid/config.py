@@ -1,8 +1,12 @@
 """What a connection to the exchange is made of, as the operator configured it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tradebot.venues.hyperliquid.keys import SigningKey
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -14,6 +18,14 @@ class TradingRules:
     slippage: Decimal = Decimal("0.05")
 
 
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """Where the key is, for people, and how it is read: that may take a second, and raises ``NotPermitted``."""
+
+    where: str
+    read: "Callable[[], SigningKey]"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountConfig:
     """Which account, where. ``account`` ``None``: the key's own, or its master's."""
@@ -21,7 +33,7 @@ class AccountConfig:
     network: str
     url: str
     account: str | None
-    key_file: Path
+    key: KeySource
     trading: TradingRules
     strategies: tuple[str, ...] = ()
 

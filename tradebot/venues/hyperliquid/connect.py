@@ -1,5 +1,6 @@
 """From configuration and key to the ways to the exchange: requests, sockets, signer."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from tradebot.venues.hyperliquid.cloid import account_cloids
 from tradebot.venues.hyperliquid.config import AccountConfig, VenueConfig
 from tradebot.venues.hyperliquid.gateway import Gateway, Recorder, VenueTime
 from tradebot.venues.hyperliquid.inquiry import Inquiry
-from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Link, Links, Share
 from tradebot.venues.hyperliquid.market import venue_time
 from tradebot.venues.hyperliquid.memory import Memory
@@ -116,7 +116,8 @@ async def _start(time: VenueTime, link: Link) -> None:
 
 async def open_account(config: AccountConfig, link: Link, home: Home, clock: Clock) -> HyperliquidVenue:
     """Return the account, ready to trade. Raises ``NotPermitted``, ``ConfigError`` and ``VenueError``."""
-    key = read_key(config.key_file)
+    # A keystore takes a while to open.
+    key = await asyncio.to_thread(config.key.read)
     memory = Memory(home.notes, clock, link.rest, link.url, key.address)
     await memory.recall()
     address = config.account.lower() if config.account else await master_of(link.rest, key.address)

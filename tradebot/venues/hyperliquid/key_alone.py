@@ -9,7 +9,6 @@ from tradebot.venues.hyperliquid.access import master_of
 from tradebot.venues.hyperliquid.cloid import TAG_BYTES, Cloids
 from tradebot.venues.hyperliquid.config import AccountConfig
 from tradebot.venues.hyperliquid.gateway import Gateway
-from tradebot.venues.hyperliquid.keys import read_key
 from tradebot.venues.hyperliquid.link import Links, Share
 from tradebot.venues.hyperliquid.sign import Action, ActionSigner, Signature
 from tradebot.venues.hyperliquid.survey import HyperliquidSurvey
@@ -52,11 +51,11 @@ def _only_reduces(order: object) -> bool:
 
 
 class HyperliquidKeyAlone:
-    """Reaches the account of ``config``. Raises ``NotPermitted`` for a key file that cannot be used."""
+    """Reaches the account of ``config``. Raises ``NotPermitted`` for a key that cannot be used."""
 
     def __init__(self, config: AccountConfig, clock: Clock, share: Share, tell: Tell) -> None:
         self._config, self._clock = config, clock
-        self._key = read_key(config.key_file)
+        self._key = config.key.read()
         self.signer = self._key.address
         """Whose key it is."""
         # What this machine sent before, by our count, keeps nothing from being ended: the venue's own refusal may.

@@ -23,6 +23,10 @@ _MAX_SCRYPT_MEMORY = 1 << 30
 _MAX_ROUNDS = 10_000_000
 
 
+class KeyMissing(NotPermitted):
+    """There is no file where the key should be."""
+
+
 class SigningKey:
     """A secp256k1 private key that signs digests and shows only its address."""
 
@@ -66,13 +70,26 @@ def read_key(path: Path, passphrase: Callable[[], str] | None = None) -> Signing
     text = _read_private(path)
     if text.lstrip().startswith(b"{"):
         return SigningKey(_open_keystore(path, text, passphrase))
-    digits = text.strip().removeprefix(b"0x")
     try:
-        secret = bytes.fromhex(digits.decode("ascii")) if len(digits) == 2 * _KEY_BYTES else b""
+        return key_of(text.decode("ascii"))
+    except ValueError:
+        raise NotPermitted(
+            "neither 64 hex digits nor a keystore", where=str(path), mend="write the agent key into it"
+        ) from None
+
+
+def key_of(text: str) -> SigningKey:
+    """Return the key that 64 hex digits are, ``0x`` optional.
+
+    Raises ``ValueError``, never quoting them, for something else, ``NotPermitted`` for digits that are no key.
+    """
+    digits = text.strip().removeprefix("0x")
+    try:
+        secret = bytes.fromhex(digits) if len(digits) == 2 * _KEY_BYTES else b""
     except ValueError:
         secret = b""
     if len(secret) != _KEY_BYTES:
-        raise NotPermitted("neither 64 hex digits nor a keystore", where=str(path), mend="write the agent key into it")
+        raise ValueError("no 64 hex digits")
     return SigningKey(secret)
 
 
@@ -80,6 +97,8 @@ def _read_private(path: Path) -> bytes:
     where = str(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise KeyMissing(f"cannot open the key file: {error.strerror}", where=where, mend=_LOCK_DOWN) from error
     except OSError as error:
         raise NotPermitted(f"cannot open the key file: {error.strerror}", where=where, mend=_LOCK_DOWN) from error
     try:

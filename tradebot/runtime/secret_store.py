@@ -1,0 +1,65 @@
+"""The store of secrets that a configuration names, the passphrase of this process, and what of it is used where."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from tradebot.model.errors import ConfigError
+from tradebot.ports import Clock
+from tradebot.runtime.logline import SHORTEST_SECRET, register_secret
+from tradebot.secret.opening import StoreConfig, open_store
+from tradebot.secret.passphrase import AskPassphrase, passphrase_source
+from tradebot.secret.secret import Secret
+from tradebot.secret.store import STORE_KINDS, SecretStore
+
+USES = (("venue", "key_secret"), ("alerts", "url_secret"))
+"""The settings that name a secret."""
+
+
+class _Process:
+    """A process is given one passphrase, and asks for it once."""
+
+    ask: AskPassphrase = staticmethod(passphrase_source(os.environ, None))
+
+
+def take_passphrase(ask: AskPassphrase) -> None:
+    """Open keystores from now on with what ``ask`` gives."""
+    _Process.ask = staticmethod(ask)
+
+
+def given_passphrase() -> Secret:
+    """Return the passphrase of this process. Raises ``NotPermitted`` where there is none."""
+    return _Process.ask()
+
+
+def store_of(texts: Mapping[str, str], home: Path, clock: Clock) -> SecretStore:
+    """Return the store that the section ``secrets`` with ``texts`` names. Raises ``ConfigError``."""
+    named = texts.get("backend", "keystore")
+    backend = next((kind for kind in STORE_KINDS if kind == named), None)
+    if backend is None:
+        raise ConfigError(
+            f"{named!r} is none of {', '.join(STORE_KINDS)}", where="secrets.backend", mend="set one of them"
+        )
+    return open_store(StoreConfig(backend=backend), home, given_passphrase, os.environ, clock)
+
+
+def reveal(store: SecretStore, name: str) -> str:
+    """Return the value of a secret, which the log hides from now on. Raises ``NotPermitted`` and ``Unavailable``."""
+    text = store.get(name).reveal()
+    if len(text) >= SHORTEST_SECRET:
+        register_secret(text)
+    return text
+
+
+def used_by(sections: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
+    """Return which settings use each secret, by its name; ``sections`` are the texts of the configuration."""
+    found: dict[str, list[str]] = {}
+    for section, key in USES:
+        if name := sections.get(section, {}).get(key):
+            found.setdefault(name, []).append(f"{section}.{key}")
+    return found
+
+
+def needs_passphrase(sections: Mapping[str, Mapping[str, str]]) -> bool:
+    """Return whether a daemon of this configuration opens a keystore."""
+    return sections["secrets"].get("backend", "keystore") == "keystore" and bool(used_by(sections))

@@ -1,0 +1,1 @@
+"""What must stay secret - keys, tokens, addresses that carry one - and where it is kept."""
