@@ -326,6 +326,22 @@ class Execution(Protocol):
         """Return the stream that tells of the account, not yet connected."""
         ...
 
+    # The key.
+
+    async def check_key(self, key: str) -> str:
+        """Return the public name of ``key``, which may trade for the account as the venue says now.
+
+        Raises ``NotPermitted`` when it may not, and ``VenueError`` while that cannot be asked.
+        """
+        ...
+
+    def use_key(self, key: str) -> None:
+        """Sign with ``key`` from now on, and let what is signed leave again.
+
+        Raises ``InvariantError`` while an intent of the last key is ``unsettled``.
+        """
+        ...
+
     # Orders.
 
     async def submit(self, submit: SubmitOrders) -> Sequence[Message]:

@@ -13,7 +13,7 @@ reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk
 guard, config check, config show, config diff, config history, config rollback,
 state verify, state backup, state restore, state reset, devnet, scan,
 data import, data list, data show, data export, data validate,
-data repair, data resample, data download, secrets set, secrets list, secrets revoke
+data repair, data resample, data download, secrets set, secrets rotate, secrets list, secrets revoke
 """
 
 

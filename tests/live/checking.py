@@ -22,7 +22,7 @@ async def checked(
     loaded: Loaded, home: Path, clock: Clock, *, is_fresh: bool | None = None, total_s: float = TOTAL_S
 ) -> Sequence[Finding]:
     """Return the findings of every check."""
-    config = venue_config(loaded.settings, home)
+    config = venue_config(loaded.settings, home, clock)
     is_new = has_never_traded(home) if is_fresh is None else is_fresh
     async with checks(config, clock, shared_log, is_fresh=is_new) as found:
         return await preflight(found, loaded, total_s=total_s)
@@ -30,7 +30,7 @@ async def checked(
 
 def bare_connection(loaded: Loaded, home: Path, clock: Clock) -> tuple[HyperliquidConnection, Links]:
     """Return a connection over which nothing was asked yet, and its links."""
-    config = venue_config(loaded.settings, home)
+    config = venue_config(loaded.settings, home, clock)
     links = Links(clock, Policy(), shared_log, log)
     market = HyperliquidMarket(links.to(config.url), VenueTime(clock), None)
     return HyperliquidConnection(config, links, market, None, clock, lambda: None), links

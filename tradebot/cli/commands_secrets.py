@@ -2,27 +2,31 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from getpass import getpass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tradebot.cli.commands_trading import act
 from tradebot.cli.context import Context
+from tradebot.control import client
 from tradebot.control.when import parse_when
-from tradebot.model.errors import NotPermitted, UsageError
+from tradebot.model.errors import NotPermitted, TimedOut, TradebotError, UsageError
 from tradebot.model.time import Nanos, parse_timeframe, to_ms
 from tradebot.report.shapes import Json
 from tradebot.report.table import listing, moment
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.secret_store import store_of, used_by
 from tradebot.secret.secret import Secret
-from tradebot.secret.store import KINDS, LONGEST, SecretFacts, SecretKind, SecretStore, check_name
+from tradebot.secret.store import KINDS, LONGEST, SecretFacts, SecretKind, SecretStore, absent, check_name, next_name
 from tradebot.settings.salvage import salvage_venue
 from tradebot.store.lock import prepare_home
 
 if TYPE_CHECKING:
     from tradebot.settings.salvage import Salvaged
 
+_ROTATE_TIMEOUT_S = 90.0
 _COLUMNS = ("name", "kind", "backend", "created", "expires", "used_by", "fingerprint")
 
 
@@ -39,6 +43,35 @@ def set_secret(context: Context) -> int:
     else:
         context.write(f"kept {name} ({kind}) in the {facts.backend}: {facts.fingerprint}")
     return 0
+
+
+def rotate(context: Context) -> int:
+    """Keep another value of a secret; a running daemon that trades by it takes it into use, or refuses it."""
+    name = check_name(context.given.text("name") or "")
+    store, clock = _store(context), SystemClock()
+    known = next((facts for facts in store.facts() if facts.name == name), None)
+    if known is None:
+        raise absent(name, str(context.home))
+    expires, secret = _expires(context.given.text("expires"), clock.now()), _value(name)
+    is_in_use = "venue.key_secret" in _used(context).get(name, []) and client.find_peer(context.socket) is not None
+    if not is_in_use:
+        facts = store.put(name, secret, kind=known.kind, expires=expires)
+        if context.is_json:
+            context.write_json(_shown(facts, _used(context)))
+        else:
+            context.write(f"kept {name} anew: {facts.fingerprint}; what runs uses it after its next start")
+        return 0
+    coming = next_name(name)
+    store.put(coming, secret, kind=known.kind, expires=expires)
+    try:
+        return act(context, "rotate", {"secret": name}, _ROTATE_TIMEOUT_S)
+    except TimedOut:
+        # It is seen through by the daemon, which takes the value away itself.
+        raise
+    except TradebotError:
+        with suppress(NotPermitted):
+            store.remove(coming)
+        raise
 
 
 def list_secrets(context: Context) -> int:

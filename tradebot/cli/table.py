@@ -460,6 +460,14 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (_SECRET,),
     ),
     CommandSpec(
+        "secrets rotate",
+        UPKEEP,
+        "keep another value; a daemon that trades by it changes over without a restart, or refuses it",
+        "commands_secrets:rotate",
+        (Option("--expires", "when the new one ends: 90d, ISO 8601 or epoch milliseconds", TEXT, "T"), _PASSPHRASE_FD),
+        (_SECRET,),
+    ),
+    CommandSpec(
         "secrets list", UPKEEP, "list the secrets and who uses them; never a value", "commands_secrets:list_secrets"
     ),
     CommandSpec(

@@ -77,6 +77,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "reload": (),
     "rollback": ("hash",),
     "backup": (),
+    "rotate": ("secret",),
 }
 """What can be done, and the names its arguments may have. A flag is ``"true"`` or absent."""
 

@@ -22,6 +22,8 @@ class FreezeReason(StrEnum):
     """The venue said what cannot be."""
     MISMATCH = "mismatch"
     """The venue holds another position than the book."""
+    KEY = "key"
+    """The key is being changed."""
 
 
 class Freezer:

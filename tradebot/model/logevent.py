@@ -17,6 +17,7 @@ class LogEvent(StrEnum):
     CONFIG_DRIFTED = "config.drifted"
     CONFIG_UNKEPT = "config.unkept"
     CONFIG_REWRITTEN = "config.rewritten"
+    KEY_ROTATED = "key.rotated"
     INSTRUMENT_ASSUMED = "instrument.assumed"
     LINE_FAILED = "line.failed"
     TASK_STARTED = "task.started"

@@ -104,6 +104,10 @@ class DaemonPort(Protocol):
         """Write a verified copy of the journal."""
         ...
 
+    async def rotate(self, secret: str) -> Mapping[str, Json]:
+        """Use the next value of a secret in place of the present one."""
+        ...
+
 
 class DaemonApi:
     """Answers reads at any time, and acts once recovery is done; before that only ``halt`` is heard."""
@@ -123,6 +127,7 @@ class DaemonApi:
                 arguments.get("hash", ""), Author(peer.uid, "rollback")
             ),
             "backup": lambda *_: daemon.backup(),
+            "rotate": lambda arguments, _: daemon.rotate(arguments.get("secret", "")),
         }
         self._lists: Mapping[str, Callable[[], Awaitable[list[Document]]]] = {
             "config-diff": daemon.config_diff,

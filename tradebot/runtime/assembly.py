@@ -15,6 +15,7 @@ from tradebot.live.opening import opened
 from tradebot.live.patience import Patience
 from tradebot.live.preflight import red_lines
 from tradebot.live.reconcile import Reconciler
+from tradebot.live.rotation import KeyRotation
 from tradebot.live.sides import Sides
 from tradebot.live.trading import Trading
 from tradebot.live.watch import LiveWatch, Watched
@@ -181,6 +182,9 @@ class Live:
             await self._patience.until(partial(allowance.learn, Purpose.TRADE, may_be_recent=True))
             await supervisor.start(TaskSpec(name="allowance", run=allowance.run, policy=FailurePolicy.RESTART))
         await trading.settled.wait()
+        rotation = KeyRotation(venue, engine, reconciler.reconcile_now, self._clock)
+        await rotation.begin()
+        engine.rotation = rotation
         await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=FailurePolicy.RESTART))
         engine.flatness = flatness
         is_asked = engine.is_flatten_asked or await _was_flattening(journal)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tradebot.feeds.pacing import Pace
+from tradebot.live.rotation import KeyRotation
 from tradebot.model.command import Command, CommandDone, TradingState, Verb
 from tradebot.model.errors import RefusedByRule, TimedOut, Unavailable
 from tradebot.model.instrument import InstrumentSeen
@@ -133,6 +134,8 @@ class Engine:
     ) -> None:
         self.booted, self.journal, self.live = booted, journal, live
         self.flatness: Flattening | None = None
+        self.rotation: KeyRotation | None = None
+        """Exchanges the key; ``None`` before the account is traded, and where nothing real is."""
         self.is_flatten_asked = False
         self.orders, self.risk = booted.wired.orders, booted.wired.risk
         self.session = booted.session

@@ -25,6 +25,7 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.rollback import keep_config, put_back, refuse_loosened
+from tradebot.runtime.rotating import Rotating
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor, TaskState
 from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
@@ -238,6 +239,15 @@ class Operations:
         path = await backup(self.journal)
         log(LogEvent.BACKUP_MADE, file=path.name)
         return {"file": str(path), "detail": f"verified backup {path}"}
+
+    async def rotate(self, secret: str) -> Mapping[str, Json]:
+        """Use the next value of a secret in place of the present one; what refuses it leaves the present one.
+
+        Raises ``UsageError`` for a secret that nothing here uses, and what ``KeyRotation.rotate`` raises.
+        """
+        engine = self._running()
+        rotating = Rotating(self.home, self.loaded.settings, self.journal, self._clock, self._reloaded)
+        return await rotating.rotate(secret, engine.rotation)
 
     async def disk_low(self, free_mb: int) -> None:
         """Add to no position while the disk is nearly full."""

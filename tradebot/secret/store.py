@@ -14,6 +14,7 @@ SecretKind = Literal["agent-key", "token", "url", "other"]
 STORE_KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
 KINDS: tuple[SecretKind, ...] = get_args(SecretKind)
 EXTRA_MEND = "install tradebot[secrets]"
+NEXT = ".next"
 LONGEST = 8192
 """Characters of a secret."""
 
@@ -66,6 +67,11 @@ class SecretStore(Protocol):
     def remove(self, name: str) -> None:
         """Forget a secret. Raises ``NotPermitted`` when there is none of that name."""
         ...
+
+
+def next_name(name: str) -> str:
+    """Return under what name the next value of a secret waits until it is taken into use."""
+    return f"{name}{NEXT}"
 
 
 def check_name(name: str) -> str:

@@ -125,7 +125,9 @@ async def open_account(config: AccountConfig, link: Link, home: Home, clock: Clo
     signer = ActionSigner(key, is_mainnet=config.network == "mainnet")
     gateway = Gateway(link.rest, signer, address, clock, home.recorder, rules)
     cloids = account_cloids(home.tag, address, config.strategies)
-    venue = HyperliquidVenue(link, gateway, Submitter(gateway, rules), cloids, config.trading)
+    venue = HyperliquidVenue(
+        link, gateway, Submitter(gateway, rules), cloids, config.trading, is_mainnet=signer.is_mainnet
+    )
     try:
         await venue.open()
     except NotPermitted:

@@ -102,8 +102,21 @@ class Gateway:
         self._recorder = recorder
         self._rules = rules
         self._writes: dict[tuple[int, bool], asyncio.Future[None]] = {}
+        self._of_other_key: set[int] = set()
         self.shut = ""
         self.on_shut: Callable[[str], Awaitable[None]] = _unheard
+
+    def sign_with(self, signer: ActionSigner) -> None:
+        """Sign with another key from now on. Its nonces go on above those of the last one."""
+        self._signer, self.signer = signer, signer.address
+        self.reopen()
+
+    def recall(self, intent: Intent) -> None:
+        """Know an intent of an earlier run: a noop of ours takes its nonce only when this key has signed it."""
+        sent = orjson.loads(intent.body)
+        ours = self._signer.sign(sent["action"], sent["nonce"], expires_after=sent["expiresAfter"])
+        if ours.wire() != sent["signature"]:
+            self._of_other_key.add(intent.nonce)
 
     def reopen(self) -> None:
         """Let what is signed leave again: somebody says that the key may trade."""
@@ -192,8 +205,8 @@ class Gateway:
         return await self._sent(intent.body, len(intent.cloids), Purpose.PROTECT if intent.is_urgent else Purpose.TRADE)
 
     async def fence(self, nonce: int) -> ActionReply | None:
-        """Send a noop that burns ``nonce``; nothing when it would take the turn of an order."""
-        if self.allowance.is_used_up:
+        """Send a noop that burns ``nonce``; nothing when it would take the turn of an order, or prove nothing."""
+        if self.allowance.is_used_up or nonce in self._of_other_key:
             return None
         return await self._sent(self._envelope(NOOP, nonce, None), 0, Purpose.PROTECT)
 

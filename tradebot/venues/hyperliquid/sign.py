@@ -163,6 +163,11 @@ class ActionSigner:
         self._hashed = Keccak()
 
     @property
+    def is_mainnet(self) -> bool:
+        """Whether it signs for real money."""
+        return self._is_mainnet
+
+    @property
     def address(self) -> str:
         """The lower-case address of the key: an agent's, or the account's own."""
         return self._key.address

@@ -11,7 +11,7 @@ from itertools import zip_longest
 
 from msgspec.structs import replace
 
-from tradebot.model.errors import ConfigError, Rejected, Unreadable, VenueError
+from tradebot.model.errors import ConfigError, InvariantError, NotPermitted, Rejected, Unreadable, VenueError
 from tradebot.model.market import Message
 from tradebot.model.money import ZERO, Price, Qty
 from tradebot.model.near import did_you_mean
@@ -58,6 +58,7 @@ from tradebot.venues.hyperliquid.account_socket import AccountSocket
 from tradebot.venues.hyperliquid.cloid import Cloids
 from tradebot.venues.hyperliquid.config import TradingRules
 from tradebot.venues.hyperliquid.gateway import Gateway, VenueTime
+from tradebot.venues.hyperliquid.keys import SigningKey, key_of
 from tradebot.venues.hyperliquid.leverage import Leverage
 from tradebot.venues.hyperliquid.link import Link
 from tradebot.venues.hyperliquid.market import GRACE, asset_contexts
@@ -65,6 +66,7 @@ from tradebot.venues.hyperliquid.naming import Names
 from tradebot.venues.hyperliquid.reports import OUTCOMES, not_permitted, of_record
 from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.seen import Seen
+from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.statuses import is_halt, refusal_of
 from tradebot.venues.hyperliquid.stream import Subscription
 from tradebot.venues.hyperliquid.survey import HyperliquidSurvey, fills_since
@@ -118,12 +120,21 @@ class HyperliquidVenue:
 
     capabilities = CAPABILITIES
 
-    def __init__(self, link: Link, gateway: Gateway, submitter: Submitter, cloids: Cloids, rules: TradingRules) -> None:
+    def __init__(
+        self,
+        link: Link,
+        gateway: Gateway,
+        submitter: Submitter,
+        cloids: Cloids,
+        rules: TradingRules,
+        *,
+        is_mainnet: bool = False,
+    ) -> None:
         self._link, self._rest = link, link.rest
         self._gateway = gateway
         self._submitter = submitter
         self._cloids = cloids
-        self._slippage = rules.slippage
+        self._slippage, self._is_mainnet = rules.slippage, is_mainnet
         self._symbols: tuple[str, ...] = ()
         self._seen = Seen()
         self._assets: dict[str, Asset] = {}
@@ -178,6 +189,22 @@ class HyperliquidVenue:
         """Return until when the key may sign; ``None`` for an unnamed agent or the account's own key."""
         return await agent_expiry(self._rest, self.account, self._gateway.signer)
 
+    async def check_key(self, key: str) -> str:
+        """Return the address of ``key``, which may trade for the account as the venue says now.
+
+        Raises ``NotPermitted`` when it may not, and ``VenueError``.
+        """
+        address = _key(key).address
+        self._rest.forget()
+        await check_signer(self._rest, self.account, address)
+        return address
+
+    def use_key(self, key: str) -> None:
+        """Sign with ``key`` from now on; no intent of the last one may be without its outcome."""
+        if self._submitter.unsettled():
+            raise InvariantError("a key is changed while orders of the last one are under way")
+        self._gateway.sign_with(ActionSigner(_key(key), is_mainnet=self._is_mainnet))
+
     async def learn_time(self) -> None:
         """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
         await self._gateway.learn_time()
@@ -210,6 +237,7 @@ class HyperliquidVenue:
         self._cloids.know(past.strategies)
         self._gateway.nonces.seen(past.last_nonce)
         for intent in past.intents:
+            self._gateway.recall(intent)
             # A restored journal is another instance than the one that placed these.
             for cloid in filter(self._cloids.is_of_another, intent.cloids):
                 owners = (self._cloids.decode(cloid, symbol) for symbol in self._symbols)
@@ -504,3 +532,10 @@ def _unlisted(cancel: CancelOrder, ts: Nanos) -> OrderCanceled:
 
 def _refused(submit: SubmitOrders, words: str, refusal: RefusalClass) -> Sequence[Message]:
     return [OUTCOMES.rejected(order.client_order_id, words, submit.ts_event, refusal) for order in submit.orders]
+
+
+def _key(text: str) -> SigningKey:
+    try:
+        return key_of(text)
+    except ValueError:
+        raise NotPermitted("the new key is not 64 hex digits", mend="give the key of an agent of the account") from None
