@@ -18,7 +18,6 @@ from tradebot.live.freezer import FreezeReason
 from tradebot.live.rotation import KeyRotation
 from tradebot.model.command import TradingState
 from tradebot.model.errors import InvariantError, NotPermitted, RefusedByRule, StorageFailed, VenueError
-from tradebot.runtime.rotating import KEY_ROTATED  # noqa: F401  # the row is told of by the command, not here
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 

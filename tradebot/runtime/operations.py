@@ -246,7 +246,7 @@ class Operations:
         Raises ``UsageError`` for a secret that nothing here uses, and what ``KeyRotation.rotate`` raises.
         """
         engine = self._running()
-        rotating = Rotating(self.home, self.loaded.settings, self.journal, self._clock, self._reloaded)
+        rotating = Rotating(self.home, self.loaded.settings, self.journal, self._clock)
         return await rotating.rotate(secret, engine.rotation)
 
     async def disk_low(self, free_mb: int) -> None:

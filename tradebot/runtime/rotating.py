@@ -1,7 +1,7 @@
 """Another value for a secret that a running daemon uses: taken from the store, tried, and only then kept."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import orjson
@@ -23,13 +23,10 @@ KEY_ROTATED = "key_rotated"
 
 
 class Rotating:
-    """Changes secrets of a daemon with ``settings``; ``reloaded`` lets what was made of them be made anew."""
+    """Changes secrets of a daemon with ``settings``."""
 
-    def __init__(
-        self, home: Path, settings: Settings, journal: SqliteJournal, clock: Clock, reloaded: Callable[[Settings], None]
-    ) -> None:
+    def __init__(self, home: Path, settings: Settings, journal: SqliteJournal, clock: Clock) -> None:
         self._home, self._settings, self._journal, self._clock = home, settings, journal, clock
-        self._reloaded = reloaded
 
     async def rotate(self, name: str, rotation: KeyRotation | None) -> Mapping[str, Json]:
         """Use ``NAME.next`` of the store as ``NAME``, and return what was done.

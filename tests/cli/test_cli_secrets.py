@@ -1,0 +1,112 @@
+"""Secrets by the real command, and a key that is exchanged under a daemon that trades."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("coincurve", reason="the extra hyperliquid is not installed")
+pytest.importorskip("eth_keyfile", reason="the extra secrets is not installed")
+
+from coincurve import PrivateKey
+
+from tests.cli.desk import Desk
+from tradebot.devnet.recover import address_of
+
+PASSPHRASE = "correct horse battery"
+FIRST, SECOND, STRANGER = "07" * 32, "09" * 32, "0b" * 32
+
+
+class Vaulted:
+    """The real command in a home whose keystore has ``PASSPHRASE``."""
+
+    def __init__(self, desk: Desk) -> None:
+        self.desk = desk
+        self.passphrase = desk.folder / "passphrase"
+        self.passphrase.write_text(PASSPHRASE + "\n")
+
+    def run(self, *words: str, value: str = "") -> "subprocess.CompletedProcess[str]":
+        with self.passphrase.open("rb") as file:
+            command = [sys.executable, "-m", "tradebot", "--home", str(self.desk.home), *words]
+            command += ["--passphrase-fd", str(file.fileno())]
+            return subprocess.run(
+                command,
+                input=value,
+                capture_output=True,
+                text=True,
+                check=False,
+                pass_fds=(file.fileno(),),
+                env=self.desk.environ,
+                cwd=self.desk.folder,
+            )
+
+    def ask(self, *words: str, value: str = "") -> str:
+        done = self.run(*words, value=value)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def approve(self, key: str, name: str) -> str:
+        address = str(address_of(PrivateKey(bytes.fromhex(key)).public_key))
+        self.desk.by_hand("approve-agent", user=self.desk.account, address=address, name=name)
+        return address
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Iterator[Vaulted]:
+    desk = Desk(tmp_path)
+    try:
+        path = tmp_path / "mine.toml"
+        lines = [line for line in path.read_text().splitlines() if not line.startswith("key_file")]
+        path.write_text("\n".join([*lines, f'account = "{desk.account}"', 'key_secret = "agent-1"', ""]))
+        yield Vaulted(desk)
+    finally:
+        desk.close()
+
+
+def test_a_key_of_the_keystore_trades_and_is_exchanged_without_a_restart(home: Vaulted) -> None:
+    desk, options = home.desk, home.desk.options
+    first, second = home.approve(FIRST, "one"), home.approve(SECOND, "two")
+    home.ask("secrets", "set", "agent-1", *options, value=FIRST)
+    assert home.run("start", "--live", *options).returncode == 0
+    before = desk.status()
+
+    refused = home.run("secrets", "rotate", "agent-1", *options, value=STRANGER)
+    assert (refused.returncode, "no agent of" in refused.stderr) == (77, True), refused.stderr
+    assert STRANGER not in refused.stderr + refused.stdout
+
+    began = time.monotonic()
+    done = json.loads(home.ask("--json", "secrets", "rotate", "agent-1", *options, value=SECOND))
+    assert time.monotonic() - began < 60
+    assert (done["address"], done["seconds"] < 60) == (second, True)
+    listed = json.loads(home.desk.ask("--json", "secrets", "list", *options))
+    (row,) = listed
+    assert (row["name"], row["kind"], row["backend"], row["fingerprint"]) == (
+        "agent-1",
+        "agent-key",
+        "keystore",
+        second,
+    )
+    assert row["used_by"] == ["venue.key_secret"]
+    after = desk.status()
+    assert after["pid"] == before["pid"]
+    assert first != second
+    # The next run has the new one.
+    desk.ask("stop")
+    assert home.run("start", "--live", *options).returncode == 0
+    assert f"of {second}" in home.ask("doctor", *options)
+
+
+def test_without_the_passphrase_nothing_starts_and_the_mend_is_told(home: Vaulted) -> None:
+    home.ask("secrets", "set", "agent-1", *home.desk.options, value=FIRST)
+    done = home.desk.run("start", "--live", *home.desk.options)
+    assert done.returncode == 77
+    assert "--passphrase-fd" in done.stderr
+    home.passphrase.write_text("another one")
+    done = home.run("start", "--live", *home.desk.options)
+    assert done.returncode == 77
+    assert "not its passphrase" in done.stderr
+    assert FIRST not in done.stderr
