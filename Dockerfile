@@ -7,6 +7,7 @@ RUN python -m venv /opt/tradebot \
         --no-build-isolation -r requirements/run.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
+COPY systemd systemd
 COPY tradebot tradebot
 RUN /opt/tradebot/bin/pip install --no-cache-dir --no-deps --no-build-isolation . \
     && /opt/tradebot/bin/pip check \

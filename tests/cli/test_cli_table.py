@@ -10,7 +10,8 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 PROMISED = """
 init, doctor, strategies, new-strategy, start, stop, restart, reload, status, ps, health, logs, pause, resume,
 reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk, report, trades, backtest, lookahead,
-guard, config check, config show, config diff, config history, config rollback,
+guard, service install, service uninstall, service show, service status,
+config check, config show, config diff, config history, config rollback,
 state verify, state backup, state restore, state reset, devnet, scan,
 data import, data list, data show, data export, data validate,
 data repair, data resample, data download, secrets set, secrets rotate, secrets list, secrets revoke

@@ -41,7 +41,7 @@ async def test_a_venue_that_has_not_answered_is_not_called_connected(tmp_path: P
         assert not operations.facts().venue.connected
         engine: Engine = bot.engine
         operations.run_with(
-            engine, Heart(engine.session, engine.runner, engine.durable, notifier, clock, operations.status_line)
+            engine, Heart(engine.session, engine.runner, engine.durable, notifier, clock, operations.status_line, str)
         )
         bot.live.feed = None
         assert operations.facts().venue.connected

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tradebot.cli.parse import parse
+from tradebot.cli.service_units import DROP_IN, ServiceInstance, UnitFile, exec_words, unit_files
+from tradebot.cli.spawn import parse_arguments
 from tradebot.model import errors
 from tradebot.pipeline.strategy.failure import BLOCKED_AFTER_S
 from tradebot.settings.model import HyperliquidVenueSettings
@@ -22,9 +23,10 @@ from tradebot.store.account_lock import AccountLock
 
 ROOT = Path(__file__).parents[2]
 UNIT = ROOT / "systemd" / "tradebot@.service"
-LIVE = ROOT / "systemd" / "live.conf"
 GUARD = ROOT / "systemd" / "tradebot-guard@.service"
 MAX_EXPOSURE = 1.5
+# It is its user's, and has no mounts of its own.
+MAX_EXPOSURE_OF_USERS = 6.5
 DEADLINE_S = 30
 # Not worth another try: each of these needs a person.
 FOR_A_PERSON = (
@@ -42,7 +44,17 @@ needs_systemd_analyze = pytest.mark.skipif(
 
 def analyze(*words: str | Path) -> "subprocess.CompletedProcess[str]":
     command = ["systemd-analyze", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    # For --user it looks where a user's manager has its files, which need not be there.
+    environ = os.environ | {"XDG_RUNTIME_DIR": "/run"}
+    return subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environ)
+
+
+def exposure(unit: Path, *words: str) -> float:
+    """Return what systemd says of a unit that stands in a file: 0 is wholly confined, 10 not at all."""
+    done = analyze("security", "--offline=true", "--no-pager", *words, unit)
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
+    assert found is not None, done.stderr
+    return float(found[1])
 
 
 @needs_systemd_analyze
@@ -55,37 +67,51 @@ def test_systemd_finds_no_fault_in_the_unit(shipped: Path, tmp_path: Path) -> No
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def live_unit(folder: Path) -> Path:
-    """Write the unit as a live instance has it: with the drop-in, and a stand-in for the program."""
-    unit = folder / "tradebot@main.service"
-    unit.write_text(UNIT.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
-    drop_in = folder / f"{unit.name}.d" / "live.conf"
-    drop_in.parent.mkdir()
-    drop_in.write_text(LIVE.read_text().replace("/opt/tradebot/bin/tradebot", "/bin/true"))
-    return unit
+def written(folder: Path, *, is_user: bool = False) -> list[Path]:
+    """Write all units of a live instance with a guard as ``install`` does, with a stand-in for the program."""
+    instance = ServiceInstance(
+        name="main", is_user=is_user, program=["/bin/true"], words=["--config", "/etc/my bots/100%.toml"], is_live=True,
+        has_guard=True, key_file=Path("/etc/tradebot/main.key"), guard_key=Path("/etc/tradebot/main.guard.key"),
+        environment=Path("/etc/tradebot/main.env"),
+    )  # fmt: skip
+    for file in unit_files(instance, folder):
+        body = file.body.replace("/opt/tradebot/bin/tradebot", "/bin/true")
+        assert UnitFile(file.path, body).write() is None
+        assert file.path.stat().st_mode & 0o777 == 0o644
+    # The drop-ins of an instance are read with its template when it is asked for by the instance's name.
+    for template, name in (("tradebot@", "tradebot@main"), ("tradebot-guard@", "tradebot-guard@main")):
+        (folder / f"{template}.service").rename(folder / f"{name}.service")
+    return [folder / "tradebot@main.service", folder / "tradebot-guard@main.service"]
 
 
 @needs_systemd_analyze
-def test_systemd_finds_no_fault_in_the_unit_of_a_live_instance(tmp_path: Path) -> None:
-    done = analyze("verify", "--man=no", live_unit(tmp_path))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+@pytest.mark.parametrize("manager", ["system", "user"])
+def test_systemd_finds_no_fault_in_what_install_writes(manager: str, tmp_path: Path) -> None:
+    for unit in written(tmp_path, is_user=manager == "user"):
+        done = analyze("verify", "--man=no", f"--{manager}", unit)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 @needs_systemd_analyze
-def test_the_unit_of_a_live_instance_is_confined(tmp_path: Path) -> None:
-    done = analyze("security", "--offline=true", "--no-pager", live_unit(tmp_path))
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert found is not None, done.stderr
-    assert float(found[1]) <= MAX_EXPOSURE
+def test_the_units_of_a_live_instance_are_confined(tmp_path: Path) -> None:
+    for unit in written(tmp_path):
+        assert exposure(unit) <= MAX_EXPOSURE
 
 
-def test_a_live_instance_says_live_and_has_its_key_where_the_settings_look_for_it() -> None:
-    text = LIVE.read_text()
-    starts = re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE)
-    assert starts[0] == ""
-    given = parse(starts[1].split()[1:])
+@needs_systemd_analyze
+def test_a_unit_of_a_user_is_as_confined_as_it_can_be_everywhere(tmp_path: Path) -> None:
+    for unit in written(tmp_path, is_user=True):
+        assert exposure(unit, "--user") <= MAX_EXPOSURE_OF_USERS
+
+
+def test_a_live_instance_says_live_and_has_its_key_where_the_settings_look_for_it(tmp_path: Path) -> None:
+    written(tmp_path)
+    text = (tmp_path / "tradebot@main.service.d" / DROP_IN).read_text()
+    given = parse_arguments(["tradebot", *exec_words(text)[1:]])
+    assert given is not None
     assert given.command is not None
     assert (given.command.name, given.flag("foreground"), given.flag("live")) == ("start", True, True)
+    assert given.texts("config") == ["/etc/my bots/100%.toml"]
     name = re.search(r"^Environment=TRADEBOT__(\w+)__(\w+)=", text, re.MULTILINE)
     assert name is not None
     assert (name[1].lower(), name[2].lower()) == ("venue", "key_file")
@@ -102,10 +128,7 @@ def test_what_locks_accounts_can_be_written_by_the_service() -> None:
 @needs_systemd_analyze
 @pytest.mark.parametrize("unit", [UNIT, GUARD], ids=["daemon", "guard"])
 def test_the_unit_is_confined(unit: Path) -> None:
-    done = analyze("security", "--offline=true", "--no-pager", unit)
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", done.stdout)
-    assert found is not None, done.stderr
-    assert float(found[1]) <= MAX_EXPOSURE
+    assert exposure(unit) <= MAX_EXPOSURE
 
 
 def test_the_unit_leaves_to_a_person_what_is_for_a_person() -> None:

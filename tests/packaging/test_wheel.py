@@ -65,6 +65,14 @@ def test_the_wheel_holds_the_profiles_and_nothing_of_the_tests(wheel: Path) -> N
     assert {name.split("/")[0].split("-")[0] for name in names} == {"tradebot"}
 
 
+def test_the_units_of_the_wheel_are_found(wheel: Path, installed: Path, tmp_path: Path) -> None:
+    units = [f"tradebot/systemd/{path.name}" for path in (ROOT / "systemd").iterdir()]
+    assert set(units) <= set(zipfile.ZipFile(wheel).namelist())
+    done = tradebot(installed, tmp_path, "service", "show", "--user", "--guard", "--json")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["files"]) == 4
+
+
 def test_the_wheel_holds_the_charts_with_their_licence_and_draws_a_page(
     wheel: Path, installed: Path, tmp_path: Path
 ) -> None:

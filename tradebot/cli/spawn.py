@@ -125,7 +125,7 @@ def words_of(pid: int) -> list[str]:
         return []
     if any(entry.startswith(b"NOTIFY_SOCKET=") for entry in environment):
         raise UsageError("systemd runs this daemon", where=f"pid {pid}", mend="restart it with systemctl restart")
-    given = _parse_arguments([os.fsdecode(argument) for argument in arguments])
+    given = parse_arguments([os.fsdecode(argument) for argument in arguments])
     if given is None:
         return []
     return [*option_words(given, folder), *(["--live"] if given.flag("live") else [])]
@@ -141,7 +141,8 @@ def option_words(given: Given, folder: Path) -> list[str]:
     return words
 
 
-def _parse_arguments(arguments: list[str]) -> Given | None:
+def parse_arguments(arguments: Sequence[str]) -> Given | None:
+    """Return what a command line of tradebot says, by whatever path or Python; ``None`` when it is none."""
     # "python -m tradebot ..." or ".../bin/python .../bin/tradebot ...": ours begin after that name.
     for position, argument in enumerate(arguments):
         if Path(argument).name in {"tradebot", "__main__.py"}:

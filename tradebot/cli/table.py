@@ -89,6 +89,17 @@ _PASSPHRASE_FD = Option(
 )
 _SECRET_KINDS = ("agent-key", "token", "url", "other")
 _SECRET = Argument("NAME", "of the secret")
+_USER = Option("--user", "a service of your own user, not of the system")
+_NAME = Argument("NAME", "which instance, when there are several (main)", is_required=False)
+_UNITS = (
+    _USER,
+    _LIVE,
+    Option("--guard", "also a guard beside it, with a key of its own"),
+    Option("--key-file", "given to this service alone (of the system: /etc/tradebot/NAME.key)", PATH, "FILE"),
+    Option("--guard-key", "the same for the guard (/etc/tradebot/NAME.guard.key)", PATH, "FILE"),
+    Option("--encrypted", "the keys are as systemd-creds encrypt has written them"),
+)
+_FORCE_UNIT = Option("--force", "also where somebody has edited a unit by hand; it is kept beside")
 _SERIES = Argument("SERIES", "a series of the store: VENUE:SYMBOL:TIMEFRAME")
 
 COMMANDS: tuple[CommandSpec, ...] = (
@@ -175,6 +186,38 @@ COMMANDS: tuple[CommandSpec, ...] = (
             Option("--level", "only this level and above", TEXT, "LEVEL", choices=_LEVELS),
             Option("--event", "only events of this name", TEXT, "NAME"),
         ),
+    ),
+    CommandSpec(
+        "service install",
+        DAEMON,
+        "write and enable the systemd unit that runs this configuration",
+        "commands_service:install",
+        (*_UNITS, Option("--now", "start it at once"), _FORCE_UNIT),
+        (_NAME,),
+    ),
+    CommandSpec(
+        "service uninstall",
+        DAEMON,
+        "stop it and remove its units; configuration, key and state stay",
+        "commands_service:uninstall",
+        (_USER, Option("--force", "also a unit that somebody has edited by hand")),
+        (_NAME,),
+    ),
+    CommandSpec(
+        "service show",
+        DAEMON,
+        "print the units that install would write, and what is in the way",
+        "commands_service:show",
+        _UNITS,
+        (_NAME,),
+    ),
+    CommandSpec(
+        "service status",
+        DAEMON,
+        "what systemd says of it and what the daemon says; exit 0 when both are well, 3 when it does not run",
+        "commands_service_status:status",
+        (_USER,),
+        (_NAME,),
     ),
     CommandSpec("pause", TRADING, "no new entries; exits and stops live on", "commands_trading:pause"),
     CommandSpec(

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 
 from tradebot.live.reconcile_account import AccountComparison
 from tradebot.live.reconcile_orders import OrdersComparison
+from tradebot.live.rounds import Rounds
 from tradebot.live.sides import Sides
 from tradebot.live.stops import StopChecks
 from tradebot.model.errors import VenueError
@@ -33,6 +34,7 @@ class Reconciler:
         self._sides, self._sleep = sides, sleep
         self._may_adopt = sides.is_blank()
         self._lock = asyncio.Lock()
+        self.rounds = Rounds()
 
     @property
     def residual(self) -> Cash | None:
@@ -88,6 +90,7 @@ class Reconciler:
 
     async def _repeat(self, look: Callable[[], Awaitable[None]], pause_s: float) -> None:
         while True:
+            self.rounds.came(look.__name__)
             await self._sleep(min(pause_s, _AGAIN_S) if self.money.is_open else pause_s)
             # The venue cannot be asked now, or the daemon is stopping: this look is none.
             with contextlib.suppress(VenueError):

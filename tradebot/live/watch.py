@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from tradebot.live.freezer import Freezer, FreezeReason
 from tradebot.live.line import LiveLine
+from tradebot.live.rounds import Rounds
 from tradebot.model.command import AlertName, Tick, TradingState, Verb
 from tradebot.model.errors import Unavailable, VenueError
 from tradebot.model.time import DAY, NANOS_PER_S, Nanos, from_ms
@@ -63,6 +64,7 @@ class LiveWatch:
         self._is_lost_told = self._is_refusal_told = False
         self._days_told: int | None = None
         self._refusing = asyncio.Lock()
+        self.rounds = Rounds()
 
     async def run(self, ready: Callable[[], None]) -> None:
         """Watch until cancelled."""
@@ -106,6 +108,7 @@ class LiveWatch:
 
     async def _watch_line(self) -> None:
         while True:
+            self.rounds.came("line")
             # A daemon that is stopping takes no commands any more.
             with contextlib.suppress(Unavailable):
                 await self.look()

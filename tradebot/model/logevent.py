@@ -24,6 +24,7 @@ class LogEvent(StrEnum):
     TASK_STOPPED = "task.stopped"
     TASK_FAILED = "task.failed"
     TASK_RESTARTED = "task.restarted"
+    TASK_STUCK = "task.stuck"
     LOOP_LAGGED = "loop.lagged"
     FEED_STARTED = "feed.started"
     FEED_FINISHED = "feed.finished"

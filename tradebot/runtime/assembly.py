@@ -1,6 +1,6 @@
 """What a live market or a real venue adds to a daemon, from the first request to the tasks around the line."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +16,7 @@ from tradebot.live.patience import Patience
 from tradebot.live.preflight import red_lines
 from tradebot.live.reconcile import Reconciler
 from tradebot.live.rotation import KeyRotation
+from tradebot.live.rounds import Rounds
 from tradebot.live.sides import Sides
 from tradebot.live.trading import Trading
 from tradebot.live.watch import LiveWatch, Watched
@@ -175,7 +176,7 @@ class Live:
         outbox.send = broker.send
         await supervisor.start(_broker_task(broker))
         await supervisor.start(TaskSpec(name="account", run=trading.run, policy=FailurePolicy.HALT))
-        await supervisor.start(TaskSpec(name="watch", run=watch.run, policy=FailurePolicy.RESTART))
+        await supervisor.start(_looping("watch", watch.run, watch.rounds))
         limit = venue.capabilities.actions
         if limit is not None:
             allowance = AllowanceWatch(venue, limit, engine, page, self._clock)
@@ -185,7 +186,7 @@ class Live:
         rotation = KeyRotation(venue, engine, reconciler.reconcile_now, self._clock)
         await rotation.begin()
         engine.rotation = rotation
-        await supervisor.start(TaskSpec(name="reconciler", run=reconciler.run, policy=FailurePolicy.RESTART))
+        await supervisor.start(_looping("reconciler", reconciler.run, reconciler.rounds))
         engine.flatness = flatness
         is_asked = engine.is_flatten_asked or await _was_flattening(journal)
         if engine.trading_state is TradingState.HALTED and is_asked:
@@ -342,6 +343,10 @@ async def _heard_ms(journal: SqliteJournal) -> int | None:
     """Return when the last run heard something by our clock; ``None`` where none traded the account."""
     inputs = await journal.rows(Query(kinds=REAL.inputs, newest_first=True, limit=1))
     return to_ms(Nanos(inputs[0].ts_wall)) if inputs and await opened(journal) else None
+
+
+def _looping(name: str, run: Callable[[Callable[[], None]], Awaitable[None]], rounds: Rounds) -> TaskSpec:
+    return TaskSpec(name=name, run=run, policy=FailurePolicy.RESTART, came_round=rounds.oldest)
 
 
 def _broker_task(broker: Broker) -> TaskSpec:

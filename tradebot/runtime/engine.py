@@ -308,6 +308,12 @@ class Engine:
         """Return when all that was recorded so far is on the disk. Raises ``StorageFailed``."""
         await self.journal.committed(self.journal.last_seq)
 
+    async def writer_answers(self) -> None:
+        """Return when the journal's thread has taken all so far to the disk, and answers. Raises ``StorageFailed``."""
+        await self.durable()
+        # Where nothing was recorded there was nothing to wait for, and a thread that hangs would not be seen.
+        await self.journal.run(lambda _: None)
+
     def books(self) -> BookFacts:
         """Return what the line knows."""
         return BookFacts(

@@ -114,7 +114,13 @@ async def come_up(host: Host, line: RunningLine) -> bool:
 async def _start_tasks(host: Host, line: RunningLine) -> None:
     engine, operations, store = line.engine, host.operations, line.loaded.settings.store
     heart = Heart(
-        engine.session, engine.runner, engine.durable, host.notifier, host.start.clock, operations.status_line
+        engine.session,
+        engine.runner,
+        engine.writer_answers,
+        host.notifier,
+        host.start.clock,
+        operations.status_line,
+        host.supervisor.stuck_task,
     )
     disk = DiskProbe(host.start.home, store, operations.disk_low)
     venue = engine.booted.wired.venue

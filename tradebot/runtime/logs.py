@@ -19,6 +19,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.time import HOUR, Nanos, from_ms, to_ms
 from tradebot.ports import Clock
 from tradebot.runtime.clock import SystemClock
+from tradebot.runtime.journald import JournaldSink, goes_to_journal
 from tradebot.runtime.logline import human_line, json_line, redact, register_secret
 from tradebot.runtime.logtail import LOG_FILE, ROTATED_DIGITS, errors_in, read_log
 
@@ -194,7 +195,9 @@ class _Sink:
 def _add_console(environ: Mapping[str, str], stdout: IO[str], stderr: IO[str]) -> None:
     """Add what suits the output: a terminal is read by people, journald and pipes by programs, a file by nobody."""
     is_systemd = "JOURNAL_STREAM" in environ or "INVOCATION_ID" in environ
-    if not is_systemd and stderr.isatty():
+    if any(goes_to_journal(stream, environ) for stream in (stderr, stdout)):
+        logger.add(_Sink(JournaldSink(stdout)), level="DEBUG", format="{message}", catch=False)
+    elif not is_systemd and stderr.isatty():
         is_coloured = not environ.get("NO_COLOR") and environ.get("TERM") != "dumb"
 
         def human(ts: int, level: str, event: str, fields: Mapping[str, object]) -> None:

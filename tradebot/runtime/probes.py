@@ -23,7 +23,10 @@ _LAG_WINDOW = 600
 
 
 class Heart:
-    """Sends a heartbeat through every stage and the journal; only when it came through is systemd told."""
+    """Sends a heartbeat through every stage and the journal; only when it came through is systemd told.
+
+    Neither while ``stuck`` names a task beside the line: systemd then ends the process, which settles all anew.
+    """
 
     def __init__(
         self,
@@ -33,9 +36,11 @@ class Heart:
         notifier: Notifier,
         clock: Clock,
         status_line: Callable[[], str],
+        stuck: Callable[[], str],
     ) -> None:
         self._session, self._runner, self._flush = session, runner, flush
         self._notifier, self._clock, self._status_line = notifier, clock, status_line
+        self._stuck, self._stuck_task = stuck, ""
         self._beat_at: float | None = None
         watchdog_s = notifier.watchdog_s
         self._period_s = _BEAT_S if watchdog_s is None else min(_BEAT_S, watchdog_s / 3)
@@ -52,9 +57,17 @@ class Heart:
                 await self._runner.run(Heartbeat(ts_event=self._session.market_time))
             await self._flush()
             self._beat_at = self._clock.monotonic()
+            self._tell(self._stuck())
+            await asyncio.sleep(self._period_s)
+
+    def _tell(self, stuck_task: str) -> None:
+        if not stuck_task:
             self._notifier.watchdog()
             self._notifier.status(self._status_line())
-            await asyncio.sleep(self._period_s)
+        elif stuck_task != self._stuck_task:
+            log(LogEvent.TASK_STUCK, level="error", task=stuck_task)
+            self._notifier.status(f"task {stuck_task} is stuck")
+        self._stuck_task = stuck_task
 
 
 class LagProbe:

@@ -14,6 +14,8 @@ from tradebot.model.logevent import LogEvent
 _BACKOFF_FIRST_S = 0.5
 _BACKOFF_MAX_S = 30.0
 _START_DEADLINE_S = 60.0
+# A look at a venue that is away or slow ends long before, and so does a wait for what may be asked of it.
+_STUCK_AFTER_S = 300.0
 
 
 class FailurePolicy(StrEnum):
@@ -36,7 +38,10 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskSpec:
-    """A task: ``run`` calls its argument when it is ready; ``close`` asks it to end by itself."""
+    """A task: ``run`` calls its argument when it is ready; ``close`` asks it to end by itself.
+
+    ``came_round`` gives when the slowest of its loops last came round, by the time of the event loop.
+    """
 
     name: str
     run: Callable[[Callable[[], None]], Awaitable[None]]
@@ -44,6 +49,7 @@ class TaskSpec:
     close: Callable[[], None] | None = None
     queue_size: Callable[[], int] = lambda: 0
     when_full: str = "none"
+    came_round: Callable[[], float | None] = lambda: None
 
 
 @dataclass(slots=True)
@@ -96,6 +102,15 @@ class Supervisor:
     def failed_task(self) -> str:
         """The name of the task whose error is ``failed``; empty when it came from elsewhere."""
         return next((found.spec.name for found in self.tasks if found.state is TaskState.FAILED), "")
+
+    def stuck_task(self) -> str:
+        """Return the name of a task whose loop has not come round for 5 minutes though it runs; empty when none."""
+        now = asyncio.get_running_loop().time()
+        for found in self.tasks:
+            came = found.spec.came_round()
+            if found.state is TaskState.RUNNING and came is not None and now - came > _STUCK_AFTER_S:
+                return found.spec.name
+        return ""
 
     def run_once(self, name: str, act: Callable[[], Coroutine[None, None, None]]) -> None:
         """Run a short task beside the others; its error is fatal."""
