@@ -110,3 +110,20 @@ def test_without_the_passphrase_nothing_starts_and_the_mend_is_told(home: Vaulte
     assert done.returncode == 77
     assert "not its passphrase" in done.stderr
     assert FIRST not in done.stderr
+
+
+def test_what_is_missing_ends_soon_or_has_ended_is_told(home: Vaulted) -> None:
+    options = home.desk.options
+    missing = home.run("secrets", "check", *options)
+    assert (missing.returncode, "no secret 'agent-1', which venue.key_secret names" in missing.stdout) == (77, True)
+    home.ask("secrets", "set", "agent-1", "--expires", "9d", *options, value=FIRST)
+    home.ask("secrets", "set", "hook", "--kind", "url", value="https://hooks.example/abc")
+    checked = json.loads(home.ask("--json", "secrets", "check", *options))
+    assert [(row["result"], row["what"]) for row in checked] == [("warn", "agent-1 expires in 8 days")]
+    assert "agent-1 expires in 8 days" in home.run("doctor", *options).stdout
+    # What a setting names is not forgotten, and what none names is.
+    kept = home.desk.run("secrets", "revoke", "agent-1", *options)
+    assert (kept.returncode, "used by venue.key_secret" in kept.stderr) == (77, True)
+    home.desk.ask("secrets", "revoke", "hook", *options)
+    # Without a daemon the next value waits for the next start.
+    assert "after its next start" in home.ask("secrets", "rotate", "agent-1", *options, value=SECOND)

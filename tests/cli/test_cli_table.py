@@ -14,7 +14,7 @@ guard, service install, service uninstall, service show, service status,
 config check, config show, config diff, config history, config rollback,
 state verify, state backup, state restore, state reset, devnet, scan,
 data import, data list, data show, data export, data validate,
-data repair, data resample, data download, secrets set, secrets rotate, secrets list, secrets revoke
+data repair, data resample, data download, secrets set, secrets rotate, secrets check, secrets list, secrets revoke
 """
 
 

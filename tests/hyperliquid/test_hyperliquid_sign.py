@@ -1,8 +1,10 @@
 """Our signatures are those of the official SDK, on its own vectors and on anything we may send."""
 
+import inspect
 import json
 import os
 import pickle
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -196,11 +198,35 @@ def test_any_action_signs_as_the_sdk_signs_it(
     assert signer.address == wallet(secret).address.lower()
 
 
-@pytest.mark.parametrize("kind", [*USER_SIGNED, "createSubAccount", "vaultTransfer", "dummy", "", None])
-def test_a_signer_refuses_what_is_not_trading(kind: str | None) -> None:
-    assert kind not in ALLOWED_ACTIONS
+# Every other action of the exchange's protocol: those of its own client, and those it documents besides.
+NOT_TRADING = [
+    *USER_SIGNED,
+    *("usdSend", "spotSend", "withdraw3", "usdClassTransfer", "sendAsset", "approveAgent", "approveBuilderFee"),
+    *("userDexAbstraction", "userSetAbstraction", "tokenDelegate", "convertToMultiSigUser", "multiSig"),
+    *("createSubAccount", "subAccountTransfer", "subAccountSpotTransfer", "vaultTransfer", "createVault"),
+    *("vaultModify", "vaultDistribute", "setReferrer", "reserveRequestWeight", "agentSetAbstraction", "evmUserModify"),
+    *("topUpIsolatedOnlyMargin", "twapOrder", "twapCancel", "cDeposit", "cWithdraw", "spotDeploy", "perpDeploy"),
+    *("CSignerAction", "CValidatorAction", "claimRewards", "agentEnableDexAbstraction", "gossipPriorityBid"),
+]
+
+
+@pytest.mark.parametrize("kind", [*dict.fromkeys(NOT_TRADING), "dummy", "Order", "order ", "", None, 1])
+def test_a_signer_refuses_what_is_not_trading(kind: object) -> None:
     with pytest.raises(NotPermitted):
         ActionSigner(key(), is_mainnet=False).sign({"type": kind}, 1)
+
+
+def test_what_is_signed_is_a_closed_list() -> None:
+    trading = {"order", "cancel", "cancelByCloid", "modify", "batchModify", "scheduleCancel", "noop"}
+    assert trading | {"updateLeverage", "updateIsolatedMargin"} == ALLOWED_ACTIONS
+
+
+def test_every_action_that_the_exchanges_client_can_sign_is_on_a_list() -> None:
+    client = pytest.importorskip("hyperliquid.exchange", reason="the official SDK is not installed")
+    source = inspect.getsource(client)
+    known = set(re.findall(r'"type": "([A-Za-z0-9]+)"', source))
+    assert len(known) > 20
+    assert known - ALLOWED_ACTIONS <= set(NOT_TRADING)
 
 
 def test_a_key_shows_nothing_but_its_address() -> None:

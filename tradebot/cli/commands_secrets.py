@@ -13,13 +13,26 @@ from tradebot.cli.context import Context
 from tradebot.control import client
 from tradebot.control.when import parse_when
 from tradebot.model.errors import NotPermitted, TimedOut, TradebotError, UsageError
+from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import Nanos, parse_timeframe, to_ms
 from tradebot.report.shapes import Json
 from tradebot.report.table import listing, moment
 from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.secret_store import store_of, used_by
+from tradebot.secret.checks import secret_findings
 from tradebot.secret.secret import Secret
-from tradebot.secret.store import KINDS, LONGEST, SecretFacts, SecretKind, SecretStore, absent, check_name, next_name
+from tradebot.secret.store import (
+    KINDS,
+    LONGEST,
+    SecretFacts,
+    SecretKind,
+    SecretStore,
+    absent,
+    check_name,
+    checked,
+    fingerprint,
+    next_name,
+)
 from tradebot.settings.salvage import salvage_venue
 from tradebot.store.lock import prepare_home
 
@@ -88,6 +101,30 @@ def list_secrets(context: Context) -> int:
             row["used_by"] = ", ".join(used.get(str(row["name"]), [])) or "-"
         context.write(listing(_COLUMNS, shown, colour=context.is_colour, width=context.width))
     return 0
+
+
+def check(context: Context) -> int:
+    """Open every secret, and say what is wrong: 77 when one cannot be opened, is missing or has ended."""
+    store, used = _store(context), _used(context)
+    facts = store.facts()
+    findings = list(secret_findings(facts, used, SystemClock().now()))
+    for one in facts:
+        try:
+            secret = checked(one.kind, store.get(one.name))
+            is_same = fingerprint(one.name, one.kind, secret) == one.fingerprint or not one.fingerprint
+            if not is_same:
+                findings.append(Finding("secrets", Grade.FAIL, f"{one.name} is another than was kept", "set it anew"))
+        except TradebotError as error:
+            findings.append(Finding("secrets", Grade.FAIL, f"{one.name}: {error.what}", error.mend))
+    if context.is_json:
+        context.write_json(
+            [{"result": found.grade.value, "what": found.what, "mend": found.mend} for found in findings]
+        )
+    else:
+        for found in findings:
+            context.write(f"{found.grade.value:5} {found.what}" + (f"; mend: {found.mend}" if found.mend else ""))
+        context.write(f"{len(facts)} secrets opened and looked at")
+    return NotPermitted.exit_code if any(found.grade is Grade.FAIL for found in findings) else 0
 
 
 def revoke(context: Context) -> int:

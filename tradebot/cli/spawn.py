@@ -119,16 +119,31 @@ def words_of(pid: int) -> list[str]:
     process = Path("/proc") / str(pid)
     try:
         arguments = (process / "cmdline").read_bytes().split(b"\0")
-        environment = (process / "environ").read_bytes().split(b"\0")
-        folder = Path(os.readlink(process / "cwd"))
+        folder, is_service = _surroundings(process)
     except OSError:
         return []
-    if any(entry.startswith(b"NOTIFY_SOCKET=") for entry in environment):
+    if is_service:
         raise UsageError("systemd runs this daemon", where=f"pid {pid}", mend="restart it with systemctl restart")
     given = parse_arguments([os.fsdecode(argument) for argument in arguments])
     if given is None:
         return []
-    return [*option_words(given, folder), *(["--live"] if given.flag("live") else [])]
+    if folder is None and not all(Path(name).is_absolute() for name in given.texts("config")):
+        mend = "tradebot restart --config FILE, with the files it was started with"
+        raise UsageError("where this daemon was started is not to be seen", where=f"pid {pid}", mend=mend)
+    return [*option_words(given, folder or Path("/")), *(["--live"] if given.flag("live") else [])]
+
+
+def _surroundings(process: Path) -> tuple[Path | None, bool]:
+    """Return where the process was started, ``None`` when it does not say, and whether a service manager did.
+
+    One that holds a key shows neither its folder nor its environment; its group of processes names the service.
+    """
+    try:
+        environment = (process / "environ").read_bytes().split(b"\0")
+        return Path(os.readlink(process / "cwd")), any(one.startswith(b"NOTIFY_SOCKET=") for one in environment)
+    except PermissionError:
+        group = (process / "cgroup").read_text().strip().rpartition("/")[2]
+        return None, group.startswith("tradebot") and group.endswith(".service")
 
 
 def option_words(given: Given, folder: Path) -> list[str]:

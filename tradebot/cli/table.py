@@ -514,6 +514,13 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "secrets list", UPKEEP, "list the secrets and who uses them; never a value", "commands_secrets:list_secrets"
     ),
     CommandSpec(
+        "secrets check",
+        UPKEEP,
+        "open every secret; exit 77 when one cannot be opened, is missing or has ended",
+        "commands_secrets:check",
+        (_PASSPHRASE_FD,),
+    ),
+    CommandSpec(
         "secrets revoke", UPKEEP, "forget a secret that no setting names", "commands_secrets:revoke", (), (_SECRET,)
     ),
     CommandSpec("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),

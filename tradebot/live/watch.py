@@ -25,7 +25,10 @@ LOST_AFTER_S = 60.0
 _EXPIRY_PERIOD_S = 3600.0
 _EXPIRY_RETRY_S = 60.0
 _EXPIRY_DAYS = (1, 7, 14)
-_EXPIRY_MEND = "approve a new API wallet of the account, put its key into key_file, then: tradebot restart"
+_EXPIRY_MEND = (
+    "approve a new API wallet of the account under another name, then: tradebot secrets rotate NAME; "
+    "or put its key into key_file, then: tradebot restart"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

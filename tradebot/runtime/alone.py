@@ -8,6 +8,7 @@ from tradebot.log import log
 from tradebot.model.errors import NotPermitted
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock, KeyAlone
+from tradebot.runtime.hardening import keep_out_of_dumps
 from tradebot.runtime.secret_store import reveal, store_of
 from tradebot.store.sent_log import SharedLog
 from tradebot.venues.hyperliquid.config import AccountConfig, KeySource, TradingRules
@@ -20,7 +21,7 @@ def key_source(
 ) -> KeySource:
     """Return where the key is: in a file, or by its name in the store that the section ``secrets`` names."""
     if key_file is not None:
-        return KeySource(str(key_file), lambda: read_key(key_file))
+        return KeySource(str(key_file), lambda: _from_file(key_file))
     name = key_secret or ""
 
     def read() -> SigningKey:
@@ -32,6 +33,11 @@ def key_source(
             raise NotPermitted(what, mend=f"tradebot secrets set {name} --kind agent-key") from None
 
     return KeySource(f"secret {name}", read)
+
+
+def _from_file(path: Path) -> SigningKey:
+    keep_out_of_dumps()
+    return read_key(path)
 
 
 def key_alone(network: str, url: str, account: str | None, key: KeySource, slippage: Decimal, clock: Clock) -> KeyAlone:

@@ -63,6 +63,7 @@ def run_doctor(home: Path, load: Callable[[], Loaded], environ: Mapping[str, str
         findings.extend(_file_system(home, is_live=loaded.settings.bot.mode == "live"))
         findings.extend(_flatten(loaded))
         findings.extend(_data(loaded))
+        findings.extend(_secrets(loaded, home, clock))
         findings.extend(_venue(loaded, home, clock))
     return tuple(findings)
 
@@ -288,6 +289,21 @@ def _bars(files: Sequence[BarFile]) -> Iterator[Finding]:
             yield Finding("data", Grade.WARN, words, "nothing, if the market was so then; else fetch them again")
         else:
             yield Finding("data", Grade.OK, words)
+
+
+def _secrets(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
+    # The store is only imported by who has one.
+    from tradebot.runtime.secret_store import store_of, used_by
+
+    used = used_by({key: value for key, value in loaded.settings.model_dump().items() if isinstance(value, dict)})
+    if not used and not (home / "secrets").exists():
+        return ()
+    from tradebot.secret.checks import secret_findings
+
+    try:
+        return list(secret_findings(store_of(loaded.settings.secrets.texts, home, clock).facts(), used, clock.now()))
+    except TradebotError as error:
+        return [Finding("secrets", Grade.FAIL, _oneline(error), error.mend)]
 
 
 def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:

@@ -6,11 +6,13 @@ from pathlib import Path
 
 from tradebot.model.errors import ConfigError
 from tradebot.ports import Clock
+from tradebot.runtime.hardening import keep_out_of_dumps
 from tradebot.runtime.logline import SHORTEST_SECRET, register_secret
 from tradebot.secret.opening import StoreConfig, open_store
 from tradebot.secret.passphrase import AskPassphrase, passphrase_source
 from tradebot.secret.secret import Secret
 from tradebot.secret.store import STORE_KINDS, SecretStore
+from tradebot.secret.vault import VaultConfig
 
 USES = (("venue", "key_secret"), ("alerts", "url_secret"))
 """The settings that name a secret."""
@@ -29,6 +31,7 @@ def take_passphrase(ask: AskPassphrase) -> None:
 
 def given_passphrase() -> Secret:
     """Return the passphrase of this process. Raises ``NotPermitted`` where there is none."""
+    keep_out_of_dumps()
     return _Process.ask()
 
 
@@ -40,11 +43,27 @@ def store_of(texts: Mapping[str, str], home: Path, clock: Clock) -> SecretStore:
         raise ConfigError(
             f"{named!r} is none of {', '.join(STORE_KINDS)}", where="secrets.backend", mend="set one of them"
         )
-    return open_store(StoreConfig(backend=backend), home, given_passphrase, os.environ, clock)
+    config = StoreConfig(backend=backend, vault=_vault(texts) if backend == "vault" else None)
+    return open_store(config, home, given_passphrase, os.environ, clock)
+
+
+def _vault(texts: Mapping[str, str]) -> VaultConfig | None:
+    url, token_file, ca_file = (texts.get(f"vault_{key}") for key in ("url", "token_file", "ca_file"))
+    if not url or not token_file:
+        return None
+    return VaultConfig(
+        url=url,
+        token_file=Path(token_file),
+        mount=texts.get("vault_mount", "secret"),
+        path=texts.get("vault_path", "tradebot"),
+        namespace=texts.get("vault_namespace", ""),
+        ca_file=None if ca_file is None else Path(ca_file),
+    )
 
 
 def reveal(store: SecretStore, name: str) -> str:
     """Return the value of a secret, which the log hides from now on. Raises ``NotPermitted`` and ``Unavailable``."""
+    keep_out_of_dumps()
     text = store.get(name).reveal()
     if len(text) >= SHORTEST_SECRET:
         register_secret(text)

@@ -9,7 +9,7 @@ from tradebot.model.errors import ConfigError, NotPermitted, UsageError
 from tradebot.model.time import Nanos
 from tradebot.secret.secret import Secret
 
-StoreKind = Literal["keystore", "credential"]
+StoreKind = Literal["keystore", "keyring", "vault", "credential"]
 SecretKind = Literal["agent-key", "token", "url", "other"]
 STORE_KINDS: tuple[StoreKind, ...] = get_args(StoreKind)
 KINDS: tuple[SecretKind, ...] = get_args(SecretKind)

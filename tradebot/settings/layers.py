@@ -27,6 +27,7 @@ _SECRET_KEYS = frozenset(
 )
 _HEX_KEY = re.compile(r"(?:0x)?[0-9a-fA-F]{64}")
 _MNEMONIC = re.compile(r"(?:[a-z]{3,8} ){11,23}[a-z]{3,8}")
+_PATHS = (("venue", "key_file"), ("secrets", "vault_token_file"), ("secrets", "vault_ca_file"))
 _FILES = (("feed", "data"), ("feed", "trades"), ("feed", "quotes"), ("feed", "books"), ("venue", "funding"))
 _DEEPEST = 8
 _MOST_ELEMENTS = 500
@@ -253,9 +254,10 @@ def _absolute(tree: Mapping[str, object], folder: Path) -> dict[str, object]:
         table = result.get(section)
         if isinstance(table, Mapping) and key in table:
             result[section] = {**table, key: _each(table[key], lambda item: _absolute_file(item, folder))}
-    venue = result.get("venue")
-    if isinstance(venue, Mapping) and isinstance(venue.get("key_file"), str):
-        result["venue"] = {**venue, "key_file": _path_under(folder, str(venue["key_file"]))}
+    for section, key in _PATHS:
+        table = result.get(section)
+        if isinstance(table, Mapping) and isinstance(table.get(key), str):
+            result[section] = {**table, key: _path_under(folder, str(table[key]))}
     if "strategy" in result:
         result["strategy"] = _each(result["strategy"], lambda item: _absolute_kind(item, folder))
     return result

@@ -17,6 +17,7 @@ from tradebot.settings.toml import read_toml
 _SECTION = re.compile(r"\s*\[\s*([A-Za-z0-9_.\"' -]+?)\s*\]\s*(#.*)?")
 _TEXT = re.compile(r"""\s*(\w+)\s*=\s*(?:"([^"\\]*)"|'([^']*)')\s*(#.*)?""")
 _SECTIONS = ("venue", "risk", "alerts", "bot", "secrets")
+_PATHS = ("key_file", "vault_token_file", "vault_ca_file")
 _LARGEST_FILE = 1 << 20
 
 
@@ -49,7 +50,7 @@ def salvage_venue(
     for found, folder in layers:
         venue = _over(venue, _placed(found["venue"], folder))
         for section, texts in others.items():
-            texts |= found[section]
+            texts |= _placed(found[section], folder)
     return Salvaged(venue, others["risk"], others["alerts"], others["bot"], others["secrets"], notes)
 
 
@@ -101,10 +102,11 @@ def _scanned(path: Path) -> Mapping[str, Mapping[str, str]]:
 
 
 def _placed(found: Mapping[str, str], folder: Path) -> Mapping[str, str]:
-    if "key_file" not in found:
-        return found
+    return dict(found) | {key: _absolute(found[key], folder) for key in _PATHS if key in found}
+
+
+def _absolute(text: str, folder: Path) -> str:
     try:
-        path = Path(found["key_file"]).expanduser()
+        return str(folder / Path(text).expanduser())
     except RuntimeError:
-        path = Path(found["key_file"])
-    return {**found, "key_file": str(folder / path)}
+        return str(folder / text)

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
     Field,
     SecretStr,
+    model_validator,
 )
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from tradebot.model.money import plain
 from tradebot.settings.layers import Layer
-from tradebot.settings.model.feeds import GeneratedFeedSettings, LiveFeedSettings, ReplayFeedSettings
-from tradebot.settings.model.fields import NAME_PATTERN, Int, Number, SecretUrl, Section, Symbols
+from tradebot.settings.model.feeds import GeneratedFeedSettings, LiveFeedSettings, ReplayFeedSettings, Url
+from tradebot.settings.model.fields import NAME_PATTERN, Int, Number, SecretUrl, Section, Symbols, VaultPath
 from tradebot.settings.model.risk import RiskSettings
 from tradebot.settings.model.strategies import StrategySettings
 from tradebot.settings.model.venues import InstrumentSettings, RealVenueSettings, SimulatedVenueSettings
@@ -64,15 +66,30 @@ class LogSettings(Section):
 class SecretsSettings(Section):
     """Where the secrets are kept that other settings name."""
 
-    backend: Literal["keystore", "credential"] = Field(
+    backend: Literal["keystore", "keyring", "vault", "credential"] = Field(
         default="keystore",
-        description="keystore: encrypted files below the home. credential: what systemd gives to the service.",
+        description="keystore: encrypted files below the home. keyring: that of the desktop. vault: HashiCorp Vault. "
+        "credential: what systemd gives to the service.",
     )
+    vault_url: Url | None = Field(default=None, description="Where Vault answers: https, or http on this machine.")
+    vault_token_file: Path | None = Field(default=None, description="The file that holds Vault's token, mode 0600.")
+    vault_mount: VaultPath = Field(default="secret", description="Where in Vault the engine KV version 2 is mounted.")
+    vault_path: VaultPath = Field(default="tradebot", description="Where below that the secrets are.")
+    vault_namespace: str = Field(default="", max_length=200, description="Vault's namespace, where it has some.")
+    vault_ca_file: Path | None = Field(
+        default=None, description="Who is trusted to vouch for Vault; default: the system's."
+    )
+
+    @model_validator(mode="after")
+    def _says_where_vault_is(self) -> Self:
+        if self.backend == "vault" and (self.vault_url is None or self.vault_token_file is None):
+            raise ValueError("of backend vault needs vault_url and vault_token_file")
+        return self
 
     @property
     def texts(self) -> Mapping[str, str]:
         """What is set, as who reads a broken configuration finds it."""
-        return {"backend": self.backend}
+        return {key: str(value) for key, value in self.model_dump().items() if value is not None}
 
 
 class StoreSettings(Section):
