@@ -14,7 +14,7 @@ from tradebot.runtime.loop import new_loop
 from tradebot.runtime.supervisor import Supervisor
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 T = TypeVar("T")
 _GRACE_S = 5.0

@@ -26,7 +26,7 @@ from tradebot.runtime.clock import SystemClock
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
 from tradebot.store.journal import SqliteJournal
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 SEED = 1
 _GRACE_S = 5.0

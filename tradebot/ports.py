@@ -1,6 +1,6 @@
 """What the core asks of the world, as protocols. ``runtime.wiring`` decides who answers."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
@@ -396,6 +396,13 @@ class Execution(Protocol):
 
     async def late_fills(self) -> Sequence[FillReport]:
         """Return the fills since a while before the newest that was told, told before or not."""
+        ...
+
+    async def rival_since(self, since_ms: int, known: Container[str]) -> str:
+        """Return what another state directory did on the account after ``since_ms``, by the venue; empty for nothing.
+
+        ``known`` are the venue's ids of orders that are ours by now, whoever placed them.
+        """
         ...
 
     async def fills_again(self, since_ms: int, purpose: Purpose) -> Sequence[FillReport]:

@@ -31,7 +31,7 @@ from tradebot.runtime.lone_pager import LonePager
 from tradebot.store.codec import encode
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 from tradebot.venues.hyperliquid.key_alone import EndingSigner
 from tradebot.venues.hyperliquid.keys import SigningKey
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.desk import Desk
+from tests.daemon.harness import kill
 from tests.waiting import wait_until
 
 pytest.importorskip("coincurve")
@@ -41,6 +42,31 @@ def test_live_trading_starts_once_for_an_account_and_restarts_as_it_was(desk: De
     assert "risk.live_cap_notional" in desk.ask("reload")
     limits = {row["limit"]: row["max"] for row in json.loads(desk.ask("risk", "--json"))["risk"]}
     assert limits["live_cap_notional"] == "100"
+
+
+def test_a_restored_home_trades_its_account_only_by_word(desk: Desk) -> None:
+    desk.ask("start", "--live", *desk.options)
+    made = json.loads(desk.ask("state", "backup", "--json"))
+    assert json.loads(desk.ask("state", "verify", "--json"))["ok"] is True
+    status = desk.status()
+    assert status["backup"]["verified"] is True  # type: ignore[index]
+    kill(int(str(status["pid"])))
+    other = desk.folder / "other"
+    assert desk.run("state", "restore", made["file"], home=other).returncode == 0
+    refused = desk.run("start", "--live", *desk.options, home=other)
+    assert refused.returncode == 5
+    assert "--take-over" in refused.stderr
+    assert desk.run("start", "--live", "--take-over", *desk.options, home=other).returncode == 0
+    try:
+        halted = json.loads(desk.run("status", "--json", home=other).stdout)
+        assert (halted["state"], halted["backup"]["last_ts"]) == ("halted", None)
+        assert desk.run("resume", home=other).returncode == 0
+        assert desk.run("start", "--live", *desk.options).returncode == 75
+        # Once is enough: it is its own home by now.
+        assert desk.run("restart", home=other).returncode == 0
+        assert json.loads(desk.run("status", "--json", home=other).stdout)["state"] == "running"
+    finally:
+        desk.run("stop", home=other)
 
 
 def test_a_red_line_keeps_the_bot_from_arming_and_is_told_at_the_terminal(desk: Desk) -> None:

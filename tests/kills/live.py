@@ -22,7 +22,7 @@ from tests.waiting import wait_until
 from tradebot.control import client
 from tradebot.control.protocol import find_socket
 from tradebot.model.errors import TradebotError
-from tradebot.store import upkeep
+from tradebot.store import verification
 
 _SPEED = 240
 _HEAL_S = 120.0
@@ -63,7 +63,7 @@ def _kill_and_compare(bot: Bot, exchange: Exchange, chance: random.Random, seed:
     code = life.kill(signal.SIGTERM)
     durable = check_told(life.told(), durable, wrong)
     wrong += [] if code == 0 else [f"at the end it ended with {code}: {life.errors}"]
-    wrong += upkeep.verify(bot.home).problems
+    wrong += verification.verify(bot.home).problems
     truth, booked = exchange.truth(), Counter(ledger(bot).booked)
     told = {"orders": truth["cloids"], "fills": len(truth["fills"])}
     wrong += [f"{cloid} was placed {len(oids)} times" for cloid, oids in truth["repeated"].items()]

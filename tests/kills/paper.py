@@ -8,7 +8,7 @@ from typing import Any
 from tests.kills.lives import KILLED, Life, Told, a_death
 from tests.kills.points import PAPER_POINTS
 from tests.recovery.lab import facts_of, write_config
-from tradebot.store import upkeep
+from tradebot.store import verification
 
 _MEAN_S = 0.08
 _PASSES = {"before the commit": 25, "at the commit": 25, "after the commit": 25}
@@ -35,7 +35,7 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
         died[life.cause] += 1
         left -= 1
     wrong += [] if code == 0 else [f"after {sum(died.values())} kills it ended with {code}: {life.errors}"]
-    wrong += upkeep.verify(home).problems if code == 0 else ()
+    wrong += verification.verify(home).problems if code == 0 else ()
     facts = facts_of(home) if code == 0 else []
     if code == 0 and facts != facts_of(folder / "clean"):
         wrong.append("the trades are not those of the run without a kill")

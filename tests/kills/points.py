@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tradebot.runtime import housekeeping, keeper, logs
-from tradebot.store import journal, pruning, schema, snapshot, upkeep
+from tradebot.store import backups, journal, pruning, schema, snapshot
 
 PAPER_POINTS = (
     "before the commit",
@@ -171,8 +171,8 @@ _ARMS: dict[str, Callable[[str, Callable[[], None]], None]] = {
     "the commit": _commit,
     "a snapshot is synced": _sync,
     "a snapshot is replaced": _replace,
-    "a backup": lambda when, pass_by: _wrap(upkeep, "_add_rows", when, pass_by),
-    "a backup is named": lambda when, pass_by: _wrap(upkeep, "_finish_backup", when, pass_by),
+    "a backup": lambda when, pass_by: _wrap(backups, "_add_rows", when, pass_by),
+    "a backup is named": lambda when, pass_by: _wrap(backups, "_finish", when, pass_by),
     "pruning": lambda when, pass_by: (
         _wrap(pruning, "digest_rows", when, pass_by)
         if when == "within"

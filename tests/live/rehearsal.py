@@ -29,6 +29,7 @@ from tradebot.runtime.assembly import Live
 from tradebot.runtime.boot import Booted, boot
 from tradebot.runtime.engine import Engine
 from tradebot.runtime.supervisor import Supervisor
+from tradebot.runtime.take_over import HALT_REASON, admit, number_anew, settle
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.store.codec import decode_message
 from tradebot.store.journal import SqliteJournal
@@ -326,7 +327,7 @@ async def run(stage: Stage, grace_s: float = 0.0) -> AsyncIterator[Run]:
         await made.end(grace_s)
 
 
-async def begin(stage: Stage) -> Run:
+async def begin(stage: Stage, *, take_over: bool = False) -> Run:
     clock, home, loaded = LoopClock(), stage.folder / "home", stage.loaded()
     home.mkdir(exist_ok=True)
     journal = await SqliteJournal.open(home / "journal.db", clock)
@@ -334,15 +335,21 @@ async def begin(stage: Stage) -> Run:
     supervisor = Supervisor()
     try:
         patience = Patience(clock, stage.page, lambda: None)
+        is_taken_over = await admit(journal, home, clock, take_over=take_over)
         live = await Live.connect(loaded, home, journal, clock, patience, stage.page)
+        live.is_taken_over = is_taken_over
         loaded = live.overrule(loaded)
         booted = await boot(home, loaded, journal, lambda: None)
         engine = Engine(home, loaded, booted, journal, clock, lambda line: live.market_feed(loaded, booted, line))
         for spec in engine.tasks():
             await supervisor.start(spec)
         engine.live = live
+        await number_anew(engine, journal)
+        if is_taken_over:
+            await engine.command(Verb.HALT, {"reason": HALT_REASON})
         async with asyncio.timeout(30):
             await live.trade(supervisor, engine, journal)
+        await settle(journal, home)
     except BaseException:
         await supervisor.stop(grace_s=0, hard_s=1.0)
         if live is not None:

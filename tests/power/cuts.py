@@ -21,11 +21,11 @@ from tests.recovery.lab import recovered_state
 from tests.waiting import wait_until
 from tradebot.runtime.logs import log_file
 from tradebot.runtime.logtail import errors_in
+from tradebot.store.backups import backups
 from tradebot.store.integrity import verify_all
 from tradebot.store.opening import open_checked
-from tradebot.store.schema import connect_reader
+from tradebot.store.schema import JOURNAL_NAME, connect_reader
 from tradebot.store.snapshot import load_snapshots
-from tradebot.store.upkeep import JOURNAL_NAME, backups
 
 SOURCE = Path(__file__).with_name("recorder.c")
 _DEADLINE_S = 300.0

@@ -28,8 +28,7 @@ from tradebot.settings.load import LoadOptions
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock, prepare_home
 from tradebot.store.rows import JournalReader, Query
-from tradebot.store.schema import Row
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME, Row
 
 DEADLINE_S = 60.0
 STRATEGIES = """

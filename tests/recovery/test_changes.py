@@ -178,7 +178,7 @@ def test_a_changed_data_file_is_refused_by_name(tmp_path: Path, is_cleanly_stopp
     assert facts_of(home) == facts_of(tmp_path / "whole")
 
 
-def test_a_changed_strategy_file_is_refused_while_its_rows_must_be_repeated(tmp_path: Path) -> None:
+def test_what_a_changed_strategy_file_decided_before_stays_as_it_was(tmp_path: Path) -> None:
     home, path = tmp_path / "home", tmp_path / "patient.py"
     path.write_text(PATIENT)
     config = write_config(tmp_path, strategies='[[strategy]]\nkind = "patient.py:Patient"\nsymbols = ["AAA"]\n')
@@ -190,19 +190,21 @@ def test_a_changed_strategy_file_is_refused_while_its_rows_must_be_repeated(tmp_
     assert run(tmp_path / "whole", config, leave) == 0
     for kept in home.glob("state.json*"):
         kept.unlink()
-    path.write_text(PATIENT.replace("PositionSide.LONG", "PositionSide.SHORT"))
-    assert run(home, config) in (70, 78)
-    error = logged(home, "daemon.failed")[0]["error"]
-    assert "put it back" in error
+    before = facts_of(home)
     path.unlink()
     assert run(home, config) == 78
-    assert "patient.py" in logged(home, "daemon.failed")[1]["error"]
-    path.write_text(PATIENT)
-    assert run(home, config) == 0
-    assert facts_of(home) == facts_of(tmp_path / "whole")
-    # With a snapshot behind all rows, a new version simply goes on.
+    assert "patient.py" in logged(home, "daemon.failed")[0]["error"]
+    # The other way round: nothing that it did is undone or done once more.
     path.write_text(PATIENT.replace("PositionSide.LONG", "PositionSide.SHORT"))
     assert run(home, config) == 0
+    after = facts_of(home)
+    assert after[: len(before)] == before
+    assert len(after) > len(before)
+    # What it decided itself is compared again.
+    for kept in home.glob("state.json*"):
+        kept.unlink()
+    assert run(home, config) == 0
+    assert facts_of(home) == after
 
 
 def test_a_configuration_that_this_version_cannot_read_is_said(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from tradebot.store import journal as journal_module
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import prepare_home
 from tradebot.store.mark import Mark, read_mark, write_mark
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 
 def cut_to(home: Path, other: Path, seq: int) -> Path:
@@ -205,7 +205,7 @@ def test_views_of_the_journal_are_the_same_running_and_stopped(
 
 
 # What is of one process, not of the bot.
-OF_THE_RUN = {"pid", "uptime_s", "tasks", "venue"}
+OF_THE_RUN = {"pid", "uptime_s", "tasks", "venue", "backup"}
 
 
 def test_all_that_is_shown_is_the_same_after_a_restart(tmp_path: Path) -> None:

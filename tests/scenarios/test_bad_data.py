@@ -9,7 +9,7 @@ import pytest
 
 from tests.recovery.lab import rows_of, run, write_config
 from tradebot.cli.main import run as cli
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 HEADER = "ts_ms,open,high,low,close,volume\n"
 ROWS = [f"{n * 60_000},100,101,99,100.5,1\n" for n in range(60)]

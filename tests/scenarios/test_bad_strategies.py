@@ -196,7 +196,10 @@ def test_a_strategy_that_blocks_is_disabled_at_the_same_bar_after_a_kill(tmp_pat
 
 
 def test_a_strategy_that_asks_the_clock_is_named_when_the_past_does_not_repeat(tmp_path: Path) -> None:
-    config = write(tmp_path, "return [Enter(PositionSide.LONG)] if position is None else ()", at_end="stay")
+    clock = tmp_path / "clock"
+    clock.touch()
+    ask = f"__import__('os').path.exists({str(clock)!r})"
+    config = write(tmp_path, f"return [Enter(PositionSide.LONG)] if position is None and {ask} else ()", at_end="stay")
     home, killed = tmp_path / "home", tmp_path / "killed"
 
     async def during(daemon: Running) -> None:
@@ -208,7 +211,7 @@ def test_a_strategy_that_asks_the_clock_is_named_when_the_past_does_not_repeat(t
     for snapshot in killed.glob("state.json*"):
         snapshot.unlink()
     # What the clock said then, it says no more.
-    (tmp_path / "own.py").write_text(FILE.format(body="        return ()"))
+    clock.unlink()
 
     async def recover() -> None:
         await recovered_state(killed, config)

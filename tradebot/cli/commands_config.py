@@ -98,7 +98,7 @@ def _revisions(context: Context) -> Iterator[Sequence[Revision]]:
     """
     from tradebot.store.lock import HomeLock
     from tradebot.store.rows import JournalReader, Query
-    from tradebot.store.upkeep import JOURNAL_NAME
+    from tradebot.store.schema import JOURNAL_NAME
 
     path = context.home / JOURNAL_NAME
     if not path.exists():

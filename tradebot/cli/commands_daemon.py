@@ -35,8 +35,9 @@ def start(context: Context) -> int:
     if context.given.flag("foreground"):
         from tradebot.runtime.daemon import run_daemon
 
-        return run_daemon(context.home, load_options(context), is_live)
-    return _start_behind(context, option_words(context.given, Path.cwd()), is_live)
+        return run_daemon(context.home, load_options(context), is_live, context.given.flag("take_over"))
+    words = option_words(context.given, Path.cwd()) + (["--take-over"] if context.given.flag("take_over") else [])
+    return _start_behind(context, words, is_live)
 
 
 def restart(context: Context) -> int:

@@ -21,7 +21,7 @@ from tradebot.store.codec import decode
 from tradebot.store.lock import holder
 from tradebot.store.mark import read_mark
 from tradebot.store.rows import JournalReader, Query
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 AFTER_S = 15.0
 _LEAST_S = 5.0

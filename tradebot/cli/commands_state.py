@@ -9,24 +9,31 @@ from tradebot.control import client
 from tradebot.model.errors import LockHeld, NotRunning, StorageFailed, UsageError
 from tradebot.runtime.clock import SystemClock
 from tradebot.store import upkeep
+from tradebot.store.backups import BACKUPS
+from tradebot.store.backups import backup as copy_journal
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.lock import HomeLock
+from tradebot.store.schema import JOURNAL_NAME
+from tradebot.store.snapshot import peek_snapshots
+from tradebot.store.verification import verification
+from tradebot.store.verification import verify as verify_stopped
 
-_BACKUP_TIMEOUT_S = 600.0
+_LONG_S = 600.0
 
 
 def verify(context: Context) -> int:
     """Check the journal, the snapshots and the newest backup, wholly."""
-    _need_journal(context)
-    with _locked(context):
-        found = upkeep.verify(context.home)
-    problems = list(found.problems)
+    try:
+        found = json.loads(client.act(context.socket, "verify", timeout=_LONG_S))
+    except NotRunning:
+        _need_journal(context)
+        with _locked(context):
+            found = verification(verify_stopped(context.home))
+    problems = found["problems"]
     if context.is_json:
-        counts = {"rows": found.rows, "last_seq": found.last_seq}
-        counts |= {"snapshots": found.snapshots, "backups": found.backups}
-        context.write_json({"ok": not problems, **counts, "problems": problems})
+        context.write_json(found)
     elif not problems:
-        context.write(f"sound: {found.rows} rows, {found.snapshots} snapshots, {found.backups} backups")
+        context.write(f"sound: {found['rows']} rows, {found['snapshots']} snapshots, {found['backups']} backups")
     if problems:
         mend = "tradebot state restore FILE puts a backup in place; tradebot start mends what it can"
         raise StorageFailed("; ".join(problems), where=str(context.home), mend=mend)
@@ -36,7 +43,7 @@ def verify(context: Context) -> int:
 def backup(context: Context) -> int:
     """Write a verified copy of the journal, through the daemon when it runs."""
     try:
-        document = json.loads(client.act(context.socket, "backup", timeout=_BACKUP_TIMEOUT_S))
+        document = json.loads(client.act(context.socket, "backup", timeout=_LONG_S))
     except NotRunning:
         _need_journal(context)
         with _locked(context):
@@ -53,7 +60,7 @@ def restore(context: Context) -> int:
     """Put a backup in place of the journal; what was there is kept."""
     file = Path(context.given.text("file") or "").absolute()
     if not file.is_file():
-        raise UsageError("there is no such file", where=str(file), mend=f"look into {context.home / upkeep.BACKUPS}")
+        raise UsageError("there is no such file", where=str(file), mend=f"look into {context.home / BACKUPS}")
     with _locked(context):
         kept = upkeep.restore(context.home, file)
     return _tell_kept(context, "restored", kept)
@@ -84,14 +91,15 @@ def _locked(context: Context) -> HomeLock:
 
 
 def _need_journal(context: Context) -> None:
-    path = context.home / upkeep.JOURNAL_NAME
+    path = context.home / JOURNAL_NAME
     if not path.exists():
         raise UsageError("there is no state here", where=str(context.home), mend="is --home right?")
 
 
 async def _backup_stopped(home: Path) -> Path:
-    journal = await SqliteJournal.open(home / upkeep.JOURNAL_NAME, SystemClock())
+    journal = await SqliteJournal.open(home / JOURNAL_NAME, SystemClock())
     try:
-        return await upkeep.backup(journal)
+        kept = peek_snapshots(home, journal.last_seq).valid
+        return await copy_journal(journal, kept[0] if kept else None)
     finally:
         await journal.close()

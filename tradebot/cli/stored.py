@@ -23,8 +23,8 @@ from tradebot.runtime.recording import REAL
 from tradebot.store.codec import decode
 from tradebot.store.lock import HomeLock
 from tradebot.store.rows import JournalReader, Query
+from tradebot.store.schema import JOURNAL_NAME
 from tradebot.store.snapshot import peek_snapshots
-from tradebot.store.upkeep import JOURNAL_NAME
 
 
 def read_stored(home: Path, view: str, query: Mapping[str, str]) -> bytes:

@@ -155,7 +155,12 @@ COMMANDS: tuple[CommandSpec, ...] = (
         DAEMON,
         "start the daemon and return when it runs",
         "commands_daemon:start",
-        (Option("--foreground", "stay in this terminal and log to it"), _LIVE, _PASSPHRASE_FD),
+        (
+            Option("--foreground", "stay in this terminal and log to it"),
+            _LIVE,
+            _PASSPHRASE_FD,
+            Option("--take-over", "let a home that was restored or copied trade its account; it comes up halted"),
+        ),
     ),
     CommandSpec(
         "stop",

@@ -78,6 +78,7 @@ VERBS: Mapping[str, tuple[str, ...]] = {
     "rollback": ("hash",),
     "backup": (),
     "rotate": ("secret",),
+    "verify": (),
 }
 """What can be done, and the names its arguments may have. A flag is ``"true"`` or absent."""
 

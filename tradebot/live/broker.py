@@ -285,10 +285,11 @@ class Broker:
         """Return whether what has filled is without a stop until this one rests: it could not go with its entry."""
         return request.role is OrderRole.STOP and self.venue.capabilities.bracket_targets is None
 
-    async def recover(self, sent: frozenset[str], ts: Nanos) -> None:
+    async def recover(self, sent: frozenset[str], ts: Nanos, *, is_taken_over: bool = False) -> None:
         """Settle what the last run decided and never sent; ``sent`` are the order ids that were in an intent.
 
-        Exits of what is held go out now, entries are given up: their moment is past.
+        Exits of what is held go out now, entries are given up: their moment is past. From another home all is given
+        up, for that one may have sent it: what is held gets exits of its own.
         """
         orders = self._line.orders.open_orders()
         silent = [order for order in orders if order.state is OrderState.SUBMITTED]
@@ -301,7 +302,7 @@ class Broker:
         given_up = []
         for order in unsent:
             parent = self._line.orders.find(order.request.parent_id or "")
-            if _is_lost(order, parent, sent):
+            if is_taken_over or _is_lost(order, parent, sent):
                 given_up.append(_never(order.request, NEVER_SENT, ts))
             elif parent is not None and not parent.state.is_terminal:
                 self._deferred[order.request.client_order_id] = order.request

@@ -21,7 +21,7 @@ from tradebot.settings.load import Loaded
 from tradebot.settings.model import RiskFractionSize, SimulatedVenueSettings
 from tradebot.store.lock import holder
 from tradebot.store.rows import JournalReader
-from tradebot.store.upkeep import JOURNAL_NAME
+from tradebot.store.schema import JOURNAL_NAME
 
 TOTAL_S = 15.0
 _MOST_SERIES = 8

@@ -12,7 +12,7 @@ from tradebot.live.opening import opened, opening
 from tradebot.live.patience import until_answered
 from tradebot.live.reconcile import Reconciler
 from tradebot.log import log
-from tradebot.model.errors import InvariantError
+from tradebot.model.errors import InvariantError, RefusedByRule
 from tradebot.model.logevent import LogEvent
 from tradebot.model.order import TradingPermitted
 from tradebot.model.time import from_ms, to_ms
@@ -55,12 +55,20 @@ class Trading:
         self.down_since: float | None = clock.monotonic()
         self._backoff = Backoff(_RETRY_FIRST_S, _RETRY_MAX_S, seed=2)
         self.settled = asyncio.Event()
+        self._has_ended = heard_ms is not None
         self._heard_ms = min(self._now_ms() if heard_ms is None else heard_ms, self._now_ms()) - _OVERLAP_MS
         self._sent: frozenset[str] = frozenset()
         self._untold: list[tuple[Intent, Settled]] = []
+        # Whether the book is that of another home, which may have gone on since.
+        self.is_taken_over = False
 
     async def begin(self) -> None:
-        """Read the journal's intents: nonces go on after them, and those without outcome are looked for."""
+        """Read the journal's intents: nonces go on after them, and those without outcome are looked for.
+
+        Raises ``RefusedByRule`` when another home has traded the account since this one ended.
+        """
+        if self._has_ended and not self.is_taken_over:
+            await until_answered(self._refuse_rival, self._backoff)
         self.venue.recall(self._past(0, ()))
         unknown = [order.request.client_order_id for order in self._line.orders.unanswered()]
         silent = {self.venue.cloid(name) for name in unknown}
@@ -160,10 +168,23 @@ class Trading:
         known = frozenset(name for name in self._line.orders.orders if self.venue.cloid(name) in self._sent)
         # It was asked when the account was connected.
         await self._line.deliver([TradingPermitted(ts_event=from_ms(self._now_ms()))])
-        await self.broker.recover(known, from_ms(self._now_ms()))
+        await self.broker.recover(known, from_ms(self._now_ms()), is_taken_over=self.is_taken_over)
+
+    async def _refuse_rival(self) -> None:
+        known = {order.venue_order_id for order in self._line.orders.book().values()}
+        rival = await self.venue.rival_since(self._heard_ms + _OVERLAP_MS, known)
+        if rival:
+            raise RefusedByRule(
+                f"another tradebot has traded this account since this home ended: {rival}",
+                where=str(self._journal.path.parent),
+                mend="leave this one stopped; or stop that one for good, then: tradebot start --live --take-over",
+            )
 
     async def _open(self) -> None:
         """Book what the account holds when it is first seen; what moves it comes on top from then on."""
+        if self.is_taken_over:
+            # What the other home placed since is ours from now on.
+            await self._reconciler.adopt()
         if await opened(self._journal) is None:
             await self._reconciler.adopt()
             orders = self._line.orders.orders.values()

@@ -13,8 +13,9 @@ from tradebot.model.time import Nanos
 class Verb(StrEnum):
     """The commands that change what the line does.
 
-    The last two are the daemon's own: no entries in the ``symbol`` named, or in all when it is empty, for ``reason``,
-    until the same reason is taken back.
+    The last three are the daemon's own. Freeze and thaw: no entries in the ``symbol`` named, or in all when it is
+    empty, for ``reason``, until the same reason is taken back. Renumber: signals are numbered on behind all that may
+    have been given out in ``gap_s`` seconds that the journal does not know.
     """
 
     PAUSE = "pause"
@@ -26,6 +27,7 @@ class Verb(StrEnum):
     STOP = "stop"
     FREEZE = "freeze"
     THAW = "thaw"
+    RENUMBER = "renumber"
 
 
 class TradingState(StrEnum):
@@ -102,6 +104,7 @@ class AlertName(StrEnum):
     ORDER_STOPPED = "order_stopped"
     GUARD = "guard"
     CONFIG_DRIFT = "config_drift"
+    BACKUP_FAILED = "backup_failed"
 
 
 class Alert(Message, frozen=True, kw_only=True):

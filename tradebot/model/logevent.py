@@ -71,6 +71,8 @@ class LogEvent(StrEnum):
     JOURNAL_QUARANTINED = "journal.quarantined"
     JOURNAL_PRUNED = "journal.pruned"
     BACKUP_MADE = "backup.made"
+    BACKUP_VERIFIED = "backup.verified"
+    BACKUP_FAILED = "backup.failed"
     SNAPSHOT_WRITTEN = "snapshot.written"
     SNAPSHOT_REJECTED = "snapshot.rejected"
     DISK_LOW = "disk.low"

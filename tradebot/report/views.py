@@ -92,6 +92,14 @@ class DriftFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class BackupFacts:
+    """The newest backup: when it was made, ``None`` without one, and whether it was restored and came to our state."""
+
+    last_ts: Nanos | None = None
+    is_verified: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
     """What only the daemon knows.
 
@@ -125,6 +133,7 @@ class RuntimeFacts:
     reason: str = ""
     set_aside: Sequence[LineFailed] = ()
     drift: DriftFacts = DriftFacts()
+    backup: BackupFacts = BackupFacts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -202,6 +211,10 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
         "untraded": [] if books is None else _untraded(books.risk),
         "mismatches": [_mismatch(one) for one in facts.mismatches],
         "set_aside": [set_aside_row(failed) for failed in facts.set_aside[-_MOST_SET_ASIDE:]],
+        "backup": {
+            "last_ts": None if facts.backup.last_ts is None else to_ms(facts.backup.last_ts),
+            "verified": facts.backup.is_verified,
+        },
         "errors_last_hour": facts.errors_last_hour,
         "log_failures": facts.log_failures,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),

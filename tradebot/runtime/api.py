@@ -108,6 +108,10 @@ class DaemonPort(Protocol):
         """Use the next value of a secret in place of the present one."""
         ...
 
+    async def verify(self) -> Mapping[str, Json]:
+        """Check all that is on the disk."""
+        ...
+
 
 class DaemonApi:
     """Answers reads at any time, and acts once recovery is done; before that only ``halt`` is heard."""
@@ -128,6 +132,7 @@ class DaemonApi:
             ),
             "backup": lambda *_: daemon.backup(),
             "rotate": lambda arguments, _: daemon.rotate(arguments.get("secret", "")),
+            "verify": lambda *_: daemon.verify(),
         }
         self._lists: Mapping[str, Callable[[], Awaitable[list[Document]]]] = {
             "config-diff": daemon.config_diff,

@@ -72,6 +72,8 @@ class Live:
         self._symbols = loaded.settings.bot.symbols
         self.feed: MarketFeed | None = None
         self._account: _Account | None = None
+        # Whether the account is taken over from another home.
+        self.is_taken_over = False
 
     @classmethod
     async def connect(
@@ -162,6 +164,7 @@ class Live:
         reconciler = Reconciler(self._sides(venue, engine, broker))
         heard_ms = await _heard_ms(journal)
         trading = Trading(venue, engine, journal, broker, reconciler, self._symbols, self._clock, heard_ms)
+        trading.is_taken_over = self.is_taken_over
         self._account = _Account(trading, reconciler)
         if self.feed is not None:
             self.feed.on_mark = partial(_mark, venue, reconciler)

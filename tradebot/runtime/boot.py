@@ -15,7 +15,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.pipeline.line import Line
 from tradebot.ports import Clock
 from tradebot.runtime.anchors import Anchors, UnusableSnapshot
-from tradebot.runtime.config_rows import CONFIG, Author, record_config, restored
+from tradebot.runtime.config_rows import CONFIG, Author, code_digest, record_config, restored
 from tradebot.runtime.quarantine import Failure, read_failures, set_aside
 from tradebot.runtime.recording import REAL, Recorder
 from tradebot.runtime.recovery import TurnFailed, replay_tail
@@ -25,10 +25,11 @@ from tradebot.settings.difference import changed_keys
 from tradebot.settings.load import Loaded
 from tradebot.settings.model import StoreSettings
 from tradebot.store.codec import BadRecord
+from tradebot.store.disk import fill_reserve
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
+from tradebot.store.schema import JOURNAL_NAME
 from tradebot.store.snapshot import Snapshot, peek_snapshots
-from tradebot.store.upkeep import JOURNAL_NAME, fill_reserve
 
 BOOT = "boot"
 _LONGEST_REASON = 400
@@ -54,9 +55,10 @@ class Booted:
 
 @dataclass(frozen=True, slots=True)
 class _Reign:
-    """A configuration and the rows it was in force for, both ends exclusive."""
+    """A configuration, the code that ran under it, and the rows it was in force for, both ends exclusive."""
 
     loaded: Loaded
+    code: str
     after_seq: int
     before_seq: int
 
@@ -110,6 +112,9 @@ async def _recover(loaded: Loaded, journal: SqliteJournal, snapshot: Snapshot | 
         # The journal knows no secret, so nobody can say whether one changed.
         changed = changed_keys(reigns[-1].loaded.settings, loaded.settings, with_secrets=False)
         record_config(loaded, changed, booted.session, journal, author)
+    elif reigns[-1].code != code_digest(booted.session):
+        # What comes from here on is compared with what this code says.
+        record_config(loaded, (), booted.session, journal, author)
     log(
         LogEvent.DAEMON_RECOVERED,
         snapshot_seq=0 if snapshot is None else snapshot.seq,
@@ -134,6 +139,7 @@ async def _run_reigns(reigns: Sequence[_Reign], snapshot: Snapshot | None, journ
             journal,
             reign.after_seq,
             reign.before_seq,
+            is_same_code=reign.code == code_digest(booted.session),
         )
     return booted
 
@@ -148,15 +154,29 @@ def _refuse_other_venue(past: Loaded, loaded: Loaded) -> None:
         )
 
 
-async def _reigns(journal: SqliteJournal, anchor: int) -> list[_Reign]:
-    rows = [row async for row in journal.scan(Query(kinds=[CONFIG]))]
+async def repeat(journal: SqliteJournal, begin: Snapshot | None, until: int) -> bytes:
+    """Return the state after row ``until``, as recovery comes to it from ``begin``.
+
+    Raises what a boot raises.
+    """
+    reigns = await _reigns(journal, 0 if begin is None else begin.seq, until)
+    booted = await _run_reigns(reigns, begin, journal)
+    return booted.session.save()
+
+
+async def _reigns(journal: SqliteJournal, anchor: int, until: int | None = None) -> list[_Reign]:
+    last = journal.last_seq if until is None else until
+    rows = [row async for row in journal.scan(Query(kinds=[CONFIG], before_seq=last + 1))]
     if not rows:
         return []
     first = max((number for number, row in enumerate(rows) if row.seq <= anchor), default=0)
     in_force = rows[first:]
-    ends = [row.seq for row in in_force[1:]] + [journal.last_seq + 1]
+    ends = [row.seq for row in in_force[1:]] + [last + 1]
     starts = [anchor] + [row.seq for row in in_force[1:]]
-    return [_Reign(_restored(row.payload), start, end) for row, start, end in zip(in_force, starts, ends, strict=True)]
+    return [
+        _Reign(_restored(row.payload), orjson.loads(row.payload).get("code", ""), start, end)
+        for row, start, end in zip(in_force, starts, ends, strict=True)
+    ]
 
 
 def _restored(payload: bytes) -> Loaded:

@@ -5,18 +5,23 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
+from hashlib import blake2b
+from typing import Any, cast
 
 import orjson
 
+from tradebot import __version__
 from tradebot.model.errors import ConfigError, UsageError
 from tradebot.model.near import did_you_mean
 from tradebot.model.time import Nanos, to_ms
+from tradebot.pipeline.line import StageName
+from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.report.shapes import Document
 from tradebot.runtime.session import Session
 from tradebot.settings.difference import changed_keys
 from tradebot.settings.load import Loaded, config_hash, effective_toml
 from tradebot.settings.model import Settings
+from tradebot.settings.strategy_class import source_digest
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import Row
 
@@ -82,6 +87,7 @@ def record_config(
     """Record the configuration that is in force from here on, and return its row; ``changed`` are dotted keys."""
     document: dict[str, object] = {
         "hash": loaded.config_hash,
+        "code": code_digest(session),
         "settings": effective_toml(loaded.settings),
         "feed": session.feed.describe(),
         "who": author.who,
@@ -92,6 +98,13 @@ def record_config(
     if loaded.configured is not None:
         document["configured"] = effective_toml(loaded.configured)
     return journal.append(CONFIG, session.market_time, orjson.dumps(document, option=orjson.OPT_SORT_KEYS))
+
+
+def code_digest(session: Session) -> str:
+    """Return a digest of the program's version and the strategies' files: of all that decides."""
+    stage = cast("StrategyStage", session.line.stages[StageName.STRATEGY])
+    files = [f"{name}={source_digest(cls)}" for name, cls in sorted(stage.classes.items())]
+    return blake2b("\n".join((__version__, *files)).encode(), digest_size=16).hexdigest()
 
 
 def read_settings(text: str) -> Settings:

@@ -32,21 +32,23 @@ from tradebot.runtime.tasks import TASKS
 from tradebot.settings.check import check_settings
 from tradebot.settings.live import EXTRA_MEND, missing_packages
 from tradebot.settings.load import Loaded, LoadOptions
+from tradebot.store.disk import free_reserve
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import Mark, write_mark
-from tradebot.store.upkeep import free_reserve
 
 T = TypeVar("T")
 _GRACE_S = 10.0
 _HARD_S = 5.0
+_BACKUP_S = 20.0
 _LONGEST_PAGE = 600
 _VIGIL_S = 1.0
 
 
-def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
+def run_daemon(home: Path, options: LoadOptions, live: bool, take_over: bool = False) -> int:
     """Run the daemon of ``home`` in the foreground and return its exit code.
 
-    Raises ``ConfigError``, ``LockHeld``, ``NotPermitted`` and ``StorageFailed`` before trading begins.
+    ``take_over``: a home that was restored or copied may trade its account. Raises ``ConfigError``, ``LockHeld``,
+    ``NotPermitted`` and ``StorageFailed`` before trading begins.
     """
     os.umask(0o077)
     loaded = options.load(home)
@@ -60,7 +62,7 @@ def run_daemon(home: Path, options: LoadOptions, live: bool) -> int:
         log(LogEvent.CONFIG_LOADED, config_hash=loaded.config_hash, files=[str(path) for path in loaded.files])
         keep_config(home, loaded.files, clock.now())
         with asyncio.Runner(loop_factory=new_loop) as runner:
-            return runner.run(Daemon(home, loaded, options, os.environ, clock).main())
+            return runner.run(Daemon(home, loaded, options, os.environ, clock, take_over).main())
 
 
 class Daemon:
@@ -71,9 +73,17 @@ class Daemon:
     """
 
     def __init__(
-        self, home: Path, loaded: Loaded, options: LoadOptions, environ: Mapping[str, str], clock: Clock
+        self,
+        home: Path,
+        loaded: Loaded,
+        options: LoadOptions,
+        environ: Mapping[str, str],
+        clock: Clock,
+        take_over: bool = False,
     ) -> None:
-        self._start = Start(home=home, loaded=loaded, options=options, environ=environ, clock=clock)
+        self._start = Start(
+            home=home, loaded=loaded, options=options, environ=environ, clock=clock, take_over=take_over
+        )
         self._home, self._clock = home, clock
         self._notifier = Notifier(environ)
         self._pauses = Pauses()
@@ -218,6 +228,7 @@ class Daemon:
         await self._supervisor.stop(grace_s=_GRACE_S if error is None else 0, hard_s=_HARD_S)
         if error is None:
             await self._quietly(engine.keeper.keep())
+            await self._quietly(host.operations.back_up_last(), _BACKUP_S)
         elif host.journal.failed is None and self._is_internal(error):
             # The next boot comes up halted.
             await self._quietly(set_aside(host.journal, failed_seq, error))
@@ -242,9 +253,9 @@ class Daemon:
             return True
         return not isinstance(error, TradebotError) or error.exit_code == InvariantError.exit_code
 
-    async def _quietly(self, ending: Awaitable[object]) -> None:
+    async def _quietly(self, ending: Awaitable[object], seconds: float = _HARD_S) -> None:
         try:
-            async with asyncio.timeout(_HARD_S):
+            async with asyncio.timeout(seconds):
                 await ending
         except (TradebotError, TimeoutError) as error:
             log(LogEvent.TASK_FAILED, level="error", task="end", error=repr(error))

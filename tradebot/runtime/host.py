@@ -27,13 +27,14 @@ _LONG_BOOT_S = 300
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """What a run of the daemon was started with."""
+    """What a run of the daemon was started with; ``take_over``: a copy of a home may trade its account."""
 
     home: Path
     loaded: Loaded
     options: LoadOptions
     environ: Mapping[str, str]
     clock: Clock
+    take_over: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

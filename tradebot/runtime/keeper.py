@@ -11,7 +11,7 @@ from tradebot.ports import Journal
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
 from tradebot.settings.load import Loaded
-from tradebot.store.snapshot import write_snapshot
+from tradebot.store.snapshot import Snapshot, write_snapshot
 
 _MUCH_BYTES = 1_000_000
 
@@ -52,16 +52,24 @@ class Keeper:
             if self._session.turns != self._turns_kept:
                 await self.keep()
 
-    async def keep(self) -> None:
-        """Write a snapshot of now, unless a turn was cut short. Raises ``StorageFailed``."""
+    async def take(self) -> Snapshot | None:
+        """Return a snapshot of now, whose rows may not be durable yet; ``None`` where a turn was cut short."""
         async with self._runner.gate:
             if self._session.turn_seq:
-                # A turn was cut short: half of it is in the stages, the other half is lost.
-                return
-            body, anchor, self._turns_kept = self._session.save(), self._journal.last_seq, self._session.turns
-        await self._journal.committed(anchor)
-        await asyncio.to_thread(write_snapshot, self._home, anchor, self.loaded.config_hash, body)
-        log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=anchor, bytes=len(body))
+                # Half of it is in the stages, the other half is lost.
+                return None
+            seq, config_hash = self._journal.last_seq, self.loaded.config_hash
+            return Snapshot(seq=seq, config_hash=config_hash, body=self._session.save())
+
+    async def keep(self) -> None:
+        """Write a snapshot of now, unless a turn was cut short. Raises ``StorageFailed``."""
+        turns, snapshot = self._session.turns, await self.take()
+        if snapshot is None:
+            return
+        self._turns_kept = turns
+        await self._journal.committed(snapshot.seq)
+        await asyncio.to_thread(write_snapshot, self._home, snapshot.seq, snapshot.config_hash, snapshot.body)
+        log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=snapshot.seq, bytes=len(snapshot.body))
         for strategy, size in self._sizes.items():
             if size > _MUCH_BYTES and strategy not in self._told:
                 self._told.add(strategy)

@@ -16,6 +16,7 @@ from tradebot.model.logevent import LogEvent
 from tradebot.model.venue import VenueOrder
 from tradebot.pipeline.outbox import Outbox
 from tradebot.runtime.assumed import assumed_ticks, first_prices
+from tradebot.runtime.backup_keeper import BackupKeeper
 from tradebot.runtime.boot import BOOT, boot, settle_memory
 from tradebot.runtime.data_files import notes_of
 from tradebot.runtime.engine import Engine
@@ -26,8 +27,9 @@ from tradebot.runtime.marks import Marks
 from tradebot.runtime.own_book import OwnBookCheck
 from tradebot.runtime.probes import DiskProbe, Heart
 from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
+from tradebot.runtime.take_over import HALT_REASON, admit, number_anew, settle
 from tradebot.settings.load import Loaded
-from tradebot.settings.model import LiveFeedSettings
+from tradebot.settings.model import LiveFeedSettings, RealVenueSettings
 
 if TYPE_CHECKING:
     from tradebot.runtime.assembly import Live
@@ -52,7 +54,12 @@ async def recover_line(host: Host) -> RunningLine:
     loaded, live, is_judged = host.operations.loaded, None, False
     try:
         if isinstance(loaded.settings.feed, LiveFeedSettings):
+            start = host.start
+            is_taken = isinstance(loaded.settings.venue, RealVenueSettings) and await admit(
+                host.journal, start.home, start.clock, take_over=start.take_over
+            )
             live = await _connect(host, loaded)
+            live.is_taken_over = is_taken
             loaded = host.operations.loaded = live.overrule(loaded)
             is_judged = await live.begin(loaded, host.journal)
         engine = await _recovered(host, live, loaded)
@@ -89,6 +96,10 @@ async def come_up(host: Host, line: RunningLine) -> bool:
     operations, journal, engine, live = host.operations, host.journal, line.engine, line.live
     await _start_tasks(host, line)
     if live is not None:
+        await number_anew(engine, journal)
+        if live.is_taken_over:
+            # Before anything leaves: what the journal decided last may be at the venue already.
+            await engine.command(Verb.HALT, {"reason": HALT_REASON})
         await live.trade(host.supervisor, engine, journal)
         # What is held has its guard by now; who asks what may be wrong can wait for the venue.
         red = "" if line.is_judged else await live.arm(line.loaded)
@@ -99,6 +110,7 @@ async def come_up(host: Host, line: RunningLine) -> bool:
     facts = {"version": __version__, "pid": os.getpid(), "sqlite": sqlite3.sqlite_version}
     journal.append(BOOT, engine.session.market_time, orjson.dumps(facts))
     if live is not None:
+        await settle(journal, host.start.home)
         await live.open_feed()
     settle_memory()
     await host.supervisor.start(_feed_task(engine.feeder))
@@ -126,13 +138,15 @@ async def _start_tasks(host: Host, line: RunningLine) -> None:
     venue = engine.booted.wired.venue
     own_book = [] if isinstance(venue, Outbox) else [_own_book_task(engine, venue.resting)]
     housekeeper = Housekeeper(host.start.home, host.journal, engine.session, store, host.start.clock)
-    operations.run_with(engine, heart, None if line.live is None else line.live.overrule)
+    backup_keeper = BackupKeeper(host.start.home, host.journal, engine.keeper, host.start.clock, host.pager.page)
+    operations.run_with(engine, heart, None if line.live is None else line.live.overrule, backup_keeper)
     for spec in (
         *engine.tasks(),
         TaskSpec(name="keeper", run=engine.keeper.run, policy=FailurePolicy.HALT),
         TaskSpec(name="heart", run=heart.run, policy=FailurePolicy.HALT),
         TaskSpec(name="lag", run=host.lag.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="disk", run=disk.run, policy=FailurePolicy.RESTART),
+        TaskSpec(name="backups", run=backup_keeper.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="drift", run=operations.drift.run, policy=FailurePolicy.RESTART),
         *own_book,

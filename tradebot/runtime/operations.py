@@ -16,8 +16,9 @@ from tradebot.ports import Clock, FeedState
 from tradebot.report.flatness import FlatFacts
 from tradebot.report.risk import RiskFacts
 from tradebot.report.shapes import Document, Json
-from tradebot.report.views import BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
+from tradebot.report.views import BackupFacts, BookFacts, FeedFacts, RuntimeFacts, TaskFacts, VenueFacts
 from tradebot.runtime import logs
+from tradebot.runtime.backup_keeper import BackupKeeper
 from tradebot.runtime.config_rows import CONFIG, Author, Revision, find_revision, read_revisions, record_config
 from tradebot.runtime.drift import ConfigSource, DriftWatch
 from tradebot.runtime.engine import Engine
@@ -31,9 +32,10 @@ from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.settings.model import LiveFeedSettings, Settings
 from tradebot.settings.reload import reload_diff
+from tradebot.store.backups import backup
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.rows import Query
-from tradebot.store.upkeep import backup
+from tradebot.store.verification import verification, verify_running
 
 
 class Operations:
@@ -66,16 +68,24 @@ class Operations:
         self._changing = asyncio.Lock()
         self._engine: Engine | None = None
         self._heart: Heart | None = None
+        self._backups: BackupKeeper | None = None
         self._overrule: Callable[[Loaded], Loaded] = _as_it_is
 
-    def run_with(self, engine: Engine, heart: Heart, overrule: Callable[[Loaded], Loaded] | None = None) -> None:
+    def run_with(
+        self,
+        engine: Engine,
+        heart: Heart,
+        overrule: Callable[[Loaded], Loaded] | None = None,
+        backup_keeper: BackupKeeper | None = None,
+    ) -> None:
         """Hear everything from now on. ``overrule`` adds to a configuration what a venue knows better."""
         self._engine, self._heart, self._overrule = engine, heart, overrule or _as_it_is
         self.drift.settle()
+        self._backups = backup_keeper
 
     def run_without(self, trouble: str) -> None:
         """Hear only what is heard during a boot: ``trouble`` happened, and the line is built anew."""
-        self._engine = self._heart = None
+        self._engine = self._heart = self._backups = None
         self.is_ready, self.trouble = False, trouble
 
     @property
@@ -131,6 +141,7 @@ class Operations:
             reason=self.trouble,
             set_aside=() if engine is None else engine.booted.set_aside,
             drift=self.drift.facts,
+            backup=BackupFacts() if self._backups is None else self._backups.facts,
         )
 
     def books(self) -> BookFacts | None:
@@ -236,8 +247,7 @@ class Operations:
 
     async def backup(self) -> Mapping[str, Json]:
         """Write a verified copy of the journal."""
-        path = await backup(self.journal)
-        log(LogEvent.BACKUP_MADE, file=path.name)
+        path = await (backup(self.journal) if self._backups is None else self._backups.make(is_asked=True))
         return {"file": str(path), "detail": f"verified backup {path}"}
 
     async def rotate(self, secret: str) -> Mapping[str, Json]:
@@ -248,6 +258,15 @@ class Operations:
         engine = self._running()
         rotating = Rotating(self.home, self.loaded.settings, self.journal, self._clock)
         return await rotating.rotate(secret, engine.rotation)
+
+    async def back_up_last(self) -> None:
+        """Make a backup at the end of an orderly run."""
+        if self._backups is not None:
+            await self._backups.make_last()
+
+    async def verify(self) -> Mapping[str, Json]:
+        """Check all that is on the disk, in slices."""
+        return verification(await verify_running(self.journal))
 
     async def disk_low(self, free_mb: int) -> None:
         """Add to no position while the disk is nearly full."""

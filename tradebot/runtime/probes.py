@@ -13,7 +13,7 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.session import Session
 from tradebot.runtime.tasks import LineRunner
 from tradebot.settings.model import StoreSettings
-from tradebot.store.upkeep import disk_free_mb
+from tradebot.store.disk import disk_free_mb
 
 _BEAT_S = 1.0
 _LAG_PERIOD_S = 0.1

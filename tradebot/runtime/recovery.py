@@ -6,13 +6,13 @@ the line said after it, before it was left out, need not repeat.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tradebot.model.errors import ConfigError, InvariantError, StorageFailed
 from tradebot.model.market import Message
 from tradebot.model.message import MARKET
-from tradebot.model.signal import Approved, Refused, StrategyDisabled
+from tradebot.model.signal import WISH_GATES, Approved, Refused, Signal, StrategyDisabled
 from tradebot.model.time import Nanos
 from tradebot.pipeline.strategy.stage import StrategyStage
 from tradebot.runtime.guard import watching
@@ -34,6 +34,7 @@ class _JournaledTurn:
 
     row: Row
     outputs: list[Row] = field(default_factory=list)
+    is_last: bool = False
 
 
 class TurnFailed(InvariantError):
@@ -51,8 +52,13 @@ async def replay_tail(
     journal: SqliteJournal,
     after_seq: int,
     before_seq: int,
+    *,
+    is_same_code: bool = True,
 ) -> int:
     """Run all inputs between two rows, compare what they cause with the rows that followed, and return their count.
+
+    Other code than that which wrote them need not decide the same: what the strategies said is taken from the rows,
+    what follows from it is not compared.
 
     Raises ``InvariantError`` where they differ, ``ConfigError`` where the feed gives other data than it
     gave then, and ``TurnFailed`` where an input raises.
@@ -70,8 +76,9 @@ async def replay_tail(
         # A strategy that blocked when the end came blocks again.
         with watching(strategies):
             async for turn in _turns(journal, recorder.vocabulary, after_seq, before_seq):
-                if produced:
+                if produced and is_same_code:
                     raise _difference(turn.row.seq, produced[0], _NOTHING)
+                produced.clear()
                 message = decode_message(turn.row.kind, turn.row.payload)
                 _advance_feed(session, message, turn.row.seq)
                 session.note(message)
@@ -79,14 +86,20 @@ async def replay_tail(
                 if any(failure.leaves_out(turn.row.seq) for failure in failed):
                     continue
                 strategies.force_disable = _blocked(turn.outputs)
+                is_cut = turn.is_last and not turn.outputs and before_seq > journal.last_seq
+                # What the end cut off before anything was decided is decided now.
+                strategies.recorded = None if is_same_code or is_cut else _said_in(turn.outputs)
                 _run_again(session, message, turn.row.seq)
                 if any(failure.parts(turn.row.seq) for failure in failed):
                     produced.clear()
+                elif not is_same_code:
+                    for _ in turn.outputs[: len(produced)]:
+                        produced.popleft()
                 else:
                     _compare(turn.outputs, produced)
     finally:
         recorder.append = append
-        strategies.force_disable = {}
+        strategies.force_disable, strategies.recorded = {}, None
     for kind, ts_event, payload in produced:
         journal.append(kind, ts_event, payload)
     return turns
@@ -159,6 +172,18 @@ def _decider(kind: str, _: Nanos, payload: bytes) -> str:
     return message.signal.strategy
 
 
+def _said_in(outputs: Iterable[Row]) -> Sequence[Signal | Refused]:
+    """Return what the strategies said in a turn, by what was recorded of it."""
+    messages = [
+        decode_message(row.kind, row.payload) for row in outputs if _decider(row.kind, Nanos(row.ts_event), row.payload)
+    ]
+    return [
+        one if isinstance(one, Refused) and one.gate in WISH_GATES else one.signal
+        for one in messages
+        if isinstance(one, Approved | Refused)
+    ]
+
+
 def _blocked(outputs: Iterable[Row]) -> dict[str, str]:
     # Only the wall clock knew that these strategies did not come back; the journal remembers it. Limits know again.
     messages = (decode_message(row.kind, row.payload) for row in outputs if row.kind == StrategyDisabled.kind)
@@ -177,4 +202,5 @@ async def _turns(
         elif current is not None and row.kind in vocabulary.output_kinds:
             current.outputs.append(row)
     if current is not None:
+        current.is_last = True
         yield current

@@ -70,11 +70,24 @@ def _read(path: Path) -> bytes:
 
 
 class _UncachedLoader(SourceFileLoader):
-    """Compiles the source each time: a cached one may be older than the last change, and litters."""
+    """Compiles the source each time: a cached one may be older than the last change, and litters.
+
+    ``digest`` is that of the source that was compiled.
+    """
+
+    digest = ""
 
     def get_code(self, fullname: str) -> CodeType:
-        code: CodeType = self.source_to_code(_read(Path(self.path)), self.path)
+        source = _read(Path(self.path))
+        self.digest = hashlib.sha256(source).hexdigest()
+        code: CodeType = self.source_to_code(source, self.path)
         return code
+
+
+def source_digest(cls: type) -> str:
+    """Return the digest of the file that ``cls`` was loaded from; empty for a strategy of ours."""
+    loader = getattr(sys.modules.get(cls.__module__), "__loader__", None)
+    return loader.digest if isinstance(loader, _UncachedLoader) else ""
 
 
 def _load_module(path: Path) -> ModuleType:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tradebot.store.schema import (
-    COPIED_META,
     INSERT_ROW,
+    SALVAGED_META,
     SQLITE_ERRORS,
     Damaged,
     connect,
@@ -60,13 +60,29 @@ def chain(previous: bytes, seq: int, kind: str, ts_event: int, payload: bytes) -
     return blake2b(b"".join((previous, _HEAD.pack(seq, ts_event, len(name)), name, payload)), digest_size=16).digest()
 
 
+class RowsDigest:
+    """A digest over all that the chain covers of the rows it takes."""
+
+    def __init__(self) -> None:
+        self._digest = blake2b(digest_size=16)
+
+    def take(self, rows: Iterable[RawRow]) -> int:
+        """Take rows, and return their count."""
+        count = 0
+        for seq, kind, ts_event, _, payload, h in rows:
+            self._digest.update(chain(h, seq, kind, ts_event, payload))
+            count += 1
+        return count
+
+    def digest(self) -> bytes:
+        """Return the digest of all that was taken."""
+        return self._digest.digest()
+
+
 def digest_rows(rows: Iterable[RawRow]) -> tuple[bytes, int]:
-    """Return a digest over all that the chain covers of ``rows``, and their count."""
-    digest = blake2b(digest_size=16)
-    count = 0
-    for seq, kind, ts_event, _, payload, h in rows:
-        digest.update(chain(h, seq, kind, ts_event, payload))
-        count += 1
+    """Return the digest of ``rows``, and their count."""
+    digest = RowsDigest()
+    count = digest.take(rows)
     return digest.digest(), count
 
 
@@ -86,20 +102,24 @@ def tip_at(connection: sqlite3.Connection, seq: int) -> Tip:
 
 def verified_rows(connection: sqlite3.Connection, start: Tip) -> Iterator[RawRow]:
     """Yield the rows after ``start``, each checked. Raises ``Damaged`` at the first that does not hold."""
-    seq, previous = start
-    row: RawRow
-    for row in connection.execute(f"{_RAW} WHERE seq > ? ORDER BY seq", (seq,)):
-        if row[0] != seq + 1:
-            raise Damaged(f"rows {seq + 1} to {row[0] - 1} are missing")
-        seq = row[0]
-        try:
-            expected = chain(previous, seq, row[1], row[2], row[4])
-        except (TypeError, AttributeError, ValueError, struct.error) as error:
-            raise Damaged(f"row {seq} cannot be read: {error}") from error
-        if expected != row[5]:
-            raise Damaged(f"row {seq} does not match its hash")
-        previous = expected
+    # No name may hold the cursor: it would outlive the closing of the connection in a traceback.
+    for row in connection.execute(f"{_RAW} WHERE seq > ? ORDER BY seq", (start.seq,)):
+        start = follow(start, row)
         yield row
+
+
+def follow(tip: Tip, row: RawRow) -> Tip:
+    """Return the end of the chain with ``row``. Raises ``Damaged`` where that does not go on behind ``tip``."""
+    seq = tip.seq + 1
+    if row[0] != seq:
+        raise Damaged(f"rows {seq} to {row[0] - 1} are missing")
+    try:
+        expected = chain(tip.h, seq, row[1], row[2], row[4])
+    except (TypeError, AttributeError, ValueError, struct.error) as error:
+        raise Damaged(f"row {seq} cannot be read: {error}") from error
+    if expected != row[5]:
+        raise Damaged(f"row {seq} does not match its hash")
+    return Tip(seq, expected)
 
 
 def verify_tail(connection: sqlite3.Connection, after_seq: int) -> tuple[Tip, int]:
@@ -246,7 +266,7 @@ def _copy_what_holds(path: Path, target: sqlite3.Connection) -> int:
 def _copy_pruned(source: sqlite3.Connection, target: sqlite3.Connection) -> int:
     """Copy the rows before the newest checkpoint, all or none; a full verification judges them."""
     checkpoints = source.execute("SELECT seq, h, digest, kept, ts_wall FROM checkpoints ORDER BY seq").fetchall()
-    meta = source.execute(COPIED_META).fetchall()
+    meta = source.execute(SALVAGED_META).fetchall()
     rows = source.execute(f"{_RAW} WHERE seq <= ? ORDER BY seq", (checkpoints[-1][0] if checkpoints else 0,)).fetchall()
     target.executemany("INSERT INTO checkpoints VALUES (?, ?, ?, ?, ?)", checkpoints)
     target.executemany("INSERT INTO meta VALUES (?, ?)", meta)

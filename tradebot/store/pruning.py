@@ -10,11 +10,11 @@ from pathlib import Path
 
 from tradebot.model.market import PricesSeen
 from tradebot.model.time import DAY, Nanos
+from tradebot.store.backups import backup
 from tradebot.store.integrity import Tip, digest_rows, last_checkpoint
 from tradebot.store.journal import SqliteJournal
 from tradebot.store.schema import MARKET_KINDS, PUT_META
 from tradebot.store.snapshot import Snapshot, pack, unpack
-from tradebot.store.upkeep import backup
 
 _ANCHOR = "anchor"
 _RAW = "SELECT seq, kind, ts_event, ts_wall, payload, h FROM rows WHERE seq > ? AND seq <= ? ORDER BY seq"

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tradebot.model.errors import StorageFailed
 from tradebot.model.message import MARKET
 
+JOURNAL_NAME = "journal.db"
 APPLICATION_ID = 0x54424F54
 MARKET_KINDS = ", ".join(f"'{cls.kind}'" for cls in MARKET)
 # Market rows are many and are read in order only; all others are looked up by kind.
@@ -29,8 +30,14 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 INSERT_ROW = "INSERT INTO rows (seq, kind, ts_event, ts_wall, payload, h) VALUES (?, ?, ?, ?, ?, ?)"
 INSTANCE = "instance"
 """The key in ``meta`` of what names this very journal at a venue."""
-COPIED_META = "SELECT key, value FROM meta WHERE key NOT IN ('schema', 'instance')"
-"""What a copy takes over. It is another instance: what it counts on from was given out again since."""
+PLACE = "place"
+"""The key of where this very journal is: machine and folder."""
+SNAPSHOT = "snapshot"
+"""The key of the state at the last row, which a backup has with it."""
+SALVAGED_META = "SELECT key, value FROM meta WHERE key NOT IN ('schema', 'instance', 'snapshot')"
+"""What is left of a damaged journal takes over. It is another instance: ids after its last row are given out again."""
+COPIED_META = "SELECT key, value FROM meta WHERE key NOT IN ('schema', 'instance', 'snapshot', 'place')"
+"""What a copy takes over. It is another instance, and nowhere yet."""
 PUT_META = "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
 _SETTINGS = (
     # Exclusive before WAL: then there is no shared memory file, and nobody else can open the journal.

@@ -60,6 +60,9 @@ class Operator:
                 done = self._freeze(command)
                 frozen = self.desk.breakers.on_frozen(command.ts_event, self.desk.frozen)
                 return (*self.on_changes(frozen), done)
+            case Verb.RENUMBER:
+                self.desk.number_on()
+                return (_done(command, "signals are numbered on"),)
             case _:
                 return self._change(command, _TARGETS[command.verb])
 

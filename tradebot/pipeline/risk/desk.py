@@ -29,6 +29,8 @@ from tradebot.pipeline.risk.sizing import Sized, Sizing, checked_price, fit
 from tradebot.pipeline.risk.trip import Trip
 
 MANUAL = "manual"
+# More than an operator closes by hand between two backups.
+_MANUAL_GAP = 1_000
 
 
 class Desk:
@@ -168,6 +170,11 @@ class Desk:
             return decided
         self.manual[trip.symbol] = number
         return Approved(ts_event=ts, signal=signal, qty=decided.qty)
+
+    def number_on(self) -> None:
+        """Go on behind the numbers of exits by hand that a lost journal may have given out."""
+        symbols = {*self.instruments, *self.ledger.trips, *self.manual}
+        self.manual = {symbol: self.manual.get(symbol, 0) + _MANUAL_GAP for symbol in sorted(symbols)}
 
     def to_flatten(self) -> list[Trip]:
         """Return the positions that flattening closes: all, or only those that this bot opened."""

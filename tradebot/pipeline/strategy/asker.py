@@ -11,7 +11,7 @@ from tradebot.model.market import Bar
 from tradebot.model.money import Price
 from tradebot.model.position import Position, PositionChanged
 from tradebot.model.signal import Action, Refused, Signal
-from tradebot.model.time import Timeframe
+from tradebot.model.time import NANOS_PER_S, Timeframe
 from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.runs import Run
 from tradebot.pipeline.strategy.base import Exit, Foresight, Strategy, StrategySpec
@@ -25,6 +25,8 @@ from tradebot.pipeline.strategy.wish import Moment, exit_signal, gather, move_si
 
 # The field in which a strategy that has it finds whether an entry of it is at work.
 _WAITS = "is_waiting"
+# What a venue has room for in the number of a signal, the most signals of one bar, and some to spare.
+_NUMBER_BITS, _MOST_A_BAR, _SPARE = 20, 4, 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,12 @@ class Asker:
         self.entries.update(
             {one.id: one.stop for one in signals if isinstance(one, Signal) and one.action is Action.ENTER}
         )
+
+    def number_on(self, gap_s: int) -> None:
+        """Go on behind all numbers of signals that can have been given out in ``gap_s`` seconds."""
+        bars = gap_s * NANOS_PER_S // self.spec.timeframe
+        room = (1 << _NUMBER_BITS) - self.signals
+        self.signals += max(0, min(_MOST_A_BAR * bars + _SPARE, room // 4))
 
     def over(self, signal_id: str) -> None:
         """Take an entry that was refused, or whose order ended, off those at work."""

@@ -63,7 +63,8 @@ class StrategyStage:
     """Ask each strategy at the close of its bars, in the order of ``specs``.
 
     ``disabled`` and ``force_disable`` give reasons by strategy; one in ``force_disable`` is disabled with
-    that reason instead of being asked the next time - so a recovery repeats what a timer did. ``asking``
+    that reason instead of being asked the next time - so a recovery repeats what a timer did. ``recorded``, where it is
+    not ``None``, is what the strategies said in the turn under way, whatever their code says now. ``asking``
     names the strategy whose call is running; with ``calls``, which counts them, a timer can tell that one
     call goes on, and raise ``StrategyBlocked`` into it. ``saved_bytes`` is the most that a strategy's fields took
     in one symbol when saved. What a call raised that is the operator's by ``is_operators`` ends the program, not the
@@ -81,6 +82,7 @@ class StrategyStage:
         self._is_operators = is_operators
         self.disabled: dict[str, str] = {}
         self.force_disable: dict[str, str] = {}
+        self.recorded: Sequence[Signal | Refused] | None = None
         self.saved_bytes: dict[str, int] = {}
         self._unfit: dict[str, str] = {}
         self.asking: str | None = None
@@ -100,6 +102,11 @@ class StrategyStage:
             InstrumentSeen: self._seen,
             StrategyDisabled: self._disabled,
         }
+
+    @property
+    def classes(self) -> Mapping[str, type]:
+        """The classes of the strategies, by name."""
+        return {name: type(asker.strategy) for (name, _), asker in self._askers.items()}
 
     def _subscribe(self, spec: StrategySpec, symbol: str) -> None:
         if (spec.name, symbol) in self._askers:
@@ -153,6 +160,9 @@ class StrategyStage:
         if command.verb is Verb.RESUME:
             for strategy in list(self.disabled):
                 self.rearm(strategy)
+        elif command.verb is Verb.RENUMBER:
+            for asker in self._askers.values():
+                asker.number_on(int(command.arguments.get("gap_s", "0")))
         return ()
 
     def _bars_closed(self, closed: BarsClosed) -> Sequence[Message]:
@@ -284,11 +294,20 @@ class StrategyStage:
                 if self._is_operators(error):
                     raise
                 return count, self._disable(asker, why_disabled(error, strategy), finest or bar)
+            signals = signals if self.recorded is None else self._recorded_of(asker)
             # Mostly there is nothing to say.
             if signals:
                 asker.sent(signals)
                 break
         return count, signals
+
+    def _recorded_of(self, asker: Asker) -> Sequence[Signal | Refused]:
+        """Take what was recorded of ``asker``."""
+        place = (asker.spec.name, asker.symbol)
+        known = [(one.signal if isinstance(one, Refused) else one, one) for one in self.recorded or ()]
+        taken = [one for signal, one in known if (signal.strategy, signal.symbol) == place]
+        self.recorded = [one for signal, one in known if (signal.strategy, signal.symbol) != place]
+        return taken
 
     def _only_care(
         self,
@@ -304,6 +323,8 @@ class StrategyStage:
             follow(at + count, bar)
             asker.learn(bar)
             signals = asker.signals_of((), finest or bar)
+            if self.recorded is not None:
+                signals = self._recorded_of(asker)
             if signals:
                 asker.sent(signals)
                 return count, signals

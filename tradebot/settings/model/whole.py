@@ -98,6 +98,12 @@ class StoreSettings(Section):
     min_free_mb: Int = Field(default=512, ge=1, le=1_048_576, description="Free disk below which nothing is added, MB.")
     reserve_mb: Int = Field(default=16, ge=1, le=1024, description="Disk kept aside for a clean end, MB.")
     keep_market_days: Int = Field(default=7, ge=1, le=36_500, description="Days after which market rows are pruned.")
+    backup_minutes: Int = Field(
+        default=15, ge=0, le=10_080, description="Minutes between backups; 0: none are made by itself."
+    )
+    backup_command: tuple[str, ...] = Field(
+        default=(), max_length=100, description="Program and words that copy a backup elsewhere; `{file}` is its path."
+    )
     snapshot_turns: Int = Field(default=5000, ge=1, le=5000, description="Turns between snapshots, at most.")
     snapshot_s: Number = Field(default=5.0, gt=0, le=5, description="Seconds between snapshots, at most.")
 

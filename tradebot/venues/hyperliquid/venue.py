@@ -5,7 +5,7 @@ this process is gone. A moving stop is the line's to place anew before it cancel
 by side for a moment, reduce-only. What the socket did not tell is asked for by ``catch_up``.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
 from decimal import Decimal
 from itertools import zip_longest
 
@@ -489,6 +489,21 @@ class HyperliquidVenue:
         since_ms = max(0, self._filled_until_ms - _OVERLAP_MS)
         rows = await fills_since(self._gateway, since_ms, Purpose.PROTECT)
         return [self._report(fill) for fill in rows if not self._is_counted(fill.ts_event)]
+
+    async def rival_since(self, since_ms: int, known: Container[str]) -> str:
+        """Return what another state directory did on the account after ``since_ms``, by the venue; empty for nothing.
+
+        ``known`` are the venue's ids of orders that are ours by now, whoever placed them.
+        """
+        resting = [found.order for found in await self.survey.resting(Purpose.PROTECT)]
+        filled = await fills_since(self._gateway, since_ms + 1, Purpose.PROTECT)
+        told: Sequence[VenueOrder | VenueFill] = (*resting, *filled)
+        for one in told:
+            owner = None if one.cloid is None else self._cloids.decode(one.cloid, one.symbol)
+            is_other = owner is not None and not owner.is_this_instance and one.oid not in known
+            if owner is not None and is_other and to_ms(one.ts_event) > since_ms:
+                return f"{owner.client_order_id}, venue order {one.oid}"
+        return ""
 
     async def fills_again(self, since_ms: int, purpose: Purpose) -> Sequence[FillReport]:
         """Return the fills since ``since_ms`` as the venue tells them when it is asked, told before or not."""
