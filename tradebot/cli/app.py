@@ -17,6 +17,8 @@ from tradebot.model.errors import UsageError
 
 _ABOUT = "A trading daemon: backtest, paper and live on one line of code."
 _GROUP_HELP = {
+    "account": "see an account at the exchange, and move money within it",
+    "agent": "make, approve, list and end the keys that trade for an account",
     "config": "check, compare, put back and bring up to date the configuration",
     "data": "import, look at and export bars",
     "state": "look after the state on disk",

@@ -1,8 +1,6 @@
 """``halt --flatten --emergency``: what to act on when no daemon answers, the locks that keep one away, and the mark."""
 
 import asyncio
-import re
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -11,18 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.cli.context import Context
+from tradebot.cli.place import Place, place_of
 from tradebot.model.errors import (
     ConfigError,
     LockHeld,
     NotPermitted,
-    RefusedByRule,
     StorageFailed,
     TimedOut,
     UsageError,
 )
 from tradebot.ports import Clock, KeyAlone
 from tradebot.report.flatness import flatness, left_text
-from tradebot.settings.files import URLS
 from tradebot.settings.salvage import salvage_venue
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
@@ -32,7 +29,6 @@ if TYPE_CHECKING:
     from tradebot.live.emergency import Progress
 
 _SLIPPAGE = Decimal("0.05")
-_ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 
 
@@ -178,47 +174,24 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     salvaged = salvage_venue(context.home, files, given.text("profile"), context.environ)
     for note in () if is_quiet else salvaged.notes:
         context.note(f"not read: {note}")
-    venue = dict(salvaged.venue)
-    network = given.text("network") or venue.get("network")
-    if given.text("network") is not None and given.text("network") != venue.get("network"):
-        # What was written for another network does not hold here.
-        venue.pop("url", None)
-    if network is None and venue.get("kind") == "hyperliquid":
-        network = "mainnet"
-    if network is None and venue.get("kind", "simulated") == "simulated" and not salvaged.notes:
-        what = "this configuration trades on the simulated exchange, which lives in the daemon alone"
-        raise RefusedByRule(what, where=asked, mend="for a real account name it: --network, --account, --key-file")
-    if network is None:
-        raise UsageError(
-            "which network is not to be read from the configuration", mend="give --network, --account, --key-file"
-        )
-    if network not in URLS:
-        raise UsageError(f"network {network!r} is none of {', '.join(URLS)}", mend="give --network")
-    url = (given.text("url") or venue.get("url") or URLS[network]).rstrip("/")
-    if network == "mainnet" and url != URLS["mainnet"]:
-        raise UsageError(
-            f"mainnet is at {URLS['mainnet']} and nowhere else", mend="leave --url out, or name the network"
-        )
-    account = given.text("account") or venue.get("account") or None
-    if account is not None and not _ADDRESS.fullmatch(account):
-        raise UsageError(f"account {account!r} is no address", mend="give --account: 0x and 40 hex digits")
+    place = place_of(context, salvaged, asked)
     bot = salvaged.bot.get("name", "tradebot")
     is_own = salvaged.risk.get("flatten") == "own"
-    found, named = (key_file, None) if key_file is not None else _key(context, venue, network)
-    slippage = _slippage(venue.get("slippage"))
-    return Aim(network, url, account, found, named, salvaged.secrets, slippage, is_own, salvaged.alerts.get("url"), bot)
+    found, named = (key_file, None) if key_file is not None else _key(context, place)
+    slippage, url = _slippage(place.venue.get("slippage")), salvaged.alerts.get("url")
+    return Aim(
+        place.network, place.url, place.account, found, named, salvaged.secrets, slippage, is_own, url, bot
+    )
 
 
-def _key(context: Context, venue: Mapping[str, str], network: str) -> tuple[Path | None, str | None]:
+def _key(context: Context, place: Place) -> tuple[Path | None, str | None]:
     given = context.given.text("key_file")
     if given is not None:
         return Path(given).absolute(), None
-    if venue.get("key_secret"):
-        return None, venue["key_secret"]
-    if venue.get("key_file"):
-        return Path(venue["key_file"]), None
-    if network == "devnet":
-        return context.home / "devnet.key", None
+    if place.key_secret is not None:
+        return None, place.key_secret
+    if place.key_file is not None:
+        return place.key_file, None
     raise UsageError("where the key lies is not to be read from the configuration", mend="give --key-file FILE")
 
 

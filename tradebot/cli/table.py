@@ -102,6 +102,22 @@ _UNITS = (
 _FORCE_UNIT = Option("--force", "also where somebody has edited a unit by hand; it is kept beside")
 _SERIES = Argument("SERIES", "a series of the store: VENUE:SYMBOL:TIMEFRAME")
 
+_PLACE = (
+    Option("--account", "the master's address, if not as configured", TEXT, "ADDRESS"),
+    Option("--network", "mainnet, testnet or devnet, if not as configured", TEXT, "NAME"),
+    Option("--url", "where the exchange answers", TEXT, "URL"),
+)
+_MASTER = (
+    Option(
+        "--master-key-file",
+        "the file that holds the master key; else it is asked for, or read from a pipe",
+        PATH,
+        "FILE",
+    ),
+    Option("--master-key-fd", "read the master key from this open file", INT, "N", at_least=0),
+    Option("--yes", "ask nothing", short="-y"),
+)
+
 COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "init",
@@ -141,6 +157,62 @@ COMMANDS: tuple[CommandSpec, ...] = (
         "put a configuration of the past back into the file, and apply it",
         "commands_config:rollback",
         arguments=(Argument("HASH", "one of the history; without it, the one before the present", is_required=False),),
+    ),
+    CommandSpec(
+        "agent create",
+        SET_UP,
+        "make a key that is to trade for an account",
+        "commands_agent:create",
+        (Option("--key-file", "the new file to write it to (agent.key in the home)", PATH, "FILE"),),
+    ),
+    CommandSpec(
+        "agent approve",
+        SET_UP,
+        "let a key trade for the account, but not withdraw; takes the master key once and keeps it nowhere",
+        "commands_agent:approve",
+        (
+            Option(
+                "--name", "what the exchange calls it (tradebot); an agent that has this name is ended", TEXT, "NAME"
+            ),
+            Option(
+                "--valid-for", "how long it may trade, such as 30d, at most 180d (the exchange's 90d)", TEXT, "TIME"
+            ),
+            Option("--key-file", "the file that holds its key (agent.key in the home)", PATH, "FILE"),
+            *_MASTER,
+            *_PLACE,
+        ),
+        (Argument("ADDRESS", "its address, else that of the key in --key-file", is_required=False),),
+    ),
+    CommandSpec(
+        "agent list", SET_UP, "list the agents of the account, and when they end", "commands_agent:list_agents", _PLACE
+    ),
+    CommandSpec(
+        "agent revoke",
+        SET_UP,
+        "end an agent: its key can do nothing any more",
+        "commands_agent:revoke",
+        (*_MASTER, *_PLACE),
+        (Argument("AGENT", "its name or its address"),),
+    ),
+    CommandSpec(
+        "account show",
+        SET_UP,
+        "show balances, positions, sub-accounts, vaults, agents, fees and requests, as the exchange tells them",
+        "commands_account:show",
+        _PLACE,
+    ),
+    CommandSpec(
+        "account transfer",
+        SET_UP,
+        "move USDC between spot, perpetuals, sub-accounts and vaults; takes the master key once",
+        "commands_account:transfer",
+        (
+            Option("--from", "perp, spot, or name or address of a sub-account or vault", TEXT, "PLACE"),
+            Option("--to", "the same", TEXT, "PLACE"),
+            *_MASTER,
+            *_PLACE,
+        ),
+        (Argument("AMOUNT", "how much USDC"),),
     ),
     CommandSpec("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
     CommandSpec(

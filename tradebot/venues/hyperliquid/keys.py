@@ -61,6 +61,11 @@ class SigningKey:
         raise TypeError("a signing key is not copied or stored")
 
 
+def new_key() -> bytes:
+    """Return the 32 bytes of a new key, from the randomness of the machine."""
+    return bytes(PrivateKey().secret)
+
+
 def read_key(path: Path, passphrase: Callable[[], str] | None = None) -> SigningKey:
     """Return the key in ``path``: 64 hex digits, ``0x`` optional, or an Ethereum keystore of version 3.
 
