@@ -13,6 +13,7 @@ reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk
 guard, service install, service uninstall, service show, service status,
 config check, config show, config diff, config history, config rollback,
 state verify, state backup, state restore, state reset, devnet, scan,
+agent create, agent approve, agent list, agent revoke, account show, account transfer,
 data import, data list, data show, data export, data validate,
 data repair, data resample, data download, secrets set, secrets rotate, secrets check, secrets list, secrets revoke
 """

@@ -315,10 +315,14 @@ def _venue(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
         return [Finding("venue", Grade.FAIL, f"a live market needs {', '.join(missing)}", EXTRA_MEND)]
     # What speaks to a venue is only imported by who has one.
     from tradebot.live.preflight import preflight
+    from tradebot.runtime.ownership import second_opinion
     from tradebot.runtime.real_venue import venue_checks
 
     async def ask() -> Sequence[Finding]:
         async with venue_checks(loaded, home, clock) as checks:
             return await preflight(checks, loaded)
 
-    return asyncio.run(ask())
+    found = asyncio.run(ask())
+    # Where it cannot be asked at all, or the key cannot be read, that is the first thing to mend.
+    is_red = any(finding.check in ("venue", "key") and finding.grade is Grade.FAIL for finding in found)
+    return found if is_red else [*found, *second_opinion(loaded, home, clock)]

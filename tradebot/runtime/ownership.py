@@ -3,21 +3,26 @@
 For commands alone: no daemon imports it.
 """
 
+import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
 
-from tradebot.model.errors import NotPermitted, RefusedByRule, UsageError
+from tradebot.model.errors import NotPermitted, RefusedByRule, Unavailable, UsageError
+from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import Nanos, to_ms
 from tradebot.model.venue import Purpose
 from tradebot.ports import Clock
 from tradebot.runtime.alone import shared_log
+from tradebot.runtime.real_venue import venue_config
+from tradebot.settings.load import Loaded
 from tradebot.venues.hyperliquid.access import Agent, Role, RoleKind, agents, role
+from tradebot.venues.hyperliquid.doctor import inquiry
 from tradebot.venues.hyperliquid.keys import SigningKey, key_of, new_key, read_key
-from tradebot.venues.hyperliquid.official import OfficialClient
+from tradebot.venues.hyperliquid.official import PACKAGE, OfficialClient, is_installed
 from tradebot.venues.hyperliquid.owner import (
     NOBODY,
     VALID_UNTIL,
@@ -31,6 +36,7 @@ from tradebot.venues.hyperliquid.owner import (
     read_account,
     read_holdings,
 )
+from tradebot.venues.hyperliquid.second_opinion import CHECK, Ask, account_findings, signature_finding
 from tradebot.venues.resilience import Policy, RequestBudget
 
 _LOOKS, _LOOK_AGAIN_S = 10, 0.5
@@ -48,12 +54,19 @@ class Move:
 class OwnerSession:
     """The exchange of ``network`` at ``url``, for the owner of an account.
 
-    ``key`` is the master's where something is to be done. Raises ``ConfigError`` without the exchange's own client;
-    every method ``VenueError`` and ``TimedOut``.
+    ``key`` is the master's where something is to be done; ``wait`` lets seconds pass. Raises ``ConfigError`` without
+    the exchange's own client; every method ``VenueError`` and ``TimedOut``.
     """
 
-    def __init__(self, network: str, url: str, clock: Clock, key: SigningKey | None = None) -> None:
-        self._clock, self._key, self._wait = clock, key, time.sleep
+    def __init__(
+        self,
+        network: str,
+        url: str,
+        clock: Clock,
+        key: SigningKey | None = None,
+        wait: Callable[[float], None] | None = None,
+    ) -> None:
+        self._clock, self._key, self._wait = clock, key, wait or time.sleep
         self._policy = Policy()
         self._sent = shared_log(url, self._policy.span_s)
         spend = self._spend_nothing if network == "devnet" else self._spend
@@ -67,6 +80,10 @@ class OwnerSession:
     ) -> None:
         self._client.__exit__(kind, error, trace)
         self._sent.close()
+
+    def ask(self, kind: str, **fields: object) -> object:
+        """Return what the exchange answers to an ``info`` request, as JSON."""
+        return self._client.ask(kind, **fields).value
 
     def account(self, address: str) -> OwnedAccount:
         """Return all that the exchange tells of an account."""
@@ -164,6 +181,30 @@ class OwnerSession:
                     return agent
             self._wait(_LOOK_AGAIN_S)
         raise RefusedByRule(f"the exchange does not yet tell of {what}", mend="look again: tradebot agent list")
+
+
+def second_opinion(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
+    """Return what the exchange's own client says of the account and of a signature, beside what we say."""
+    account = venue_config(loaded.settings, home).account
+    if account is None:
+        return ()
+    if not is_installed():
+        what = f"{PACKAGE} is not installed: nothing is compared with it"
+        return [Finding(CHECK, Grade.OK, what, "pip install 'tradebot[hyperliquid]', if you want it")]
+    with OwnerSession(account.network, account.url, clock, wait=_no_time) as session:
+        return [signature_finding(), *asyncio.run(_compared(loaded, home, clock, session.ask))]
+
+
+async def _compared(loaded: Loaded, home: Path, clock: Clock, ask: Ask) -> Sequence[Finding]:
+    config = venue_config(loaded.settings, home)
+    if config.account is None:
+        return ()
+    async with inquiry(config, clock, shared_log) as asked:
+        return await account_findings(asked, config.account, ask)
+
+
+def _no_time(_seconds: float) -> None:
+    raise Unavailable("the exchange limits our rate", mend="try again in a minute")
 
 
 def key_in_file(path: Path, passphrase: Callable[[], str] | None = None) -> SigningKey:

@@ -22,6 +22,13 @@ async def checks(
     config: VenueConfig, clock: Clock, share: Share, *, is_fresh: bool
 ) -> AsyncIterator[HyperliquidChecks]:
     """Give the checks of ``config``. ``is_fresh``: the home never traded."""
+    async with inquiry(config, clock, share) as asked:
+        yield HyperliquidChecks(asked, config, is_fresh=is_fresh)
+
+
+@asynccontextmanager
+async def inquiry(config: VenueConfig, clock: Clock, share: Share) -> AsyncIterator[Inquiry]:
+    """Give who asks the venue of ``config``."""
     policy = Policy(
         weight_per_minute=config.weight_per_minute, attempts=2, deadline_s=_TIMEOUT_S, patience_s=_PATIENCE_S
     )
@@ -29,5 +36,4 @@ async def checks(
         resilience = Resilience(policy, clock, asyncio.sleep, seed=1, log=sent)
         async with RestClient(config.url, resilience, timeout_s=_TIMEOUT_S) as rest:
             # A daemon beside it trades with the same requests of a minute.
-            inquiry = Inquiry(rest, config.url, clock, Purpose.HISTORY)
-            yield HyperliquidChecks(inquiry, config, is_fresh=is_fresh)
+            yield Inquiry(rest, config.url, clock, Purpose.HISTORY)
