@@ -1,6 +1,7 @@
 """``halt --flatten --emergency``: what to act on when no daemon answers, the locks that keep one away, and the mark."""
 
 import asyncio
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
@@ -179,9 +180,7 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     is_own = salvaged.risk.get("flatten") == "own"
     found, named = (key_file, None) if key_file is not None else _key(context, place)
     slippage, url = _slippage(place.venue.get("slippage")), salvaged.alerts.get("url")
-    return Aim(
-        place.network, place.url, place.account, found, named, salvaged.secrets, slippage, is_own, url, bot
-    )
+    return Aim(place.network, place.url, place.account, found, named, salvaged.secrets, slippage, is_own, url, bot)
 
 
 def _key(context: Context, place: Place) -> tuple[Path | None, str | None]:

@@ -185,7 +185,7 @@ class OwnerSession:
 
 def second_opinion(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
     """Return what the exchange's own client says of the account and of a signature, beside what we say."""
-    account = venue_config(loaded.settings, home).account
+    account = venue_config(loaded.settings, home, clock).account
     if account is None:
         return ()
     if not is_installed():
@@ -196,7 +196,7 @@ def second_opinion(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding
 
 
 async def _compared(loaded: Loaded, home: Path, clock: Clock, ask: Ask) -> Sequence[Finding]:
-    config = venue_config(loaded.settings, home)
+    config = venue_config(loaded.settings, home, clock)
     if config.account is None:
         return ()
     async with inquiry(config, clock, shared_log) as asked:
