@@ -80,6 +80,12 @@ STRATEGIES: Mapping[str, str] = {
     "held": 'kind = "sma_cross"\nfast = 3\nslow = 8\nmax_hold = { time = "6m" }',
     "orphan": 'kind = "own.py:Own"\nlast = 120\nstop = { kind = "percent", percent = 2, '
     "break_even = { at_atr = 1, n = 5 } }\nmax_hold = { bars = 30 }",
+    "gaps": 'kind = "fvg_fill"\nswing = 2\natr_n = 3\nbias_near = 2\nbias_far = 5\nmin_gap = 0.0\nwait_bars = 9\n'
+    "time_stop = 12\nmemory = 3\ntrail_atr = 1.5\nfirst_r = 0.5",
+    "sweeps": 'kind = "liquidity_sweep"\nswing = 1\natr_n = 2\nbias_near = 3\nbias_far = 7\nfirst_r = 0.4\n'
+    'time_stop = 40\nmin_close = 0.1\ntrail_atr = 0\nregimes = ["range", "trend_up", "trend_down"]',
+    "blocks": 'kind = "bos_orderblock"\nswing = 1\natr_n = 2\nbias_near = 2\nbias_far = 3\nmax_block = 20\n'
+    "first_r = 0.5\nmax_hold = { bars = 20 }",
     "channel": 'kind = "donchian_breakout"\nentry = 8\nexit = 4',
 }
 RISKS: Mapping[str, str] = {

@@ -2,18 +2,19 @@
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from functools import cached_property
 from itertools import repeat
 from operator import mul
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar, cast
 
 from tradebot.model.market import Bar
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, Price, Qty, Ratio
-from tradebot.model.time import Nanos, Timeframe
+from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe
 from tradebot.pipeline import scans
+from tradebot.pipeline.patterns.scanner import Candles
 from tradebot.pipeline.points import BookedPoints, Points, Worth
 from tradebot.pipeline.runs import last_of_days
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 Kernels = Mapping[Callable[..., Any], Callable[..., Any]]
 """For each kernel what is called in its place."""
+Made = TypeVar("Made")
 OPEN, HIGH, LOW, CLOSE, VOLUME = range(5)
 MOST_DIGITS = 18
 """A column is kept as 64-bit numbers where none of it has more digits."""
@@ -91,6 +93,7 @@ class ColumnRun:
         self._worths = kernels[scans.worths]
         self._turning = kernels[scans.turning]
         self._scaled: tuple[Worth | None, tuple[int, int, int, int] | None] = None, None
+        self._made: dict[Hashable, object] = {}
 
     def __len__(self) -> int:
         return len(self._times)
@@ -122,6 +125,26 @@ class ColumnRun:
             return None
         unit = float(_POWERS[self.places])
         return self._highs / unit, self._lows / unit, self._closes / unit
+
+    @cached_property
+    def candles(self) -> Candles | None:
+        """The bars as the floats next to their numbers; ``None`` where those have too many digits for that."""
+        import numpy as np
+
+        opens, highs, lows, closes, volumes = self._columns.numbers
+        written = self._columns.own[VOLUME]
+        if max(self.highest, int(volumes.max())) >= _MOST_OF_A_FLOAT or int(written.max()) > MOST_DIGITS:
+            return None
+        unit, units = float(_POWERS[self.places]), np.array(_POWERS, np.float64)
+        ts_ms = (self._times - self.timeframe) // NANOS_PER_MS
+        prices = (prices / unit for prices in (opens, highs, lows, closes))
+        return Candles(*cast("list[Any]", [ts_ms, *prices, volumes / units[written]]))
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Return what ``make`` made of the columns when it was first asked for under ``key``."""
+        if key not in self._made:
+            self._made[key] = make()
+        return cast("Made", self._made[key])
 
     def whole(self, price: Decimal) -> int | None:
         """Return ``price`` in units of ``places`` where it is a whole number of them, of 64 bits."""

@@ -38,6 +38,7 @@ class QuietLine:
             # The bar at which a strategy may have its say is the last of those that are passed over.
             until = self._quiet(run, at, min(strategy.horizon(run, at, end) + 1, end))
             if until == at:
+                strategy.visit(run, at)
                 line.pump(run.bar(at))
                 at += 1
                 continue

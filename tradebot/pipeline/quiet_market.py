@@ -89,6 +89,7 @@ class QuietMarket:
                 self._take(number, place)
                 self._horizons[number] = _VOID
                 self._asked[number] = self._taken[number] = place + 1
+                self._strategy.visit(market.runs[number], place)
                 line.pump(market.runs[number].bar(place))
                 at += 1
                 continue

@@ -58,3 +58,13 @@ def run(
     for place in range(at, until):
         is_defined = step(state, out, 0.0, h[place], lo[place], c[place], 0.0)
     return is_defined
+
+
+def series(
+    state: "array[float]", out: "array[float]", h: "array[float]", lo: "array[float]", c: "array[float]",
+    found: "array[float]",
+) -> None:  # fmt: skip
+    """Take in all bars; write the ATR at each into ``found``, which is left as it is where there is none."""
+    for place in range(len(found)):
+        if step(state, out, 0.0, h[place], lo[place], c[place], 0.0):
+            found[place] = out[0]

@@ -28,6 +28,7 @@ from tradebot.pipeline.patterns import (
 KERNELS: tuple[Callable[..., object], ...] = (
     atr.step,
     atr.run,
+    atr.series,
     window.push,
     window.find_swing,
     emit.add_level,
@@ -60,6 +61,7 @@ KERNELS: tuple[Callable[..., object], ...] = (
     chart.run,
     read_outs.measure,
     read_outs.run_read_outs,
+    read_outs.run_unheard,
     averages.push_mean,
     averages.push_ema,
     averages.step_sma,
@@ -76,5 +78,12 @@ KERNELS: tuple[Callable[..., object], ...] = (
     indicator.step_atr,
 )
 
-ENTRIES: tuple[Callable[..., object], ...] = (atr.run, chart.run, read_outs.run_read_outs, indicator.run)
+ENTRIES: tuple[Callable[..., object], ...] = (
+    atr.run,
+    atr.series,
+    chart.run,
+    read_outs.run_read_outs,
+    read_outs.run_unheard,
+    indicator.run,
+)
 """Those that run whole histories."""

@@ -77,3 +77,21 @@ def run_read_outs(
             found[at][place] = out[place]
         at += 1
     return at
+
+
+def run_unheard(
+    chart: Chart, periods: Periods, events: Events,
+    ts: Ints, o: Floats, h: Floats, lo: Floats, c: Floats, v: Floats, start: int, stop: int,
+) -> int:  # fmt: skip
+    """Take in the bars from ``start`` up to ``stop``, exclusive, while there is room; return where it ended.
+
+    Nobody hears of their events: there are none left in ``events``.
+    """
+    at = start
+    events.ints[COUNT] = 0
+    while at < stop and is_ready(chart, events):
+        step_chart(chart, events, o[at], h[at], lo[at], c[at], v[at])
+        events.ints[COUNT] = 0
+        step_periods(periods, ts[at], h[at], lo[at])
+        at += 1
+    return at

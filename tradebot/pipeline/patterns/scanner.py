@@ -1,13 +1,13 @@
 """The patterns of one series of bars, as they come: for the daemon, strategies and ``tradebot scan``."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from tradebot.pipeline.patterns import calendar, read_outs
-from tradebot.pipeline.patterns.arrays import Floats, SavedArrays, floats, load_arrays, save_arrays
+from tradebot.pipeline.patterns.arrays import Floats, Ints, SavedArrays, as_views, floats, load_arrays, save_arrays
 from tradebot.pipeline.patterns.chart import BARS, TREND, Chart, is_ready, new_chart, step
-from tradebot.pipeline.patterns.emit import COUNT, new_events
+from tradebot.pipeline.patterns.emit import COUNT, Events, new_events
 from tradebot.pipeline.patterns.events import PatternEvent, read_events
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.room import room_for_events, trimmed, with_room
@@ -35,6 +35,25 @@ class DealingRange:
     position: float
 
 
+class Candles(NamedTuple):
+    """Bars as arrays of numpy's: when each opened, in ms, and its five numbers."""
+
+    ts_ms: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+
+class _Worked(NamedTuple):
+    """What the kernels work on."""
+
+    chart: Chart
+    periods: calendar.Periods
+    events: Events
+
+
 class _Memory(NamedTuple):
     chart: Chart
     periods: calendar.Periods
@@ -51,6 +70,7 @@ class Scanner:
         self._periods = calendar.new_periods()
         self._last = floats(0.0, 0.0)
         self._found = floats(zeros=len(read_outs.NAMES))
+        self._views: tuple[_Worked, _Worked] | None = None
 
     def take(self, ts_ms: int, o: float, h: float, lo: float, c: float, v: float) -> Sequence[PatternEvent]:
         """Take in the bar that opened at ``ts_ms``; return its events, in the order of their definitions."""
@@ -62,6 +82,29 @@ class Scanner:
         calendar.step(self._periods, ts_ms, h, lo)
         self._last[0], self._last[1] = o, c
         return tuple(read_events(self._events)) if self._events.ints[COUNT] else ()
+
+    def pass_over(self, run: Callable[..., int], candles: Candles, until: int) -> None:
+        """Take in the bars before ``until`` of which nobody wants the events, by ``read_outs.run_unheard``, compiled.
+
+        All bars that were seen are the first of ``candles``.
+        """
+        at = start = self.bars
+        while at < until:
+            reached = int(run(*self._viewed(), *candles, at, until))
+            if reached == at:
+                # It finds the room that is missing.
+                ts_ms, *numbers = (column[at] for column in candles)
+                self.take(int(ts_ms), *map(float, numbers))
+                reached += 1
+            at = reached
+        if start < until:
+            self._last[0], self._last[1] = candles.open[until - 1], candles.close[until - 1]
+
+    def _viewed(self) -> "_Worked":
+        worked = _Worked(self._chart, self._periods, self._events)
+        if self._views is None or any(one is not other for one, other in zip(self._views[0], worked, strict=True)):
+            self._views = worked, as_views(worked)
+        return self._views[1]
 
     @property
     def bars(self) -> int:

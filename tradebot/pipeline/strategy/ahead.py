@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 
-from tradebot.pipeline.patterns.arrays import Ints
+from tradebot.pipeline.patterns.arrays import Floats, Ints
 
 
 def next_cross(closes: Ints, fast: int, slow: int, lead: int, at: int, until: int) -> int:
@@ -66,5 +66,27 @@ def _push(
     return first, end + 1
 
 
-AHEAD: tuple[Callable[..., object], ...] = (_gain, next_cross, lead_after, _push, next_break)
+def next_stop(
+    closes: Floats, atrs: Floats, first: int, entry: float, is_better: int, last: float, has_last: int,
+    side: int, mult: float, at: int, until: int,
+) -> int:  # fmt: skip
+    """Return the first place at which a stop may go on to ``entry``, or to ``mult`` of ``atrs`` behind the close.
+
+    There are ``atrs`` from ``first`` on. ``is_better``: ``entry`` is nearer than ``last``, the stop of before, if it
+    ``has_last``. Where floats are too coarse to tell, it may.
+    """
+    for place in range(at, until):
+        close = closes[place]
+        slack = 1e-12 * (close + entry)
+        if is_better and (close - entry) * side > -slack:
+            return place
+        if mult > 0.0 and place >= first:
+            trailed = close - side * mult * atrs[place]
+            is_nearer = (trailed - last) * side > -slack if has_last else True
+            if is_nearer and (trailed - entry) * side > -slack and (close - trailed) * side > -slack:
+                return place
+    return until
+
+
+AHEAD: tuple[Callable[..., object], ...] = (_gain, next_cross, lead_after, _push, next_break, next_stop)
 """Innermost first."""

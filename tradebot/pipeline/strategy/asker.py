@@ -14,7 +14,7 @@ from tradebot.model.signal import Action, Refused, Signal
 from tradebot.model.time import NANOS_PER_S, Timeframe
 from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.runs import Run
-from tradebot.pipeline.strategy.base import Exit, Foresight, Strategy, StrategySpec
+from tradebot.pipeline.strategy.base import Exit, Foresight, Strategy, StrategySpec, is_its_own
 from tradebot.pipeline.strategy.care import Care, Cared, is_nearer
 from tradebot.pipeline.strategy.entry import entry_signal
 from tradebot.pipeline.strategy.failure import told
@@ -76,6 +76,8 @@ class Asker:
     is_disabled: bool = False
     foresees: bool = False
     _horizon: tuple[Run | None, Position | None, bool, int, int] = (None, None, False, 0, 0)
+    # Bars that were passed over, and that the strategy has not taken yet.
+    _behind: tuple[ColumnRun, int, int] | None = None
 
     def __post_init__(self) -> None:
         self.renew()
@@ -94,8 +96,9 @@ class Asker:
                 f"it cannot be made: {told(error, None)}", where=f"strategy {spec.name}", mend="correct its __init__"
             ) from error
         self.is_told = hasattr(fresh, _WAITS)
-        self.foresees = isinstance(fresh, Foresight)
+        self.foresees = isinstance(fresh, Foresight) and is_its_own("horizon", fresh)
         self.asked = 0
+        self._behind = None
 
     def horizon(self, run: Run, at: int, until: int) -> int | None:
         """Return up to which bar the strategy has nothing to say while it is told nothing; ``None``: it cannot tell.
@@ -113,6 +116,7 @@ class Asker:
             or at > silent_until
             or silent_until == seen < until
         ):
+            self.catch_up()
             if self.is_told:
                 self._tell()
             strategy = cast("Foresight", self.strategy)
@@ -121,10 +125,19 @@ class Asker:
         return min(silent_until, until)
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
-        """Let the strategy take bars before its horizon."""
+        """Let the strategy take bars before its horizon: once it is needed again, with those that follow."""
         if at < until:
-            cast("Foresight", self.strategy).pass_over(cast("ColumnRun", run), at, until)
+            if self.is_told:
+                self._tell()
             self.asked += until - at
+            self._behind = cast("ColumnRun", run), at if self._behind is None else self._behind[1], until
+
+    def catch_up(self) -> None:
+        """Let the strategy take what was passed over."""
+        if self._behind is not None:
+            run, at, until = self._behind
+            self._behind = None
+            cast("Foresight", self.strategy).pass_over(run, at, until, self.position)
 
     def prepare(self, bar: Bar) -> None:
         """Tell a strategy that wants to know it whether an entry is at work; let the exit rules take in ``bar``."""
@@ -139,6 +152,7 @@ class Asker:
 
     def hold(self, changed: PositionChanged) -> None:
         """Take in what the position has become."""
+        self.catch_up()
         position, before = changed.position, self.position
         self.position = position
         if position is None:
@@ -231,6 +245,7 @@ class Asker:
 
         Raises ``StrategyError`` on what cannot be saved, or is kept where it is not saved.
         """
+        self.catch_up()
         fields = freeze(self.strategy)
         now = shared(self.strategy)
         if now != self.shared:

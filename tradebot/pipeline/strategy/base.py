@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
+from types import FunctionType
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -125,9 +126,19 @@ class Foresight(Protocol):
         """
         ...
 
-    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+    def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
         """Become what asking about the bars from ``at`` on, all of them before the horizon, would have made of it."""
         ...
+
+
+def is_its_own(name: str, strategy: object) -> bool:
+    """Return whether nothing was written anew in a class derived from the one that has the method ``name``."""
+    for cls in type(strategy).__mro__:
+        if name in vars(cls):
+            return True
+        if any(isinstance(value, FunctionType) for value in vars(cls).values()):
+            return False
+    return False
 
 
 class Direction(StrEnum):

@@ -1,8 +1,16 @@
 """Trend continuation: the retest of the order block that a break of structure left behind."""
 
+from typing import TYPE_CHECKING
+
+from tradebot.pipeline.columns import ColumnRun
+from tradebot.pipeline.patterns import emit
 from tradebot.pipeline.patterns.events import PatternEvent, PatternKind
-from tradebot.pipeline.strategy.base import Bar, Enter, Field
+from tradebot.pipeline.strategy.base import Bar, Enter, Field, Position
+from tradebot.pipeline.strategy.foreseen import Foreseen
 from tradebot.pipeline.strategy.smart_money import SmartMoney, SmartMoneyParams
+
+if TYPE_CHECKING:
+    from tradebot.pipeline.strategy.smart_money import Flags
 
 
 class BosOrderblock(SmartMoney):
@@ -29,3 +37,11 @@ class BosOrderblock(SmartMoney):
         near, far = (top, bottom) if event.side > 0 else (bottom, top)
         limit = near + (far - near) * self.params.depth
         return self.enter_at_limit(event, bar, far, limit, self.params.wait_bars)
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the first place from ``at`` on at which there may be something to say."""
+        return self.foresee(run, at, until, position, self._setups)
+
+    def _setups(self, seen: Foreseen) -> "Flags":
+        told, most = seen.told, self.params.max_block * seen.atr_at
+        return (told.kinds == emit.ORDER_BLOCK) & seen.has_atr & (told.first - told.second <= most) & seen.has_bias

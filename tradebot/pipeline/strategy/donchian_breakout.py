@@ -56,7 +56,7 @@ class DonchianBreakout:
         columns = run.highs, run.lows, run.closes
         return int(run.kernels[next_break](*columns, tops, bottoms, length, not is_long, not is_short, at, until))
 
-    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+    def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
         """Take bars without a break. What is older than both channels hides behind what is not."""
         first = max(at, until - max(self.entry, self.exit))
         self.seen += first - at

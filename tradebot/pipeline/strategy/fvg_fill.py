@@ -1,8 +1,16 @@
 """Retracement into a fair value gap, in the direction of the higher timeframes."""
 
+from typing import TYPE_CHECKING
+
+from tradebot.pipeline.columns import ColumnRun
+from tradebot.pipeline.patterns import emit
 from tradebot.pipeline.patterns.events import PatternEvent, PatternKind
-from tradebot.pipeline.strategy.base import Bar, Enter, Field
+from tradebot.pipeline.strategy.base import Bar, Enter, Field, Position
+from tradebot.pipeline.strategy.foreseen import Foreseen
 from tradebot.pipeline.strategy.smart_money import SmartMoney, SmartMoneyParams
+
+if TYPE_CHECKING:
+    from tradebot.pipeline.strategy.smart_money import Flags
 
 
 class FvgFill(SmartMoney):
@@ -27,3 +35,11 @@ class FvgFill(SmartMoney):
         near, far = (top, bottom) if event.side > 0 else (bottom, top)
         limit = near + (far - near) * self.params.depth
         return self.enter_at_limit(event, bar, far, limit, self.params.wait_bars)
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the first place from ``at`` on at which there may be something to say."""
+        return self.foresee(run, at, until, position, self._setups)
+
+    def _setups(self, seen: Foreseen) -> "Flags":
+        told, least = seen.told, self.params.min_gap * seen.atr_at
+        return (told.kinds == emit.FVG) & seen.has_atr & (told.first - told.second >= least) & seen.has_bias

@@ -1,8 +1,17 @@
 """Stop-hunt reversal: a sweep of liquidity that closes back inside is entered against the sweep."""
 
+from typing import TYPE_CHECKING, cast
+
+from tradebot.pipeline.columns import ColumnRun
+from tradebot.pipeline.patterns import emit
 from tradebot.pipeline.patterns.events import PatternEvent, PatternKind
-from tradebot.pipeline.strategy.base import Bar, Enter, Field
+from tradebot.pipeline.strategy.base import Bar, Enter, Field, Position
+from tradebot.pipeline.strategy.foreseen import Foreseen
 from tradebot.pipeline.strategy.smart_money import SmartMoney, SmartMoneyParams
+
+if TYPE_CHECKING:
+    from tradebot.pipeline.columns import FloatArray
+    from tradebot.pipeline.strategy.smart_money import Flags
 
 
 class LiquiditySweep(SmartMoney):
@@ -29,3 +38,16 @@ class LiquiditySweep(SmartMoney):
         if strength < self.params.min_close * (high - low):
             return None
         return self.enter_at_market(event, bar, edge)
+
+    def horizon(self, run: ColumnRun, at: int, until: int, position: Position | None) -> int:
+        """Return the first place from ``at`` on at which there may be something to say."""
+        return self.foresee(run, at, until, position, self._setups)
+
+    def _setups(self, seen: Foreseen) -> "Flags":
+        import numpy as np
+
+        told, columns = seen.told, seen.candles
+        high, low, close = (cast("FloatArray", one)[told.places] for one in (columns.high, columns.low, columns.close))
+        strength = np.where(told.sides > 0, close - low, high - close)
+        is_strong = (high > low) & (strength >= self.params.min_close * (high - low))
+        return (told.kinds == emit.SWEEP) & (told.counts >= self.params.min_swings) & seen.has_atr & is_strong

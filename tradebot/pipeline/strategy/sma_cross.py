@@ -73,7 +73,7 @@ class SmaCross:
             return at
         return int(run.kernels[next_cross](run.closes, self.fast, self.slow, lead, at, until))
 
-    def pass_over(self, run: ColumnRun, at: int, until: int) -> None:
+    def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
         """Take bars without a cross."""
         assert self.lead is not None  # noqa: S101 - without it the horizon is the bar itself
         lead = run.kernels[lead_after](run.closes, self.fast, self.slow, run.whole(self.lead), at, until)

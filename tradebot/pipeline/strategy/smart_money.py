@@ -5,19 +5,22 @@ stop's distance, so that the parameters mean the same on every market.
 """
 
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Self
+from typing import TYPE_CHECKING, Self, cast
 
 from pydantic import model_validator
 
 from tradebot.model.money import Price, from_float
 from tradebot.model.time import floor_to, to_ms
+from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.patterns.events import PatternEvent, PatternKind
 from tradebot.pipeline.patterns.params import PatternParams
+from tradebot.pipeline.patterns.read_outs import run_unheard
 from tradebot.pipeline.patterns.scanner import Scanner
 from tradebot.pipeline.strategy import confidence as weigh
+from tradebot.pipeline.strategy.ahead import next_stop
 from tradebot.pipeline.strategy.base import (
     Bar,
     Enter,
@@ -30,9 +33,19 @@ from tradebot.pipeline.strategy.base import (
     PositionSide,
     Rung,
 )
+from tradebot.pipeline.strategy.foreseen import Foreseen, foreseen, zone_name
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from tradebot.pipeline.columns import FloatArray, IntArray
+
+    Flags = NDArray[np.bool_]
 
 _OPENING = frozenset({PatternKind.FVG, PatternKind.ORDER_BLOCK})
 _CLOSING = frozenset({PatternKind.FVG_FILLED, PatternKind.OB_INVALIDATED})
+_GAPS = frozenset({PatternKind.FVG, PatternKind.FVG_FILLED})
 Wish = Enter | Exit | MoveStop
 
 
@@ -99,6 +112,68 @@ class SmartMoney:
     def setup(self, event: PatternEvent, bar: Bar) -> Enter | None:
         """Return the entry that ``event``, seen at the close of ``bar``, asks for."""
         raise NotImplementedError
+
+    # Bars that are there beforehand ------------------------------------------------------------------------
+
+    def foresee(
+        self, run: ColumnRun, at: int, until: int, position: Position | None, setups: Callable[[Foreseen], "Flags"]
+    ) -> int:
+        """Return the first place from ``at`` on at which there may be something to say: ``horizon`` of a subclass.
+
+        ``setups`` says of each event whether ``setup`` may want to enter.
+        """
+        seen = self._foreseen(run)
+        if seen is None or self.scanner.bars != at:
+            return at
+        if position is not None:
+            return self._next_care(seen, run, at, until, position)
+        if self.is_waiting:
+            return until
+        places: IntArray = run.once((type(self), self.params), lambda: seen.told.places[setups(seen)])
+        following = int(places.searchsorted(at))
+        return min(int(places[following]), until) if following < len(places) else until
+
+    def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
+        """Take bars at which there is nothing to say."""
+        seen = self._foreseen(run)
+        assert seen is not None  # noqa: S101 - without it the horizon is the bar itself
+        if position is None:
+            self.entered_at, self.stop_moved_to = -1, None
+        else:
+            self._hold(at, position)
+        step, last = run.kernels[run_unheard], until - 1
+        for scanner, growing, coarse in ((self.near, self.near_bar, seen.near), (self.far, self.far_bar, seen.far)):
+            scanner.pass_over(step, coarse.candles, int(coarse.closed.searchsorted(until)))
+            growing[:] = coarse.growing(last)
+        self.scanner.pass_over(step, seen.candles, until)
+        volumes = cast("FloatArray", seen.candles.volume)
+        self.volumes.extend(volumes[max(at, until - self.params.memory - 1) : until].tolist())
+        self.zones = seen.zones(last)
+        self.last_sweep = seen.last_sweep(last)
+
+    def _foreseen(self, run: ColumnRun) -> Foreseen | None:
+        return foreseen(run, self.scanner.params, self.params.bias_near, self.params.bias_far)
+
+    def _next_care(self, seen: Foreseen, run: ColumnRun, at: int, until: int, position: Position) -> int:
+        held, is_new = abs(position.qty), self.entered_at < 0
+        if is_new or held >= self.entered_qty:
+            return min(max(at, (at if is_new else self.entered_at) + self.params.time_stop), until)
+        side, entry, last = position.side.sign, position.entry_price, self.stop_moved_to
+        return int(
+            run.kernels[next_stop](
+                seen.candles.close,
+                seen.atrs,
+                self.params.atr_n,
+                float(entry),
+                last is None or (entry - last) * side > 0,
+                0.0 if last is None else float(last),
+                last is not None,
+                side,
+                float(self.params.trail_atr),
+                at,
+                until,
+            )
+        )
 
     # Patterns --------------------------------------------------------------------------------------------
 
@@ -192,9 +267,7 @@ class SmartMoney:
 
     def _care(self, bar: Bar, position: Position) -> list[Wish]:
         now, held, side = self.scanner.bars - 1, abs(position.qty), position.side.sign
-        if self.entered_at < 0 or held > self.entered_qty:
-            self.entered_qty = held
-            self.entered_at = now if self.entered_at < 0 else self.entered_at
+        self._hold(now, position)
         if held == self.entered_qty:
             return [Exit("time")] if now - self.entered_at >= self.params.time_stop else []
         # The first target is behind us: what is left shall not lose any more.
@@ -208,6 +281,12 @@ class SmartMoney:
             return []
         self.stop_moved_to = stop
         return [MoveStop(stop, moved_by)]
+
+    def _hold(self, now: int, position: Position) -> None:
+        held = abs(position.qty)
+        if self.entered_at < 0 or held > self.entered_qty:
+            self.entered_qty = held
+            self.entered_at = now if self.entered_at < 0 else self.entered_at
 
 
 def _grow(
@@ -253,5 +332,4 @@ def _levels(event: PatternEvent, edge: float) -> dict[str, Decimal]:
 
 
 def _zone_name(event: PatternEvent) -> str:
-    family = "gap" if event.kind in (PatternKind.FVG, PatternKind.FVG_FILLED) else "block"
-    return f"{family} {event.side} {event.index} {event.top!r} {event.bottom!r}"
+    return zone_name(event.kind in _GAPS, event.side, event.index, event.top, event.bottom)

@@ -90,6 +90,7 @@ class StrategyStage:
         self._instruments = Instruments(instruments)
         self._plans: dict[str, _Plan] = {}
         self._askers: dict[tuple[str, str], Asker] = {}
+        self._visited: tuple[Run, int] | None = None
         for spec in specs:
             for symbol in spec.symbols:
                 self._subscribe(spec, symbol)
@@ -169,7 +170,8 @@ class StrategyStage:
         plan = self._plans.get(closed.symbol)
         if plan is None:
             return ()
-        bars = closed.bars
+        bars, visited = closed.bars, self._visited
+        self._visited = None
         measures = plan.measures
         if not measures.is_empty:
             measures.update(bars)
@@ -177,11 +179,29 @@ class StrategyStage:
         for asker, timeframe in plan.askers:
             for bar in bars:
                 if bar.timeframe == timeframe and _has_a_say(asker):
+                    if visited is not None and self._is_silent(asker, *visited):
+                        continue
                     _, answers = self._asking(asker)(asker, (bar,), bars[-1])
                     # Mostly there is nothing to say.
                     if answers:
                         out = [*out, *answers]
         return out
+
+    def visit(self, run: Run, place: int) -> None:
+        """Learn that the bar that closes next is this one of ``run``, which is there beforehand."""
+        self._visited = run, place
+
+    def _is_silent(self, asker: Asker, run: Run, place: int) -> bool:
+        """Return whether a bar was passed over: other stages may have to see one that means nothing to a strategy."""
+        name = asker.spec.name
+        if asker.is_disabled or name in self.force_disable or name in self._unfit:
+            return False
+        silent_until = asker.horizon(run, place, len(run))
+        if silent_until is None or silent_until <= place:
+            return False
+        self.calls += 1
+        asker.pass_over(run, place, place + 1)
+        return True
 
     def horizon(self, run: Run, at: int, until: int) -> int:
         """Return the first place from ``at`` on at which a strategy may have its say: further looks are vain."""
@@ -269,6 +289,7 @@ class StrategyStage:
         reason = self.force_disable.get(name) or self._unfit.get(name)
         if reason is not None:
             return 1, self._disable(asker, reason, finest or next(iter(bars)))
+        asker.catch_up()
         strategy, count = asker.strategy, 0
         signals: Sequence[Signal | Refused] = ()
         for bar in bars:
