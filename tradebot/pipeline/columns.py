@@ -138,7 +138,8 @@ class ColumnRun:
         unit, units = float(_POWERS[self.places]), np.array(_POWERS, np.float64)
         ts_ms = (self._times - self.timeframe) // NANOS_PER_MS
         prices = (prices / unit for prices in (opens, highs, lows, closes))
-        return Candles(*cast("list[Any]", [ts_ms, *prices, volumes / units[written]]))
+        columns: list[Any] = [ts_ms, *prices, volumes / units[written]]
+        return Candles(*columns)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what ``make`` made of the columns when it was first asked for under ``key``."""

@@ -44,4 +44,7 @@ class BosOrderblock(SmartMoney):
 
     def _setups(self, seen: Foreseen) -> "Flags":
         told, most = seen.told, self.params.max_block * seen.atr_at
-        return (told.kinds == emit.ORDER_BLOCK) & seen.has_atr & (told.first - told.second <= most) & seen.has_bias
+        found: Flags = (
+            (told.kinds == emit.ORDER_BLOCK) & seen.has_atr & (told.first - told.second <= most) & seen.has_bias
+        )
+        return found

@@ -59,7 +59,7 @@ class Coarse:
         self._closed = closed = np.where(is_in_time, ends - 1, ends)
         taken = slice(0 if is_whole else 1, len(starts) - int(closed[-1] == len(buckets)))
         highs, lows = (np.asarray(column) for column in (candles.high, candles.low))
-        columns = (
+        columns: tuple[Any, ...] = (
             ts_ms,
             np.asarray(candles.open)[starts],
             np.maximum.reduceat(highs, starts),
@@ -68,7 +68,7 @@ class Coarse:
             # No pattern looks at it.
             np.zeros(len(starts)),
         )
-        self.candles = Candles(*cast("list[Any]", [column[taken].copy() for column in columns]))
+        self.candles = Candles(*(column[taken].copy() for column in columns))
         """Those that a scanner is given."""
         self.closed: IntArray = closed[taken]
         """The place of the run at which each was given."""
@@ -188,8 +188,12 @@ def foreseen(run: ColumnRun, params: PatternParams, near: int, far: int) -> Fore
     candles = run.candles
     if candles is None:
         return None
-    coarse = [run.once((Coarse, factor), lambda factor=factor: Coarse(run, candles, factor)) for factor in (near, far)]
+    coarse = [_coarse(run, candles, factor) for factor in (near, far)]
     return run.once((Foreseen, params, near, far), lambda: Foreseen(run, candles, params, *coarse))
+
+
+def _coarse(run: ColumnRun, candles: Candles, factor: int) -> Coarse:
+    return run.once((Coarse, factor), lambda: Coarse(run, candles, factor))
 
 
 def zone_name(is_gap: bool, side: int, index: int, top: float | None, bottom: float | None) -> str:

@@ -42,4 +42,5 @@ class FvgFill(SmartMoney):
 
     def _setups(self, seen: Foreseen) -> "Flags":
         told, least = seen.told, self.params.min_gap * seen.atr_at
-        return (told.kinds == emit.FVG) & seen.has_atr & (told.first - told.second >= least) & seen.has_bias
+        found: Flags = (told.kinds == emit.FVG) & seen.has_atr & (told.first - told.second >= least) & seen.has_bias
+        return found

@@ -50,4 +50,5 @@ class LiquiditySweep(SmartMoney):
         high, low, close = (cast("FloatArray", one)[told.places] for one in (columns.high, columns.low, columns.close))
         strength = np.where(told.sides > 0, close - low, high - close)
         is_strong = (high > low) & (strength >= self.params.min_close * (high - low))
-        return (told.kinds == emit.SWEEP) & (told.counts >= self.params.min_swings) & seen.has_atr & is_strong
+        found: Flags = (told.kinds == emit.SWEEP) & (told.counts >= self.params.min_swings) & seen.has_atr & is_strong
+        return found
