@@ -163,7 +163,7 @@ def config(folder: Path, body: str, file: Path | None = None) -> Path:
     return path
 
 
-def check(folder: Path, body: str, prefixes: int = 20) -> LookaheadResult:
+def check(folder: Path, body: str, prefixes: int = 8) -> LookaheadResult:
     return lookahead(config(folder, body), strategy="mine", prefixes=prefixes)
 
 
@@ -172,7 +172,7 @@ def test_who_decides_by_the_past_alone_passes(body: str, tmp_path: Path) -> None
     result = check(tmp_path, body)
     assert result.is_clean, result.changes
     assert result.decisions > 20
-    assert (result.bars, len(result.prefixes), result.restarts) == (BARS, 20, 3)
+    assert (result.bars, len(result.prefixes), result.restarts) == (BARS, 8, 3)
 
 
 @pytest.mark.parametrize("body", [READS_IN_INIT, READS_WHEN_LOADED])
@@ -200,7 +200,7 @@ def test_who_looks_ahead_is_caught_where_its_regimes_refuse_each_entry(tmp_path:
     path = config(tmp_path, READS_IN_INIT)
     # No market that short is known to be of any kind.
     path.write_text(path.read_text().replace('name = "mine"\n', 'name = "mine"\nregimes = ["trend_up"]\n'))
-    result = lookahead(path, strategy="mine", bars=100, prefixes=20)
+    result = lookahead(path, strategy="mine", bars=100, prefixes=8)
     assert result.changes
     assert {change.key.action for change in result.changes} == {"enter"}
 
@@ -208,7 +208,7 @@ def test_who_looks_ahead_is_caught_where_its_regimes_refuse_each_entry(tmp_path:
 def test_a_compressed_history_is_cut_as_well(tmp_path: Path) -> None:
     body = READS_IN_INIT.replace("with open(FILE) as", "import gzip\n        with gzip.open(FILE, 'rt') as")
     path = config(tmp_path, body, history(tmp_path, "bars.csv.gz"))
-    assert {change.seen for change in lookahead(path, strategy="mine", prefixes=20).changes} == {SeenIn.PREFIX}
+    assert {change.seen for change in lookahead(path, strategy="mine", prefixes=8).changes} == {SeenIn.PREFIX}
 
 
 def test_a_history_that_is_read_past_open_is_told(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_strategies_run_together_and_on_several_timeframes(tmp_path: Path) -> No
 def test_a_strategy_is_named_or_given_as_a_file(tmp_path: Path) -> None:
     path = config(tmp_path, READS_IN_INIT)
     assert lookahead(path, strategy="cross", prefixes=3).is_clean
-    assert not lookahead(path, strategy=f"{tmp_path}/mine.py:Mine").is_clean
+    assert not lookahead(path, strategy=f"{tmp_path}/mine.py:Mine", prefixes=8).is_clean
     with pytest.raises(UsageError, match="there is no strategy 'crass'"):
         lookahead(path, strategy="crass")
 
@@ -293,7 +293,7 @@ def test_the_command_says_one_sentence_or_names_the_decisions(
     assert '"clean":false,"bars":50,' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("length", "prefixes"), [(1000, 8), pytest.param(3000, 30, marks=pytest.mark.soak)])
+@pytest.mark.parametrize(("length", "prefixes"), [(600, 5), pytest.param(3000, 30, marks=pytest.mark.soak)])
 @pytest.mark.parametrize("file", ["hl_BTC_1h", "hl_SOL_5m", "btpy_EURUSD_1h"])
 @pytest.mark.parametrize("kind", sorted(BUILT_IN))
 def test_what_is_built_in_passes_on_real_bars(file: str, kind: str, length: int, prefixes: int) -> None:
