@@ -5,12 +5,12 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.daemon.harness import kill
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.long
 
@@ -98,6 +98,7 @@ def _with_length(folder: Path, length: int, expect: int) -> str:
 
 
 def _await_finished(folder: Path, home: str) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while json.loads(tradebot(folder, "--home", home, "status", "--json"))["feed"]["state"] != "finished":
-        assert time.monotonic() < deadline
+    def is_finished() -> bool:
+        return json.loads(tradebot(folder, "--home", home, "status", "--json"))["feed"]["state"] == "finished"
+
+    wait_until(is_finished, DEADLINE_S, pause_s=0.2)
