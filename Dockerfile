@@ -1,3 +1,4 @@
+# Where a registry is reached, name the base by its digest: `docker buildx imagetools inspect python:3.13-slim`.
 # Two stages: the first installs from the lock file, the second holds the result and nothing to build with.
 FROM python:3.13-slim AS build
 WORKDIR /src

@@ -6,10 +6,10 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 BIN := .venv/bin
 # Written in Python, but not named so: ruff does not find them by itself.
 SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-notebooks scripts/check-sleeps scripts/coverage \
-	scripts/mutate scripts/write-crashes scripts/write-docs
+	scripts/mutate scripts/sbom scripts/write-crashes scripts/write-docs
 
 .DEFAULT_GOAL := help
-.PHONY: run stop test check coverage bench soak docs format clean help
+.PHONY: run stop test check coverage bench soak docs sbom audit format clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,12 @@ soak: .venv/dev ## the long searches, and every law on many more examples
 docs: .venv/dev ## write the generated pages of docs/ anew
 	$(BIN)/python scripts/write-docs
 
+sbom: .venv/audit ## write what an install is made of, as CycloneDX, to dist/sbom.json
+	@$(BIN)/python scripts/sbom .venv/tools/bin dist/sbom.json
+
+audit: .venv/audit ## look for weak code (bandit) and known flaws of what is locked (pip-audit; needs its service)
+	@scripts/audit .venv/tools/bin
+
 format: .venv/dev ## format the code
 	$(BIN)/ruff format . $(SCRIPTS)
 	$(BIN)/ruff check --fix . $(SCRIPTS)
@@ -69,6 +75,12 @@ clean: ## remove the environment and all caches; state of daemons stays
 
 .venv/dev: requirements/dev.txt .venv/run
 	@scripts/install .venv requirements/dev.txt
+	@touch $@
+
+# What looks at code and locks from outside brings packages that nothing of ours should meet.
+.venv/audit: requirements/audit.txt | .venv/bin/python
+	@$(PYTHON) -m venv .venv/tools
+	@scripts/install .venv/tools requirements/audit.txt
 	@touch $@
 
 # Peers want older packages than we do: an environment of their own.

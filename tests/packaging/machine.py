@@ -71,9 +71,9 @@ class Machine:
         assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.journal()}"
         return done.stdout
 
-    def json(self, *words: str, **environ: str) -> Any:
+    def json(self, *words: str, user: int | None = None, **environ: str) -> Any:
         """Run a command whatever its exit code and return the JSON that it prints."""
-        done = self.run(*words, **environ)
+        done = self.run(*words, user=user, **environ)
         assert done.stdout, done.stderr
         return json.loads(done.stdout)
 

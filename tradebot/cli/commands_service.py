@@ -31,7 +31,7 @@ from tradebot.report.shapes import Document
 _DEFAULT_NAME = "main"
 _ETC = Path("/etc/tradebot")
 # What ProtectHome and PrivateTmp hide from a service of the system.
-_HIDDEN = tuple(Path(name) for name in ("/home", "/root", "/run/user", "/tmp", "/var/tmp"))  # noqa: S108  # names
+_HIDDEN = tuple(Path(name) for name in ("/home", "/root", "/run/user", "/tmp", "/var/tmp"))  # noqa: S108  # names  # nosec B108
 _PACKAGE = Path(__file__).resolve().parent.parent
 _KEY_MODES = 0o077
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-import subprocess
+import subprocess  # each call is looked at by itself  # nosec B404
 from collections.abc import Mapping
 from pathlib import Path
 from pwd import getpwuid
@@ -106,7 +106,7 @@ class ServiceManager:
     def _call(self, *words: str) -> "subprocess.CompletedProcess[str]":
         command = [_SYSTEMCTL, *(["--user"] if self.is_user else []), "--no-pager", *words]
         try:
-            return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # our own words
+            return subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)  # noqa: S603  # our own words  # nosec B603
         except subprocess.TimeoutExpired as error:
             mend = "it goes on; look at: tradebot service status"
             raise TimedOut(f"{' '.join(command)} took over {_TIMEOUT_S:g} s", mend=mend) from error

@@ -178,9 +178,9 @@ def runtime_directory(environ: Mapping[str, str]) -> Path:
     Raises ``NotPermitted`` when somebody else owns it or may write to it.
     """
     parent = environ.get("XDG_RUNTIME_DIR", "")
-    path = Path(parent) / "tradebot" if parent else Path(f"/tmp/tradebot-{os.getuid()}")  # noqa: S108  # checked to be ours below
+    path = Path(parent) / "tradebot" if parent else Path(f"/tmp/tradebot-{os.getuid()}")  # noqa: S108  # checked to be ours below  # nosec B108
     if not _fits(path / ("0" * 16 + ".sock")):
-        path = Path(f"/tmp/tradebot-{os.getuid()}")  # noqa: S108  # checked to be ours below
+        path = Path(f"/tmp/tradebot-{os.getuid()}")  # noqa: S108  # checked to be ours below  # nosec B108
     try:
         path.mkdir(mode=0o700, exist_ok=True)
         found = path.lstat()

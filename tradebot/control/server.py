@@ -110,7 +110,7 @@ class ControlServer:
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
-        assert isinstance(connection, _Connection)  # noqa: S101  # we are its only maker
+        assert isinstance(connection, _Connection)  # noqa: S101  # we are its only maker  # nosec B101
         try:
             body = await request.read()
             connection.request_is_whole()

@@ -110,7 +110,7 @@ class Devnet:
             self.bind()
         runner = self._runner = web.AppRunner(self.server.app(), access_log=None, shutdown_timeout=SHUTDOWN_S)
         await runner.setup()
-        assert self._listener is not None  # noqa: S101 - bind() has set it
+        assert self._listener is not None  # noqa: S101 - bind() has set it  # nosec B101
         await web.SockSite(runner, self._listener, backlog=BACKLOG).start()
         for rule in self.options.faults:
             self.server.admin.inject(rule)

@@ -235,7 +235,7 @@ class UserTrading:
             self._again.append(order)
 
     def _filled(self, report: FillReport) -> None:
-        assert report.client_order_id is not None  # noqa: S101 - the other kind is a liquidation
+        assert report.client_order_id is not None  # noqa: S101 - the other kind is a liquidation  # nosec B101
         order = self._owner(report.client_order_id)
         is_maker = report.client_order_id == order.resting_id
         self._record.fill(report, order, self.now_ms, is_maker=is_maker)

@@ -85,7 +85,8 @@ class UserInfo:
         if account.abstraction in UNIFIED:
             equity = sum((account.equity(pool) for pool in account.pools), ZERO)
             total, hold = total + equity, equity - account.withdrawable()
-        row = {"coin": "USDC", "token": 0, "total": rounded(total, 8), "hold": rounded(hold, 8), "entryNtl": "0.0"}
+        row = {"coin": "USDC", "token": 0}  # the number of a coin  # nosec B105
+        row |= {"total": rounded(total, 8), "hold": rounded(hold, 8), "entryNtl": "0.0"}
         return {"balances": [row] if total else []}
 
     def open_orders(self, account: UserAccount) -> list[Json]:

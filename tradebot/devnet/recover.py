@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from coincurve import PublicKey
-from Crypto.Hash import keccak as _keccak
+from Crypto.Hash import keccak as _keccak  # of pycryptodome  # nosec B413
 
 from tradebot.devnet.wire import Json, Malformed, read_address, read_bool, read_int, read_object, read_scalar, read_str
 

@@ -185,7 +185,7 @@ class _Series:
     def take_trade(self, trade: Trade) -> Sequence[Message]:
         """Return what follows from a print: a bar closes with the first trade after it."""
         prints = self._prints
-        assert prints is not None  # noqa: S101 - the stage asks only series of trades
+        assert prints is not None  # noqa: S101 - the stage asks only series of trades  # nosec B101
         last = self._last_trade
         if last is not None and trade.ts_event < last:
             if trade.ts_event < prints.ts_open:

@@ -16,7 +16,7 @@ def page_document(report: Document, trips: Iterable[RoundTrip], tape: Tape) -> D
     """Return ``report`` with what the bars tell, its ``curve`` as it is drawn, ``trades``, and what ``tape`` holds."""
     market = {"benchmark": benchmark(tape.closes, daily_of(report)), "by_regime": tape.by_regime()}
     curve = report["equity_curve"]
-    assert isinstance(curve, Curve)  # noqa: S101 - made by ``ReportFold``
+    assert isinstance(curve, Curve)  # noqa: S101 - made by ``ReportFold``  # nosec B101
     return {
         "report": {key: value for key, value in report.items() if key != "equity_curve"} | market,
         "curve": drawn_curve(curve),

@@ -109,7 +109,7 @@ def _intervals(
     prefixes = [list(accumulate((*term, *term[:block]), initial=0.0)) for term in terms]
     rest = count % block
     lengths = [block] * (count // block) + ([rest] if rest else [])
-    random = Random(SEED).random  # noqa: S311 - no secret
+    random = Random(SEED).random  # noqa: S311 - no secret  # nosec B311
     found: dict[str, list[float]] = {name: [] for name in statistics}
     for _ in range(SAMPLES):
         starts = [int(random() * count) for _ in lengths]
@@ -188,7 +188,7 @@ def _monte_carlo(nets: Sequence[float], starting_equity: float | None) -> Docume
         return None
     size = math.ceil(len(nets) / _MOST_PARTS)
     parts = [_part(nets[first : first + size]) for first in range(0, len(nets), size)]
-    random = Random(SEED).random  # noqa: S311 - no secret
+    random = Random(SEED).random  # noqa: S311 - no secret  # nosec B311
     falls = sorted(_fall(sorted(parts, key=lambda _: random())) for _ in range(SAMPLES))
     scale = 100 / starting_equity
     return {

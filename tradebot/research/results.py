@@ -74,7 +74,7 @@ class ResultsFile:
         """Keep the result of a set, from here on whatever happens to this process."""
         key = params_key(params)
         self._lines[key] = b'{"run":"%s",' % self._runs[key].encode() + line.removeprefix(b"{")
-        assert self._file is not None  # noqa: S101 - entered
+        assert self._file is not None  # noqa: S101 - entered  # nosec B101
         try:
             if self._file.write(self._lines[key]) < len(self._lines[key]):
                 raise OSError(ENOSPC, "there is no more room")

@@ -141,7 +141,7 @@ def _shared(folder: Path | None) -> SharedColumns:
 
 def _daily(curve: object) -> list[Json]:
     """Return the first and last point, and the last at or before each 00:00 UTC: of all sets all are too many."""
-    assert isinstance(curve, Curve)  # noqa: S101 - of a report that is not yet a document
+    assert isinstance(curve, Curve)  # noqa: S101 - of a report that is not yet a document  # nosec B101
     first, last = curve.ts[0], curve.ts[-1]
     midnights = range((first // DAY + 1) * DAY, last, DAY)
     ends = sorted({0, *(bisect_right(curve.ts, midnight) - 1 for midnight in midnights), len(curve) - 1})

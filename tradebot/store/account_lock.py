@@ -16,7 +16,7 @@ from tradebot.model.errors import LockHeld, NotPermitted, StorageFailed
 from tradebot.store.lock import boot_id, pid_in, strange_lock
 
 # All of them that can be used: what one service is kept from seeing, another may have.
-SHARED_FOLDERS = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # sticky, and checked to be
+SHARED_FOLDERS = (Path("/run/lock"), Path("/dev/shm"), Path("/tmp"))  # noqa: S108  # sticky, and checked to be  # nosec B108
 _LONGEST_NOTE = 4_200
 _TRIES = 20
 

@@ -75,7 +75,7 @@ class BarFile:
     @property
     def timeframe(self) -> Timeframe:
         """How long the bars are."""
-        assert self._timeframe is not None  # noqa: S101 - who gives none reads columns only
+        assert self._timeframe is not None  # noqa: S101 - who gives none reads columns only  # nosec B101
         return self._timeframe
 
     def __iter__(self) -> Iterator[Bar]:

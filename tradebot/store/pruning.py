@@ -63,7 +63,7 @@ def prune_before(now: Nanos, keep_market_days: int) -> Nanos:
 def _prunable(connection: sqlite3.Connection, before_ts: int, anchor_seq: int) -> int:
     """Return the last row of the longest beginning that may lose its market rows; 0 when it has none."""
     start = last_checkpoint(connection).seq
-    in_turn = f"SELECT seq FROM rows WHERE seq > ? AND {_IS_MARKET}"  # noqa: S608  # constants only
+    in_turn = f"SELECT seq FROM rows WHERE seq > ? AND {_IS_MARKET}"  # noqa: S608  # constants only  # nosec B608
     first_kept = connection.execute(f"{in_turn} AND ts_event >= ? ORDER BY seq LIMIT 1", (start, before_ts)).fetchone()
     (newest,) = connection.execute("SELECT ifnull(max(seq), 0) FROM rows").fetchone()
     up_to = min(anchor_seq, newest if first_kept is None else first_kept[0] - 1)
@@ -76,7 +76,7 @@ def _prune(connection: sqlite3.Connection, up_to: int, anchor: Snapshot, ts_wall
     h = connection.execute("SELECT h FROM rows WHERE seq = ?", (up_to,)).fetchone()[0]
     connection.execute("BEGIN IMMEDIATE")
     bounds = (start.seq, up_to)
-    delete = f"DELETE FROM rows WHERE seq > ? AND seq <= ? AND {_IS_MARKET}"  # noqa: S608  # constants only
+    delete = f"DELETE FROM rows WHERE seq > ? AND seq <= ? AND {_IS_MARKET}"  # noqa: S608  # constants only  # nosec B608
     removed = connection.execute(delete, bounds).rowcount
     digest, kept = digest_rows(connection.execute(_RAW, bounds))
     checkpoint = (*Tip(up_to, h), digest, kept, ts_wall)

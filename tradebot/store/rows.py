@@ -39,7 +39,7 @@ def _order(query: Query) -> str:
 
 
 def _statement(query: Query) -> tuple[str, list[object]]:
-    sql = f"SELECT {_COLUMNS} FROM rows WHERE seq > ? AND seq < ? {_order(query)}"  # noqa: S608  # constants only
+    sql = f"SELECT {_COLUMNS} FROM rows WHERE seq > ? AND seq < ? {_order(query)}"  # noqa: S608  # constants only  # nosec B608
     return sql, [query.after_seq, query.before_seq, query.limit]
 
 
@@ -48,11 +48,11 @@ def _statement_by_kind(query: Query, kinds: list[str]) -> tuple[str, list[object
     parts, values = [], list[object]()
     for kind in kinds:
         indexed = "" if kind in _MARKET else f"AND kind NOT IN ({MARKET_KINDS})"
-        select_kind = f"SELECT {_COLUMNS} FROM rows WHERE kind = ? {indexed} AND seq > ? AND seq < ?"  # noqa: S608  # constants only
-        parts.append(f"SELECT * FROM ({select_kind} {_order(query)})")  # noqa: S608  # constants only
+        select_kind = f"SELECT {_COLUMNS} FROM rows WHERE kind = ? {indexed} AND seq > ? AND seq < ?"  # noqa: S608  # constants only  # nosec B608
+        parts.append(f"SELECT * FROM ({select_kind} {_order(query)})")  # noqa: S608  # constants only  # nosec B608
         values += (kind, query.after_seq, query.before_seq, query.limit)
     if not parts:
-        return f"SELECT {_COLUMNS} FROM rows WHERE 0", values  # noqa: S608  # constants only
+        return f"SELECT {_COLUMNS} FROM rows WHERE 0", values  # noqa: S608  # constants only  # nosec B608
     return f"{' UNION ALL '.join(parts)} {_order(query)}", [*values, query.limit]
 
 

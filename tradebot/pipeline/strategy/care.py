@@ -121,7 +121,7 @@ class Care:
 
     def _behind_swing(self, trail: StructureTrail, cared: Cared, side: PositionSide, instrument: Instrument) -> Cared:
         """Return what is remembered after the last bar, which may have confirmed a swing."""
-        assert self._swings is not None  # noqa: S101 - they are looked for where a stop follows them
+        assert self._swings is not None  # noqa: S101 - they are looked for where a stop follows them  # nosec B101
         found = self._swings.low if side is PositionSide.LONG else self._swings.high
         room = ZERO if self._trail_atr is None else _measured(self._trail_atr)
         if found is None or room is None:

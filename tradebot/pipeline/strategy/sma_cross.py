@@ -75,7 +75,7 @@ class SmaCross:
 
     def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
         """Take bars without a cross."""
-        assert self.lead is not None  # noqa: S101 - without it the horizon is the bar itself
+        assert self.lead is not None  # noqa: S101 - without it the horizon is the bar itself  # nosec B101
         lead = run.kernels[lead_after](run.closes, self.fast, self.slow, run.whole(self.lead), at, until)
         self.lead = run.sum_of_closes(int(lead), until)
         self.closes.extend(run.closes_of(max(at, until - self.slow), until))

@@ -10,7 +10,7 @@ from typing import NoReturn
 
 import orjson
 from coincurve import PrivateKey
-from Crypto.Cipher import AES
+from Crypto.Cipher import AES  # of pycryptodome  # nosec B413
 
 from tradebot.model.errors import NotPermitted
 from tradebot.venues.hyperliquid.sign import Signature, keccak256

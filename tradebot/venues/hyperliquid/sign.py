@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple, Protocol
 
 import msgpack  # type: ignore[import-untyped]  # it ships no types
-from Crypto.Hash import keccak
-from Crypto.Hash.keccak import _raw_keccak_lib  # type: ignore[attr-defined]  # not in its stubs
-from Crypto.Util._raw_api import (  # type: ignore[attr-defined]  # not all in its stubs
+from Crypto.Hash import keccak  # of pycryptodome  # nosec B413
+from Crypto.Hash.keccak import _raw_keccak_lib  # type: ignore[attr-defined]  # pycryptodome, not in its stubs  # nosec B413
+from Crypto.Util._raw_api import (  # type: ignore[attr-defined]  # pycryptodome, not all in its stubs  # nosec B413
     SmartPointer,
     VoidPointer,
     c_size_t,

@@ -132,8 +132,8 @@ class Resting:
     def follow(self, price: Price, instrument: Instrument) -> None:
         """Let the level of a trailing stop follow ``price``, the best of late, where that is in its favour."""
         trail, level = self.request.trail, self.level
-        assert trail is not None  # noqa: S101 - refused without one
-        assert level is not None  # noqa: S101 - it waits for its trigger
+        assert trail is not None  # noqa: S101 - refused without one  # nosec B101
+        assert level is not None  # noqa: S101 - it waits for its trigger  # nosec B101
         side = self.request.side
         wanted = instrument.price_against(price + trail * side.sign, side)
         self.level = min(level, wanted) if self.by_high else max(level, wanted)
@@ -147,7 +147,7 @@ class Resting:
     def is_at(self, price: Decimal) -> bool:
         """Return whether ``price`` is at or beyond the level, which must be there."""
         level = self.level
-        assert level is not None  # noqa: S101 - market orders have none and are never asked
+        assert level is not None  # noqa: S101 - market orders have none and are never asked  # nosec B101
         return price >= level if self.by_high else price <= level
 
     def is_through(self, price: Decimal) -> bool:
@@ -271,7 +271,7 @@ def at_print(order: Resting, price: Decimal) -> Offer | None:
 
 def _triggered_within(order: Resting) -> Offer | None:
     trigger = order.level
-    assert trigger is not None  # noqa: S101 - only an order that awaits its trigger comes here
+    assert trigger is not None  # noqa: S101 - only an order that awaits its trigger comes here  # nosec B101
     order.trigger()
     if order.level is None:
         return Offer(trigger, Liquidity.TAKER, slips=True)

@@ -69,7 +69,7 @@ class EntryRateGate(Gate):
 
     def hear(self, message: Message) -> None:
         """Remember when an entry was approved, as long as it may count."""
-        assert isinstance(message, Approved)  # noqa: S101 - all that it hears
+        assert isinstance(message, Approved)  # noqa: S101 - all that it hears  # nosec B101
         entered = self._entered.setdefault(message.signal.strategy, deque(maxlen=MOST))
         entered.append(message.ts_event)
         while entered[0] <= message.ts_event - HOUR:

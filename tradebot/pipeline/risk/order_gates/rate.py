@@ -78,7 +78,7 @@ class RateGate(OrderGate):
                 until = self._orders.get(key, 0)
                 self._orders[key] = meter.take(until, message.ts_event, len(message.orders))
         else:
-            assert isinstance(message, CancelOrder)  # noqa: S101 - it hears nothing else
+            assert isinstance(message, CancelOrder)  # noqa: S101 - it hears nothing else  # nosec B101
             for key, _, meter in self._meters_of(book):
                 self._cancels[key] = meter.take(self._cancels.get(key, 0), message.ts_event, 1)
 
