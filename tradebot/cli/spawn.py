@@ -2,7 +2,7 @@
 
 import json
 import os
-import subprocess
+import subprocess  # each call is looked at by itself  # nosec B404
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -45,7 +45,7 @@ def spawn(home: Path, words: Sequence[str], passphrase: Secret | None = None) ->
     except OSError as error:
         raise StorageFailed(f"cannot write the log: {error.strerror}", where=str(folder)) from error
     try:
-        return subprocess.Popen(  # noqa: S603  # our own interpreter and words
+        return subprocess.Popen(  # noqa: S603  # our own interpreter and words  # nosec B603
             command,
             stdin=subprocess.DEVNULL,
             stdout=errors,

@@ -155,7 +155,7 @@ class Marking:
             return None
         moments = market.moments(first, until)
         points = market.points(first, until, self._held()) if trips else FlatPoints(self._ledger.cash, len(moments))
-        assert points is not None  # noqa: S101 - else they would not be quiet
+        assert points is not None  # noqa: S101 - else they would not be quiet  # nosec B101
         for part in parts:
             self.take_prices(*part)
         if self._has_marks(market.time(until - 1)):
@@ -172,7 +172,7 @@ class Marking:
     def pass_over(self, run: Run, at: int, until: int) -> Passed:
         """Take quiet bars as ``_on_bars`` takes each, and return the points of the curve that they complete."""
         mark = self._curve.advance(run.time(at), run.timeframe)
-        assert mark is not None  # noqa: S101 - each of these bars has a time of its own
+        assert mark is not None  # noqa: S101 - each of these bars has a time of its own  # nosec B101
         worth = self._curve.worth(run.symbol)
         points = FlatPoints(self._ledger.cash, until - at) if worth is None else run.points(at, until, worth)
         self.take_prices(run, at, until)
