@@ -25,6 +25,7 @@ from tradebot.cli.service_units import (
     unit_files,
 )
 from tradebot.model.errors import StorageFailed, UsageError
+from tradebot.secret.passphrase import CREDENTIAL
 
 PRINTABLE = st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), min_size=1)
 
@@ -124,6 +125,11 @@ def test_a_template_that_is_not_part_of_the_install_is_named() -> None:
 def test_an_encrypted_key_is_decrypted_by_systemd() -> None:
     files = unit_files(instance(key_file=Path("/k"), is_encrypted=True), Path("/x"))
     assert "LoadCredentialEncrypted=agent.key:/k\n" in files[-1].text
+
+
+def test_the_passphrase_of_a_keystore_is_the_credential_that_is_looked_for() -> None:
+    files = unit_files(instance(passphrase=Path("/p")), Path("/x"))
+    assert f"LoadCredential={CREDENTIAL}:/p\n" in files[-1].text
 
 
 def told(capsys: pytest.CaptureFixture[str], *words: str, **environ: str) -> tuple[int, str, str]:

@@ -38,6 +38,7 @@ def test_the_locks_of_the_project_are_whole(project: Path) -> None:
         ("dev.txt", entry("pyarrow"), "", "dev.txt lacks pyarrow>=20, which pyproject.toml asks for"),
         ("run.txt", entry("setuptools"), "", "run.txt lacks setuptools"),
         ("peers.txt", entry("basana"), "", "peers.txt lacks basana==1.10.2"),
+        ("audit.txt", entry("bandit"), "", "audit.txt lacks bandit>=1.9"),
         ("dev.txt", r"(?m)^numpy==.*>= '3\.12'.*(?:\n .*)*\n", "", "dev.txt lacks numpy"),
         ("run.txt", r"(?m)^rich==15\.0\.0", "rich>=15.0.0", "run.txt: rich>=15.0.0 is not pinned"),
         ("run.txt", r"(?m)^rich==15\.0\.0", "rich==15.*", "run.txt: rich==15.* is not pinned"),

@@ -7,6 +7,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tradebot.cli.parse import parse
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,6 +36,31 @@ def test_the_image_runs_as_a_plain_user_with_the_home_as_its_only_volume() -> No
     assert re.findall(r"^VOLUME (.*)$", final, re.MULTILINE) == ["/state"]
     assert "TRADEBOT_HOME=/state" in final
     assert "RUN pip" not in final
+
+
+def test_compose_confines_each_service_and_says_live_only_where_it_is_asked_for() -> None:
+    compose = yaml.safe_load(read("compose.yaml"))
+    bot, live = compose["services"]["bot"], compose["services"]["live"]
+    assert bot["user"] == "10001:10001"
+    assert (bot["read_only"], bot["init"], bot["cap_drop"]) == (True, True, ["ALL"])
+    assert bot["security_opt"] == ["no-new-privileges:true"]
+    assert (bot["pids_limit"], bot["mem_limit"], bot["ulimits"]) == (64, "512m", {"core": 0})
+    assert bot["tmpfs"] == ["/tmp:noexec,nosuid,size=16m"]
+    assert bot["healthcheck"]["test"] == ["CMD", "tradebot", "health"]
+    assert bot["stop_grace_period"] == "60s"
+    assert "state:/state" in bot["volumes"]
+    assert (live["extends"], live["profiles"], live["secrets"]) == ("bot", ["live"], ["agent.key"])
+    assert live["environment"]["TRADEBOT__VENUE__KEY_FILE"] == "/run/secrets/agent.key"
+    assert parse(bot["command"]).flag("live") is False
+    assert parse(live["command"]).flag("live") is True
+    assert set(compose["volumes"]) == {"state", "live"}
+
+
+def test_what_bandit_finds_is_excused_with_a_reason() -> None:
+    for path in sorted((ROOT / "tradebot").rglob("*.py")):
+        for line in path.read_text().splitlines():
+            if "nosec" in line:
+                assert re.search(r"[-#] (?!noqa|type:)[a-zA-Z][^#]*# nosec B\d{3}(, B\d{3})*$", line), f"{path}: {line}"
 
 
 def test_all_hooks_are_local_and_run_the_tools_of_the_environment() -> None:

@@ -196,9 +196,9 @@ def test_a_live_bot_has_its_key_from_systemd_alone_and_a_guard_beside_it(machine
 
 
 def test_a_service_of_a_user_needs_no_root(machine: Machine) -> None:
-    machine.out("useradd", "--create-home", "ann")
+    machine.out("useradd", "--create-home", "--home-dir", "/srv/ann", "ann")
     user = int(machine.out("id", "-u", "ann"))
-    environ = {"HOME": "/home/ann", "XDG_RUNTIME_DIR": f"/run/user/{user}"}
+    environ = {"HOME": "/srv/ann", "XDG_RUNTIME_DIR": f"/run/user/{user}"}
     refused = machine.run(TRADEBOT, "service", "install", user=user, **environ)
     assert refused.returncode == 77
     assert "--user" in refused.stderr
@@ -213,6 +213,6 @@ def test_a_service_of_a_user_needs_no_root(machine: Machine) -> None:
     machine.until(lambda: status(machine, "--user", user=user, **environ)["well"], machine.journal)
     assert "is running" in machine.out(TRADEBOT, "status", user=user, **environ)
     told = status(machine, "--user", user=user, **environ)
-    assert (told["lingers"], told["home"]) == (True, "/home/ann/.local/state/tradebot")
+    assert (told["lingers"], told["home"]) == (True, "/srv/ann/.local/state/tradebot")
     machine.out(TRADEBOT, "service", "uninstall", "--user", user=user, **environ)
     assert machine.run(TRADEBOT, "status", user=user, **environ).returncode == 3

@@ -149,6 +149,7 @@ def _instance(context: Context, name: str) -> ServiceInstance:
     folder = home if is_user else _ETC
     # A user's own key may be where the configuration says; root's is not the service's to read.
     needs_key = given.text("key_file") is not None or (given.flag("live") and not is_user)
+    passphrase = given.text("passphrase_file")
     return ServiceInstance(
         name=name,
         is_user=is_user,
@@ -158,6 +159,7 @@ def _instance(context: Context, name: str) -> ServiceInstance:
         has_guard=given.flag("guard"),
         key_file=_file(given.text("key_file"), folder / f"{name}.key") if needs_key else None,
         guard_key=_file(given.text("guard_key"), folder / f"{name}.guard.key") if given.flag("guard") else None,
+        passphrase=None if passphrase is None else Path(os.path.abspath(passphrase)),
         is_encrypted=given.flag("encrypted"),
         environment=folder / f"{name}.env",
     )
@@ -194,7 +196,7 @@ def _obstacles(instance: ServiceInstance) -> Iterator[Obstacle]:
         if not file.is_file():
             mend = f"write it: tradebot init --config {file}"
             yield Obstacle("there is no such configuration", str(file), mend)
-    for key in (instance.key_file, instance.guard_key):
+    for key in (instance.key_file, instance.guard_key, instance.passphrase):
         if key is not None:
             yield from _key_obstacles(key, instance)
     if not instance.is_user:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from tradebot.model.errors import StorageFailed, UsageError
+from tradebot.secret.passphrase import CREDENTIAL
 
 SYSTEM_FOLDER = Path("/etc/systemd/system")
 SYSTEM_STATE = Path("/var/lib/tradebot")
@@ -99,6 +100,7 @@ class ServiceInstance:
     has_guard: bool = False
     key_file: Path | None = None
     guard_key: Path | None = None
+    passphrase: Path | None = None
     is_encrypted: bool = False
     environment: Path
 
@@ -184,6 +186,8 @@ def _daemon_drop_in(instance: ServiceInstance) -> str:
     if instance.key_file is not None:
         lines += _credential("agent.key", instance.key_file, "tradebot", is_encrypted=instance.is_encrypted)
         lines += ["Environment=TRADEBOT__VENUE__KEY_FILE=%t/tradebot/%i/agent.key"]
+    if instance.passphrase is not None:
+        lines += [_load(CREDENTIAL, instance.passphrase, is_encrypted=instance.is_encrypted)]
     return "\n".join([*lines, f"EnvironmentFile=-{_path(instance.environment)}"]) + "\n"
 
 
@@ -197,11 +201,14 @@ def _guard_drop_in(instance: ServiceInstance) -> str:
 
 
 def _credential(name: str, file: Path, runtime: str, *, is_encrypted: bool) -> Iterator[str]:
-    load = "LoadCredentialEncrypted" if is_encrypted else "LoadCredential"
-    yield f"{load}={name}:{_path(file)}"
+    yield _load(name, file, is_encrypted=is_encrypted)
     # Copied, because some versions of systemd give it as root's with an access list, and a key that seems readable for
     # others is refused.
     yield f"ExecStartPre=/usr/bin/install -m 0600 ${{CREDENTIALS_DIRECTORY}}/{name} %t/{runtime}/%i/{name}"
+
+
+def _load(name: str, file: Path, *, is_encrypted: bool) -> str:
+    return f"LoadCredential{'Encrypted' if is_encrypted else ''}={name}:{_path(file)}"
 
 
 def _path(path: Path) -> str:

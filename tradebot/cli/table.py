@@ -97,7 +97,8 @@ _UNITS = (
     Option("--guard", "also a guard beside it, with a key of its own"),
     Option("--key-file", "given to this service alone (of the system: /etc/tradebot/NAME.key)", PATH, "FILE"),
     Option("--guard-key", "the same for the guard (/etc/tradebot/NAME.guard.key)", PATH, "FILE"),
-    Option("--encrypted", "the keys are as systemd-creds encrypt has written them"),
+    Option("--passphrase-file", "the passphrase of the keystore, given to this service alone", PATH, "FILE"),
+    Option("--encrypted", "these files are as systemd-creds encrypt has written them"),
 )
 _FORCE_UNIT = Option("--force", "also where somebody has edited a unit by hand; it is kept beside")
 _SERIES = Argument("SERIES", "a series of the store: VENUE:SYMBOL:TIMEFRAME")
