@@ -30,7 +30,7 @@ from tradebot.store.snapshot import peek_snapshots
 _SLICE_ROWS = 1_000
 _SLICE = "SELECT seq, kind, ts_event, ts_wall, payload, h FROM rows WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?"
 _INDEXED = (
-    "SELECT count(*) FROM rows INDEXED BY rows_by_kind"  # noqa: S608  # constants only
+    "SELECT count(*) FROM rows INDEXED BY rows_by_kind"  # noqa: S608  # constants only  # nosec B608
     f" WHERE kind = ? AND kind NOT IN ({MARKET_KINDS}) AND seq <= ?"
 )
 _Checkpoint = tuple[int, bytes, bytes, int]
