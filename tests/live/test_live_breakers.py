@@ -6,12 +6,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.builders import MINUTE
 from tests.live.rehearsal import LONG, OUT, QUIET, run, stage
+from tests.virtual import LoopClock
 from tradebot.model.breaker import BreakerChanged
 from tradebot.model.command import TradingState, Verb
 from tradebot.model.market import PricesSeen, SymbolPrices
 from tradebot.model.money import Price
 from tradebot.model.order import OrderState
+from tradebot.model.time import NANOS_PER_S
 from tradebot.runtime.supervisor import FailurePolicy, TaskSpec
 
 D = Decimal
@@ -62,6 +65,9 @@ async def test_money_that_nobody_explains_ends_entries(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_a_fall_between_two_bars_is_acted_on_at_once_and_is_known_after_a_kill(tmp_path: Path) -> None:
+    # With the bars of a minute that ends meanwhile its prices are told anyway.
+    left_s = (MINUTE - LoopClock().now() % MINUTE) / NANOS_PER_S
+    await asyncio.sleep(left_s if left_s < 30 else 0)
     async with stage(tmp_path) as venue:
         venue.risk = "drawdown_pct = 0.05"
         async with run(venue) as bot:
