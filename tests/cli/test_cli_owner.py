@@ -53,7 +53,7 @@ class Owner:
 
     def say(self, *words: str, typed: str = "", is_terminal: bool = False, code: int = 0) -> Any:
         self._monkeypatch.setattr(sys, "stdin", Keyboard(typed, is_terminal=is_terminal))
-        named = [] if words[:2] == ("agent", "create") else self.words[2:]
+        named = [] if words[:2] in (("agent", "create"), ("secrets", "list")) else self.words[2:]
         given = run([*self.words[:2], *words, *named], {"PATH": os.environ["PATH"]})
         self.text, self.errors = self._capsys.readouterr()
         assert given == code, (self.text, self.errors)
@@ -110,6 +110,27 @@ def test_an_agent_is_made_approved_listed_replaced_and_ended(owner: Owner) -> No
     assert owner.sign("agent", "revoke", "night")["address"] == second
     owner.sign("agent", "revoke", "night", code=5)
     assert owner.devnet.net.exchange.registry.master_of(second, owner.devnet.net.exchange.now_ms) is None
+
+
+def test_a_key_in_the_store_of_secrets_is_approved_by_its_name(owner: Owner) -> None:
+    def passphrase() -> list[str]:
+        (owner.home / "passphrase").write_text("a long one for the test\n")
+        return ["--passphrase-fd", str(os.open(owner.home / "passphrase", os.O_RDONLY))]
+
+    made = owner.say("agent", "create", "--json", "--secret", "kept-1", *passphrase())
+    assert (made["key_file"], made["key_secret"]) == (None, "kept-1")
+    owner.say("agent", "create", "--secret", "kept-1", *passphrase(), code=77)
+    owner.say("agent", "create", "--secret", "kept-1", "--key-file", "x", code=2)
+    owner.sign("agent", "approve", "--secret", "kept-2", code=77)
+    done = owner.sign("agent", "approve", "--name", "kept", "--secret", "kept-1", *passphrase())
+    assert done["address"] == made["address"]
+    (row,) = owner.say("secrets", "list", "--json")
+    assert (row["kind"], row["fingerprint"], row["expires"]) == ("agent-key", made["address"], done["valid_until"])
+    configured = owner.home / "mine.toml"
+    configured.write_text(f'[venue]\nkind = "hyperliquid"\nkey_secret = "kept-1"\naccount = "{owner.devnet.user}"\n')
+    rows = owner.say("agent", "list", "--json", "--config", str(configured))
+    assert [row["name"] for row in rows if row["is_ours"]] == ["kept"]
+    owner.sign("agent", "revoke", "kept")
 
 
 def test_an_agent_without_a_name_is_ended_by_its_address(owner: Owner) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.cli.context import Context
+from tradebot.cli.kept import keep_new, kept_address, note_end
 from tradebot.cli.owner import (
     account_of,
     consent,
@@ -30,16 +31,21 @@ _LONGEST_LIFE = 180 * 24 * HOUR
 
 
 def create(context: Context) -> int:
-    """Make a key and write it to a file of its own, which only its owner can read."""
+    """Make a key and keep it: in a file of its own that only its owner can read, or in the store of secrets."""
     need_packages("agent create", is_signing_only=True)
     from tradebot.runtime.ownership import made_key
 
-    path = _key_file(context)
-    secret, address = made_key()
-    _write_new(path, secret)
-    words = [f"a new key, of {address}, is in {path}", "it may do nothing yet; approve it with the master key:"]
-    words += ["  tradebot agent approve" + (f" --key-file {path}" if context.given.text("key_file") else "")]
-    _say(context, {"address": address, "key_file": str(path)}, words)
+    kept, (secret, address) = _kept_name(context), made_key()
+    if kept is None:
+        path = _key_file(context)
+        _write_new(path, secret)
+        where, option = str(path), f" --key-file {path}" if context.given.text("key_file") else ""
+    else:
+        keep_new(context, kept, secret)
+        where, option = f"the store of secrets, as {kept}", f" --secret {kept}"
+    told: dict[str, Json] = {"address": address, "key_file": None if kept else where, "key_secret": kept}
+    words = [f"a new key, of {address}, is in {where}", "it may do nothing yet; approve it with the master key:"]
+    _say(context, told, [*words, f"  tradebot agent approve{option}"])
     return 0
 
 
@@ -51,13 +57,15 @@ def approve(context: Context) -> int:
 
     place, clock = owner_place(context, "agent approve"), SystemClock()
     name, until = _name(context), _valid_until(context, clock.now())
-    address, path = _agent_address(context)
+    address, setting = _agent_address(context)
     with OwnerSession(place.network, place.url, clock, master_key(context)) as session:
         account = session.master(place.account)
         session.check_new(address)
         replaced = next((agent for agent in session.agents(account) if agent.name == name), None)
         consent(context, _asked(place, account, address, name, replaced))
         agent = session.approve(account, address, name, until)
+    if (kept := context.given.text("secret")) is not None:
+        note_end(context, kept, agent.valid_until)
     told: dict[str, Json] = {"address": address, "name": name, "account": account, "network": place.network}
     told |= {"valid_until": to_ms(agent.valid_until), "replaced": None if replaced is None else replaced.address}
     words = [f"{address} trades for {account} as {name!r} until {moment(to_ms(agent.valid_until))} UTC"]
@@ -65,7 +73,7 @@ def approve(context: Context) -> int:
     words += [
         "next, in [venue] of the configuration:",
         f'  account = "{account}"',
-        f'  key_file = "{path or "FILE OF THAT KEY"}"',
+        f"  {setting}",
     ]
     _say(context, told, [*words, "then: tradebot doctor; tradebot start --live"])
     return 0
@@ -121,15 +129,24 @@ def _asked(place: "Place", account: str, address: str, name: str, replaced: "Age
     return f"let {address} trade for {account} at {place.network} as {name!r}{ends}"
 
 
-def _agent_address(context: Context) -> tuple[str, Path | None]:
-    """Return the address of the agent, and where its key lies when that is known."""
-    given = context.given.text("address")
+def _agent_address(context: Context) -> tuple[str, str]:
+    """Return the address of the agent, and the setting that names its key."""
+    given, kept = context.given.text("address"), _kept_name(context)
     if given is not None:
-        return read_address(given), None
+        return read_address(given), 'key_file = "FILE OF THAT KEY"'
+    if kept is not None:
+        return kept_address(context, kept), f'key_secret = "{kept}"'
     from tradebot.runtime.ownership import key_in_file
 
     path = _key_file(context)
-    return key_in_file(path).address, path
+    return key_in_file(path).address, f'key_file = "{path}"'
+
+
+def _kept_name(context: Context) -> str | None:
+    kept, others = context.given.text("secret"), ("address", "key_file")
+    if kept is not None and any(context.given.text(other) is not None for other in others):
+        raise UsageError("--secret says where the key is: neither an address nor --key-file stands beside it")
+    return kept
 
 
 def _key_file(context: Context) -> Path:

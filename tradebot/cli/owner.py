@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tradebot.cli.context import Context
+from tradebot.cli.kept import kept_address
 from tradebot.cli.place import ADDRESS, Place, place_of
 from tradebot.model.errors import ConfigError, NotPermitted, RefusedByRule, UsageError
 from tradebot.settings.salvage import salvage_venue
@@ -60,9 +61,11 @@ def own_address(context: Context, place: Place) -> str | None:
     """Return the address of the key that the bot of this place signs with, ``None`` when it cannot be read."""
     from tradebot.runtime.ownership import key_in_file
 
-    if place.key_file is None:
-        return None
     try:
+        if place.key_secret is not None:
+            return kept_address(context, place.key_secret)
+        if place.key_file is None:
+            return None
         return key_in_file(place.key_file).address
     except NotPermitted as error:
         context.note(f"the key of the configuration is not read: {error.what}")

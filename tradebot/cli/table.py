@@ -164,7 +164,11 @@ COMMANDS: tuple[CommandSpec, ...] = (
         SET_UP,
         "make a key that is to trade for an account",
         "commands_agent:create",
-        (Option("--key-file", "the new file to write it to (agent.key in the home)", PATH, "FILE"),),
+        (
+            Option("--key-file", "the new file to write it to (agent.key in the home)", PATH, "FILE"),
+            Option("--secret", "keep it in the store of secrets under this name instead", TEXT, "NAME"),
+            _PASSPHRASE_FD,
+        ),
     ),
     CommandSpec(
         "agent approve",
@@ -179,6 +183,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
                 "--valid-for", "how long it may trade, such as 30d, at most 180d (the exchange's 90d)", TEXT, "TIME"
             ),
             Option("--key-file", "the file that holds its key (agent.key in the home)", PATH, "FILE"),
+            Option("--secret", "its name in the store of secrets, which is told when it ends", TEXT, "NAME"),
+            _PASSPHRASE_FD,
             *_MASTER,
             *_PLACE,
         ),
