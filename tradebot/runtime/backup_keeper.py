@@ -24,6 +24,7 @@ from tradebot.store.journal import SqliteJournal
 
 _COMMAND_S = 600.0
 _IDLE_S = 60.0
+_SETTLED_S = 30.0
 _MOST_SAID = 300
 _MEND = "tradebot state backup tries at once; tradebot state verify checks what is there"
 
@@ -52,6 +53,9 @@ class BackupKeeper:
         ready()
         found = backups(self._home)
         if found:
+            self.facts = _facts(found[0], is_verified=False)
+            # The boot comes first.
+            await asyncio.sleep(_SETTLED_S)
             async with self._one_at_a_time:
                 await self._told(self._prove(found[0]))
         while True:
