@@ -11,7 +11,7 @@ PROMISED = """
 init, doctor, strategies, new-strategy, start, stop, restart, reload, status, ps, health, logs, pause, resume,
 reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk, report, trades, backtest, lookahead,
 guard, service install, service uninstall, service show, service status,
-config check, config show, config diff, config history, config rollback,
+config check, config show, config diff, config history, config rollback, config migrate, config schema,
 state verify, state backup, state restore, state reset, devnet, scan,
 agent create, agent approve, agent list, agent revoke, account show, account transfer,
 data import, data list, data show, data export, data validate,

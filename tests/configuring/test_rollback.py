@@ -4,12 +4,14 @@ import asyncio
 import json
 import shutil
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from tests.recovery.lab import Running, logged, rows_of, run, until, write_config
 from tradebot.model.errors import ConfigError, RefusedByRule, UsageError
+from tradebot.settings.load import LoadOptions
 
 pytestmark = pytest.mark.usefixtures("_quick_looks")
 
@@ -138,6 +140,33 @@ def test_a_bad_file_changes_nothing_is_drift_and_can_be_rolled_back(tmp_path: Pa
 
     assert run(home, config, go) == 0
     assert len(rows_of(home, "config")) == 2
+
+
+def test_of_any_file_all_is_applied_or_nothing(tmp_path: Path) -> None:
+    home, config = tmp_path / "home", limited(tmp_path, 5000)
+    chance = Random(13)
+
+    async def go(daemon: Running) -> None:
+        await daemon.turns(20)
+        good = config.read_text()
+        applied = 0
+        for limit in range(4999, 4974, -1):
+            text = good.replace("5000", str(limit)) + "[log]\nkeep = " + chance.choice(["3", "4", "0", "x", "5"])
+            at = chance.randrange(len(text))
+            config.write_text(chance.choice([text, text, text[:at], text[:at] + "\x01" + text[at:]]))
+            before = (await daemon.status())["config_hash"]
+            try:
+                said = LoadOptions((config,)).load(home, {}).config_hash
+                answer = await daemon.act("reload")
+            except ConfigError:
+                assert (await daemon.status())["config_hash"] == before
+            else:
+                assert (await daemon.status())["config_hash"] == said == answer["config_hash"]
+                applied += 1
+        assert applied > 3
+        await daemon.act("stop")
+
+    assert run(home, config, go) == 0
 
 
 def test_a_strategy_file_that_changed_is_drift_and_the_environment_is_none(

@@ -63,6 +63,40 @@ def rollback(context: Context) -> int:
     return 0
 
 
+def schema(context: Context) -> int:
+    """Print the JSON Schema of a configuration."""
+    from tradebot.settings.schema import schema_text
+
+    context.write(schema_text())
+    return 0
+
+
+def migrate(context: Context) -> int:
+    """Bring the files into the form of this release, or only show how."""
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.runtime.rollback import stamp
+    from tradebot.settings import migrate as migration
+    from tradebot.settings.rewriting import keep_copy, write_config
+    from tradebot.settings.schema import SCHEMA_NAME, schema_text
+
+    is_dry = context.given.flag("dry_run")
+    found = migration.migrate(load_options(context), context.home, context.environ)
+    kept = None
+    if found and not is_dry:
+        kept = keep_copy(context.home, [one.path for one in found], stamp(SystemClock().now()))
+        for one in found:
+            write_config(one.path, one.after)
+            write_config(one.path.with_name(SCHEMA_NAME), schema_text())
+    rows = [{"file": str(one.path), "changes": list(one.changes), "diff": one.diff} for one in found]
+    if context.is_json:
+        context.write_json({"files": rows, "written": bool(found) and not is_dry, "kept": kept and str(kept)})
+        return 0
+    for one in found:
+        context.write(one.diff if is_dry else "\n".join([f"wrote {one.path}", *(f"  {it}" for it in one.changes)]))
+    context.write(f"what was there is kept in {kept}" if kept else "" if found else "nothing to change")
+    return 0
+
+
 def _history_row(row: Mapping[str, Json]) -> dict[str, Json]:
     changed, ts = row["changed"], row["ts"]
     keys = ", ".join(map(str, changed)) if isinstance(changed, list) else ""

@@ -15,6 +15,8 @@ def init(context: Context) -> int:
     """Write a configuration, asking what a person at a terminal may want to choose."""
     from tradebot.settings.files import HOME_FILE
     from tradebot.settings.init import Kind, init_text, next_steps, questions, write_init
+    from tradebot.settings.rewriting import write_config
+    from tradebot.settings.schema import SCHEMA_NAME, schema_text
 
     kinds = [kind for kind in Kind if context.given.flag(kind.value)]
     if len(kinds) > 1:
@@ -31,6 +33,7 @@ def init(context: Context) -> int:
             answers[question.key] = input(f"{question.text} [{question.default}]: ").strip()
         text = init_text(kind, answers)
     write_init(path, text)
+    write_config(path.with_name(SCHEMA_NAME), schema_text())
     _tell_path(context, path, "\n".join([f"wrote {path}", *next_steps(kind, path)]))
     return 0
 

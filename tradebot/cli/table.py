@@ -221,6 +221,19 @@ COMMANDS: tuple[CommandSpec, ...] = (
         ),
         (Argument("AMOUNT", "how much USDC"),),
     ),
+    CommandSpec(
+        "config migrate",
+        SET_UP,
+        "bring the files into the form of this release; a copy is kept",
+        "commands_config:migrate",
+        (Option("--dry-run", "only show the change"),),
+    ),
+    CommandSpec(
+        "config schema",
+        SET_UP,
+        "print the JSON Schema by which editors complete a configuration",
+        "commands_config:schema",
+    ),
     CommandSpec("strategies", SET_UP, "list strategies, their parameters and defaults", "commands_setup:strategies"),
     CommandSpec(
         "new-strategy",

@@ -13,6 +13,7 @@ from tradebot.model.errors import ConfigError, NotPermitted, StorageFailed, Usag
 from tradebot.model.money import plain
 from tradebot.settings.files import profile_path
 from tradebot.settings.form import Form, quoted
+from tradebot.settings.migrate import SCHEMA_LINE
 from tradebot.settings.model import ADDRESS_PATTERN, SYMBOL_PATTERN
 
 KEY_NAME = "agent.key"
@@ -145,7 +146,7 @@ def init_text(kind: Kind, answers: Mapping[str, str]) -> str:
     """
     values = {item.key: item.normalise(answers.get(item.key) or item.default) for item in questions(kind)}
     form = Form(profile_path(_profile(kind, values)).read_text(encoding="utf-8"))
-    form.head(_HEADS[kind])
+    form.head(f"{SCHEMA_LINE}\n{_HEADS[kind]}")
     form.put(("bot", "name"), quoted(kind.value))
     form.put(("bot", "symbols"), f"[{values['symbols']}]")
     form.trade_only(re.findall(r'"([^"]+)"', values["symbols"]))

@@ -15,6 +15,7 @@ from pydantic import (
     Field,
     PlainSerializer,
     SecretStr,
+    WithJsonSchema,
 )
 
 from tradebot.model.money import plain
@@ -145,7 +146,14 @@ SecretName = Annotated[str, Field(pattern=STORED_NAME_PATTERN)]
 VaultPath = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+(/[A-Za-z0-9._-]+)*$", max_length=200)]
 Symbols = Annotated[tuple[Symbol, ...], Field(min_length=1, max_length=500), AfterValidator(unique)]
 Regime = Literal["trend_up", "trend_down", "range", "quiet", "usual", "wild"]
-Speed = Annotated[Any, BeforeValidator(_speed)]
+_SPEEDS = {
+    "anyOf": [
+        {"const": "max"},
+        {"type": "number", "exclusiveMinimum": 0, "maximum": 1e9},
+        {"type": "string", "pattern": r"^\d+\.?\d*$"},
+    ]
+}
+Speed = Annotated[Any, BeforeValidator(_speed), WithJsonSchema(_SPEEDS)]
 Start = Annotated[str, BeforeValidator(_start)]
 Parameter = Annotated[Any, PlainSerializer(_as_number, when_used="json")]
 SecretUrl = Annotated[SecretStr, AfterValidator(_webhook), PlainSerializer(place_of, when_used="json")]
