@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 
 from tests.recovery.lab import Running, logged, rows_of, run, until, write_config
-from tradebot.model.errors import ConfigError, RefusedByRule, UsageError
+from tradebot.model.errors import ConfigError, RefusedByRule, TradebotError, UsageError
+from tradebot.runtime.clock import SystemClock
+from tradebot.secret.keystore import FOLDER_NAME, Keystore
+from tradebot.secret.secret import Secret
 from tradebot.settings.load import LoadOptions
+from tradebot.store.lock import prepare_home
 
 pytestmark = pytest.mark.usefixtures("_quick_looks")
 
@@ -232,3 +236,37 @@ def test_a_home_whose_file_is_gone_gets_it_back(tmp_path: Path) -> None:
 
     assert run(home, config, go) == 0
     shutil.rmtree(home)
+
+
+def test_a_webhook_named_by_a_secret_is_asked_for_anew_by_a_reload(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "home"
+    prepare_home(home)
+    passphrase = Secret("open sesame")
+    monkeypatch.setattr("tradebot.runtime.secret_store.given_passphrase", lambda: passphrase)
+    keystore = Keystore(home / FOLDER_NAME, lambda: passphrase, SystemClock(), scrypt_n=2)
+    keystore.put("hook", Secret("https://example.org/hush"), kind="url", expires=None)
+    keystore.put("none", Secret("hush, no url"), kind="other", expires=None)
+    named = '[alerts]\nurl_secret = "hook"\n'
+    config = write_config(tmp_path, bars=None, store=named)
+
+    async def go(daemon: Running) -> None:
+        await daemon.turns(5)
+        assert daemon.daemon.host is not None
+        pager = daemon.daemon.host.pager
+        assert pager.webhook.is_there
+        write_config(tmp_path, bars=None)
+        assert (await daemon.act("reload"))["applied"] == ["alerts.url_secret"]
+        assert not pager.webhook.is_there
+        before = (await daemon.status())["config_hash"]
+        for wrong in ("none", "missing"):
+            write_config(tmp_path, bars=None, store=named.replace("hook", wrong) + "[log]\nkeep = 3\n")
+            with pytest.raises(TradebotError) as told:
+                await daemon.act("reload")
+            assert "hush" not in str(told.value)
+            assert (await daemon.status())["config_hash"] == before
+        await daemon.act("stop")
+
+    assert run(home, config, go) == 0
+    assert not [row for row in rows_of(home) if b"hush" in row.payload]

@@ -35,7 +35,7 @@ async def test_a_venue_that_has_not_answered_is_not_called_connected(tmp_path: P
             Supervisor(),
             notifier,
             LagProbe(),
-            lambda _: None,
+            lambda _: lambda: None,
             lambda *_: None,
         )
         assert not operations.facts().venue.connected

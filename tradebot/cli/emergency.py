@@ -17,11 +17,12 @@ from tradebot.model.errors import (
     NotPermitted,
     StorageFailed,
     TimedOut,
+    TradebotError,
     UsageError,
 )
 from tradebot.ports import Clock, KeyAlone
 from tradebot.report.flatness import flatness, left_text
-from tradebot.settings.salvage import salvage_venue
+from tradebot.settings.salvage import Salvaged, salvage_venue
 from tradebot.store.account_lock import AccountLock
 from tradebot.store.lock import HomeLock
 from tradebot.store.mark import Mark, write_mark
@@ -179,8 +180,24 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     bot = salvaged.bot.get("name", "tradebot")
     is_own = salvaged.risk.get("flatten") == "own"
     found, named = (key_file, None) if key_file is not None else _key(context, place)
-    slippage, url = _slippage(place.venue.get("slippage")), salvaged.alerts.get("url")
+    slippage, url = _slippage(place.venue.get("slippage")), salvaged.alerts.get("url") or _webhook(context, salvaged)
     return Aim(place.network, place.url, place.account, found, named, salvaged.secrets, slippage, is_own, url, bot)
+
+
+def _webhook(context: Context, salvaged: Salvaged) -> str | None:
+    """Return the webhook that a secret holds; who cannot open the store pages nobody, and says so."""
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.runtime.secret_store import store_of
+    from tradebot.runtime.webhook_url import secret_url
+
+    name = salvaged.alerts.get("url_secret")
+    if not name:
+        return None
+    try:
+        return secret_url(store_of(salvaged.secrets, context.home, SystemClock()), name)
+    except TradebotError as error:
+        context.note(f"warning: nobody is paged: {error.what}")
+        return None
 
 
 def _key(context: Context, place: Place) -> tuple[Path | None, str | None]:

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tradebot.control.server import ControlServer
@@ -19,7 +20,9 @@ from tradebot.runtime.notify import Notifier
 from tradebot.runtime.operations import Operations
 from tradebot.runtime.probes import LagProbe
 from tradebot.runtime.supervisor import FailurePolicy, Supervisor, TaskSpec
+from tradebot.runtime.webhook_url import webhook_url
 from tradebot.settings.load import Loaded, LoadOptions
+from tradebot.settings.model import Settings
 from tradebot.store.journal import SqliteJournal
 
 _LONG_BOOT_S = 300
@@ -70,10 +73,12 @@ async def open_host(start: Start, supervisor: Supervisor, notifier: Notifier) ->
             supervisor.fail(failure)
 
         journal.on_failed = journal_failed
-        pager = _pager(start, journal)
+        # A keystore takes its time to open.
+        url = await asyncio.to_thread(webhook_url, start.loaded.settings, start.home, start.clock)
+        pager = _pager(start, url, journal)
         operations = Operations(
             start.home, start.loaded, start.options, start.environ, start.clock, journal, supervisor, notifier, lag,
-            lambda new: pager.change(new.alerts.webhook, new.alerts.repeat_s), pager.page,
+            partial(_alerts_changed, pager, start), pager.page,
         )  # fmt: skip
         _catch_signals(operations, supervisor)
         server = _server(operations, start)
@@ -105,10 +110,15 @@ def pager_task(pager: Pager) -> TaskSpec:
     )
 
 
-def _pager(start: Start, journal: SqliteJournal) -> Pager:
+def _pager(start: Start, url: str | None, journal: SqliteJournal) -> Pager:
     settings = start.loaded.settings
     sender = Sender(bot=settings.bot.name, mode=settings.bot.mode, venue=settings.venue.label)
-    return Pager(settings.alerts.webhook, settings.alerts.repeat_s, sender, journal, start.clock)
+    return Pager(url, settings.alerts.repeat_s, sender, journal, start.clock)
+
+
+def _alerts_changed(pager: Pager, start: Start, new: Settings) -> Callable[[], None]:
+    """Return what makes ``pager`` post as ``new`` says. Raises what ``webhook_url`` raises."""
+    return partial(pager.change, webhook_url(new, start.home, start.clock), new.alerts.repeat_s)
 
 
 def _server(operations: Operations, start: Start) -> ControlServer:

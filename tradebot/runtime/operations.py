@@ -52,7 +52,7 @@ class Operations:
         supervisor: Supervisor,
         notifier: Notifier,
         lag: LagProbe,
-        reloaded: Callable[[Settings], None],
+        prepared: Callable[[Settings], Callable[[], None]],
         page: Callable[[AlertName, str, str], None],
     ) -> None:
         self.home, self.journal = home, journal
@@ -62,7 +62,7 @@ class Operations:
         self.loaded, self._options, self._environ, self._clock = loaded, options, environ, clock
         self._supervisor, self._notifier, self._lag = supervisor, notifier, lag
         self._started_at = clock.monotonic()
-        self._reloaded = reloaded
+        self._prepared = prepared
         source = ConfigSource(lambda: options.files(home, environ), lambda: options.load(home, environ))
         self.drift = DriftWatch(source, lambda: self.loaded.as_configured, clock, page)
         self._changing = asyncio.Lock()
@@ -293,6 +293,8 @@ class Operations:
             keys = "; ".join(f"{key} {why}" for key, why in diff.refused.items())
             log(LogEvent.CONFIG_REFUSED, level="warning", error=keys)
             raise ConfigError(f"nothing was applied: {keys}", where="reload", mend="restart, or put these keys back")
+        # What may fail comes before anything is changed.
+        change_alerts = await asyncio.to_thread(self._prepared, new.settings)
         async with engine.runner.gate:
             if diff.applicable:
                 await self.journal.committed(record_config(new, diff.applicable, engine.session, self.journal, author))
@@ -300,7 +302,7 @@ class Operations:
         self.loaded = engine.keeper.loaded = new
         await asyncio.to_thread(keep_config, self.home, new.files, self._clock.now())
         logs.configure(self.home, new.settings.log, self._environ)
-        self._reloaded(new.settings)
+        change_alerts()
         log(LogEvent.CONFIG_RELOADED, changed=list(diff.applicable), config_hash=new.config_hash)
         detail = f"applied: {', '.join(diff.applicable)}" if diff.applicable else "nothing changed"
         return {"detail": detail, "config_hash": new.config_hash, "applied": list(diff.applicable)}

@@ -15,6 +15,7 @@ _FREE = frozenset(
     {
         "alerts.repeat_s",
         "alerts.url",
+        "alerts.url_secret",
         "log.level",
         "log.rotate_mb",
         "log.keep",

@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 from tradebot.model.money import plain
 from tradebot.settings.layers import Layer
 from tradebot.settings.model.feeds import GeneratedFeedSettings, LiveFeedSettings, ReplayFeedSettings, Url
-from tradebot.settings.model.fields import NAME_PATTERN, Int, Number, SecretUrl, Section, Symbols, VaultPath
+from tradebot.settings.model.fields import NAME_PATTERN, Int, Number, SecretName, SecretUrl, Section, Symbols, VaultPath
 from tradebot.settings.model.risk import RiskSettings
 from tradebot.settings.model.strategies import StrategySettings
 from tradebot.settings.model.venues import InstrumentSettings, RealVenueSettings, SimulatedVenueSettings
@@ -41,7 +41,16 @@ class AlertsSettings(Section):
     """Who is paged when something needs a human."""
 
     url: SecretUrl | None = Field(default=None, description="A webhook that gets each alert as JSON by POST.")
+    url_secret: SecretName | None = Field(
+        default=None, description="That webhook, by its name in the store of secrets; in place of url."
+    )
     repeat_s: Int = Field(default=300, ge=1, le=86_400, description="The same alert is not sent again before, seconds.")
+
+    @model_validator(mode="after")
+    def _has_one_url(self) -> Self:
+        if self.url is not None and self.url_secret is not None:
+            raise ValueError("has both url and url_secret; give one of them")
+        return self
 
     @property
     def webhook(self) -> str | None:
