@@ -126,7 +126,7 @@ def test_a_known_key_is_found_on_no_path(home: Vaulted, hook: Hook) -> None:
     home.ask("start", "--live", *options)
     pid = int(str(desk.status()["pid"]))
     assert_process_is_clean(pid)
-    said = commands(home)
+    said: list[tuple[str, bytes]] = []
     # Refused in the middle of everything, with its traceback; then the venue ends the key, which pages.
     done = home.run("--debug", "secrets", "rotate", "agent-1", *options, value=NEXT)
     assert done.returncode == 77

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,11 +14,13 @@ from coincurve import PrivateKey
 
 from tests.live.rehearsal import LONG, OUT, Run, Stage, run, stage
 from tests.live.test_live_trading import give_agent
+from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
 from tradebot.live.freezer import FreezeReason
 from tradebot.live.rotation import KeyRotation
 from tradebot.model.command import TradingState
 from tradebot.model.errors import InvariantError, NotPermitted, RefusedByRule, StorageFailed, VenueError
+from tradebot.venues.hyperliquid.gateway import Gateway
 
 pytestmark = [pytest.mark.virtual_time, pytest.mark.usefixtures("_quick")]
 
@@ -138,3 +141,36 @@ async def test_one_change_at_a_time_and_a_store_that_fails_lets_entries_in_again
             with pytest.raises(StorageFailed):
                 await rotation(bot).rotate(NEW, keep)
             assert not bot.engine.risk.frozen
+
+
+async def test_what_another_key_signed_is_never_fenced_by_the_new_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with stage(tmp_path) as venue:
+        give_agent(venue)
+        async with run(venue) as bot:
+            await bot.bar(LONG)
+            await bot.until(bot.is_protected)
+            await bot.agreed()
+            # An urgent order is signed and recorded, and the machine dies before anybody knows what became of it.
+            venue.fault("lost", probability=1.0)
+            await bot.bar(OUT)
+            await bot.until(lambda: bool(bot.trading.venue.unsettled()))
+            await bot.end()
+        approve(venue)
+        write_key(venue.folder / "next.key", PrivateKey(bytes.fromhex(NEW)))
+        venue.key_file = "next.key"
+        signed: list[str] = []
+        envelope = Gateway._envelope
+
+        def spy(gateway: Gateway, action: Any, *rest: Any) -> str:
+            signed.append(str(action["type"]))
+            return envelope(gateway, action, *rest)
+
+        monkeypatch.setattr(Gateway, "_envelope", spy)
+        async with run(venue) as after:
+            await after.until(lambda: not after.trading.venue.unsettled())
+            venue.clear()
+            await after.agreed()
+            assert "noop" not in signed
+            assert venue.repeated == {}

@@ -128,7 +128,7 @@ def _passphrase(context: Context, words: list[str]) -> "Secret | None":
     given = parse([*words, "start"])
     files = [Path(name) for name in given.texts("config")]
     found = salvage_venue(context.home, files, given.text("profile"), context.environ)
-    is_needed = needs_passphrase({"venue": found.venue, "alerts": found.alerts, "secrets": found.secrets})
+    is_needed = needs_passphrase({"venue": found.venue, "secrets": found.secrets})
     return given_passphrase() if is_needed else None
 
 

@@ -154,13 +154,13 @@ def _salvaged(context: Context) -> "Salvaged":
 
 def _used(context: Context) -> dict[str, list[str]]:
     found = _salvaged(context)
-    return used_by({"venue": found.venue, "alerts": found.alerts})
+    return used_by({"venue": found.venue})
 
 
 def _kind(context: Context, users: Sequence[str]) -> SecretKind:
     given = context.given.text("kind")
     if given is None:
-        return "agent-key" if "venue.key_secret" in users else "url" if "alerts.url_secret" in users else "other"
+        return "agent-key" if "venue.key_secret" in users else "other"
     kind = next((kind for kind in KINDS if kind == given), None)
     if kind is None:
         raise UsageError(f"--kind {given!r} is none of {', '.join(KINDS)}", mend="give one of them")

@@ -14,7 +14,7 @@ from tradebot.secret.secret import Secret
 from tradebot.secret.store import STORE_KINDS, SecretStore
 from tradebot.secret.vault import VaultConfig
 
-USES = (("venue", "key_secret"), ("alerts", "url_secret"))
+USES = (("venue", "key_secret"),)
 """The settings that name a secret."""
 
 
@@ -66,7 +66,9 @@ def reveal(store: SecretStore, name: str) -> str:
     keep_out_of_dumps()
     text = store.get(name).reveal()
     if len(text) >= SHORTEST_SECRET:
-        register_secret(text)
+        # Hex digits are the same in either case.
+        for spelt in dict.fromkeys((text, text.lower(), text.upper())):
+            register_secret(spelt)
     return text
 
 
