@@ -49,6 +49,9 @@ def restart(context: Context) -> int:
         before = words_of(peer.pid)
         words = words or [word for word in before if word != "--live"]
         is_live = "--live" in before
+        if is_live:
+            # Asked for while the daemon still trades: without it there would be none after this.
+            _passphrase(context, words)
         # It may end by itself between the two; all the better.
         with suppress(NotRunning):
             stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), {})

@@ -12,7 +12,15 @@ from tradebot.cli.commands_trading import act
 from tradebot.cli.context import Context
 from tradebot.control import client
 from tradebot.control.when import parse_when
-from tradebot.model.errors import NotPermitted, TimedOut, TradebotError, UsageError
+from tradebot.model.errors import (
+    NotPermitted,
+    NotRunning,
+    StorageFailed,
+    TimedOut,
+    TradebotError,
+    Unreadable,
+    UsageError,
+)
 from tradebot.model.finding import Finding, Grade
 from tradebot.model.time import Nanos, parse_timeframe, to_ms
 from tradebot.report.shapes import Json
@@ -78,8 +86,10 @@ def rotate(context: Context) -> int:
     store.put(coming, secret, kind=known.kind, expires=expires)
     try:
         return act(context, "rotate", {"secret": name}, _ROTATE_TIMEOUT_S)
-    except TimedOut:
-        # It is seen through by the daemon, which takes the value away itself.
+    except (TimedOut, NotRunning, StorageFailed, Unreadable):
+        context.note(
+            f"nobody knows which key signs: the new one is kept as {coming}; ask tradebot logs, then repeat it"
+        )
         raise
     except TradebotError:
         with suppress(NotPermitted):

@@ -8,7 +8,7 @@ import orjson
 
 from tradebot.live.rotation import KeyRotation
 from tradebot.log import log
-from tradebot.model.errors import UsageError
+from tradebot.model.errors import Unavailable, UsageError
 from tradebot.model.logevent import LogEvent
 from tradebot.ports import Clock
 from tradebot.report.shapes import Json
@@ -35,10 +35,12 @@ class Rotating:
         not take it; ``rotation`` exchanges the key where an account is traded.
         """
         venue, store = self._settings.venue, store_of(self._settings.secrets.texts, self._home, self._clock)
-        if rotation is None or not isinstance(venue, RealVenueSettings) or venue.key_secret != name:
+        if not isinstance(venue, RealVenueSettings) or venue.key_secret != name:
             raise UsageError(
                 f"this daemon trades by no key named {name!r}", where="venue.key_secret", mend="tradebot secrets list"
             )
+        if rotation is None:
+            raise Unavailable("the past is not settled with the venue yet", mend="ask again in a moment")
         began = self._clock.monotonic()
         value = await asyncio.to_thread(reveal, store, next_name(name))
         # Who asked may hang up; what has begun is seen through.

@@ -21,6 +21,8 @@ def read_private(path: Path, most: int, *, may_be_roots: bool = False) -> bytes:
     where = str(path)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        raise NotPermitted("is not there", where=where, mend="write it, for you alone to read: mode 0600") from None
     except OSError as error:
         raise NotPermitted(f"cannot be opened: {error.strerror}", where=where, mend=_LOCK_DOWN) from error
     with os.fdopen(handle, "rb") as file:

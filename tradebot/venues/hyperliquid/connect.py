@@ -125,9 +125,7 @@ async def open_account(config: AccountConfig, link: Link, home: Home, clock: Clo
     signer = ActionSigner(key, is_mainnet=config.network == "mainnet")
     gateway = Gateway(link.rest, signer, address, clock, home.recorder, rules)
     cloids = account_cloids(home.tag, address, config.strategies)
-    venue = HyperliquidVenue(
-        link, gateway, Submitter(gateway, rules), cloids, config.trading, is_mainnet=signer.is_mainnet
-    )
+    venue = HyperliquidVenue(link, gateway, Submitter(gateway, rules), cloids, config.trading)
     try:
         await venue.open()
     except NotPermitted:

@@ -27,7 +27,7 @@ from tradebot.venues.hyperliquid.nonce import Nonces
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.replies import action_reply
 from tradebot.venues.hyperliquid.rest import RestClient
-from tradebot.venues.hyperliquid.sign import Action, ActionSigner
+from tradebot.venues.hyperliquid.sign import Action, ActionSigner, DigestSigner
 from tradebot.venues.hyperliquid.statuses import refusal_of
 from tradebot.venues.hyperliquid.wire import NOOP
 from tradebot.venues.submit import ActionReply, Rules, VenueLook
@@ -106,9 +106,9 @@ class Gateway:
         self.shut = ""
         self.on_shut: Callable[[str], Awaitable[None]] = _unheard
 
-    def sign_with(self, signer: ActionSigner) -> None:
-        """Sign with another key from now on. Its nonces go on above those of the last one."""
-        self._signer, self.signer = signer, signer.address
+    def sign_with(self, key: DigestSigner) -> None:
+        """Sign with another key from now on, for the same network. Its nonces go on above those of the last one."""
+        self._signer, self.signer = ActionSigner(key, is_mainnet=self._signer.is_mainnet), key.address
         self.reopen()
 
     def recall(self, intent: Intent) -> None:

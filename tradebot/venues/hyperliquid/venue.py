@@ -66,7 +66,6 @@ from tradebot.venues.hyperliquid.naming import Names
 from tradebot.venues.hyperliquid.reports import OUTCOMES, not_permitted, of_record
 from tradebot.venues.hyperliquid.rest import RECENT_S
 from tradebot.venues.hyperliquid.seen import Seen
-from tradebot.venues.hyperliquid.sign import ActionSigner
 from tradebot.venues.hyperliquid.statuses import is_halt, refusal_of
 from tradebot.venues.hyperliquid.stream import Subscription
 from tradebot.venues.hyperliquid.survey import HyperliquidSurvey, fills_since
@@ -120,21 +119,12 @@ class HyperliquidVenue:
 
     capabilities = CAPABILITIES
 
-    def __init__(
-        self,
-        link: Link,
-        gateway: Gateway,
-        submitter: Submitter,
-        cloids: Cloids,
-        rules: TradingRules,
-        *,
-        is_mainnet: bool = False,
-    ) -> None:
+    def __init__(self, link: Link, gateway: Gateway, submitter: Submitter, cloids: Cloids, rules: TradingRules) -> None:
         self._link, self._rest = link, link.rest
         self._gateway = gateway
         self._submitter = submitter
         self._cloids = cloids
-        self._slippage, self._is_mainnet = rules.slippage, is_mainnet
+        self._slippage = rules.slippage
         self._symbols: tuple[str, ...] = ()
         self._seen = Seen()
         self._assets: dict[str, Asset] = {}
@@ -203,7 +193,7 @@ class HyperliquidVenue:
         """Sign with ``key`` from now on; no intent of the last one may be without its outcome."""
         if self._submitter.unsettled():
             raise InvariantError("a key is changed while orders of the last one are under way")
-        self._gateway.sign_with(ActionSigner(_key(key), is_mainnet=self._is_mainnet))
+        self._gateway.sign_with(_key(key))
 
     async def learn_time(self) -> None:
         """Ask the venue what time it is. Raises ``ConfigError`` when this machine is hours off."""
