@@ -36,8 +36,8 @@ def start(context: Context) -> int:
         from tradebot.runtime.daemon import run_daemon
 
         return run_daemon(context.home, load_options(context), is_live, context.given.flag("take_over"))
-    words = option_words(context.given, Path.cwd()) + (["--take-over"] if context.given.flag("take_over") else [])
-    return _start_behind(context, words, is_live)
+    switches = [f"--{name}" for name in ("live", "take-over") if context.given.flag(name.replace("-", "_"))]
+    return _start_behind(context, option_words(context.given, Path.cwd()), switches)
 
 
 def restart(context: Context) -> int:
@@ -55,7 +55,7 @@ def restart(context: Context) -> int:
         # It may end by itself between the two; all the better.
         with suppress(NotRunning):
             stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), {})
-    return _start_behind(context, words, is_live)
+    return _start_behind(context, words, ["--live"] if is_live else [])
 
 
 def reload(context: Context) -> int:
@@ -108,12 +108,12 @@ def logs(context: Context) -> int:
     return 0
 
 
-def _start_behind(context: Context, words: list[str], is_live: bool) -> int:
+def _start_behind(context: Context, words: list[str], switches: list[str]) -> int:
     from tradebot.store.lock import prepare_home
 
     prepare_home(context.home)
-    passphrase = _passphrase(context, words) if is_live else None
-    child = spawn(context.home, [*words, *(["--live"] if is_live else [])], passphrase)
+    passphrase = _passphrase(context, words) if "--live" in switches else None
+    child = spawn(context.home, [*words, *switches], passphrase)
     status = await_running(child, context.home, context.environ)
     if context.is_json:
         context.write_json({"state": status.get("state"), "pid": child.pid, "home": str(context.home)})
