@@ -65,9 +65,9 @@ async def test_money_that_nobody_explains_ends_entries(tmp_path: Path) -> None:
 
 @pytest.mark.virtual_time
 async def test_a_fall_between_two_bars_is_acted_on_at_once_and_is_known_after_a_kill(tmp_path: Path) -> None:
-    # With the bars of a minute that ends meanwhile its prices are told anyway.
-    left_s = (MINUTE - LoopClock().now() % MINUTE) / NANOS_PER_S
-    await asyncio.sleep(left_s if left_s < 30 else 0)
+    # With the bars of a minute that ends meanwhile, or has just ended, prices are told anyway.
+    passed_s = LoopClock().now() % MINUTE / NANOS_PER_S
+    await asyncio.sleep(0 if 10 < passed_s < 30 else 70 - passed_s)
     async with stage(tmp_path) as venue:
         venue.risk = "drawdown_pct = 0.05"
         async with run(venue) as bot:
