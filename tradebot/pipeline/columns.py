@@ -226,6 +226,15 @@ class ColumnRun:
             self._touched = low, high, at, place, until
         return min(place, until)
 
+    def close_beyond(self, at: int, until: int, price: Price, sign: int) -> int:
+        """Return the first place from ``at`` on that closed below ``price`` where ``sign`` is 1, above it where -1."""
+        least, most = scans.NEVER_LOW, scans.NEVER_HIGH
+        if sign > 0:
+            least = _whole(price, self.places, ROUND_CEILING) - 1
+        else:
+            most = min(_whole(price, self.places, ROUND_FLOOR) + 1, most)
+        return int(self._touch(self._closes, self._closes, at, until, least, most))
+
     def extremes(self, at: int, until: int) -> tuple[Price, Price]:
         """Return the lowest low and the highest high from ``at`` on."""
         lowest, highest = self._extremes(self._highs, self._lows, at, until)

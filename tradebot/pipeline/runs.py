@@ -61,6 +61,10 @@ class Run(Protocol):
         """Return the first place from ``at`` on that was down at ``low`` or up at ``high``."""
         ...
 
+    def close_beyond(self, at: int, until: int, price: Price, sign: int) -> int:
+        """Return the first place from ``at`` on that closed below ``price`` where ``sign`` is 1, above it where -1."""
+        ...
+
     def extremes(self, at: int, until: int) -> tuple[Price, Price]:
         """Return the lowest low and the highest high from ``at`` on."""
         ...
@@ -156,6 +160,11 @@ class BarRun:
         if low is not None and until > at and min(lows[at:until]) <= low:
             until = next(place for place in range(at, until) if lows[place] <= low)
         return until
+
+    def close_beyond(self, at: int, until: int, price: Price, sign: int) -> int:
+        """Return the first place from ``at`` on that closed below ``price`` where ``sign`` is 1, above it where -1."""
+        closes = self._closes
+        return next((place for place in range(at, until) if (closes[place] - price) * sign < 0), until)
 
     def extremes(self, at: int, until: int) -> tuple[Price, Price]:
         """Return the lowest low and the highest high from ``at`` on."""

@@ -178,8 +178,18 @@ class OrdersStage:
         return (*canceled, *self._exits.approve(approved))
 
     def quiet(self, run: Run, at: int, until: int) -> int:
-        """Return ``until``, but ``at`` while entries wait for a time or a price, or a stop may follow the price."""
-        return at if self._timed or run.symbol in self._trailed else until
+        """Return up to which bar no entry that waits is withdrawn; ``at`` while a stop may follow the price."""
+        if run.symbol in self._trailed:
+            return at
+        for name in self._timed:
+            order = self._register.orders.get(name)
+            if order is None or order.state.is_terminal:
+                continue
+            if order.is_canceling:
+                return at
+            if order.request.symbol == run.symbol:
+                until = _due(order.request, run, at, until)
+        return until
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
         """Take bars that concern no entry: there is nothing to remember of them."""
@@ -294,6 +304,15 @@ def _overdue(entry: OrderRequest, closed: BarsClosed) -> str:
     if entry.void_price is not None and (closed.bars[-1].close - entry.void_price) * entry.side.sign < 0:
         return "invalidated"
     return "expired" if entry.expires_ts is not None and closed.ts_event >= entry.expires_ts else ""
+
+
+def _due(entry: OrderRequest, run: Run, at: int, until: int) -> int:
+    """Return the first place at whose close an entry that waits is withdrawn."""
+    if entry.expires_ts is not None and at < until:
+        until = run.find(entry.expires_ts, at, until)
+    if entry.void_price is None or at == until:
+        return until
+    return run.close_beyond(at, until, entry.void_price, entry.side.sign)
 
 
 def _nothing(message: Message) -> Sequence[Message]:
