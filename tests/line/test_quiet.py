@@ -257,7 +257,13 @@ def test_quiet_turns_change_nothing_on_any_markets(
 
 @pytest.mark.parametrize(
     ("strategies", "risk"),
-    [(("cross", "channel"), "defaults"), (("own", "stops"), "bound"), (("cross",), "free"), (("trails",), "limits")],
+    [
+        (("cross", "channel"), "defaults"),
+        (("own", "stops"), "bound"),
+        (("cross",), "free"),
+        (("trails",), "limits"),
+        (("gaps", "sweeps", "blocks"), "free"),
+    ],
 )
 def test_quiet_turns_change_nothing_on_real_bars(tmp_path: Path, strategies: Sequence[str], risk: str) -> None:
     data = os.environ.get("TRADEBOT_TEST_DATA")
