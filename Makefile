@@ -6,7 +6,7 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 BIN := .venv/bin
 # Written in Python, but not named so: ruff does not find them by itself.
 SCRIPTS := scripts/check-callers scripts/check-docs scripts/check-lock scripts/check-notebooks scripts/check-sleeps scripts/coverage \
-	scripts/mutate scripts/sbom scripts/write-crashes scripts/write-docs
+	scripts/mutate scripts/sbom scripts/write-crashes scripts/write-docs scripts/write-kills
 
 .DEFAULT_GOAL := help
 .PHONY: run stop test check coverage bench soak docs sbom audit format clean help

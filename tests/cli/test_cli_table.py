@@ -8,7 +8,7 @@ from tradebot.cli.table import COMMANDS, GLOBALS, GROUPS, CommandSpec
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "cli.md"
 PROMISED = """
-init, doctor, strategies, new-strategy, start, stop, restart, reload, status, ps, health, logs, pause, resume,
+incident, init, doctor, strategies, new-strategy, start, stop, restart, reload, status, ps, health, logs, pause, resume,
 reduce-only, halt, close, cancel, orders, positions, balance, signals, why, risk, report, trades, backtest, lookahead,
 guard, service install, service uninstall, service show, service status,
 config check, config show, config diff, config history, config rollback, config migrate, config schema,

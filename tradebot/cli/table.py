@@ -620,6 +620,16 @@ COMMANDS: tuple[CommandSpec, ...] = (
     CommandSpec(
         "secrets revoke", UPKEEP, "forget a secret that no setting names", "commands_secrets:revoke", (), (_SECRET,)
     ),
+    CommandSpec(
+        "incident",
+        UPKEEP,
+        "pack what happened, without secrets, into one file for whoever helps",
+        "commands_incident:incident",
+        (
+            Option("--since", "log and journal from then on: ISO 8601, epoch milliseconds, or an age (1d)", TEXT, "T"),
+            Option("--out", "the file to write; one that is there is left alone", PATH, "FILE"),
+        ),
+    ),
     CommandSpec("state verify", UPKEEP, "check the journal and the snapshots", "commands_state:verify"),
     CommandSpec("state backup", UPKEEP, "write a verified copy of the journal", "commands_state:backup"),
     CommandSpec(
