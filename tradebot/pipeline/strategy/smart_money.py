@@ -136,7 +136,7 @@ class SmartMoney:
     def pass_over(self, run: ColumnRun, at: int, until: int, position: Position | None) -> None:
         """Take bars at which there is nothing to say."""
         seen = self._foreseen(run)
-        assert seen is not None  # noqa: S101 - without it the horizon is the bar itself
+        assert seen is not None  # noqa: S101 - without it the horizon is the bar itself  # nosec B101
         if position is None:
             self.entered_at, self.stop_moved_to = -1, None
         else:
