@@ -14,7 +14,7 @@ from tradebot.model.market import Bar
 from tradebot.model.money import MONEY_CONTEXT, ZERO, Cash, Price, Qty, Ratio
 from tradebot.model.time import NANOS_PER_MS, Nanos, Timeframe
 from tradebot.pipeline import scans
-from tradebot.pipeline.patterns.scanner import Candles
+from tradebot.pipeline.patterns.scanner import BarArrays
 from tradebot.pipeline.points import BookedPoints, Points, Worth
 from tradebot.pipeline.runs import last_of_days
 
@@ -127,7 +127,7 @@ class ColumnRun:
         return self._highs / unit, self._lows / unit, self._closes / unit
 
     @cached_property
-    def candles(self) -> Candles | None:
+    def candles(self) -> BarArrays | None:
         """The bars as the floats next to their numbers; ``None`` where those have too many digits for that."""
         import numpy as np
 
@@ -139,7 +139,7 @@ class ColumnRun:
         ts_ms = (self._times - self.timeframe) // NANOS_PER_MS
         prices = (prices / unit for prices in (opens, highs, lows, closes))
         columns: list[Any] = [ts_ms, *prices, volumes / units[written]]
-        return Candles(*columns)
+        return BarArrays(*columns)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Return what ``make`` made of the columns when it was first asked for under ``key``."""

@@ -35,7 +35,7 @@ class DealingRange:
     position: float
 
 
-class Candles(NamedTuple):
+class BarArrays(NamedTuple):
     """Bars as arrays of numpy's: when each opened, in ms, and its five numbers."""
 
     ts_ms: Ints
@@ -83,7 +83,7 @@ class Scanner:
         self._last[0], self._last[1] = o, c
         return tuple(read_events(self._events)) if self._events.ints[COUNT] else ()
 
-    def pass_over(self, run: Callable[..., int], candles: Candles, until: int) -> None:
+    def pass_over(self, run: Callable[..., int], candles: BarArrays, until: int) -> None:
         """Take in the bars before ``until`` of which nobody wants the events, by ``read_outs.run_unheard``, compiled.
 
         All bars that were seen are the first of ``candles``.

@@ -15,7 +15,7 @@ from tradebot.pipeline.patterns import atr, chart, emit
 from tradebot.pipeline.patterns.arrays import as_views
 from tradebot.pipeline.patterns.params import PatternParams
 from tradebot.pipeline.patterns.room import room_for_events, with_room
-from tradebot.pipeline.patterns.scanner import Candles
+from tradebot.pipeline.patterns.scanner import BarArrays
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ _ZONES = (emit.FVG, emit.FVG_FILLED, emit.ORDER_BLOCK, emit.OB_INVALIDATED)
 _BREAKS = (emit.BOS, emit.CHOCH)
 
 
-class Told(NamedTuple):
+class EventColumns(NamedTuple):
     """Events as columns, in their order. ``first`` is a level or the top of a zone, ``second`` its bottom."""
 
     kinds: "IntArray"
@@ -44,7 +44,7 @@ class Told(NamedTuple):
 class Coarse:
     """The bars of a coarser timeframe that is ``factor`` bars of a run long, and how each of them grows."""
 
-    def __init__(self, run: ColumnRun, candles: Candles, factor: int) -> None:
+    def __init__(self, run: ColumnRun, candles: BarArrays, factor: int) -> None:
         import numpy as np
 
         opened, length = run.closed - run.timeframe, run.timeframe * factor
@@ -68,7 +68,7 @@ class Coarse:
             # No pattern looks at it.
             np.zeros(len(starts)),
         )
-        self.candles = Candles(*(column[taken].copy() for column in columns))
+        self.candles = BarArrays(*(column[taken].copy() for column in columns))
         """Those that a scanner is given."""
         self.closed: IntArray = closed[taken]
         """The place of the run at which each was given."""
@@ -95,7 +95,7 @@ class Coarse:
 
 
 @dataclass(frozen=True, slots=True)
-class Zone:
+class KeptZone:
     """A gap or block: when it became known, and was filled or invalidated, and what the strategy keeps of it."""
 
     name: str
@@ -108,7 +108,7 @@ class Zone:
 class Foreseen:
     """The patterns of a run with ``params``, and the trends of the two coarser timeframes."""
 
-    def __init__(self, run: ColumnRun, candles: Candles, params: PatternParams, near: Coarse, far: Coarse) -> None:
+    def __init__(self, run: ColumnRun, candles: BarArrays, params: PatternParams, near: Coarse, far: Coarse) -> None:
         import numpy as np
 
         self.candles = candles
@@ -163,7 +163,7 @@ class Foreseen:
         return [zone.opened for zone in self._zones]
 
     @cached_property
-    def _zones(self) -> list[Zone]:
+    def _zones(self) -> list[KeptZone]:
         found: list[tuple[str, int, float, float]] = []
         ends: dict[int, int] = {}
         open_by_name: dict[str, list[int]] = {}
@@ -178,7 +178,7 @@ class Foreseen:
             else:
                 ends.update(dict.fromkeys(open_by_name.pop(name, ()), place))
         return [
-            Zone(name, place, ends.get(number, _NEVER), top, bottom)
+            KeptZone(name, place, ends.get(number, _NEVER), top, bottom)
             for number, (name, place, top, bottom) in enumerate(found)
         ]
 
@@ -192,7 +192,7 @@ def foreseen(run: ColumnRun, params: PatternParams, near: int, far: int) -> Fore
     return run.once((Foreseen, params, near, far), lambda: Foreseen(run, candles, params, *coarse))
 
 
-def _coarse(run: ColumnRun, candles: Candles, factor: int) -> Coarse:
+def _coarse(run: ColumnRun, candles: BarArrays, factor: int) -> Coarse:
     return run.once((Coarse, factor), lambda: Coarse(run, candles, factor))
 
 
@@ -209,7 +209,7 @@ def _trend(kernels: Kernels, coarse: Coarse, params: PatternParams) -> "tuple[In
     return coarse.closed[breaks.places], np.append(0, breaks.sides)
 
 
-def _told(kernels: Kernels, candles: Candles, params: PatternParams, kinds: tuple[int, ...]) -> Told:
+def _told(kernels: Kernels, candles: BarArrays, params: PatternParams, kinds: tuple[int, ...]) -> EventColumns:
     """Return the events of ``kinds`` of all bars."""
     import numpy as np
 
@@ -229,4 +229,4 @@ def _told(kernels: Kernels, candles: Candles, params: PatternParams, kinds: tupl
         state = with_room(state)
         events = room_for_events(events, state)
     numbers, levels = (np.concatenate(part) for part in zip(*parts, strict=True))
-    return Told(*numbers.T.copy(), *levels.T.copy())
+    return EventColumns(*numbers.T.copy(), *levels.T.copy())
