@@ -56,6 +56,7 @@ class Owner:
         return abs(Decimal(str(balance["residual"])))
 
 
+@pytest.mark.soak
 def test_an_account_is_set_up_traded_and_kept_going_by_commands(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
     owner = Owner(desk, capsys)
     address = owner.employ("night")
