@@ -18,7 +18,7 @@ from tradebot.devnet.devnet import write_key
 from tradebot.devnet.recover import address_of
 from tradebot.live.freezer import FreezeReason
 from tradebot.live.rotation import KeyRotation
-from tradebot.model.command import TradingState
+from tradebot.model.command import TradingState, Verb
 from tradebot.model.errors import InvariantError, NotPermitted, RefusedByRule, StorageFailed, VenueError
 from tradebot.venues.hyperliquid.gateway import Gateway
 
@@ -173,4 +173,30 @@ async def test_what_another_key_signed_is_never_fenced_by_the_new_one(
             venue.clear()
             await after.agreed()
             assert "noop" not in signed
+            assert venue.repeated == {}
+
+
+async def test_that_the_last_key_may_trade_no_more_is_not_held_against_the_new_one(tmp_path: Path) -> None:
+    async with stage(tmp_path) as venue:
+        give_agent(venue)
+        async with run(venue) as bot:
+            await bot.bar(LONG)
+            await bot.until(bot.is_protected)
+            await bot.agreed()
+            # Its agent is ended; the exit is refused, and the machine dies before that is proven.
+            approve(venue, "0a" * 32, "bot")
+            await bot.bar(OUT)
+            await bot.until(lambda: bot.engine.risk.trading_state is TradingState.HALTED)
+            assert bot.trading.venue.unsettled()
+            await bot.end()
+        approve(venue)
+        write_key(venue.folder / "next.key", PrivateKey(bytes.fromhex(NEW)))
+        venue.key_file = "next.key"
+        async with run(venue) as after:
+            await after.command(Verb.RESUME, reason="a new agent")
+            # What the ended agent signed goes again until it expires, and is refused again.
+            await after.until(lambda: not after.trading.venue.unsettled(), 60)
+            await after.until(lambda: venue.position() == 0, 60)
+            await after.agreed()
+            assert after.engine.risk.trading_state is TradingState.RUNNING
             assert venue.repeated == {}

@@ -21,6 +21,8 @@ _GROUP_HELP = {
     "agent": "make, approve, list and end the keys that trade for an account",
     "config": "check, compare, put back and bring up to date the configuration",
     "data": "import, look at and export bars",
+    "secrets": "keep, check and exchange keys, tokens and passwords",
+    "service": "run as a service of systemd",
     "state": "look after the state on disk",
 }
 _OWN_OPTIONS = {"help"}

@@ -202,7 +202,10 @@ class Gateway:
 
     async def send(self, intent: Intent) -> ActionReply | None:
         """Send the bytes of ``intent`` as they are."""
-        return await self._sent(intent.body, len(intent.cloids), Purpose.PROTECT if intent.is_urgent else Purpose.TRADE)
+        purpose = Purpose.PROTECT if intent.is_urgent else Purpose.TRADE
+        # That the last key may trade no more says nothing of this one.
+        is_of_this_key = intent.nonce not in self._of_other_key
+        return await self._sent(intent.body, len(intent.cloids), purpose, is_of_this_key=is_of_this_key)
 
     async def fence(self, nonce: int) -> ActionReply | None:
         """Send a noop that burns ``nonce``; nothing when it would take the turn of an order, or prove nothing."""
@@ -210,17 +213,17 @@ class Gateway:
             return None
         return await self._sent(self._envelope(NOOP, nonce, None), 0, Purpose.PROTECT)
 
-    async def _sent(self, body: str, legs: int, purpose: Purpose) -> ActionReply | None:
+    async def _sent(self, body: str, legs: int, purpose: Purpose, *, is_of_this_key: bool = True) -> ActionReply | None:
         if self.shut:
             return ActionReply(refusal=Refusal(self.shut, Verdict.NOT_PERMITTED))
         try:
-            return await self._exchange(body, legs, purpose)
+            return await self._exchange(body, legs, purpose, is_of_this_key=is_of_this_key)
         except Rejected as error:
             return ActionReply(refusal=Refusal(error.what, Verdict.REJECTED))
         except VenueError:
             return None
 
-    async def _exchange(self, body: str, legs: int, purpose: Purpose) -> ActionReply:
+    async def _exchange(self, body: str, legs: int, purpose: Purpose, *, is_of_this_key: bool = True) -> ActionReply:
         """Send bytes once and count what they cost of the allowance; without an answer they may have cost it."""
         actions = max(1, legs)
         self.allowance.spend(actions)
@@ -232,7 +235,8 @@ class Gateway:
         if reply.refusal is not None:
             verdict = reply.refusal.verdict
             self.allowance.refused(actions, is_used_up=verdict is Verdict.BUDGET, is_expired=verdict is Verdict.EXPIRED)
-            await self._hear(reply.refusal)
+            if is_of_this_key:
+                await self._hear(reply.refusal)
         return reply
 
     async def look(self, intent: Intent) -> VenueLook | None:
