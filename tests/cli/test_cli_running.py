@@ -193,7 +193,7 @@ async def test_a_second_daemon_is_refused_by_pid(
     assert str(os.getpid()) in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("words", ["state verify", "state reset", "state restore x.db"])
+@pytest.mark.parametrize("words", ["state reset", "state restore x.db"])
 async def test_the_state_of_a_running_daemon_is_left_alone(
     fake: Fake, environ: dict[str, str], home: Path, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

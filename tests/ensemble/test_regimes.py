@@ -16,7 +16,7 @@ from tradebot.pipeline.strategy import base
 from tradebot.pipeline.strategy.base import Enter, Exit, StrategySpec
 from tradebot.pipeline.strategy.regime import Regime
 from tradebot.pipeline.strategy.stage import StrategyStage, StrategyState
-from tradebot.settings import model
+from tradebot.settings.model import fields
 from tradebot.store.codec import decode, encode
 
 KNOWN_FROM = 114
@@ -134,4 +134,4 @@ def test_a_restart_anywhere_changes_nothing(cut: int) -> None:
 
 
 def test_the_configuration_knows_the_same_regimes() -> None:
-    assert get_args(model.Regime) == tuple(Regime)
+    assert get_args(fields.Regime) == tuple(Regime)

@@ -119,7 +119,7 @@ async def test_a_bot_of_many_coins_that_is_killed_again_and_again_is_never_refus
         venue.symbols = ", ".join(f'"{coin}"' for coin in coins)
         async with run(venue) as bot:
             await enter(bot)
-        for _ in range(3):
+        for _ in range(2):
             async with run(venue) as bot:
                 await bot.agreed()
                 assert bot.is_protected()

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import bar, cash, funding, instrument
+from tests.builders import bar, bars_closed, cash, funding, instrument
 from tests.risk.test_breakers import Desk, tiers
+from tradebot.model.errors import InvariantError
 from tradebot.pipeline.risk.limits import Limits, SizeKind, SizeRule
 from tradebot.pipeline.risk.stage import RiskStage
 from tradebot.pipeline.runs import BarRun
@@ -39,3 +40,11 @@ def test_money_that_64_bits_do_not_hold_is_counted_turn_by_turn(tmp_path: Path) 
     config = tmp_path / "bot.toml"
     config.write_text(config.read_text().replace('starting_cash = "10000"', 'starting_cash = "95000000000"'))
     assert assert_same(LoadOptions(config_files=(config,)).load(tmp_path, {}), Way.COLUMNS) > 20
+
+
+def test_a_bar_without_an_end_is_refused_before_it_is_an_extreme() -> None:
+    desk = Desk({})
+    desk.open()
+    with pytest.raises(InvariantError, match="a bar up to Infinity"):
+        desk.tell(bars_closed(bar(2, high="Infinity")))
+    assert desk.stage.save().positions["BTC"].high == 100

@@ -109,10 +109,11 @@ def test_a_second_daemon_is_told_who_runs(running: Path, endless: Path) -> None:
 
 
 def test_state_commands_ask_to_stop_a_running_daemon_first(running: Path) -> None:
-    for words in (("state", "verify"), ("state", "reset"), ("state", "restore", str(running / "journal.db"))):
+    for words in (("state", "reset"), ("state", "restore", str(running / "journal.db"))):
         code, _, error = told(running, *words)
         assert code == 75, words
         assert "tradebot stop" in error
+    assert told(running, "state", "verify")[0] == 0
     code, output, _ = told(running, "state", "backup", "--json")
     assert code == 0
     backup = json.loads(output)["file"]

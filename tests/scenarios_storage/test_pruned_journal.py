@@ -10,6 +10,7 @@ import pytest
 from tests.recovery.lab import DEADLINE_S, Running, facts_of, logged, recovered_state, rows_of, run, write_config
 from tradebot.cli.main import run as cli
 from tradebot.runtime import housekeeping
+from tradebot.store import backups
 from tradebot.store.snapshot import NAMES
 
 # Four days of market.
@@ -44,6 +45,8 @@ def pruned(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         hours = Hours()
         patch.setattr(housekeeping, "asyncio", hours)
+        # Of a quarter of an hour only the last would stay.
+        patch.setattr(backups, "thin", lambda folder: None)
         config = write_config(folder, feed=FEED, store=STORE)
 
         async def leave(daemon: Running) -> None:
@@ -103,9 +106,9 @@ def test_without_any_snapshot_file_the_one_in_the_journal_is_taken(pruned: Path,
 def test_any_backup_of_a_pruned_journal_can_be_restored(
     pruned: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    backups = sorted((pruned / "killed" / "backups").glob("journal-*.db"))
-    assert len(backups) >= 3
-    for number, backup in enumerate(backups):
+    made = sorted((pruned / "killed" / "backups").glob("journal-*.db"))
+    assert len(made) >= 3
+    for number, backup in enumerate(made):
         home = copied(pruned, tmp_path / str(number))
         assert cli(["--home", str(home), "state", "restore", str(backup)], {}) == 0, capsys.readouterr().err
         assert run(home, pruned / "bot.toml") == 0

@@ -43,6 +43,8 @@ from tradebot.store.schema import (
 from tradebot.store.snapshot import Snapshot, pack, unpack
 
 BACKUPS = "backups"
+NEWEST = 4
+"""So many backups are kept whenever they were made: what an operator has just asked for does not go with the next."""
 KEPT: Sequence[tuple[int, int]] = ((900, 4), (3_600, 24), (86_400, 14))
 """Of so many periods, each of so many seconds of wall time, the newest backup is kept: quarters, hours and days."""
 _SLICE_ROWS = 4_000
@@ -96,8 +98,8 @@ def thin(folder: Path) -> None:
 
 
 def kept_of(made_s: Sequence[float]) -> frozenset[int]:
-    """Return the places in ``made_s``, newest first, of the backups that are kept; the newest always is."""
-    kept = {0}
+    """Return the places in ``made_s``, newest first, of the backups that are kept; the newest ones always are."""
+    kept = set(range(min(NEWEST, len(made_s))))
     for period_s, count in KEPT:
         newest: dict[int, int] = {}
         for number, made in enumerate(made_s):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from tradebot.model.errors import InvariantError
 from tradebot.model.market import BarsClosed
 from tradebot.model.money import Cash
 from tradebot.model.position import EquityMark
@@ -78,6 +79,8 @@ class Marking:
             if bar.low < trip.low:
                 trip.low = bar.low
             if bar.high > trip.high:
+                if not bar.high.is_finite():
+                    raise InvariantError(f"{symbol} has a bar up to {bar.high}", where="risk", mend="report this bug")
                 trip.high = bar.high
         # While nothing is held and no money moves there is nothing to see but that a day is over.
         if ledger.trips or ledger.cash is not self._looked_cash or ts >= self._day_end:
