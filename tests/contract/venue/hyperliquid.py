@@ -41,7 +41,8 @@ _FAULTS: Mapping[Fault, Sequence[tuple[str, dict[str, Any]]]] = {
     Fault.UNANSWERED: [("drop_reply", {})],
     Fault.LATE: [("timeout", {"value": D("0.4")})],
     Fault.DEAF: [("rate_limit", {})],
-    Fault.LAG: [("replica_lag", {"value": D("0.03")})],
+    # A second of the comparison takes a hundredth of one: longer, and it would look again too early.
+    Fault.LAG: [("replica_lag", {"value": D("0.01")})],
     Fault.DOUBLED: [("duplicate", {})],
     Fault.REORDERED: [("reorder", {})],
 }
