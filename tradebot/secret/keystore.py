@@ -29,6 +29,7 @@ from tradebot.secret.store import (
     absent,
     check_name,
     checked,
+    facts_of,
     fingerprint,
 )
 
@@ -69,14 +70,7 @@ class Keystore:
     def put(self, name: str, secret: Secret, *, kind: SecretKind, expires: Nanos | None) -> SecretFacts:
         """Keep a secret. Raises ``NotPermitted`` also when the others have another passphrase."""
         secret = checked(kind, secret)
-        facts = SecretFacts(
-            name=check_name(name),
-            kind=kind,
-            backend=self.kind,
-            created=self._clock.now(),
-            expires=expires,
-            fingerprint=fingerprint(name, kind, secret),
-        )
+        facts = facts_of(name, secret, kind, self.kind, self._clock.now(), expires)
         private_folder(self._folder, is_made=True)
         passphrase = self._passphrase()
         others = [known for known in self._names() if known != name]

@@ -116,6 +116,20 @@ def fingerprint(name: str, kind: SecretKind, secret: Secret) -> str:
     return hashlib.blake2s(f"{name}\0{secret.reveal()}".encode()).hexdigest()[:_SHOWN_DIGITS]
 
 
+def facts_of(
+    name: str, secret: Secret, kind: SecretKind, backend: StoreKind, created: Nanos, expires: Nanos | None
+) -> SecretFacts:
+    """Return what may be told of a checked ``secret`` that is about to be kept. Raises ``UsageError`` on a bad name."""
+    return SecretFacts(
+        name=check_name(name),
+        kind=kind,
+        backend=backend,
+        created=created,
+        expires=expires,
+        fingerprint=fingerprint(name, kind, secret),
+    )
+
+
 def _address(key: Secret) -> str:
     try:
         from eth_keys.datatypes import PrivateKey

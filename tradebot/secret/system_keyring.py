@@ -12,7 +12,7 @@ from tradebot.model.errors import ConfigError, NotPermitted
 from tradebot.model.time import Nanos
 from tradebot.ports import Clock
 from tradebot.secret.secret import Secret
-from tradebot.secret.store import SecretFacts, SecretKind, StoreKind, absent, check_name, checked, fingerprint
+from tradebot.secret.store import SecretFacts, SecretKind, StoreKind, absent, check_name, checked, facts_of
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -46,14 +46,7 @@ class SystemKeyring:
     def put(self, name: str, secret: Secret, *, kind: SecretKind, expires: Nanos | None) -> SecretFacts:
         """Keep a secret, then list it."""
         secret = checked(kind, secret)
-        facts = SecretFacts(
-            name=check_name(name),
-            kind=kind,
-            backend=self.kind,
-            created=self._clock.now(),
-            expires=expires,
-            fingerprint=fingerprint(name, kind, secret),
-        )
+        facts = facts_of(name, secret, kind, self.kind, self._clock.now(), expires)
         self._write(name, secret.reveal())
         told = {key: getattr(facts, key) for key in ("name", "kind", "backend", "created", "expires", "fingerprint")}
         self._write(_INDEX, json.dumps(self._index() | {name: told}))

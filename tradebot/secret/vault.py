@@ -28,7 +28,7 @@ from tradebot.secret.store import (
     absent,
     check_name,
     checked,
-    fingerprint,
+    facts_of,
 )
 
 _TIMEOUT_S = 10.0
@@ -78,14 +78,7 @@ class VaultStore:
     def put(self, name: str, secret: Secret, *, kind: SecretKind, expires: Nanos | None) -> SecretFacts:
         """Keep a secret as a new version, and what may be told of it beside it."""
         secret = checked(kind, secret)
-        facts = SecretFacts(
-            name=check_name(name),
-            kind=kind,
-            backend=self.kind,
-            created=self._clock.now(),
-            expires=expires,
-            fingerprint=fingerprint(name, kind, secret),
-        )
+        facts = facts_of(name, secret, kind, self.kind, self._clock.now(), expires)
         self._ask("POST", "data", name, {"data": {"value": secret.reveal()}})
         told = {"kind": kind, "created": str(facts.created), "expires": "" if expires is None else str(expires)}
         self._ask("POST", "metadata", name, {"custom_metadata": told | {"fingerprint": facts.fingerprint}})
