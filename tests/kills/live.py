@@ -43,12 +43,14 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
 def _kill_and_compare(bot: Bot, exchange: Exchange, chance: random.Random, seed: int, kills: int) -> dict[str, Any]:
     config, wrong = bot.home.parent / "bot.toml", list[str]()
     died: Counter[str] = Counter()
+    torn = 0
     mean_s, durable = _seconds_to_orders(Life(bot.home, config, None, is_live=True), exchange), 0
     while sum(died.values()) < kills:
         death = a_death(chance, LIVE_POINTS, mean_s, lambda point: _PASSES.get(point, 2))
         life = Life(bot.home, config, death, is_live=True)
         code = life.die(death)
         durable = check_told(life.told(), durable, wrong)
+        torn += life.told().torn
         if code != KILLED:
             wrong.append(f"a life ended by itself with {code}: {life.errors}")
             break
@@ -65,7 +67,7 @@ def _kill_and_compare(bot: Bot, exchange: Exchange, chance: random.Random, seed:
     wrong += [] if code == 0 else [f"at the end it ended with {code}: {life.errors}"]
     wrong += verification.verify(bot.home).problems
     truth, booked = exchange.truth(), Counter(ledger(bot).booked)
-    told = {"orders": truth["cloids"], "fills": len(truth["fills"])}
+    told = {"orders": truth["cloids"], "fills": len(truth["fills"]), "torn": torn}
     wrong += [f"{cloid} was placed {len(oids)} times" for cloid, oids in truth["repeated"].items()]
     wrong += [f"fill {trade} was booked {times} times" for trade, times in booked.items() if times > 1]
     if set(booked) != set(truth["fills"]):

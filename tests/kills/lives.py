@@ -25,6 +25,7 @@ KILLED = -signal.SIGKILL
 DEADLINE_S = 120.0
 _LIBC = ctypes.CDLL(None)
 _DIE_WITH_PARENT = 1
+_TORN = "the write-ahead log can be read up to frame"
 
 
 class Death(NamedTuple):
@@ -36,11 +37,16 @@ class Death(NamedTuple):
 
 
 class Told(NamedTuple):
-    """What a life found at its start, rows and faults, and the newest row that it acknowledged; 0 before the start."""
+    """What a life found at its start, and the newest row that it acknowledged; 0 before the start.
+
+    ``torn``: the log ends in the head of a page that was not written. A kill between the two leaves that, and from the
+    file alone nobody knows it from damage, so it is told. ``damage`` counts all other faults.
+    """
 
     opened: int
     damage: int
     durable: int
+    torn: int
 
 
 class Life:
@@ -78,7 +84,9 @@ class Life:
 
         async def open_told(*given: object, **named: object) -> SqliteJournal:
             journal: SqliteJournal = await opened(*given, **named)
-            shared[0], shared[1], shared[2] = journal.last_seq, len(journal.opened.damage), journal.durable_seq
+            torn = sum(_TORN in told for told in journal.opened.damage)
+            shared[0], shared[2] = journal.last_seq, journal.durable_seq
+            shared[1], shared[3] = len(journal.opened.damage) - torn, torn
             return journal
 
         def landed_told(journal: SqliteJournal, flight: object) -> None:

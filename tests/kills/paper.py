@@ -19,6 +19,7 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
     chance = random.Random(seed)
     config = write_run_config(folder, chance, (300, 700))
     wrong: list[str] = []
+    torn = 0
     clean = Life(folder / "clean", config, None)
     code = clean.ended()
     wrong += [] if code == 0 else [f"the run without a kill ended with {code}: {clean.errors}"]
@@ -30,6 +31,7 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
         life = Life(home, config, death)
         code = life.ended() if death is None else life.die(death)
         durable = check_told(life.told(), durable, wrong)
+        torn += life.told().torn
         if code != KILLED or death is None:
             break
         died[life.cause] += 1
@@ -46,6 +48,7 @@ def run(folder: Path, seed: int, kills: int) -> dict[str, Any]:
         "kills": sum(died.values()),
         "at": dict(died),
         "trips": trips,
+        "torn": torn,
         "wrong": wrong,
     }
 

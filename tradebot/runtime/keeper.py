@@ -68,9 +68,22 @@ class Keeper:
             return
         self._turns_kept = turns
         await self._journal.committed(snapshot.seq)
-        await asyncio.to_thread(write_snapshot, self._home, snapshot.seq, snapshot.config_hash, snapshot.body)
+        await _whole(write_snapshot, self._home, snapshot.seq, snapshot.config_hash, snapshot.body)
         log(LogEvent.SNAPSHOT_WRITTEN, level="debug", seq=snapshot.seq, bytes=len(snapshot.body))
         for strategy, size in self._sizes.items():
             if size > _MUCH_BYTES and strategy not in self._told:
                 self._told.add(strategy)
                 log(LogEvent.STRATEGY_SWELLED, level="warning", strategy=strategy, bytes=size)
+
+
+async def _whole(write: Callable[..., None], *given: object) -> None:
+    """Run ``write`` in a thread, and end only when it has ended, cancelled or not.
+
+    The last snapshot comes after the task that keeps them was cancelled: two at once would take each other's names.
+    """
+    writing = asyncio.ensure_future(asyncio.to_thread(write, *given))
+    try:
+        await asyncio.shield(writing)
+    except asyncio.CancelledError:
+        await asyncio.wait({writing})
+        raise
