@@ -18,6 +18,7 @@ from tests.live.rehearsal import stage
 from tradebot.cli import commands_guard
 from tradebot.cli.commands_guard import Ender, Finger, how_it_ended
 from tradebot.cli.context import Context
+from tradebot.cli.emergency import KeyPlace
 from tradebot.cli.parse import parse
 from tradebot.control.protocol import find_socket
 from tradebot.live.guard import GuardWatch, Pulse
@@ -72,7 +73,7 @@ async def test_a_daemon_that_was_killed_leaves_nothing_at_the_venue(
     here, clock = context(place), VirtualClock(0)
     finger, key = Finger(here, 15.0), place.venue.folder / "devnet.key"
     pages = Pages()
-    guard = GuardWatch(finger.feel, Ender(here, key, pages, clock).act, here.note, clock, 15.0)
+    guard = GuardWatch(finger.feel, Ender(here, KeyPlace(key, None), pages, clock).act, here.note, clock, 15.0)
     guard.look()
     clock.advance(14 * S)
     await asyncio.to_thread(guard.look)
@@ -98,7 +99,7 @@ async def test_what_cannot_be_ended_is_tried_again_and_paged_seldom(
     monkeypatch.setattr(commands_guard, "_TRY_S", 0.3)
     place.configure()
     pages, clock = Pages(), VirtualClock(0)
-    ender = Ender(context(place), place.venue.folder / "devnet.key", pages, clock)
+    ender = Ender(context(place), KeyPlace(place.venue.folder / "devnet.key", None), pages, clock)
     place.venue.fault("error_500")
     for _ in range(3):
         assert not await asyncio.to_thread(ender.act)
@@ -120,7 +121,7 @@ async def test_a_key_that_may_nothing_is_not_tried_again_at_once(place: Place) -
     place.configure()
     place.crowd(1)
     clock = VirtualClock(0)
-    ender = Ender(context(place), key, Pages(), clock)
+    ender = Ender(context(place), KeyPlace(key, None), Pages(), clock)
     assert not await asyncio.to_thread(ender.act)
     seen = dict(place.venue.net.server.limits.asked)
     assert seen

@@ -112,6 +112,54 @@ def test_without_the_passphrase_nothing_starts_and_the_mend_is_told(home: Vaulte
     assert FIRST not in done.stderr
 
 
+def test_a_restart_that_could_not_come_up_leaves_the_bot_trading(home: Vaulted) -> None:
+    options = home.desk.options
+    home.ask("secrets", "set", "agent-1", *options, value=FIRST)
+    home.approve(FIRST, "one")
+    home.ask("start", "--live", *options)
+    pid = home.desk.status()["pid"]
+    home.passphrase.write_text("another one")
+    refused = home.run("restart", *options)
+    assert (refused.returncode, "not its passphrase" in refused.stderr) == (77, True), refused.stderr
+    config = home.desk.folder / "mine.toml"
+    text = config.read_text()
+    config.write_text(text + "[nonsense]\nkey = 1\n")
+    refused = home.run("restart", *options)
+    assert (refused.returncode, "nonsense" in refused.stderr) == (78, True), refused.stderr
+    config.write_text(text)
+    assert home.desk.status()["pid"] == pid
+    # It was kept with an end: who looks at the bot sees it.
+    home.passphrase.write_text(PASSPHRASE)
+    assert home.desk.status()["secrets"] == []
+
+
+def test_a_guard_and_a_webhook_take_what_they_need_from_the_keystore(home: Vaulted) -> None:
+    desk, options = home.desk, home.desk.options
+    guard = home.approve(SECOND, "guard")
+    home.ask("secrets", "set", "agent-1", *options, value=FIRST)
+    home.ask("secrets", "set", "guard", "--kind", "agent-key", value=SECOND)
+    home.ask("secrets", "set", "hook", "--kind", "url", "--expires", "9d", value="http://127.0.0.1:9/abcdefgh")
+    with (desk.folder / "mine.toml").open("a") as config:
+        config.write('[alerts]\nurl_secret = "hook"\n')
+    kept = desk.run("secrets", "revoke", "hook", *options)
+    assert (kept.returncode, "used by alerts.url_secret" in kept.stderr) == (77, True), kept.stderr
+    both = desk.run("guard", "--key-file", "a", "--key-secret", "b", *options)
+    assert (both.returncode, "exclude each other" in both.stderr) == (2, True), both.stderr
+    assert "no secret 'other'" in home.run("guard", "--key-secret", "other", *options).stderr
+    with home.passphrase.open("rb") as file:
+        words = ["guard", "--key-secret", "guard", "--passphrase-fd", str(file.fileno()), *options]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tradebot", "--home", str(desk.home), *words],
+            stderr=subprocess.PIPE, text=True, pass_fds=(file.fileno(),), env=desk.environ, cwd=desk.folder,
+        )  # fmt: skip
+        assert process.stderr is not None
+        said = [process.stderr.readline() for _ in range(3)]
+        process.terminate()
+        process.communicate()
+    assert guard in "".join(said)
+    assert "paging a human at the webhook" in "".join(said)
+
+
 def test_what_is_missing_ends_soon_or_has_ended_is_told(home: Vaulted) -> None:
     options = home.desk.options
     missing = home.run("secrets", "check", *options)

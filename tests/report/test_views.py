@@ -108,8 +108,8 @@ def test_status_has_the_keys_of_the_contract_in_plain_notation() -> None:
     found = read(views.status(FACTS, books()))
     assert set(found) == set(
         """bot state reason mode pid uptime_s version config_hash venue feed account positions protected orders tasks
-        risk breakers disabled untraded mismatches set_aside backup drift errors_last_hour log_failures last_signal
-        last_trade""".split()  # noqa: SIM905
+        risk breakers disabled untraded mismatches set_aside backup secrets drift errors_last_hour log_failures
+        last_signal last_trade""".split()  # noqa: SIM905
     )
     assert set(found["venue"]) == {"kind", "network", "connected", "last_message_age_s", "budget", "actions_left"}
     assert found["feed"] == {"kind": "generated", "state": "running", "last_ts": 1_767_225_600_000}

@@ -44,6 +44,25 @@ def test_a_secret_shows_nothing_of_itself() -> None:
         Secret("")
 
 
+def test_a_damaged_file_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    store = keystore(tmp_path)
+    store.put("b", Secret("value of b"), kind="token", expires=None)
+    for name, text in (("a", "{"), ("c", "[]"), ("d", "{}")):
+        path = tmp_path / f"secrets/{name}.json"
+        path.write_text(text)
+        path.chmod(0o600)
+    assert [(facts.name, bool(facts.flaw)) for facts in store.facts()] == [
+        ("a", True),
+        ("b", False),
+        ("c", True),
+        ("d", True),
+    ]
+    assert all("is no secret of this store" in facts.flaw for facts in store.facts() if facts.flaw)
+    # Whether the passphrase is the one of this folder is still seen, and what is damaged can be set anew.
+    store.put("a", Secret("value of a"), kind="token", expires=None)
+    assert store.get("a").reveal() == "value of a"
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     text=st.text(min_size=1, max_size=300).filter(lambda text: "\0" not in text),

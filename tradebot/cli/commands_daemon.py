@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from tradebot.cli.commands_trading import act
 from tradebot.cli.context import Context
+from tradebot.cli.parse import parse
 from tradebot.cli.quick import STOP_TIMEOUT_S, stop_daemon
 from tradebot.cli.spawn import await_running, option_words, read_status, spawn, words_of
 from tradebot.control import client
@@ -49,9 +50,7 @@ def restart(context: Context) -> int:
         before = words_of(peer.pid)
         words = words or [word for word in before if word != "--live"]
         is_live = "--live" in before
-        if is_live:
-            # Asked for while the daemon still trades: without it there would be none after this.
-            _passphrase(context, words)
+        _refuse_what_cannot_start(context, words, is_live)
         # It may end by itself between the two; all the better.
         with suppress(NotRunning):
             stop_daemon(context, context.given.number("timeout", STOP_TIMEOUT_S), {})
@@ -112,7 +111,7 @@ def _start_behind(context: Context, words: list[str], switches: list[str]) -> in
     from tradebot.store.lock import prepare_home
 
     prepare_home(context.home)
-    passphrase = _passphrase(context, words) if "--live" in switches else None
+    passphrase = _passphrase(context, words, is_live="--live" in switches)
     child = spawn(context.home, [*words, *switches], passphrase)
     status = await_running(child, context.home, context.environ)
     if context.is_json:
@@ -122,17 +121,33 @@ def _start_behind(context: Context, words: list[str], switches: list[str]) -> in
     return 0
 
 
-def _passphrase(context: Context, words: list[str]) -> "Secret | None":
+def _refuse_what_cannot_start(context: Context, words: list[str], is_live: bool) -> None:
+    """Raise what would keep a daemon from coming up with ``words``, while the one before still trades."""
+    from tradebot.cli.options import load
+    from tradebot.runtime.clock import SystemClock
+    from tradebot.runtime.secret_store import check_opens
+    from tradebot.settings.check import check_settings
+
+    coming = Context(parse(["--home", str(context.home), *words, "start"]), context.environ)
+    check_settings(load(coming), is_live=is_live)
+    check_opens(_secret_sections(coming, is_live), context.home, SystemClock())
+
+
+def _passphrase(context: Context, words: list[str], *, is_live: bool) -> "Secret | None":
     """Return the passphrase that a daemon started with ``words`` will need: it has no terminal to ask at."""
-    from tradebot.cli.parse import parse
     from tradebot.runtime.secret_store import given_passphrase, needs_passphrase
+
+    coming = Context(parse(["--home", str(context.home), *words, "start"]), context.environ)
+    return given_passphrase() if needs_passphrase(_secret_sections(coming, is_live)) else None
+
+
+def _secret_sections(coming: Context, is_live: bool) -> Mapping[str, Mapping[str, str]]:
+    """Return the sections that say which secrets a daemon opens; one of paper money needs no key."""
     from tradebot.settings.salvage import salvage_venue
 
-    given = parse([*words, "start"])
-    files = [Path(name) for name in given.texts("config")]
-    found = salvage_venue(context.home, files, given.text("profile"), context.environ)
-    is_needed = needs_passphrase({"venue": found.venue, "secrets": found.secrets})
-    return given_passphrase() if is_needed else None
+    files = [Path(name) for name in coming.given.texts("config")]
+    found = salvage_venue(coming.home, files, coming.given.text("profile"), coming.environ)
+    return {"venue": found.venue if is_live else {}, "alerts": found.alerts, "secrets": found.secrets}
 
 
 def _refuse_running(context: Context) -> None:

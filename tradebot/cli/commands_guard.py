@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from tradebot.cli.context import Context
-from tradebot.cli.emergency import aim_of, run_emergency
+from tradebot.cli.emergency import KeyPlace, aim_of, run_emergency
 from tradebot.control import client
 from tradebot.live.guard import PERIOD_S, GuardWatch, Pulse
 from tradebot.model.command import AlertName, Command, Verb
@@ -41,9 +41,9 @@ def guard(context: Context) -> int:
     after_s = context.given.number("after", AFTER_S)
     if after_s < _LEAST_S:
         raise UsageError(f"--after {after_s:g} would take a slow answer for a death", mend=f"give {_LEAST_S:g} or more")
-    key_file = Path(context.given.text("key_file") or context.home / "guard.key").absolute()
+    key = _key(context)
     # What it lacks is told now, while somebody looks, not when it is needed.
-    aim, clock = aim_of(context, key_file), SystemClock()
+    aim, clock = aim_of(context, key), SystemClock()
     signer = aim.account_of(context.home, clock).signer
     context.note(f"guarding {context.home} with the key of {signer}: without a beat for {after_s:g} s everything ends")
     context.note(f"at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
@@ -51,11 +51,20 @@ def guard(context: Context) -> int:
     context.note("paging a human at the webhook" if aim.webhook else "nobody is paged: alerts.url is not set")
     mark = read_mark(context.home)
     is_begun = mark is not None and not mark.is_over
-    finger, ender = Finger(context, after_s), Ender(context, key_file, LonePager(aim.webhook, who, clock), clock)
+    finger, ender = Finger(context, after_s), Ender(context, key, LonePager(aim.webhook, who, clock), clock)
     watch = GuardWatch(finger.feel, ender.act, context.note, clock, after_s, lambda: finger.age_s, is_begun=is_begun)
     while True:
         watch.look()
         time.sleep(PERIOD_S)
+
+
+def _key(context: Context) -> KeyPlace:
+    file, secret = context.given.text("key_file"), context.given.text("key_secret")
+    if file is not None and secret is not None:
+        raise UsageError("--key-file and --key-secret exclude each other", mend="give where its key is")
+    if secret is not None:
+        return KeyPlace(None, secret)
+    return KeyPlace(Path(file or context.home / "guard.key").absolute(), None)
 
 
 class Finger:
@@ -118,8 +127,8 @@ def _verb(payload: bytes) -> Verb:
 class Ender:
     """Ends all that the account has, and pages a human when it begins, when it is done, and while it cannot."""
 
-    def __init__(self, context: Context, key_file: Path, pager: LonePager, clock: Clock) -> None:
-        self._context, self._key_file, self._pager, self._clock = context, key_file, pager, clock
+    def __init__(self, context: Context, key: KeyPlace, pager: LonePager, clock: Clock) -> None:
+        self._context, self._key, self._pager, self._clock = context, key, pager, clock
         self._is_begun = False
         self._stuck_at = self._not_before = -math.inf
 
@@ -133,7 +142,7 @@ class Ender:
             what = f"the daemon of {self._context.home} is gone or silent: the guard ends all that the account has"
             self._pager.page(AlertName.GUARD, what, _MEND)
         try:
-            run_emergency(self._context, _TRY_S, None, key_file=self._key_file, is_beside=True)
+            run_emergency(self._context, _TRY_S, None, key=self._key, is_beside=True)
         except TradebotError as error:
             self._is_stuck(error, now)
             return False

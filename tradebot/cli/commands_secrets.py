@@ -73,6 +73,8 @@ def rotate(context: Context) -> int:
     known = next((facts for facts in store.facts() if facts.name == name), None)
     if known is None:
         raise absent(name, str(context.home))
+    if known.flaw:
+        raise NotPermitted(known.flaw, mend=f"tradebot secrets set {name}")
     expires, secret = _expires(context.given.text("expires"), clock.now()), _value(name)
     is_in_use = "venue.key_secret" in _used(context).get(name, []) and client.find_peer(context.socket) is not None
     if not is_in_use:
@@ -109,6 +111,7 @@ def list_secrets(context: Context) -> int:
         for row in shown:
             row["created"], row["expires"] = moment(row["created"]), moment(row["expires"])
             row["used_by"] = ", ".join(used.get(str(row["name"]), [])) or "-"
+            row["fingerprint"] = row["fingerprint"] or row["flaw"]
         context.write(listing(_COLUMNS, shown, colour=context.is_colour, width=context.width))
     return 0
 
@@ -118,7 +121,7 @@ def check(context: Context) -> int:
     store, used = _store(context), _used(context)
     facts = store.facts()
     findings = list(secret_findings(facts, used, SystemClock().now()))
-    for one in facts:
+    for one in (one for one in facts if not one.flaw):
         try:
             secret = checked(one.kind, store.get(one.name))
             is_same = fingerprint(one.name, one.kind, secret) == one.fingerprint or not one.fingerprint
@@ -133,7 +136,7 @@ def check(context: Context) -> int:
     else:
         for found in findings:
             context.write(f"{found.grade.value:5} {found.what}" + (f"; mend: {found.mend}" if found.mend else ""))
-        context.write(f"{len(facts)} secrets opened and looked at")
+        context.write(f"{len(facts)} secrets looked at")
     return NotPermitted.exit_code if any(found.grade is Grade.FAIL for found in findings) else 0
 
 
@@ -164,7 +167,7 @@ def _salvaged(context: Context) -> "Salvaged":
 
 def _used(context: Context) -> dict[str, list[str]]:
     found = _salvaged(context)
-    return used_by({"venue": found.venue})
+    return used_by({"venue": found.venue, "alerts": found.alerts})
 
 
 def _kind(context: Context, users: Sequence[str]) -> SecretKind:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from tradebot.cli.context import Context
 from tradebot.cli.place import Place, place_of
@@ -34,9 +34,19 @@ _SLIPPAGE = Decimal("0.05")
 _PACKAGES = ("aiohttp", "coincurve", "Crypto", "msgpack")
 
 
+class KeyPlace(NamedTuple):
+    """Where a key is: in a file, or kept as a secret."""
+
+    file: Path | None
+    secret: str | None
+
+    def __str__(self) -> str:
+        return str(self.file or f"secret {self.secret}")
+
+
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """Where to act, for which account - ``None``: whose the key is - and where the key is: in a file, or a secret.
+    """Where to act, for which account - ``None``: whose the key is - and where the key is.
 
     ``is_own``: the configuration wants only what is ours to be ended. ``webhook``: where a human is paged, in the name
     of ``bot``.
@@ -45,8 +55,7 @@ class Aim:
     network: str
     url: str
     account: str | None
-    key_file: Path | None
-    key_secret: str | None
+    key: KeyPlace
     secrets: Mapping[str, str]
     slippage: Decimal
     is_own: bool
@@ -57,22 +66,22 @@ class Aim:
         """Return the account as the key alone reaches it. Raises ``NotPermitted`` for a key that cannot be used."""
         from tradebot.runtime.alone import key_alone, key_source
 
-        key = key_source(self.key_file, self.key_secret, self.secrets, home, clock)
+        key = key_source(self.key.file, self.key.secret, self.secrets, home, clock)
         return key_alone(self.network, self.url, self.account, key, self.slippage, clock)
 
 
 def run_emergency(
-    context: Context, timeout: float, hung_pid: int | None, *, key_file: Path | None = None, is_beside: bool = False
+    context: Context, timeout: float, hung_pid: int | None, *, key: KeyPlace | None = None, is_beside: bool = False
 ) -> int:
     """End all at the venue; 0 when it says flat. ``hung_pid`` is a daemon that holds the home and does not answer.
 
-    ``key_file`` overrules the configured one. ``is_beside``: whatever daemon there is or may come is let be, nothing is
+    ``key`` overrules the configured one. ``is_beside``: whatever daemon there is or may come is let be, nothing is
     locked, and it halts when it finds the mark.
 
     Raises ``TimedOut`` naming what is left, ``LockHeld`` beside a daemon of another home, ``NotPermitted`` and
     ``ConfigError`` for what is missing.
     """
-    aim = aim_of(context, key_file)
+    aim = aim_of(context, key)
     from tradebot.runtime.clock import SystemClock
 
     clock = SystemClock()
@@ -102,7 +111,7 @@ def _end_all(
 
     venue, progress = aim.account_of(context.home, clock), Progress()
     context.note(f"acting at {aim.network} ({aim.url}) for {aim.account or 'the account of the key'}")
-    context.note(f"with the key in {aim.key_file or f'secret {aim.key_secret}'}, of {venue.signer}")
+    context.note(f"with the key in {aim.key}, of {venue.signer}")
     told, is_marked = "", False
 
     def tell(progress: Progress) -> None:
@@ -161,10 +170,10 @@ def _mark(context: Context, mark: Mark) -> bool:
     return True
 
 
-def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = False) -> Aim:
+def aim_of(context: Context, key: KeyPlace | None = None, *, is_quiet: bool = False) -> Aim:
     """Return what options say, else configuration and environment, as far as they can be read.
 
-    ``key_file`` overrules both. ``is_quiet``: nothing is told of what could not be read. Raises ``ConfigError``,
+    ``key`` overrules both. ``is_quiet``: nothing is told of what could not be read. Raises ``ConfigError``,
     ``UsageError`` and ``RefusedByRule`` for what is missing.
     """
     given = context.given
@@ -179,9 +188,9 @@ def aim_of(context: Context, key_file: Path | None = None, *, is_quiet: bool = F
     place = place_of(context, salvaged, asked)
     bot = salvaged.bot.get("name", "tradebot")
     is_own = salvaged.risk.get("flatten") == "own"
-    found, named = (key_file, None) if key_file is not None else _key(context, place)
     slippage, url = _slippage(place.venue.get("slippage")), salvaged.alerts.get("url") or _webhook(context, salvaged)
-    return Aim(place.network, place.url, place.account, found, named, salvaged.secrets, slippage, is_own, url, bot)
+    key = key or _key(context, place)
+    return Aim(place.network, place.url, place.account, key, salvaged.secrets, slippage, is_own, url, bot)
 
 
 def _webhook(context: Context, salvaged: Salvaged) -> str | None:
@@ -200,14 +209,12 @@ def _webhook(context: Context, salvaged: Salvaged) -> str | None:
         return None
 
 
-def _key(context: Context, place: Place) -> tuple[Path | None, str | None]:
+def _key(context: Context, place: Place) -> KeyPlace:
     given = context.given.text("key_file")
     if given is not None:
-        return Path(given).absolute(), None
-    if place.key_secret is not None:
-        return None, place.key_secret
-    if place.key_file is not None:
-        return place.key_file, None
+        return KeyPlace(Path(given).absolute(), None)
+    if place.key_secret is not None or place.key_file is not None:
+        return KeyPlace(None if place.key_secret is not None else place.key_file, place.key_secret)
     raise UsageError("where the key lies is not to be read from the configuration", mend="give --key-file FILE")
 
 

@@ -354,6 +354,8 @@ COMMANDS: tuple[CommandSpec, ...] = (
         (
             Option("--after", "seconds without a beat (15)", FLOAT, "S"),
             Option("--key-file", "the file that holds its key (guard.key in the home)", PATH, "FILE"),
+            Option("--key-secret", "the secret that holds its key, in place of a file", TEXT, "NAME"),
+            _PASSPHRASE_FD,
             Option("--network", "mainnet, testnet or devnet, if not as configured", TEXT, "NAME"),
             Option("--url", "where the venue answers", TEXT, "URL"),
             Option("--account", "the master's address", TEXT, "ADDRESS"),

@@ -105,6 +105,7 @@ class AlertName(StrEnum):
     GUARD = "guard"
     CONFIG_DRIFT = "config_drift"
     BACKUP_FAILED = "backup_failed"
+    SECRET_EXPIRES = "secret_expires"  # noqa: S105  # it names an alert  # nosec B105
 
 
 class Alert(Message, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ class LogEvent(StrEnum):
     CONFIG_UNKEPT = "config.unkept"
     CONFIG_REWRITTEN = "config.rewritten"
     KEY_ROTATED = "key.rotated"
+    SECRETS_UNREAD = "secrets.unread"
     INSTRUMENT_ASSUMED = "instrument.assumed"
     LINE_FAILED = "line.failed"
     TASK_STARTED = "task.started"

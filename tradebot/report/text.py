@@ -28,6 +28,8 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
     drift = section(document, "drift")
     if drift.get("is_drifted") is True:
         blocks.insert(1, _titled("the files say otherwise than what is in force", drift_text(drift), colour))
+    if rows(document, "secrets"):
+        blocks.append(_titled("secrets that end", _secrets_text(document), colour))
     if rows(document, "disabled"):
         blocks.append(_titled("disabled strategies", disabled_text(document, colour), colour))
     if rows(document, "set_aside"):
@@ -38,6 +40,15 @@ def status_text(document: Mapping[str, Json], colour: bool = False) -> str:
         names = ("task", "state", "restarts", "queue", "when full", "lag ms")
         blocks.append(_titled("tasks", table(names, body, left=2), colour))
     return "\n\n".join(blocks)
+
+
+def _secrets_text(document: Mapping[str, Json]) -> str:
+    body = []
+    for row in rows(document, "secrets"):
+        users = row["used_by"]
+        used_by = ", ".join(map(str, users if isinstance(users, list) else ()))
+        body.append([cell(row["name"]), moment(row["expires"]), cell(used_by)])
+    return table(("secret", "expires", "used by"), body, left=3)
 
 
 def drift_text(drift: Mapping[str, Json]) -> str:

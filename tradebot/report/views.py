@@ -100,6 +100,15 @@ class BackupFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFact:
+    """A secret that ends, and the settings that use it."""
+
+    name: str
+    expires: Nanos
+    used_by: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RuntimeFacts:
     """What only the daemon knows.
 
@@ -107,7 +116,7 @@ class RuntimeFacts:
     ``progress_age_s`` is how long ago a heartbeat had passed every stage and the journal. ``venue_equity`` is what
     a real venue last said the account is worth, ``residual`` by how much its cash differs from ours, ``mismatches`` all
     that differs and was not explained. ``reason`` is why there is no line now,
-    ``set_aside`` are the inputs that are left out, the oldest first.
+    ``set_aside`` are the inputs that are left out, the oldest first. ``secrets`` are those in use that end some day.
     """
 
     bot: str
@@ -134,6 +143,7 @@ class RuntimeFacts:
     set_aside: Sequence[LineFailed] = ()
     drift: DriftFacts = DriftFacts()
     backup: BackupFacts = BackupFacts()
+    secrets: Sequence[SecretFact] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,6 +225,9 @@ def status(facts: RuntimeFacts, books: BookFacts | None) -> Document:
             "last_ts": None if facts.backup.last_ts is None else to_ms(facts.backup.last_ts),
             "verified": facts.backup.is_verified,
         },
+        "secrets": [
+            {"name": one.name, "expires": to_ms(one.expires), "used_by": list(one.used_by)} for one in facts.secrets
+        ],
         "errors_last_hour": facts.errors_last_hour,
         "log_failures": facts.log_failures,
         "last_signal": None if facts.last_signal is None else _last_signal(facts.last_signal),

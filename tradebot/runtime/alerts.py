@@ -145,7 +145,7 @@ class Pager:
 
 
 def _level(name: AlertName) -> str:
-    return "warning" if name is AlertName.CONFIG_DRIFT else "error"
+    return "warning" if name in (AlertName.CONFIG_DRIFT, AlertName.SECRET_EXPIRES) else "error"
 
 
 def _told(text: str) -> str:

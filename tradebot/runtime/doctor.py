@@ -293,9 +293,9 @@ def _bars(files: Sequence[BarFile]) -> Iterator[Finding]:
 
 def _secrets(loaded: Loaded, home: Path, clock: Clock) -> Sequence[Finding]:
     # The store is only imported by who has one.
-    from tradebot.runtime.secret_store import store_of, used_by
+    from tradebot.runtime.secret_store import secrets_used, store_of
 
-    used = used_by({key: value for key, value in loaded.settings.model_dump().items() if isinstance(value, dict)})
+    used = secrets_used(loaded.settings)
     if not used and not (home / "secrets").exists():
         return ()
     from tradebot.secret.checks import secret_findings

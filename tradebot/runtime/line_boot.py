@@ -149,6 +149,7 @@ async def _start_tasks(host: Host, line: RunningLine) -> None:
         TaskSpec(name="backups", run=backup_keeper.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="housekeeper", run=housekeeper.run, policy=FailurePolicy.RESTART),
         TaskSpec(name="drift", run=operations.drift.run, policy=FailurePolicy.RESTART),
+        TaskSpec(name="secrets", run=operations.secrets.run, policy=FailurePolicy.RESTART),
         *own_book,
     ):
         await host.supervisor.start(spec)

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tradebot import __version__
@@ -27,7 +27,10 @@ from tradebot.runtime.probes import Heart, LagProbe
 from tradebot.runtime.reading import Standing
 from tradebot.runtime.rollback import keep_config, put_back, refuse_loosened
 from tradebot.runtime.rotating import Rotating
+from tradebot.runtime.secret_store import secrets_used, store_of
+from tradebot.runtime.secret_watch import SecretWatch
 from tradebot.runtime.supervisor import SupervisedTask, Supervisor, TaskState
+from tradebot.secret.store import SecretFacts
 from tradebot.settings.build import build_limits
 from tradebot.settings.load import Loaded, LoadOptions
 from tradebot.settings.model import LiveFeedSettings, Settings
@@ -65,6 +68,7 @@ class Operations:
         self._prepared = prepared
         source = ConfigSource(lambda: options.files(home, environ), lambda: options.load(home, environ))
         self.drift = DriftWatch(source, lambda: self.loaded.as_configured, clock, page)
+        self.secrets = SecretWatch(self._secret_facts, lambda: secrets_used(self.loaded.settings), clock, page)
         self._changing = asyncio.Lock()
         self._engine: Engine | None = None
         self._heart: Heart | None = None
@@ -142,7 +146,11 @@ class Operations:
             set_aside=() if engine is None else engine.booted.set_aside,
             drift=self.drift.facts,
             backup=BackupFacts() if self._backups is None else self._backups.facts,
+            secrets=self.secrets.ending,
         )
+
+    def _secret_facts(self) -> Sequence[SecretFacts]:
+        return store_of(self.loaded.settings.secrets.texts, self.home, self._clock).facts()
 
     def books(self) -> BookFacts | None:
         """Return what the line knows, or ``None`` until it has recovered."""

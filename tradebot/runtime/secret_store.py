@@ -13,8 +13,9 @@ from tradebot.secret.passphrase import AskPassphrase, passphrase_source
 from tradebot.secret.secret import Secret
 from tradebot.secret.store import STORE_KINDS, SecretStore
 from tradebot.secret.vault import VaultConfig
+from tradebot.settings.model import Settings
 
-USES = (("venue", "key_secret"),)
+USES = (("venue", "key_secret"), ("alerts", "url_secret"))
 """The settings that name a secret."""
 
 
@@ -81,6 +82,20 @@ def used_by(sections: Mapping[str, Mapping[str, str]]) -> dict[str, list[str]]:
     return found
 
 
+def secrets_used(settings: Settings) -> dict[str, list[str]]:
+    """Return which settings of a whole configuration use each secret, by its name."""
+    return used_by({"venue": settings.venue.model_dump(), "alerts": settings.alerts.model_dump()})
+
+
 def needs_passphrase(sections: Mapping[str, Mapping[str, str]]) -> bool:
     """Return whether a daemon of this configuration opens a keystore."""
     return sections["secrets"].get("backend", "keystore") == "keystore" and bool(used_by(sections))
+
+
+def check_opens(sections: Mapping[str, Mapping[str, str]], home: Path, clock: Clock) -> None:
+    """Open each secret that a configuration names. Raises ``NotPermitted`` and ``Unavailable``."""
+    used = used_by(sections)
+    if used:
+        store = store_of(sections["secrets"], home, clock)
+        for name in used:
+            reveal(store, name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from tradebot.model.finding import Finding, Grade
-from tradebot.model.time import DAY, Nanos
+from tradebot.model.time import DAY, HOUR, Nanos
 from tradebot.secret.store import SecretFacts
 
 WARN_DAYS = (1, 7, 14)
@@ -19,9 +19,16 @@ def secret_findings(facts: Sequence[SecretFacts], used: Mapping[str, Sequence[st
     for one in facts:
         left = None if one.expires is None else one.expires - now
         mend = f"tradebot secrets rotate {one.name}"
-        if left is not None and left <= 0:
+        if one.flaw:
+            yield Finding("secrets", Grade.FAIL, one.flaw, f"tradebot secrets set {one.name}, or revoke it")
+        elif left is not None and left <= 0:
             yield Finding("secrets", Grade.FAIL, f"{one.name} has expired", mend)
         elif left is not None and left <= max(WARN_DAYS) * DAY:
-            yield Finding("secrets", Grade.WARN, f"{one.name} expires in {left // DAY} days", mend)
+            yield Finding("secrets", Grade.WARN, f"{one.name} expires in {left_words(left)}", mend)
         elif one.name in used:
             yield Finding("secrets", Grade.OK, f"{one.name}, {one.kind} {one.fingerprint}, in the {one.backend}")
+
+
+def left_words(left: int) -> str:
+    """Return the time that is left, nanoseconds > 0, as a person says it."""
+    return f"{left // DAY} days" if left > 2 * DAY else f"{left // HOUR} hours"

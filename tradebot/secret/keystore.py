@@ -60,8 +60,11 @@ class Keystore:
         return "keystore"
 
     def facts(self) -> list[SecretFacts]:
-        """Return the facts of all secrets, by name, unproved: they stand beside what is sealed."""
-        return [self._facts_of(name, self._document(name)) for name in self._names()]
+        """Return the facts of all secrets, by name, unproved: they stand beside what is sealed.
+
+        A file that says none takes nothing from the others: it has a ``flaw``.
+        """
+        return [self._told_of(name) for name in self._names()]
 
     def get(self, name: str) -> Secret:
         """Return a secret. Raises ``NotPermitted`` for a wrong passphrase, a damaged file, or none."""
@@ -73,7 +76,7 @@ class Keystore:
         facts = facts_of(name, secret, kind, self.kind, self._clock.now(), expires)
         private_folder(self._folder, is_made=True)
         passphrase = self._passphrase()
-        others = [known for known in self._names() if known != name]
+        others = [known.name for known in self.facts() if known.name != name and not known.flaw]
         if others:
             # One folder with two passphrases would open by halves at the next start.
             self._opened(others[0], passphrase)
@@ -114,6 +117,15 @@ class Keystore:
         if not isinstance(document, dict):
             raise NotPermitted("is no secret of this store", where=str(path), mend=_RESTORE)
         return document
+
+    def _told_of(self, name: str) -> SecretFacts:
+        try:
+            return self._facts_of(name, self._document(name))
+        except NotPermitted as error:
+            flaw = f"{error.where}: {error.what}"
+            return SecretFacts(
+                name=name, kind="other", backend=self.kind, created=None, expires=None, fingerprint="", flaw=flaw
+            )
 
     def _facts_of(self, name: str, document: dict[str, object]) -> SecretFacts:
         told = document.get("tradebot")

@@ -27,7 +27,8 @@ _SHOWN_DIGITS = 8
 class SecretFacts:
     """What may be told of a secret. ``fingerprint``: the address of an agent key, else 8 digits of a hash.
 
-    ``created`` and ``expires`` are epoch nanoseconds, ``None`` where nobody said.
+    ``created`` and ``expires`` are epoch nanoseconds, ``None`` where nobody said. ``flaw`` says why one that is kept
+    cannot be told of; then nothing but its name and where it is kept is true.
     """
 
     name: str
@@ -36,6 +37,7 @@ class SecretFacts:
     created: Nanos | None
     expires: Nanos | None
     fingerprint: str
+    flaw: str = ""
 
 
 class SecretStore(Protocol):
