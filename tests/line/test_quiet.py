@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tradebot.model.market import Message
+from tradebot.model.market import Bar, Message
 from tradebot.model.money import MONEY_CONTEXT
 from tradebot.model.order import Fill
 from tradebot.model.position import FundingPaid, RoundTrip
@@ -78,6 +78,8 @@ STRATEGIES: Mapping[str, str] = {
     "ranges": 'kind = "own.py:Own"\nstop = { kind = "percent", percent = 1, '
     'trail = { kind = "atr", n = 3, mult = 2 } }',
     "held": 'kind = "sma_cross"\nfast = 3\nslow = 8\nmax_hold = { time = "6m" }',
+    "limited": 'kind = "sma_cross"\nfast = 5\nslow = 21\nstop = { kind = "atr", n = 5, mult = 2, '
+    "break_even = { at_r = 0.5, offset_bps = 5 } }\nmax_hold = { bars = 8, unless_r = 0.25 }",
     "orphan": 'kind = "own.py:Own"\nlast = 120\nstop = { kind = "percent", percent = 2, '
     "break_even = { at_atr = 1, n = 5 } }\nmax_hold = { bars = 30 }",
     "gaps": 'kind = "fvg_fill"\nswing = 2\natr_n = 3\nbias_near = 2\nbias_far = 5\nmin_gap = 0.0\nwait_bars = 9\n'
@@ -180,6 +182,30 @@ def assert_same(loaded: Loaded, *ways: Way) -> int:
         # The text of a Decimal says more than its value does: the exponent too.
         assert in_order(quiet[2]) == in_order(each[2])
     return len(each[1])
+
+
+@pytest.mark.parametrize("strategy", ["held", "limited"])
+def test_few_bars_of_a_position_with_exit_rules_are_visited(tmp_path: Path, strategy: str) -> None:
+    rows = [f"{1_600_000_020_000 + 60_000 * n},{p},{p + 1},{p - 1},{p},1" for n, p in enumerate(_waves(2_000))]
+    (tmp_path / "btc.csv").write_text("ts_ms,open,high,low,close,volume\n" + "\n".join(rows) + "\n")
+    with localcontext(MONEY_CONTEXT):
+        wired = wire(loaded(tmp_path, "btc.csv", strategy, "free", venue=VENUES[1]))
+        report, line = ReportFold(), Line(wired.stages)
+        visited, pump = list[Message](), line.pump
+
+        def visit(message: Message) -> None:
+            visited.append(message)
+            pump(message)
+
+        line.pump = visit  # type: ignore[method-assign]
+        run = columns(wired, Way.COLUMNS)
+        assert sum(bars for bars, _ in pumped(wired, line, report, run)) == 2_000
+    assert 10 < sum(isinstance(message, Bar) for message in visited) < 150
+
+
+def _waves(count: int) -> list[int]:
+    """Prices that go up for 100 bars, then down for as many."""
+    return [1_000 + min(number % 200, 200 - number % 200) for number in range(count)]
 
 
 @st.composite

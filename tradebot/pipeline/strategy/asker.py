@@ -75,7 +75,7 @@ class Asker:
     is_cared: bool = False
     is_disabled: bool = False
     foresees: bool = False
-    _horizon: tuple[Run | None, Position | None, bool, int, int] = (None, None, False, 0, 0)
+    _horizon: tuple[Run | None, Position | None, Cared | None, bool, int, int] = (None, None, None, False, 0, 0)
     # Bars that were passed over, and that the strategy has not taken yet.
     _behind: tuple[ColumnRun, int, int] | None = None
 
@@ -101,17 +101,20 @@ class Asker:
         self._behind = None
 
     def horizon(self, run: Run, at: int, until: int) -> int | None:
-        """Return up to which bar the strategy has nothing to say while it is told nothing; ``None``: it cannot tell.
+        """Return up to which bar there is nothing to say while the strategy is told nothing; ``None``: it cannot tell.
 
         What is found holds until something is told.
         """
         # What it foresees, it sees in the columns of all that it has been asked about.
-        if not isinstance(run, ColumnRun) or not self.foresees or self.asked != at or self.is_cared:
+        if not isinstance(run, ColumnRun) or not self.foresees or self.asked != at:
             return None
-        known, position, is_waiting, silent_until, seen = self._horizon
+        if self.is_cared and self.care is not None and not self.care.foresees:
+            return None
+        known, position, cared, is_waiting, silent_until, seen = self._horizon
         if (
             known is not run
             or position is not self.position
+            or cared is not self.cared
             or is_waiting is not bool(self.entries)
             or at > silent_until
             or silent_until == seen < until
@@ -120,9 +123,15 @@ class Asker:
             if self.is_told:
                 self._tell()
             strategy = cast("Foresight", self.strategy)
-            silent_until = strategy.horizon(run, at, until, self.position)
-            self._horizon = run, self.position, bool(self.entries), silent_until, until
+            silent_until = self._uncared(run, at, strategy.horizon(run, at, until, self.position))
+            self._horizon = run, self.position, self.cared, bool(self.entries), silent_until, until
         return min(silent_until, until)
+
+    def _uncared(self, run: ColumnRun, at: int, until: int) -> int:
+        """Return up to which bar the exit rules have nothing to do."""
+        if self.care is None or self.cared is None or self.position is None:
+            return until
+        return self.care.horizon(self.cared, self.position, self.instrument, run, at, until)
 
     def pass_over(self, run: Run, at: int, until: int) -> None:
         """Let the strategy take bars before its horizon: once it is needed again, with those that follow."""

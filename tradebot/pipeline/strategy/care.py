@@ -16,12 +16,15 @@ from tradebot.model.money import ZERO, Price, from_float
 from tradebot.model.order import PositionSide
 from tradebot.model.position import Position
 from tradebot.model.time import Nanos, Timeframe, floor_to
+from tradebot.pipeline.columns import ColumnRun
 from tradebot.pipeline.strategy.base import AtrTrail, BreakEven, ExitRules, MoveStop, StructureTrail
 from tradebot.pipeline.strategy.measures import Atr, SymbolMeasures
 
 BREAK_EVEN, TRAIL = "break_even", "trail"
 _STEP = Decimal("0.1")
 """The part of its distance by which a stop goes on behind the best price at least: each step costs two actions."""
+_SLACK = Decimal("1e-20")
+"""The part of a price within which rounding may decide: there a bar is visited."""
 _SWINGS = {PositionSide.LONG: "swing_low", PositionSide.SHORT: "swing_high"}
 
 
@@ -68,6 +71,46 @@ class Care:
         self._trail_atr = measures.atr(timeframe, trail.n) if trail is not None and has_range else None
         n = None if break_even is None else break_even.n
         self._gain_atr = None if n is None else measures.atr(timeframe, n)
+
+    @property
+    def foresees(self) -> bool:
+        """Whether it can tell beforehand where it may have something to do: what no measure of the bars decides."""
+        return self._rules.trail is None and self._gain_atr is None
+
+    def horizon(
+        self, cared: Cared, position: Position, instrument: Instrument, run: ColumnRun, at: int, until: int
+    ) -> int:
+        """Return the first place from ``at`` on at which there may be something to remember or to wish."""
+        until = self._next_end(cared, position, run, at, until)
+        return self._next_gain(cared, position, instrument, run, at, until)
+
+    def _next_end(self, cared: Cared, position: Position, run: ColumnRun, at: int, until: int) -> int:
+        rule = self._rules.max_hold
+        if rule is None or at == until:
+            return until
+        due = run.find(floor_to(position.entry_ts, self._timeframe) + rule.length, at, until)
+        risked, sign = cared.risked(position), position.side.sign
+        if rule.unless_r is None or risked is None:
+            return due
+        enough = position.entry_price + sign * (rule.unless_r * risked + position.entry_price * _SLACK)
+        return run.close_beyond(due, until, Price(enough), sign)
+
+    def _next_gain(
+        self, cared: Cared, position: Position, instrument: Instrument, run: ColumnRun, at: int, until: int
+    ) -> int:
+        rule, side = self._rules.break_even, position.side
+        if rule is None or at == until:
+            return until
+        if cared.has_gained:
+            price = _costless(rule, position, instrument)
+            if cared.stop is None or not is_nearer(price, cared.stop, side):
+                return until
+            return run.close_beyond(at, until, price, -side.sign)
+        risked = cared.risked(position)
+        if risked is None:
+            return until
+        gain = position.entry_price + side.sign * (rule.at * risked - position.entry_price * _SLACK)
+        return run.touch(at, until, *((None, gain) if side is PositionSide.LONG else (gain, None)))
 
     def is_over(self, cared: Cared, position: Position, close: Price, ts: Nanos) -> bool:
         """Return whether the time of ``position`` is over at the close of ``ts``, from the bar of its entry on."""
