@@ -48,13 +48,20 @@ def lines_of(title: str) -> list[Line]:
     return found
 
 
-def rehearse(desk: Desk, title: str, home: Path | None = None, before: Mapping[int, Meanwhile] | None = None) -> None:
-    """Do the lines of a playbook; ``before`` gives what happens before the line of that number."""
+def rehearse(
+    desk: Desk,
+    title: str,
+    home: Path | None = None,
+    before: Mapping[int, Meanwhile] | None = None,
+    file: Path | None = None,
+) -> None:
+    """Do the lines of a playbook; ``before`` gives what happens before the line of that number, ``file`` is FILE."""
     happens = dict(before or {})
     for number, line in enumerate(lines_of(title)):
         happens.pop(number, lambda: None)()
+        words = [str(file) if word == "FILE" else word for word in line.words]
         options = desk.options if line.words[0] in ("start", "doctor", "halt", "restart") else []
-        code, told = said(desk, home or desk.home, [*line.words, *options])
+        code, told = said(desk, home or desk.home, [*words, *options])
         assert code == line.code, f"{line.words}: exit {code}\n{told}"
     assert not happens
 
@@ -129,8 +136,16 @@ def test_a_key_leaked(desk: Desk) -> None:
     rehearse(desk, "A key leaked", before={2: replace_key})
 
 
-def test_the_machine_is_lost(desk: Desk) -> None:
+def test_the_machine_is_lost_and_there_is_a_backup(desk: Desk) -> None:
+    desk.ask("state", "backup")
     kill(desk)
+    newest = max((desk.home / "backups").glob("journal-*.db"))
+    rehearse(desk, "The machine is lost, and there is a backup", home=desk.folder / "third", file=newest)
+    assert desk.truth()[2] == {}
+    desk.run("stop", home=desk.folder / "third")
+
+
+def test_the_machine_is_lost(desk: Desk) -> None:
     rehearse(desk, "The machine is lost", home=desk.folder / "other")
     desk.run("stop", home=desk.folder / "other")
 

@@ -158,10 +158,10 @@ class Bot:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *switches: str) -> None:
         """Start the daemon and return at once."""
         self._is_ready.clear()
-        words = ["--home", self.home, "--config", self._config, "start", "--foreground", "--live"]
+        words = ["--home", self.home, "--config", self._config, "start", "--foreground", "--live", *switches]
         self._process = subprocess.Popen(
             command(*words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environ()
         )
