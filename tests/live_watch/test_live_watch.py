@@ -183,8 +183,8 @@ async def test_a_new_key_is_warned_of_anew() -> None:
     await world.watch.look_at_key()
     await world.watch.look_at_key()
     assert [what for _, _, what in world.pages] == [
-        "the API wallet of this key expires in 12 hours",
-        "the API wallet of this key expires in 13 days",
+        "the agent of this key expires in 12 hours",
+        "the agent of this key expires in 13 days",
     ]
 
 

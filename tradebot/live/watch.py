@@ -26,8 +26,8 @@ _EXPIRY_PERIOD_S = 3600.0
 _EXPIRY_RETRY_S = 60.0
 _EXPIRY_DAYS = (1, 7, 14)
 _EXPIRY_MEND = (
-    "approve a new API wallet of the account under another name, then: tradebot secrets rotate NAME; "
-    "or put its key into key_file, then: tradebot restart"
+    "approve a new agent of the account under another name (tradebot agent create, agent approve), then: tradebot "
+    "secrets rotate NAME; or put its key into key_file, then: tradebot restart"
 )
 
 
@@ -104,7 +104,7 @@ class LiveWatch:
             return _EXPIRY_PERIOD_S
         left = until - from_ms(self._watched.venue_ms())
         if left <= 0:
-            await self.refused("its API wallet has expired")
+            await self.refused("its agent has expired")
             return _EXPIRY_PERIOD_S
         self._tell_of_expiry(left)
         return min(_EXPIRY_PERIOD_S, left / NANOS_PER_S)
@@ -178,7 +178,7 @@ class LiveWatch:
         if days is not None and (self._days_told is None or days < self._days_told):
             hours = left // (DAY // 24)
             left_text = f"{left // DAY} days" if left > 2 * DAY else f"{hours} hours"
-            what = f"the API wallet of this key expires in {left_text}"
+            what = f"the agent of this key expires in {left_text}"
             self._page(AlertName.KEY_EXPIRES, what, _EXPIRY_MEND, about=str(days))
         self._days_told = days
 

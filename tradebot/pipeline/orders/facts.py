@@ -7,8 +7,9 @@ from tradebot.pipeline.orders.foreign import Owner
 from tradebot.pipeline.orders.lifecycle import Order
 
 KEY_MEND = (
-    "the key cannot sign, so no command of the bot helps: put the key of a new API wallet into key_file, then "
-    "tradebot restart and tradebot resume; to be out at once: cancel and close on the venue's own page"
+    "the key cannot sign, so no command of the bot helps: approve another (tradebot agent create, agent approve), "
+    "tradebot secrets rotate NAME, or put it into key_file and tradebot restart; then tradebot resume; "
+    "to be out at once: cancel and close on the venue's own page"
 )
 """What helps while the venue does not let our key trade."""
 

@@ -9,7 +9,7 @@ from tradebot.model.venue import Purpose
 from tradebot.venues.hyperliquid.reading import Node
 from tradebot.venues.hyperliquid.rest import RECENT_S, RestClient
 
-_MEND = "approve it as an API wallet of the account, or make a new one when it has expired"
+_MEND = "approve it (tradebot agent approve, or API on the venue's page), or make a new one when it has expired"
 
 
 class RoleKind(StrEnum):
@@ -62,7 +62,7 @@ async def master_of(rest: RestClient, signer: str) -> str:
         raise NotPermitted(
             f"the venue does not know {signer}, the address of the key",
             where="venue.key_file",
-            mend="approve it as an API wallet of your account, or deposit first; check the network",
+            mend="approve it (tradebot agent approve, or API on the venue's page), or deposit first; check the network",
         )
     return found.master if found.kind is RoleKind.AGENT and found.master is not None else signer
 

@@ -20,7 +20,7 @@ from tradebot.venues.hyperliquid.config import AccountConfig, VenueConfig
 from tradebot.venues.hyperliquid.inquiry import Inquiry
 from tradebot.venues.hyperliquid.keys import KeyMissing
 
-_APPROVE = "approve its address as an API wallet of the account, or make a new one when it has expired"
+_APPROVE = "approve it (tradebot agent approve, or API on the venue's page), or make a new one when it has expired"
 
 
 class AccountChecks:
