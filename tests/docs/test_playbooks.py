@@ -97,8 +97,18 @@ def answer(desk: Desk) -> None:
 
 def kill(desk: Desk) -> None:
     """Kill the daemon, and return when the kernel has taken it away."""
-    os.kill(int(str(desk.status()["pid"])), signal.SIGKILL)
-    wait_until(lambda: said(desk, desk.home, ["status"])[0] == 3)
+    process = Path(f"/proc/{desk.status()['pid']}")
+    os.kill(int(process.name), signal.SIGKILL)
+
+    def is_gone() -> bool:
+        # A zombie has closed its files, and with them its locks.
+        try:
+            return (process / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except OSError:
+            return True
+
+    wait_until(is_gone)
+    assert said(desk, desk.home, ["status"])[0] == 3
 
 
 # The order matters: one bot lives through all of it.
